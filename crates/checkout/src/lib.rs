@@ -1,0 +1,1 @@
+//! Writes a tree into a directory.
