@@ -141,7 +141,7 @@ impl ClosureBuilder {
         self.chunks += 1;
         self.stored_bytes += u64::from(entry.stored_length);
         let draw = u16::from_le_bytes([entry.id.as_bytes()[0], entry.id.as_bytes()[1]]);
-        let ends = self.open.len() >= SEGMENT_ENTRIES_MIN && draw % SEGMENT_DRAW == 0;
+        let ends = self.open.len() >= SEGMENT_ENTRIES_MIN && draw.is_multiple_of(SEGMENT_DRAW);
         (ends || self.open.len() == SEGMENT_ENTRIES_MAX).then(|| self.close())
     }
 

@@ -9,6 +9,7 @@ use crate::{
 };
 
 /// Compares with `golden/NAME.hex`; `UPDATE_GOLDEN=1` writes a file that does not exist yet.
+#[expect(clippy::disallowed_methods, reason = "a test that reads its golden files")]
 pub(crate) fn golden(name: &str, bytes: &[u8]) {
     let path = format!("{}/golden/{name}.hex", env!("CARGO_MANIFEST_DIR"));
     let text = match std::fs::read_to_string(&path) {

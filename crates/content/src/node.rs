@@ -55,6 +55,9 @@ pub struct Owner {
     pub group: u32,
 }
 
+/// The name and the value of an extended attribute.
+pub type Xattr = (Vec<u8>, Vec<u8>);
+
 /// What an entry is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
@@ -98,7 +101,7 @@ pub struct Entry {
     /// Recorded only when the publisher asked for it.
     pub owner: Option<Owner>,
     /// Extended attributes, sorted by name.
-    pub xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+    pub xattrs: Vec<Xattr>,
     /// File, directory or symbolic link.
     pub kind: Kind,
 }
@@ -307,9 +310,9 @@ fn implied_blob(contents: &Contents) -> Option<BlobId> {
     contents.single_plain_chunk().map(|id| BlobId::from_bytes(*id.as_bytes()))
 }
 
-fn read_xattrs(reader: &mut Reader<'_>) -> Result<Vec<(Vec<u8>, Vec<u8>)>, DecodeError> {
+fn read_xattrs(reader: &mut Reader<'_>) -> Result<Vec<Xattr>, DecodeError> {
     let count = reader.array()?;
-    let mut xattrs: Vec<(Vec<u8>, Vec<u8>)> = Vec::with_capacity(reader.capacity(count, 3));
+    let mut xattrs: Vec<Xattr> = Vec::with_capacity(reader.capacity(count, 3));
     let mut bytes_total = 0;
     for _ in 0..count {
         reader.array_of(2)?;

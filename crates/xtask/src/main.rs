@@ -1,1 +1,49 @@
-fn main() {}
+//! Repository tasks, run as `cargo xtask TASK`.
+//!
+//! Everything a person or a machine does to this repository again and again is a task here, so
+//! that there is one way to do it. Tasks decide nothing about the product: `bench` drives the real
+//! `consign` binary by its command line and knows no crate of the workspace.
+//!
+//! Start with [`mod@test`], [`mod@lint`] and [`mod@bench`].
+
+mod bench;
+mod lint;
+mod packages;
+mod shell;
+mod test;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+Usage: cargo xtask TASK
+
+  test                 install what the tests need, then run all of them
+  lint                 formatting, clippy, dependency directions, documentation, licences
+  bench [ROW...] [--install-peers] [--data DIR] [--runs N] [--program FILE] [--peers-only]
+                       measure consign and its peers alternately (rows: T1 T2 T3 T4 T5 T6 T7 T8 T11;
+                       none named means all); writes docs/benchmarks.md
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let done = match arguments.split_first() {
+        Some((task, [])) if task == "test" => test::run(),
+        Some((task, [])) if task == "lint" => lint::run(),
+        Some((task, rest)) if task == "bench" => bench::run(rest),
+        Some((task, _)) if task == "help" || task == "--help" => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

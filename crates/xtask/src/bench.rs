@@ -1,0 +1,129 @@
+//! `cargo xtask bench`: consign and its peers, alternately, on one machine.
+//!
+//! Absolute times do not carry from machine to machine; the ratio of two programs that took turns
+//! does. Every run's result is compared with its source, file by file.
+//!
+//! Start with [`transfer`] (one file, many files) and [`trees`] (updates); [`row`] says what a
+//! measurement is, [`measure`] how it is taken.
+
+mod consign;
+mod data;
+mod large;
+mod measure;
+mod peers;
+mod proxy;
+mod random;
+mod report;
+mod row;
+mod same;
+mod session;
+mod transfer;
+mod trees;
+mod update;
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result, bail};
+
+use self::row::Row;
+use self::session::Session;
+use crate::shell;
+
+/// What was asked for.
+#[derive(Debug)]
+struct Options {
+    rows: Vec<String>,
+    should_install_peers: bool,
+    is_peers_only: bool,
+    data: PathBuf,
+    runs: usize,
+    /// A program built before, to be measured instead of what the sources say now.
+    program: Option<PathBuf>,
+}
+
+type Measured = fn(&Session) -> Result<Row>;
+
+/// Every row, in the order of the table.
+const ROWS: &[(&str, Measured)] = &[
+    ("T1", transfer::one_large_file),
+    ("T2", transfer::many_small_files),
+    ("T3", trees::first_fetch),
+    ("T4", trees::update),
+    ("T5", trees::publish),
+    ("T6", trees::nothing_changed),
+    ("T7", large::memory),
+    ("T8", large::killed),
+    ("T11", large::one_change_in_many),
+];
+
+/// Measures the rows asked for and writes the report.
+pub(crate) fn run(arguments: &[String]) -> Result<()> {
+    let options = parse(arguments)?;
+    let session = Session::open(&options)?;
+    let mut results = report::Results::load(&options)?;
+    for (id, measure) in ROWS {
+        if !options.rows.is_empty() && !options.rows.iter().any(|row| row == id) {
+            continue;
+        }
+        eprintln!("xtask: {id}");
+        let row = measure(&session).with_context(|| format!("row {id} cannot be measured"))?;
+        results.put(row);
+        // After every row: an interrupted run keeps what it has.
+        results.save(&session)?;
+    }
+    Ok(())
+}
+
+fn parse(arguments: &[String]) -> Result<Options> {
+    let mut options = Options {
+        rows: Vec::new(),
+        should_install_peers: false,
+        is_peers_only: false,
+        data: shell::target().join("bench/data"),
+        runs: 3,
+        program: None,
+    };
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().with_context(|| format!("{argument} needs a value"));
+        match argument.as_str() {
+            "--install-peers" => options.should_install_peers = true,
+            "--peers-only" => options.is_peers_only = true,
+            "--data" => options.data = PathBuf::from(value()?),
+            "--runs" => options.runs = value()?.parse().context("--runs needs a number")?,
+            "--program" => options.program = Some(PathBuf::from(value()?).canonicalize()?),
+            row if ROWS.iter().any(|(id, _)| *id == row) => options.rows.push(row.to_owned()),
+            other => bail!("no row or option is called {other}"),
+        }
+    }
+    if options.runs == 0 {
+        bail!("--runs needs a number above zero");
+    }
+    Ok(options)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Options> {
+        parse(&line.split_whitespace().map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn rows_and_options_are_told_apart() {
+        let options = parsed("T1 --data elsewhere T11 --runs 5 --install-peers").unwrap();
+        assert_eq!(options.rows, ["T1", "T11"]);
+        assert_eq!((options.data, options.runs), (PathBuf::from("elsewhere"), 5));
+        assert!(options.should_install_peers && !options.is_peers_only);
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused_by_name() {
+        for (line, named) in
+            [("T99", "T99"), ("--fast", "--fast"), ("--data", "--data"), ("--runs 0", "--runs")]
+        {
+            assert!(parsed(line).unwrap_err().to_string().contains(named), "{line}");
+        }
+    }
+}
