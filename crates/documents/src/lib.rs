@@ -1,1 +1,45 @@
-//! x
+//! What Consign signs, and the short secrets people hand to each other.
+//!
+//! This crate is words only: it encodes, signs, verifies and decides whether a release may be
+//! accepted. It does no IO and knows no clock: the time is an argument, randomness too. Every
+//! byte is described in `docs/format.md`.
+//!
+//! * [`key`]: [`NodeKey`] and [`PublicKey`], Ed25519.
+//! * [`name`]: [`ReleaseName`], such as `team/tools`.
+//! * [`envelope`]: COSE_Sign1 with a context string per kind ([`Context`]), and why a document
+//!   was refused ([`DocumentError`]).
+//! * [`release`]: [`Manifest`] and [`Head`], what a publisher signs.
+//! * [`accept`]: [`accept_head`], the one way a release becomes trusted.
+//! * [`capability`]: [`Capability`], the right to read a sealed release.
+//! * [`session`]: proofs of a key and the tokens given for them.
+//! * [`invitation`]: [`Invitation`], all a newcomer needs to register with a hub.
+//!
+//! Invariant: a document is decoded as a whole or refused as a whole. Every decoder here takes
+//! untrusted bytes, checks their length first, never panics, and accepts exactly one encoding
+//! of a value. A signature made for one kind of document never verifies as another.
+//!
+//! Start reading at [`release`], then [`accept`].
+
+pub mod accept;
+pub mod capability;
+pub mod envelope;
+pub mod invitation;
+pub mod key;
+pub mod name;
+pub mod release;
+pub mod session;
+
+mod cbor;
+
+pub use accept::{AcceptError, Accepted, Seen, accept_head, verify_chain};
+pub use capability::{Capability, OpenRootError, ParseCapabilityError};
+pub use content::DecodeError;
+pub use envelope::{Context, DOCUMENT_BYTES_MAX, DocumentError, DocumentHash};
+pub use invitation::{Invitation, ParseInvitationError, certificate_fingerprint};
+pub use key::{NodeKey, ParseKeyError, PublicKey};
+pub use name::{ParseNameError, ReleaseName};
+pub use release::{Head, Manifest};
+pub use session::{Registration, SessionProof, SessionToken, TokenError};
+
+#[cfg(test)]
+mod golden_tests;

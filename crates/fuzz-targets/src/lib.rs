@@ -1,0 +1,92 @@
+//! One function per decoder of bytes from outside, for fuzzers and for the replay test.
+//!
+//! A target takes any bytes at all and must neither panic nor hang; where the decoder accepts
+//! the bytes, encoding the value again must give the very same bytes. Targets that decode
+//! something authenticated come twice: once on raw bytes, and once behind the signature or
+//! the cipher, where a fuzzer would otherwise never get.
+//!
+//! What this crate is not: a fuzzer. `tests/replay.rs` feeds every target the golden files and
+//! thousands of mutations of them on a stable toolchain; a coverage-guided fuzzer can call the
+//! same functions through [`TARGETS`].
+//!
+//! Start reading at [`TARGETS`].
+
+mod content_targets;
+mod document_targets;
+mod wire_targets;
+
+pub use content_targets::{
+    closure_head, closure_segment, frame, node, piece_list, sealed_chunk, sealed_message, tree_root,
+};
+pub use document_targets::{
+    accept_head, capability_text, head, head_payload, invitation_text, manifest, manifest_payload,
+    registration, registration_payload, release_name, sealed_root, session_proof,
+    session_proof_payload, session_token, session_token_payload,
+};
+pub use wire_targets::{frame_stream, have_bitmap, id_list};
+
+/// What a decoder made of the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It took them, and the value encodes to the same bytes again.
+    Accepted,
+    /// It refused them with an error.
+    Refused,
+}
+
+/// A decoder under test.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// The name of the function.
+    pub name: &'static str,
+    /// The function.
+    pub run: fn(&[u8]) -> Verdict,
+}
+
+macro_rules! targets {
+    ($($name:ident),* $(,)?) => {
+        /// Every target.
+        pub const TARGETS: &[Target] =
+            &[$(Target { name: stringify!($name), run: $name }),*];
+    };
+}
+
+targets![
+    node,
+    tree_root,
+    piece_list,
+    closure_segment,
+    closure_head,
+    frame,
+    sealed_chunk,
+    sealed_message,
+    manifest,
+    manifest_payload,
+    head,
+    head_payload,
+    session_proof,
+    session_proof_payload,
+    registration,
+    registration_payload,
+    session_token,
+    session_token_payload,
+    accept_head,
+    sealed_root,
+    capability_text,
+    invitation_text,
+    release_name,
+    frame_stream,
+    id_list,
+    have_bitmap,
+];
+
+/// Accepted when `again` is there; then it must be `bytes`.
+fn same<B: AsRef<[u8]>>(again: Option<B>, bytes: &[u8]) -> Verdict {
+    match again {
+        None => Verdict::Refused,
+        Some(again) => {
+            assert_eq!(again.as_ref(), bytes, "accepted bytes must encode to the same again");
+            Verdict::Accepted
+        }
+    }
+}
