@@ -1,0 +1,93 @@
+//! `verify`: reads frames and compares every chunk with its id.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+
+use content::ChunkId;
+
+use super::Disk;
+use super::index::{Location, Place};
+use super::read::Loaded;
+use crate::{Damage, Scope, StoreError, VerifyReport};
+
+impl Disk {
+    pub(super) fn verify(&self, how: Scope) -> Result<VerifyReport, StoreError> {
+        let draw = RandomState::new();
+        let chosen = |place: Place| match how {
+            Scope::All => true,
+            Scope::Sample(thousandths) => draw.hash_one(place) % 1000 < u64::from(thousandths),
+        };
+        // Frames, not chunks: at 10 million chunks this stays below 50 MB.
+        let mut places = HashSet::new();
+        self.index.for_each(|_, location| {
+            if chosen(location.place) {
+                places.insert(location.place);
+            }
+        })?;
+        let mut places: Vec<Place> = places.into_iter().collect();
+        places.sort_unstable();
+        let (mut report, mut damaged) = (VerifyReport::default(), HashMap::new());
+        for place in places {
+            match self.load(place)? {
+                Loaded::Frame(frame) => {
+                    report.checked += frame.entries().len() as u64;
+                    let opened = frame.verify_check();
+                    let opened = opened.and_then(|()| {
+                        self.codecs.with(|codec| codec.open(&frame, |_| true, |_, _| ()))
+                    });
+                    if opened.is_err() {
+                        damaged.insert(place, Vec::new());
+                    }
+                }
+                // A pack may also have been rewritten meanwhile; the index knows.
+                Loaded::Damaged | Loaded::Gone => drop(damaged.insert(place, Vec::new())),
+            }
+        }
+        if damaged.is_empty() {
+            return Ok(report);
+        }
+        self.index.for_each(|id, location| {
+            if let Some(ids) = damaged.get_mut(&location.place) {
+                ids.push((id, location));
+            }
+        })?;
+        for (place, chunks) in damaged {
+            let ids = self.lost_of(place, chunks)?;
+            if !ids.is_empty() {
+                report.damaged.push(Damage { pack: place.pack, offset: place.offset.into(), ids });
+            }
+        }
+        report.damaged.sort_unstable_by_key(|damage| (damage.pack, damage.offset));
+        Ok(report)
+    }
+
+    /// Which chunks of a damaged frame are lost: an uncompressed frame may have intact ones.
+    fn lost_of(
+        &self,
+        place: Place,
+        chunks: Vec<(ChunkId, Location)>,
+    ) -> Result<Vec<ChunkId>, StoreError> {
+        let mut intact = HashSet::new();
+        if let Loaded::Frame(frame) = self.load(place)? {
+            self.codecs.with(|codec| {
+                for (id, _) in &chunks {
+                    // An error is what is looked for: the chunk is not intact.
+                    let _ = codec.open(
+                        &frame,
+                        |other| other == id,
+                        |id, _| {
+                            intact.insert(id);
+                        },
+                    );
+                }
+            });
+        }
+        let lost = chunks.into_iter().filter(|(id, _)| !intact.contains(id));
+        Ok(lost
+            .map(|(id, location)| {
+                self.report_damage(id, location);
+                id
+            })
+            .collect())
+    }
+}

@@ -1,0 +1,243 @@
+//! Reading chunks and frames back, verified.
+
+use std::collections::{HashMap, HashSet};
+use std::io::ErrorKind;
+
+use bytes::Bytes;
+use content::frame::FrameCodec;
+use content::{ChunkId, Frame};
+
+use super::Disk;
+use super::index::{Location, Place};
+use super::pack::{self, NoFrame, pack_path};
+use crate::StoreError;
+use crate::codecs::{Gatherer, lock};
+
+/// How often a chunk that moved while it was read is looked up again.
+const LOOKUPS_MAX: usize = 4;
+/// Plain bytes of decoded frames kept for readers of single chunks.
+const DECODED_BYTES_MAX: usize = 16 << 20;
+
+/// Frames lately read, decoded and verified; least recently used ones go.
+#[derive(Default)]
+pub(super) struct Decoded {
+    frames: HashMap<Place, (HashMap<ChunkId, Bytes>, usize, u64)>,
+    bytes: usize,
+    tick: u64,
+}
+
+impl Decoded {
+    fn chunk(&mut self, place: Place, id: &ChunkId) -> Option<Bytes> {
+        self.tick += 1;
+        let (chunks, _, used) = self.frames.get_mut(&place)?;
+        *used = self.tick;
+        chunks.get(id).cloned()
+    }
+
+    fn keep(&mut self, place: Place, chunks: HashMap<ChunkId, Bytes>) {
+        let length = chunks.values().map(Bytes::len).sum();
+        self.bytes += length;
+        if let Some((_, old, _)) = self.frames.insert(place, (chunks, length, self.tick)) {
+            self.bytes -= old;
+        }
+        while self.bytes > DECODED_BYTES_MAX {
+            let oldest = self.frames.iter().min_by_key(|(_, (.., used))| *used);
+            let Some(place) = oldest.map(|(place, _)| *place) else { break };
+            if let Some((_, length, _)) = self.frames.remove(&place) {
+                self.bytes -= length;
+            }
+        }
+    }
+
+    pub(super) fn forget(&mut self, pack: u32) {
+        self.frames.retain(|place, (_, length, _)| {
+            let keep = place.pack != pack;
+            self.bytes -= if keep { 0 } else { *length };
+            keep
+        });
+    }
+}
+
+/// What is at a place.
+pub(super) enum Loaded {
+    Frame(Frame),
+    Damaged,
+    /// The pack is gone: look the chunk up again.
+    Gone,
+}
+
+impl Disk {
+    pub(super) fn load(&self, place: Place) -> Result<Loaded, StoreError> {
+        let error = |action| StoreError::io(action, &pack_path(&self.packs, place.pack));
+        let file = match self.handles.open(&self.packs, place.pack) {
+            Ok(file) => file,
+            Err(failure) if failure.kind() == ErrorKind::NotFound => return Ok(Loaded::Gone),
+            Err(failure) => return Err(error("open")(failure)),
+        };
+        match pack::read_frame(&file, u64::from(place.offset)) {
+            Ok(frame) => Ok(Loaded::Frame(frame)),
+            Err(NoFrame::Damaged) => Ok(Loaded::Damaged),
+            Err(NoFrame::Io(failure)) => Err(error("read")(failure)),
+        }
+    }
+
+    pub(super) fn read(&self, id: ChunkId) -> Result<Option<Bytes>, StoreError> {
+        let mut before = None;
+        for _ in 0..LOOKUPS_MAX {
+            let Some(location) = self.locate(&[id])?[0] else { return Ok(None) };
+            if before == Some(location) {
+                break;
+            }
+            before = Some(location);
+            self.note_use(location.place);
+            if let Some(bytes) = lock(&self.decoded).chunk(location.place, &id) {
+                return Ok(Some(bytes));
+            }
+            match self.load(location.place)? {
+                Loaded::Frame(frame) => {
+                    let bytes =
+                        self.codecs.with(|codec| self.chunk_of(&frame, location, id, codec));
+                    return bytes.map(Some).ok_or_else(|| self.report_damage(id, location));
+                }
+                Loaded::Damaged => return Err(self.report_damage(id, location)),
+                Loaded::Gone => {}
+            }
+        }
+        match before {
+            Some(location) => Err(self.report_damage(id, location)),
+            None => Ok(None),
+        }
+    }
+
+    /// One chunk of a frame; keeps the others for the next reader if all are intact.
+    fn chunk_of(
+        &self,
+        frame: &Frame,
+        location: Location,
+        id: ChunkId,
+        codec: &mut FrameCodec,
+    ) -> Option<Bytes> {
+        let mut chunks = HashMap::with_capacity(frame.entries().len());
+        if codec.open(frame, |_| true, |id, bytes| drop(chunks.insert(id, bytes))).is_ok() {
+            let bytes = chunks.get(&id).cloned();
+            lock(&self.decoded).keep(location.place, chunks);
+            return bytes;
+        }
+        let mut found = None;
+        // An error is a damaged chunk: then nothing was found.
+        let _ = codec.open(frame, |other| *other == id, |_, bytes| found = Some(bytes));
+        found
+    }
+
+    pub(super) fn report_damage(&self, id: ChunkId, location: Location) -> StoreError {
+        let place = location.place;
+        tracing::warn!(%id, pack = place.pack, offset = place.offset, "a stored chunk is damaged");
+        // Unless it has come again in the meantime.
+        if matches!(self.locate(&[id]).as_deref(), Ok([Some(now)]) if *now == location) {
+            lock(&self.damaged).insert(id);
+        }
+        StoreError::Damaged { id }
+    }
+
+    pub(super) fn frames(
+        &self,
+        ids: Vec<ChunkId>,
+    ) -> Result<(Vec<Frame>, Vec<ChunkId>), StoreError> {
+        let (mut missing, mut distinct) = (Vec::new(), HashSet::with_capacity(ids.len()));
+        let mut wanted: Vec<ChunkId> = ids.into_iter().filter(|id| distinct.insert(*id)).collect();
+        let (frames, lost) = self.codecs.with(|codec| {
+            let mut gatherer = Gatherer::default();
+            let mut gathered = 0;
+            for _ in 0..LOOKUPS_MAX {
+                let mut gone = Vec::new();
+                for (place, chunks) in self.by_frame(&wanted, &mut missing)? {
+                    if gathered >= crate::FRAMES_BYTES {
+                        // What is left is neither sent nor missing: it will be asked for again.
+                        return Ok((gatherer.finish(codec), Vec::new()));
+                    }
+                    gathered += chunks.iter().map(|(_, at)| at.length as usize).sum::<usize>();
+                    match self.load(place)? {
+                        Loaded::Frame(frame) => {
+                            self.note_use(place);
+                            self.take(frame, &chunks, &mut gatherer, &mut missing, codec);
+                        }
+                        Loaded::Damaged => {
+                            for (id, location) in chunks {
+                                self.report_damage(id, location);
+                                missing.push(id);
+                            }
+                        }
+                        Loaded::Gone => gone.extend(chunks.into_iter().map(|(id, _)| id)),
+                    }
+                }
+                wanted = gone;
+                if wanted.is_empty() {
+                    break;
+                }
+            }
+            Ok::<_, StoreError>((gatherer.finish(codec), std::mem::take(&mut wanted)))
+        })?;
+        missing.extend(lost);
+        Ok((frames, missing))
+    }
+
+    /// Groups chunks by the frame they are in, in the order of the first one of each.
+    #[expect(clippy::type_complexity, reason = "a list of groups, used in one place")]
+    fn by_frame(
+        &self,
+        ids: &[ChunkId],
+        missing: &mut Vec<ChunkId>,
+    ) -> Result<Vec<(Place, Vec<(ChunkId, Location)>)>, StoreError> {
+        let mut groups: Vec<(Place, Vec<(ChunkId, Location)>)> = Vec::new();
+        let mut at: HashMap<Place, usize> = HashMap::new();
+        for (id, location) in ids.iter().zip(self.locate(ids)?) {
+            let Some(location) = location else {
+                missing.push(*id);
+                continue;
+            };
+            let group = *at.entry(location.place).or_insert_with(|| {
+                groups.push((location.place, Vec::new()));
+                groups.len() - 1
+            });
+            groups[group].1.push((*id, location));
+        }
+        Ok(groups)
+    }
+
+    /// Hands on a frame as it is when most of it is wanted, else the wanted chunks.
+    fn take(
+        &self,
+        frame: Frame,
+        chunks: &[(ChunkId, Location)],
+        gatherer: &mut Gatherer,
+        missing: &mut Vec<ChunkId>,
+        codec: &mut FrameCodec,
+    ) {
+        let bytes: usize = chunks.iter().map(|(_, location)| location.length as usize).sum();
+        let named: HashSet<ChunkId> = frame.entries().iter().map(|entry| entry.id).collect();
+        let most = bytes * 4 >= frame.plain_length() * 3;
+        let complete = chunks.iter().all(|(id, _)| named.contains(id));
+        if most && complete && frame.verify_check().is_ok() {
+            gatherer.frame(frame, codec);
+            return;
+        }
+        let wanted: HashSet<ChunkId> = chunks.iter().map(|(id, _)| *id).collect();
+        let mut found = HashMap::with_capacity(wanted.len());
+        let opened =
+            codec.open(&frame, |id| wanted.contains(id), |id, bytes| drop(found.insert(id, bytes)));
+        for (id, location) in chunks {
+            if opened.is_err() && !found.contains_key(id) {
+                let keep = |found: &mut HashMap<_, _>, id, bytes| drop(found.insert(id, bytes));
+                // An error is a damaged chunk: then it is missing below.
+                let _ = codec.open(&frame, |other| other == id, |id, b| keep(&mut found, id, b));
+            }
+            match found.get(id) {
+                Some(bytes) => gatherer.chunk(*id, bytes, codec),
+                None => {
+                    self.report_damage(*id, *location);
+                    missing.push(*id);
+                }
+            }
+        }
+    }
+}

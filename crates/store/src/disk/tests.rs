@@ -1,0 +1,394 @@
+//! Damage, crashes, limits and a reference model.
+
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::*;
+use crate::Limit;
+use crate::suite::{Kept, chunk, closure, frame, id, ids, later, opened};
+
+const OPTIONS: DiskOptions =
+    DiskOptions { quota_bytes: u64::MAX, free_reserve_bytes: 0, cache: false };
+
+fn directory() -> TempDir {
+    tempfile::tempdir().expect("a directory")
+}
+
+fn open(path: &Path) -> DiskStore {
+    DiskStore::open(path, OPTIONS).expect("opens")
+}
+
+fn first_pack(path: &Path) -> PathBuf {
+    pack_file(path, 0)
+}
+
+fn pack_file(path: &Path, number: u32) -> PathBuf {
+    pack::pack_path(&path.join("packs"), number)
+}
+
+fn copy(from: &Path) -> TempDir {
+    let to = directory();
+    std::fs::create_dir(to.path().join("packs")).expect("new");
+    for part in ["", "packs"] {
+        for entry in std::fs::read_dir(from.join(part)).expect("listed") {
+            let entry = entry.expect("listed");
+            if entry.file_type().expect("known").is_file() {
+                let target = to.path().join(part).join(entry.file_name());
+                std::fs::copy(entry.path(), target).expect("copied");
+            }
+        }
+    }
+    to
+}
+
+fn flip(path: &Path, offset: u64) {
+    let file = File::options().read(true).write(true).open(path).expect("opens");
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, offset).expect("there");
+    file.write_all_at(&[byte[0] ^ 0x40], offset).expect("written");
+}
+
+async fn filled(path: &Path) -> DiskStore {
+    let store = open(path);
+    for first in [0, 10, 20] {
+        store.append(vec![frame(first..first + 10)]).await.expect("room");
+    }
+    store.flush().await.expect("flush");
+    store
+}
+
+async fn all_there(store: &DiskStore, seeds: impl Iterator<Item = u64>) {
+    for seed in seeds {
+        let read = store.read(&id(seed)).await.expect("intact");
+        assert_eq!(read.as_deref(), Some(&chunk(seed)[..]), "chunk {seed}");
+    }
+}
+
+#[tokio::test]
+async fn two_cannot_share_a_directory() {
+    let directory = directory();
+    let store = open(directory.path());
+    let second = DiskStore::open(directory.path(), OPTIONS);
+    assert!(matches!(second, Err(StoreError::Locked { .. })));
+    drop(store);
+    open(directory.path());
+}
+
+#[tokio::test]
+async fn a_crash_at_any_point_keeps_what_was_flushed() {
+    let directory = directory();
+    let store = filled(directory.path()).await;
+    let flushed = copy(directory.path());
+    store.append(vec![frame(30..40)]).await.expect("room");
+    let appended = copy(directory.path());
+    drop(store);
+    all_there(&open(flushed.path()), 0..30).await;
+    // The append reached the file and was not committed: whole frames are taken in.
+    let length = std::fs::metadata(first_pack(appended.path())).expect("there").len();
+    let start = std::fs::metadata(first_pack(flushed.path())).expect("there").len();
+    for cut in [start + 1, start + 60, length - 1, length] {
+        let torn = copy(appended.path());
+        File::options()
+            .write(true)
+            .open(first_pack(torn.path()))
+            .expect("opens")
+            .set_len(cut)
+            .expect("cut");
+        let store = open(torn.path());
+        all_there(&store, 0..30).await;
+        let whole = cut == length;
+        assert_eq!(store.has(&ids(30..31)).await.expect("has"), [whole]);
+        let now = std::fs::metadata(first_pack(torn.path())).expect("there").len();
+        assert_eq!(now, if whole { length } else { start }, "a torn frame is cut off");
+        store.append(vec![frame(30..40)]).await.expect("room");
+        store.flush().await.expect("flush");
+        drop(store);
+        all_there(&open(torn.path()), 0..40).await;
+    }
+}
+
+#[tokio::test]
+async fn a_lost_or_broken_index_is_rebuilt() {
+    let source = directory();
+    drop(filled(source.path()).await);
+    for harm in ["lost", "empty", "garbage", "distrusted"] {
+        let directory = copy(source.path());
+        let index = directory.path().join("index.redb");
+        match harm {
+            "lost" => std::fs::remove_file(&index).expect("removed"),
+            "empty" => std::fs::write(&index, b"").expect("written"),
+            "garbage" => std::fs::write(&index, vec![7; 50_000]).expect("written"),
+            _ => drop(File::create(directory.path().join(recover::DISTRUST)).expect("created")),
+        }
+        let store = open(directory.path());
+        all_there(&store, 0..30).await;
+        assert_eq!(store.stats().await.expect("stats").chunks, 30, "{harm}");
+    }
+}
+
+#[tokio::test]
+async fn a_rebuild_steps_over_damage_inside_a_pack() {
+    let directory = directory();
+    drop(filled(directory.path()).await);
+    let second = PACK_START + frame(0..10).encoded_length() as u64;
+    flip(&first_pack(directory.path()), second);
+    std::fs::remove_file(directory.path().join("index.redb")).expect("removed");
+    let store = open(directory.path());
+    all_there(&store, (0..10).chain(20..30)).await;
+    assert_eq!(store.has(&ids(10..12)).await.expect("has"), [false, false]);
+}
+
+const PACK_START: u64 = pack::PACK_HEADER_BYTES;
+
+#[tokio::test]
+async fn damage_is_named_never_returned_and_healed_by_sending_again() {
+    let directory = directory();
+    let store = filled(directory.path()).await;
+    let at = PACK_START + frame(0..10).encoded_length() as u64;
+    let last = at + frame(10..20).encoded_length() as u64 - 1;
+    flip(&first_pack(directory.path()), last);
+    // The last byte belongs to an incompressible chunk in a compressed or plain payload.
+    let report = store.verify(Scope::All).await.expect("verify");
+    assert_eq!(report.damaged.len(), 1);
+    assert_eq!((report.damaged[0].pack, report.damaged[0].offset), (0, at));
+    let lost = report.damaged[0].ids.clone();
+    assert!(!lost.is_empty() && lost.iter().all(|lost| ids(10..20).contains(lost)));
+    for lost in &lost {
+        let read = store.read(lost).await;
+        assert!(matches!(read, Err(StoreError::Damaged { id }) if id == *lost));
+    }
+    assert_eq!(store.has(&lost).await.expect("has"), vec![false; lost.len()]);
+    let (_, missing) = store.frames(&ids(0..30)).await.expect("frames");
+    assert_eq!(missing.len(), lost.len());
+    assert_eq!(opened(&store, &ids(0..10)).await.len(), 10, "the others are untouched");
+
+    let again = store.append(vec![frame(10..20)]).await.expect("room");
+    assert_eq!(again.new_chunks, lost.len() as u64);
+    store.flush().await.expect("flush");
+    drop(store);
+    let store = open(directory.path());
+    all_there(&store, 0..30).await;
+    assert_eq!(store.verify(Scope::All).await.expect("verify").damaged, []);
+}
+
+#[tokio::test]
+async fn a_deleted_or_shortened_pack_takes_only_its_own_chunks() {
+    let directory = directory();
+    drop(filled(directory.path()).await);
+    let cut = PACK_START + frame(0..10).encoded_length() as u64 + 100;
+    File::options()
+        .write(true)
+        .open(first_pack(directory.path()))
+        .expect("opens")
+        .set_len(cut)
+        .expect("cut");
+    let store = open(directory.path());
+    all_there(&store, 0..10).await;
+    assert_eq!(store.stats().await.expect("stats").chunks, 10);
+    drop(store);
+    std::fs::remove_file(first_pack(directory.path())).expect("removed");
+    let store = open(directory.path());
+    assert_eq!(store.stats().await.expect("stats"), StoreStats::default());
+    store.append(vec![frame(0..10)]).await.expect("room");
+    store.flush().await.expect("flush");
+    all_there(&store, 0..10).await;
+}
+
+#[tokio::test]
+async fn after_a_failed_sync_nothing_is_written_and_reads_go_on() {
+    let directory = directory();
+    let store = filled(directory.path()).await;
+    store.append(vec![frame(40..45)]).await.expect("room");
+    store.0.fail_syncs.store(true, Ordering::Relaxed);
+    assert!(matches!(store.flush().await, Err(StoreError::Io { action: "sync", .. })));
+    store.0.fail_syncs.store(false, Ordering::Relaxed);
+    assert!(matches!(store.flush().await, Err(StoreError::Poisoned { .. })));
+    let refused = store.append(vec![frame(50..51)]).await;
+    assert!(matches!(refused, Err(StoreError::Poisoned { reason }) if reason.contains("injected")));
+    all_there(&store, 0..30).await;
+}
+
+#[tokio::test]
+async fn limits_name_what_is_missing() {
+    let directory = directory();
+    let (small, frame) = (frame([8]), frame(0..4));
+    let quota_bytes = PACK_START + (small.encoded_length() + frame.encoded_length()) as u64 - 5;
+    let store = DiskStore::open(directory.path(), DiskOptions { quota_bytes, ..OPTIONS });
+    let store = store.expect("opens");
+    store.append(vec![small]).await.expect("room");
+    let full = store.append(vec![frame.clone()]).await;
+    assert!(
+        matches!(full, Err(StoreError::Full { limit: Limit::Quota, missing_bytes: 5 })),
+        "{full:?}"
+    );
+    drop(store);
+    let options = DiskOptions { free_reserve_bytes: u64::MAX / 2, ..OPTIONS };
+    let store = DiskStore::open(directory.path(), options).expect("opens");
+    let full = store.append(vec![frame]).await;
+    assert!(matches!(full, Err(StoreError::Full { limit: Limit::Disk, .. })));
+}
+
+#[tokio::test]
+async fn a_cache_drops_what_was_longest_not_used() {
+    let directory = directory();
+    let quota_bytes = 12 * frame(0..5).encoded_length() as u64;
+    let options = DiskOptions { quota_bytes, cache: true, ..OPTIONS };
+    let store = DiskStore::open(directory.path(), options).expect("opens");
+    store.append(vec![frame(0..5)]).await.expect("room");
+    store.flush().await.expect("flush");
+    let favourite = store.0.locate(&[id(0)]).expect("indexed")[0].expect("there").place;
+    lock(&store.0.uses).insert(favourite, unix_now() + 1000);
+    for first in (5..200).step_by(5) {
+        store.append(vec![frame(first..first + 5)]).await.expect("room is made");
+        store.flush().await.expect("flush");
+        let stats = store.stats().await.expect("stats");
+        assert!(stats.stored_bytes <= quota_bytes, "{stats:?}");
+    }
+    all_there(&store, 195..200).await;
+    all_there(&store, 0..5).await;
+    assert_eq!(store.has(&ids(5..6)).await.expect("has"), [false]);
+    drop(store);
+    all_there(&open(directory.path()), 195..200).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gc_beside_readers_and_writers_loses_nothing_they_need() {
+    let directory = directory();
+    let store = Arc::new(open(directory.path()));
+    let (list, head) = closure((0..100).step_by(4));
+    store.append(vec![list]).await.expect("room");
+    for first in (0..100).step_by(10) {
+        store.append(vec![frame(first..first + 10)]).await.expect("room");
+    }
+    store.flush().await.expect("flush");
+    let reading = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move {
+            for _ in 0..20 {
+                all_there(&store, (0..100).step_by(4)).await;
+                let wanted = ids((0..100).step_by(4));
+                assert_eq!(opened(store.as_ref(), &wanted).await.len(), wanted.len());
+            }
+        }
+    });
+    let writing = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move {
+            for seed in 200..240 {
+                store.append(vec![frame([seed])]).await.expect("room");
+                store.flush().await.expect("flush");
+            }
+        }
+    });
+    let report = store.gc(&Kept(vec![head]), Duration::ZERO, later()).await.expect("gc");
+    assert!(report.removed_chunks >= 75);
+    reading.await.expect("no reader failed");
+    writing.await.expect("no writer failed");
+    drop(store);
+    all_there(&open(directory.path()), (0..100).step_by(4)).await;
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Append(Vec<u64>),
+    Flush,
+    Reopen,
+    Crash,
+    LoseIndex,
+    Collect(Vec<u64>),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let seeds = || prop::collection::vec(1..40u64, 1..8);
+    prop_oneof![
+        6 => seeds().prop_map(Step::Append),
+        3 => Just(Step::Flush),
+        1 => Just(Step::Reopen),
+        1 => Just(Step::Crash),
+        1 => Just(Step::LoseIndex),
+        1 => seeds().prop_map(Step::Collect),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn it_behaves_as_a_set_of_chunks(steps in prop::collection::vec(step(), 1..24)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(follow(steps));
+    }
+}
+
+/// The model: chunks that must be there, and chunks that may be (removed, or not flushed).
+async fn follow(steps: Vec<Step>) {
+    let mut directory = directory();
+    let mut store = Some(open(directory.path()));
+    let (mut must, mut may, mut fresh) = (HashSet::new(), HashSet::new(), HashSet::new());
+    for step in steps {
+        let current = store.take().expect("open");
+        match step {
+            Step::Append(seeds) => {
+                current.append(vec![frame(seeds.iter().copied())]).await.expect("room");
+                fresh.extend(seeds);
+            }
+            Step::Flush => {
+                current.flush().await.expect("flush");
+                must.extend(fresh.drain());
+            }
+            Step::Reopen | Step::LoseIndex => {
+                current.flush().await.expect("flush");
+                must.extend(fresh.drain());
+                drop(current);
+                if matches!(step, Step::LoseIndex) {
+                    std::fs::remove_file(directory.path().join("index.redb")).expect("removed");
+                }
+                store = Some(open(directory.path()));
+                continue;
+            }
+            Step::Crash => {
+                directory = copy(directory.path());
+                drop(current);
+                may.extend(fresh.drain());
+                store = Some(open(directory.path()));
+                continue;
+            }
+            Step::Collect(seeds) => {
+                let seeds: std::collections::BTreeSet<u64> = seeds.into_iter().collect();
+                let (list, head) = closure(seeds.iter().copied());
+                current.append(vec![list]).await.expect("room");
+                current.gc(&Kept(vec![head]), Duration::ZERO, later()).await.expect("gc");
+                must.extend(fresh.drain());
+                may.extend(must.extract_if(|seed| !seeds.contains(seed)));
+                let there = current.has(&ids(may.iter().copied())).await.expect("has");
+                let kept = |seed: &u64| seeds.contains(seed);
+                for (seed, there) in may.iter().zip(there) {
+                    assert!(kept(seed) || !there, "{seed} was removed");
+                }
+            }
+        }
+        all_there(&current, must.iter().chain(&fresh).copied()).await;
+        assert_eq!(current.verify(Scope::All).await.expect("verify").damaged, []);
+        must.extend(fresh.drain());
+        for seed in 1..40 {
+            if !must.contains(&seed) && !may.contains(&seed) {
+                assert_eq!(current.read(&id(seed)).await.expect("read"), None);
+            }
+        }
+        store = Some(current);
+    }
+}
+
+#[tokio::test]
+async fn a_frame_comes_whole_when_most_of_it_is_wanted() {
+    let directory = directory();
+    let store = filled(directory.path()).await;
+    let (frames, _) = store.frames(&ids(0..10)).await.expect("frames");
+    assert_eq!(frames, [frame(0..10)], "stored as received");
+    let (frames, missing) = store.frames(&ids([1, 12, 22])).await.expect("frames");
+    let named: Vec<ChunkId> =
+        frames.iter().flat_map(Frame::entries).map(|entry| entry.id).collect();
+    assert_eq!((frames.len(), named, missing), (1, ids([1, 12, 22]), vec![]));
+}
