@@ -1,1 +1,24 @@
-//! x
+//! What tests of several crates share: deterministic content, sources that are honest, slow or
+//! hostile, destinations that watch.
+//!
+//! Nothing here reads a clock of its own: waits go through the runtime's, which a test stops
+//! with `#[tokio::test(start_paused = true)]`, so that an hour of back-off takes no time and no
+//! test depends on how fast the machine is.
+//!
+//! * [`Library`]: chunks made from a seed.
+//! * [`Honest`]: a source with a rate, a delay and perhaps gaps; counts what it gave.
+//! * [`Hostile`]: a source with a [`Manner`] of misbehaving.
+//! * [`Watching`]: a destination that keeps everything, once, and notes how far ahead a source
+//!   ran.
+//!
+//! Start at [`Manner`].
+
+mod destination;
+mod honest;
+mod hostile;
+mod library;
+
+pub use destination::Watching;
+pub use honest::Honest;
+pub use hostile::{Hostile, Manner};
+pub use library::{Library, frame_of, noise, words};
