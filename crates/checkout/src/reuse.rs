@@ -1,0 +1,193 @@
+//! Before anything is fetched: what an earlier run placed, and what the old version has.
+//!
+//! Nothing in the destination gets its final name or goes away before this is over, so every
+//! old file is still where the old index says.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use content::{BlobId, ChunkId, ChunkRef, Contents, Kind, Piece};
+
+use crate::journal::{Journal, Placed, Ranges, TempName};
+use crate::place::{Dirs, Dress, Place, hash_unchanged, write_sparse};
+use crate::plan::{Planned, short};
+use crate::record::{Action, Record, RecordReader};
+use crate::sources::Sources;
+use crate::{CheckoutError, CheckoutProgress, Stop};
+
+/// What is there, and what is left to fetch.
+#[derive(Debug, Default)]
+pub(crate) struct Captured {
+    /// Temporary files that only need their final name.
+    pub(crate) complete: HashSet<TempName>,
+    /// Bytes that are already in unfinished temporary files.
+    pub(crate) ranges: HashMap<TempName, Ranges>,
+    /// How many stretches of files need a chunk, for chunks that several need.
+    pub(crate) uses: HashMap<u64, u32>,
+    pub(crate) bytes_reused: u64,
+    pub(crate) chunks_missing: u64,
+}
+
+pub(crate) struct Capture<'a> {
+    pub(crate) place: &'a Place,
+    pub(crate) progress: &'a CheckoutProgress,
+    pub(crate) journal: &'a mut Journal,
+    pub(crate) placed: Placed,
+    pub(crate) planned: &'a Planned,
+    pub(crate) stop: &'a Stop,
+}
+
+impl Capture<'_> {
+    /// Goes through the plan once.
+    pub(crate) fn run(mut self, plan: &Path, index: &Path) -> Result<Captured, CheckoutError> {
+        let mut captured = Captured::default();
+        let mut seen: HashSet<u64> = HashSet::new();
+        let mut sources = Sources::find(index, self.planned)?;
+        let mut dirs = Dirs::new(&self.place.root);
+        let mut plan = open_plan(plan)?;
+        while let Some(record) = plan.next().map_err(CheckoutError::State)? {
+            self.stop.check()?;
+            let Kind::File { size, blob, contents, link: None } = &record.entry.kind else {
+                continue;
+            };
+            if record.action != Action::Make
+                || matches!(contents, Contents::Inline(_))
+                || *size == 0
+            {
+                continue;
+            }
+            let temp = TempName::of(&record.path, blob);
+            let whole = self.is_complete(temp, *size, blob)?
+                || sources.whole_file(&self, &mut dirs, &record, temp)?;
+            if whole {
+                self.journal.complete(temp);
+                captured.complete.insert(temp);
+                captured.bytes_reused += size;
+                CheckoutProgress::add(&self.progress.bytes_done, *size);
+                continue;
+            }
+            let mut missing = |chunk: &ChunkRef| {
+                captured.chunks_missing += 1;
+                if !seen.insert(short(chunk.id.as_bytes())) {
+                    *captured.uses.entry(short(chunk.id.as_bytes())).or_insert(1) += 1;
+                }
+            };
+            if let Contents::Slice { chunk, .. } = contents {
+                missing(chunk);
+                continue;
+            }
+            let (ranges, reused) = self.pieces(&mut sources, &mut dirs, &record, temp, missing)?;
+            captured.bytes_reused += reused;
+            CheckoutProgress::add(&self.progress.bytes_done, reused);
+            if reused > 0 {
+                captured.ranges.insert(temp, ranges);
+            }
+            self.journal.write().map_err(CheckoutError::State)?;
+        }
+        self.journal.write().map_err(CheckoutError::State)?;
+        Ok(captured)
+    }
+
+    /// Whether an earlier run finished this temporary file.
+    fn is_complete(&self, temp: TempName, size: u64, blob: &BlobId) -> Result<bool, CheckoutError> {
+        if !self.placed.complete.contains(&temp) {
+            return Ok(false);
+        }
+        let name = temp.file_name();
+        match self.place.temp.stat(name.as_bytes()) {
+            Ok(facts) if facts.size != size => Ok(false),
+            Ok(_) if self.placed.same_boot => Ok(true),
+            Ok(_) => {
+                let hashed = hash_unchanged(&self.place.temp, name.as_bytes())?;
+                Ok(hashed.is_some_and(|(hashed, _)| hashed == *blob))
+            }
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Goes through the pieces of one file; what is not there already and not in an old file
+    /// either is given to `missing`. Returns what is there, and how many bytes that are.
+    fn pieces(
+        &mut self,
+        sources: &mut Sources,
+        dirs: &mut Dirs<'_>,
+        record: &Record,
+        temp: TempName,
+        mut missing: impl FnMut(&ChunkRef),
+    ) -> Result<(Ranges, u64), CheckoutError> {
+        let journaled = self.placed.ranges.remove(&temp);
+        let mut file = match &journaled {
+            Some(_) => self.place.reopen_temp(temp),
+            None => None,
+        };
+        let journaled =
+            if file.is_some() { journaled.unwrap_or_default() } else { Ranges::default() };
+        let holes = record.pieces().iter().any(|piece| matches!(piece, Piece::Hole(_)));
+        let (mut there, mut reused, mut offset) = (Ranges::default(), 0, 0);
+        for piece in record.pieces() {
+            if let Piece::Chunk(chunk) = piece {
+                let length = chunk.length;
+                let known = journaled.contains(offset, length.into())
+                    && (self.placed.same_boot || self.holds(file.as_ref(), chunk, offset));
+                let found = if known {
+                    true
+                } else if let Some(bytes) = sources.chunk(dirs, chunk)? {
+                    let file = match &mut file {
+                        Some(file) => file,
+                        None => file.insert(self.place.create_temp(temp)?),
+                    };
+                    write_sparse(file, offset, &bytes, holes)
+                        .map_err(|error| CheckoutError::contents("write", &record.path, error))?;
+                    true
+                } else {
+                    missing(chunk);
+                    false
+                };
+                if found {
+                    if !known || !self.placed.same_boot {
+                        self.journal.placed(temp, offset, length);
+                    }
+                    there.insert(offset, length.into());
+                    reused += u64::from(length);
+                }
+            }
+            offset += piece.length();
+        }
+        Ok((there, reused))
+    }
+
+    /// Whether the bytes of a chunk really are in a temporary file. Those of a sealed chunk
+    /// cannot be told by its id and are fetched again.
+    fn holds(&self, file: Option<&File>, chunk: &ChunkRef, offset: u64) -> bool {
+        let mut bytes = vec![0; chunk.length as usize];
+        chunk.sealing.is_none()
+            && file.is_some_and(|file| file.read_exact_at(&mut bytes, offset).is_ok())
+            && ChunkId::of(&bytes) == chunk.id
+    }
+
+    /// Dresses a temporary file that was filled from an old one.
+    pub(crate) fn dress(
+        &self,
+        file: &File,
+        temp: TempName,
+        record: &Record,
+    ) -> Result<(), CheckoutError> {
+        self.place
+            .dress(file, temp, &Dress::of(&record.entry))
+            .map_err(|error| CheckoutError::contents("finish", &record.path, error))
+    }
+
+    pub(crate) fn vanishes(&self, path: &[u8]) -> bool {
+        self.planned.vanishing.contains(&crate::plan::short_path(path))
+    }
+}
+
+/// Opens the plan that was just written.
+pub(crate) fn open_plan(path: &Path) -> Result<RecordReader, CheckoutError> {
+    RecordReader::open(path)
+        .and_then(|plan| plan.ok_or_else(|| std::io::Error::other("the plan was damaged")))
+        .map_err(CheckoutError::State)
+}

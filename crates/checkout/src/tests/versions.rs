@@ -1,0 +1,196 @@
+//! Second versions, edited destinations, interruptions, traps.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+use super::furnish;
+use super::world::{World, noise, write};
+use crate::CheckoutError;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_edited_destination_is_repaired() {
+    let world = World::new();
+    furnish(&world);
+    world.transfer().await;
+    let to = |path: &str| world.to.join(path);
+    fs::write(to("inline"), b"many bytes").expect("writes");
+    fs::write(to("small/2/2"), noise(9, 702)).expect("writes");
+    fs::remove_file(to("small/1/1")).expect("removes");
+    fs::remove_dir_all(to("small/5")).expect("removes");
+    fs::set_permissions(to("small/4/4"), fs::Permissions::from_mode(0o777)).expect("sets");
+    fs::remove_file(to("dir/link")).expect("removes");
+    symlink("/etc/passwd", to("dir/link")).expect("makes");
+    fs::remove_file(to("z second name")).expect("removes");
+    let report = world.transfer().await;
+    assert_eq!(report.repaired, 4 + 43, "{report:?}");
+    assert_eq!(world.transfer().await.repaired, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_version_costs_only_its_changes() {
+    let world = World::new();
+    furnish(&world);
+    world.write("swap a", &noise(50, 90_000));
+    world.write("swap b", &noise(51, 80_000));
+    world.transfer().await;
+    let from = |path: &str| world.from.join(path);
+    fs::rename(from("small"), from("moved")).expect("moves");
+    fs::rename(from("dir/deep/er/file"), from("file")).expect("moves");
+    fs::set_permissions(from("dir/deep"), fs::Permissions::from_mode(0o700)).expect("sets");
+    fs::remove_dir_all(from("dir/deep")).expect("removes");
+    fs::rename(from("swap a"), from("swap")).expect("moves");
+    fs::rename(from("swap b"), from("swap a")).expect("moves");
+    fs::rename(from("swap"), from("swap b")).expect("moves");
+    fs::remove_file(from("inline")).expect("removes");
+    world.write("inline/is now/a directory", &noise(53, 900));
+    fs::remove_dir(from("empty dir")).expect("removes");
+    world.write("empty dir", b"is now a file");
+    let mut large = noise(1000, 3 << 20);
+    large.splice(700_000..700_000, *b"inserted");
+    world.write("copy of large", &large);
+    let inode = fs::metadata(world.to.join("small/3/3")).expect("there").ino();
+
+    let report = world.transfer().await;
+    assert!(report.bytes_written < 200_000 + 900, "{report:?}");
+    // Groups come whole, also for one new member.
+    assert!(report.fetch.bytes < 100_000, "{report:?}");
+    // 300 small files, 7 directories and theirs, three of dir/deep, and the two replaced.
+    assert_eq!(report.removed, 300 + 8 + 3 + 2, "{report:?}");
+    let moved = fs::metadata(world.to.join("moved/3/3")).expect("there").ino();
+    assert_eq!(moved, inode, "moved, not copied");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_kill_only_what_was_under_way_is_fetched_again() {
+    for sync in [false, true] {
+        let world = World::new();
+        furnish(&world);
+        world.write("huge", &noise(77, 40 << 20));
+        let tree = world.publish();
+        for round in 1..6 {
+            world.shelf.allowance.store(50, SeqCst);
+            let stopped = tokio::time::timeout(Duration::from_millis(700), world.get(tree)).await;
+            assert!(stopped.is_err(), "round {round} finished: {stopped:?}");
+        }
+        world.shelf.allowance.store(1 << 40, SeqCst);
+        let options = crate::CheckoutOptions { durable: sync, ..Default::default() };
+        let report = world.get_with(tree, options).await.expect("works");
+        world.assert_equal();
+        assert!(report.bytes_reused > 10 << 20, "{report:?}");
+        // What was sent and never reached the destination is at most a request each time.
+        let total = world.shelf.content_bytes.load(SeqCst);
+        let unique = (43 << 20) + 300 * 850 + 100_000;
+        assert!(total < unique + 6 * (1 << 20), "{total} bytes for {unique}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_journal_of_an_earlier_boot_says_is_checked() {
+    let world = World::new();
+    world.write("huge", &noise(77, 20 << 20));
+    let tree = world.publish();
+    world.shelf.allowance.store(80, SeqCst);
+    let stopped = tokio::time::timeout(Duration::from_millis(700), world.get(tree)).await;
+    assert!(stopped.is_err());
+    // Another boot: the header says so and checks.
+    let path = world.state.join("journal");
+    let mut journal = fs::read(&path).expect("there");
+    journal[36..52].fill(9);
+    let check = *blake3::hash(&journal[..52]).as_bytes();
+    journal[52..60].copy_from_slice(&check[..8]);
+    fs::write(&path, journal).expect("writes");
+    // The power failure lost a stretch that the journal says is there.
+    let temp = fs::read_dir(world.to.join(".consign.tmp")).expect("there");
+    let temp = temp.map(|entry| entry.expect("readable").path());
+    let temp = temp.filter(|path| path.file_name().is_some_and(|name| name.len() == 32));
+    for path in temp {
+        use std::os::unix::fs::FileExt as _;
+        let file = fs::File::options().write(true).open(path).expect("opens");
+        file.write_all_at(&[0; 5000], 100_000).expect("writes");
+    }
+    world.shelf.allowance.store(1 << 40, SeqCst);
+    let report = world.get(tree).await.expect("works");
+    world.assert_equal();
+    assert!(report.bytes_reused > 1 << 20, "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_symbolic_link_on_the_way_is_not_followed() {
+    let world = World::new();
+    furnish(&world);
+    let tree = world.publish();
+    world.get(tree).await.expect("works");
+    let outside = world.state.with_extension("outside");
+    fs::create_dir(&outside).expect("makes");
+    fs::remove_dir_all(world.to.join("small")).expect("removes");
+    symlink(&outside, world.to.join("small")).expect("makes");
+    let refused = world.get(tree).await;
+    assert!(
+        matches!(&refused, Err(CheckoutError::InTheWay { path }) if path == "small"),
+        "{refused:?}"
+    );
+    assert_eq!(fs::read_dir(&outside).expect("there").count(), 0);
+    fs::remove_file(world.to.join("small")).expect("removes");
+    // In place of a file it is replaced, and what it points to stays.
+    write(&outside.join("victim"), b"untouched");
+    fs::remove_file(world.to.join("large")).expect("removes");
+    symlink(outside.join("victim"), world.to.join("large")).expect("makes");
+    world.get(tree).await.expect("works");
+    world.assert_equal();
+    assert_eq!(fs::read(outside.join("victim")).expect("there"), b"untouched");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_in_the_way_are_named_and_kept() {
+    let world = World::new();
+    world.write("dir/file", &noise(1, 2000));
+    world.write("file", &noise(2, 2000));
+    let tree = world.publish();
+    fs::create_dir_all(world.to.join("file")).expect("makes");
+    let refused = world.get(tree).await;
+    assert!(
+        matches!(&refused, Err(CheckoutError::InTheWay { path }) if path == "file"),
+        "{refused:?}"
+    );
+    fs::remove_dir(world.to.join("file")).expect("still there");
+    fs::write(world.to.join("dir"), b"mine").expect("writes");
+    let refused = world.get(tree).await;
+    assert!(
+        matches!(&refused, Err(CheckoutError::InTheWay { path }) if path == "dir"),
+        "{refused:?}"
+    );
+    fs::remove_file(world.to.join("dir")).expect("still there");
+    world.get(tree).await.expect("works");
+    // Ours would go, but something else is in it.
+    fs::write(world.to.join("dir/mine"), b"mine").expect("writes");
+    fs::remove_dir_all(world.from.join("dir")).expect("removes");
+    world.write("dir", b"a file now");
+    let refused = world.get(world.publish()).await;
+    assert!(
+        matches!(&refused, Err(CheckoutError::InTheWay { path }) if path == "dir"),
+        "{refused:?}"
+    );
+    assert_eq!(fs::read(world.to.join("dir/mine")).expect("there"), b"mine");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkout_abandoned_for_another_version_leaves_that_version() {
+    let world = World::new();
+    furnish(&world);
+    let first = world.publish();
+    world.get(first).await.expect("works");
+    world.write("second only", &noise(88, 5 << 20));
+    world.write("aa early", &noise(89, 600));
+    let second = world.publish();
+    world.shelf.allowance.store(20, SeqCst);
+    let stopped = tokio::time::timeout(Duration::from_millis(700), world.get(second)).await;
+    assert!(stopped.is_err());
+    world.shelf.allowance.store(1 << 40, SeqCst);
+    fs::remove_file(world.from.join("second only")).expect("removes");
+    fs::remove_file(world.from.join("aa early")).expect("removes");
+    write(&world.from.join("third"), b"third");
+    let report = world.transfer().await;
+    assert_eq!(report.bytes_written, 5);
+}
