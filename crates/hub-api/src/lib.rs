@@ -1,1 +1,43 @@
-//! x
+//! What the hub and its clients say to each other: routes, requests, responses, problems.
+//!
+//! Words only: no IO, no HTTP library, no clock, and no judgement of what the signed documents
+//! inside say (`documents` does that) nor of chunk streams (`wire`). The hub and the client
+//! both depend on this crate and not on each other.
+//!
+//! * [`routes`]: every path under `/v1`, as a template for the hub and a builder for clients.
+//! * [`messages`]: the JSON bodies. Requests refuse members they do not know, because a hub that
+//!   ignored one would do something else than was asked; responses ignore them, so that a hub
+//!   may say more than an older client understands.
+//! * [`problem`]: RFC 9457 problem documents and the table of their codes.
+//! * [`limits`]: the largest of everything, and where each number comes from.
+//! * [`text`]: bytes inside JSON, as hexadecimal digits or base64url.
+//!
+//! Invariant: a code, a route or a member that was released keeps its meaning under `/v1`.
+//!
+//! Start reading at [`routes`].
+
+pub mod limits;
+pub mod messages;
+pub mod problem;
+pub mod routes;
+pub mod text;
+
+pub use limits::Limits;
+pub use messages::{
+    ChallengeRequest, ChallengeResponse, HeadDocuments, HubInfo, NameInfo, NameSettings, NamesPage,
+    RegistrationRequest, RegistrationResponse, ReleaseAccepted, ReleaseEvent, ReleaseInfo,
+    ReleasesPage, SessionRequest, SessionResponse, UploadResponse,
+};
+pub use problem::{Problem, ProblemCode};
+pub use text::{Base64Bytes, Hex, Hidden, ParseTextError};
+
+/// Media type of JSON bodies.
+pub const MEDIA_JSON: &str = "application/json";
+/// Media type of [`Problem`] (RFC 9457, section 3).
+pub const MEDIA_PROBLEM: &str = "application/problem+json";
+/// Media type of id lists, bitmaps, frame streams and chunks.
+pub const MEDIA_BYTES: &str = "application/octet-stream";
+/// Media type of the event stream.
+pub const MEDIA_EVENTS: &str = "text/event-stream";
+/// Name of the event that announces a release; its data is a [`ReleaseEvent`].
+pub const EVENT_RELEASE: &str = "release";

@@ -1,1 +1,45 @@
-//! x
+//! Speaks HTTP/1.1 to one hub: every route of `hub-api` as a typed method.
+//!
+//! It is not the place where anything is believed: signed documents and frames come out as the
+//! hub sent them, and `documents` and `fetch` verify them. It decides neither what to fetch nor
+//! when to ask again after an answer has begun; it repeats a request only while the connection
+//! fails before the first byte of an answer, and only where arriving twice does no harm.
+//!
+//! * [`client`]: [`HubClient`], names and readers; [`releases`]; [`chunks`]: what moves frames;
+//!   [`events`]: the stream that announces releases.
+//! * `session`: proves the node's key, keeps a token, renews it.
+//! * `exchange`: one request with its retries and timeouts; `outgoing` and `incoming`: bodies;
+//!   `failure`: what went wrong, in our words.
+//! * [`pin`]: trust in a certificate by its fingerprint; `connect` and `counting`: connections.
+//!
+//! Invariants: whatever the other side sends, every wait and every amount of memory is bounded;
+//! every [`ClientError`] names the URL and what was being done; nothing secret is in one.
+//! Redirects are not followed, for what they would follow to is not pinned.
+//!
+//! Start reading at [`client`], then `exchange`.
+
+pub mod chunks;
+pub mod client;
+mod connect;
+mod counting;
+pub mod error;
+mod event_stream;
+pub mod events;
+mod exchange;
+mod failure;
+mod incoming;
+mod outgoing;
+pub mod pin;
+pub mod releases;
+mod session;
+
+pub use client::HubClient;
+pub use counting::BytesOnWire;
+pub use error::{ClientError, WaitingFor};
+pub use events::ReleaseEvents;
+pub use exchange::Timeouts;
+pub use pin::Pin;
+pub use releases::SignedHead;
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,42 @@
-//! x
+//! The hub: an HTTP server for names, releases, chunks, accounts and events.
+//!
+//! It is not trusted: every chunk and document it hands out is verified by whoever receives it.
+//! What it decides is who may store and who may read. It does not sign releases, does not know
+//! what is in a sealed tree, and does not talk to other machines by itself.
+//!
+//! * [`Hub::start`] opens a data directory and serves it; [`RunningHub`] is the handle.
+//! * [`invite()`] works beside a running hub, from another process.
+//! * `routes/` holds one file per endpoint, in straight lines; `router` lists them.
+//! * `access` is the rule about who may read a chunk, `refusal` the only place where errors
+//!   become HTTP, `serve` the accept loop with its limits.
+//!
+//! Invariants: an id alone opens nothing; whoever asks for a chunk is checked against its
+//! holders on every route, and a chunk that may not be read looks like one that is not there.
+//! An upload or a release is answered only after it is durable. Memory per request is bounded.
+//! No secret reaches a log, a URL or an error message.
+//!
+//! Start reading at `router`, then `routes/publish`.
+
+mod access;
+mod app;
+mod body;
+mod bus;
+mod caller;
+mod challenges;
+mod config;
+mod files;
+mod gc;
+mod invite;
+mod refusal;
+mod router;
+mod routes;
+mod serve;
+mod stall;
+mod start;
+mod tls;
+
+pub use config::{HubConfig, HubLimits, Tls};
+pub use gc::{GcError, gc};
+pub use hub_db::Role;
+pub use invite::{InviteError, invite};
+pub use start::{Hub, RunningHub, StartError};

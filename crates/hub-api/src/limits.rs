@@ -1,0 +1,100 @@
+//! The largest of everything that crosses the wire, and where each number comes from.
+//!
+//! The constants are what this version's hub enforces and what clients stay within unasked; a
+//! hub with other settings says so in [`Limits`], which clients may read to ask for less.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// Most ids in one fetch. A batch of 1,024 chunks of 32 KiB is 32 MiB: several seconds of most
+/// links, so larger batches hide no more round trips and only coarsen scheduling.
+pub const FETCH_IDS_MAX: usize = 1024;
+
+/// Most ids in one have. 256 KiB of request for 1 KiB of answer: larger lists save no time.
+pub const HAVE_IDS_MAX: usize = 8192;
+
+/// Most missing ids one problem document names: as many as a have, so that the client's next
+/// step fits one request; about 540 KiB of JSON, inside [`RESPONSE_BYTES_MAX`].
+pub const MISSING_IDS_MAX: usize = HAVE_IDS_MAX;
+
+/// Most bytes in one upload: one pack. Clients send about 8 MiB at once; the rest is room for
+/// frames that do not compress and for other clients.
+pub const UPLOAD_BYTES_MAX: usize = 64 << 20;
+
+/// Most chunks in one upload. At the least average size, 32 KiB, an upload has 2,048; the rest
+/// is room for small ones, and the bound keeps what the hub must index at once in memory.
+pub const UPLOAD_CHUNKS_MAX: usize = 65_536;
+
+/// Most bytes of a signed document, as in `documents`.
+pub const DOCUMENT_BYTES_MAX: usize = 64 * 1024;
+
+/// Most bytes of a JSON request: two documents in base64 (175 KiB), rounded up.
+pub const REQUEST_BYTES_MAX: usize = 256 * 1024;
+
+/// Most bytes of a JSON response other than a page of releases.
+pub const RESPONSE_BYTES_MAX: usize = 1 << 20;
+
+/// Most bytes of a page of releases: each carries a manifest, see [`RELEASES_PAGE_MAX`].
+pub const RELEASES_RESPONSE_BYTES_MAX: usize = 8 << 20;
+
+/// Most releases on one page. 64 of the largest manifests in base64 are 5.4 MiB.
+pub const RELEASES_PAGE_MAX: u32 = 64;
+/// Releases on one page when the request does not say: a screenful.
+pub const RELEASES_PAGE_DEFAULT: u32 = 20;
+
+/// Most names on one page: at about 300 bytes each, far inside [`RESPONSE_BYTES_MAX`].
+pub const NAMES_PAGE_MAX: u32 = 1000;
+
+/// Most bytes of the head of a request. A token is under 1 KiB; proxies commonly stop at 8 KiB.
+pub const HEADER_BYTES_MAX: usize = 16 * 1024;
+/// Most header fields of a request; browsers behind two proxies send about 30.
+pub const HEADERS_MAX: usize = 64;
+
+/// How long a challenge can be answered: one round trip and a signature, with a slow link and a
+/// busy machine in between.
+pub const CHALLENGE_LIFETIME: Duration = Duration::from_mins(1);
+/// How long a session lasts: what a stolen token is worth, against one more round trip.
+pub const SESSION_LIFETIME: Duration = Duration::from_hours(1);
+/// Silence on an event stream before the hub sends a comment: under the 60 s after which
+/// proxies commonly close idle connections, and twice within a client's usual patience.
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
+
+/// What a hub accepts, as it states in [`HubInfo`](crate::HubInfo).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// Most ids in one fetch.
+    pub fetch_ids_max: u64,
+    /// Most ids in one have.
+    pub have_ids_max: u64,
+    /// Most bytes in one upload.
+    pub upload_bytes_max: u64,
+    /// Most chunks in one upload.
+    pub upload_chunks_max: u64,
+    /// Most bytes of a signed document.
+    pub document_bytes_max: u64,
+    /// Most releases on one page.
+    pub releases_page_max: u32,
+    /// Most names on one page.
+    pub names_page_max: u32,
+    /// How long a session lasts, in seconds.
+    pub session_lifetime_s: u64,
+    /// Longest silence on an event stream, in seconds.
+    pub heartbeat_interval_s: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            fetch_ids_max: FETCH_IDS_MAX as u64,
+            have_ids_max: HAVE_IDS_MAX as u64,
+            upload_bytes_max: UPLOAD_BYTES_MAX as u64,
+            upload_chunks_max: UPLOAD_CHUNKS_MAX as u64,
+            document_bytes_max: DOCUMENT_BYTES_MAX as u64,
+            releases_page_max: RELEASES_PAGE_MAX,
+            names_page_max: NAMES_PAGE_MAX,
+            session_lifetime_s: SESSION_LIFETIME.as_secs(),
+            heartbeat_interval_s: HEARTBEAT_INTERVAL.as_secs(),
+        }
+    }
+}

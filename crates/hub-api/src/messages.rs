@@ -1,0 +1,230 @@
+//! The JSON bodies of requests and responses.
+//!
+//! Times are seconds since 1970, sizes are bytes. Signed documents travel as the bytes that were
+//! signed, in base64url; whoever uses one verifies it first.
+
+use serde::{Deserialize, Serialize};
+
+use crate::limits::Limits;
+use crate::text::{Base64Bytes, Hex, Hidden};
+
+/// What a hub says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HubInfo {
+    /// Version of the program.
+    pub version: String,
+    /// Public key the hub signs session tokens with.
+    pub key: Hex<32>,
+    /// What it accepts.
+    pub limits: Limits,
+}
+
+/// Registers a key by an invitation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegistrationRequest {
+    /// Public key of the node.
+    pub key: Hex<32>,
+    /// The invitation's secret.
+    pub secret: Hidden<Hex<16>>,
+    /// Registration document over secret and certificate fingerprint, signed with `key`.
+    pub proof: Base64Bytes,
+}
+
+/// The key is registered now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegistrationResponse {
+    /// What the hub calls the account in listings and logs.
+    pub handle: String,
+}
+
+/// Asks for something to sign.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChallengeRequest {
+    /// Public key of the node.
+    pub key: Hex<32>,
+}
+
+/// Something to sign.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChallengeResponse {
+    /// Random bytes, good for one session within
+    /// [`CHALLENGE_LIFETIME`](crate::limits::CHALLENGE_LIFETIME).
+    pub challenge: Hex<32>,
+}
+
+/// Opens a session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionRequest {
+    /// Public key of the node.
+    pub key: Hex<32>,
+    /// Session proof over the challenge and the certificate's fingerprint, signed with `key`.
+    pub proof: Base64Bytes,
+}
+
+/// A session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionResponse {
+    /// Goes into `Authorization: Bearer`, as this same text.
+    pub token: Hidden<Base64Bytes>,
+    /// When the hub stops taking it, by the hub's clock.
+    pub expires: u64,
+}
+
+/// What became of an upload. All of it is durable when this is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct UploadResponse {
+    /// Chunks that were new to the hub.
+    pub stored: u64,
+    /// Chunks it had already.
+    pub known: u64,
+}
+
+/// A name and its newest release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NameInfo {
+    /// The name, as `team/tools`.
+    pub name: String,
+    /// Whether everybody who reaches the hub may read it.
+    pub public: bool,
+    /// Key of the publisher, by the hub's word alone.
+    pub publisher: Hex<32>,
+    /// Sequence of the newest release, none before the first.
+    pub latest: Option<u64>,
+}
+
+/// Creates a name or changes its settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NameSettings {
+    /// Whether everybody who reaches the hub may read it.
+    pub public: bool,
+}
+
+/// Names the caller may read, in order of their bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamesPage {
+    /// The names; none behind the last page.
+    pub names: Vec<NameInfo>,
+}
+
+/// A release's manifest and the head that says it is the newest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeadDocuments {
+    /// The signed manifest.
+    pub manifest: Base64Bytes,
+    /// The signed head.
+    pub head: Base64Bytes,
+}
+
+/// A release was accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseAccepted {
+    /// Its sequence.
+    pub sequence: u64,
+}
+
+/// One release. Everything beside the manifest repeats it, by the hub's word alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseInfo {
+    /// Number of the release, from 1.
+    pub sequence: u64,
+    /// Id of the chunk at the root of the tree.
+    pub tree: Hex<32>,
+    /// When it was signed.
+    pub issued: u64,
+    /// Files in the tree; absent when it is sealed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub files: Option<u64>,
+    /// Bytes of all files; absent when the tree is sealed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// Bytes of all chunks under the tree, before compression.
+    pub stored_bytes: u64,
+    /// The signed manifest.
+    pub manifest: Base64Bytes,
+}
+
+/// Releases of a name, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleasesPage {
+    /// The releases; none behind the last page.
+    pub releases: Vec<ReleaseInfo>,
+}
+
+/// Announces a release.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseEvent {
+    /// The name.
+    pub name: String,
+    /// Sequence of the release.
+    pub sequence: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits;
+
+    #[test]
+    fn messages_look_as_documented() {
+        let release = ReleaseInfo {
+            sequence: 3,
+            tree: Hex([1; 32]),
+            issued: 5,
+            files: None,
+            bytes: Some(7),
+            stored_bytes: 8,
+            manifest: Base64Bytes(vec![0xff]),
+        };
+        let json = serde_json::to_string(&release).expect("json");
+        let tree = "01".repeat(32);
+        let expected = format!(
+            r#"{{"sequence":3,"tree":"{tree}","issued":5,"bytes":7,"stored_bytes":8,"manifest":"_w"}}"#
+        );
+        assert_eq!(json, expected);
+        assert_eq!(serde_json::from_str::<ReleaseInfo>(&json).expect("json"), release);
+    }
+
+    #[test]
+    fn requests_refuse_unknown_members_and_responses_ignore_them() {
+        assert!(serde_json::from_str::<NameSettings>(r#"{"public":true,"x":1}"#).is_err());
+        let accepted: ReleaseAccepted =
+            serde_json::from_str(r#"{"sequence":4,"x":1}"#).expect("tolerant");
+        assert_eq!(accepted.sequence, 4);
+    }
+
+    #[test]
+    fn the_largest_messages_stay_within_the_limits() {
+        let document = Base64Bytes(vec![0; limits::DOCUMENT_BYTES_MAX]);
+        let request = HeadDocuments { manifest: document.clone(), head: document.clone() };
+        let request = serde_json::to_vec(&request).expect("json");
+        assert!(request.len() <= limits::REQUEST_BYTES_MAX, "{}", request.len());
+
+        let release = ReleaseInfo {
+            sequence: u64::MAX,
+            tree: Hex([0xff; 32]),
+            issued: u64::MAX,
+            files: Some(u64::MAX),
+            bytes: Some(u64::MAX),
+            stored_bytes: u64::MAX,
+            manifest: document,
+        };
+        let page = ReleasesPage { releases: vec![release; limits::RELEASES_PAGE_MAX as usize] };
+        let page = serde_json::to_vec(&page).expect("json");
+        assert!(page.len() <= limits::RELEASES_RESPONSE_BYTES_MAX, "{}", page.len());
+
+        let name = NameInfo {
+            name: format!("{}/{}", "t".repeat(64), "n".repeat(64)),
+            public: false,
+            publisher: Hex([0xff; 32]),
+            latest: Some(u64::MAX),
+        };
+        let names = NamesPage { names: vec![name; limits::NAMES_PAGE_MAX as usize] };
+        let names = serde_json::to_vec(&names).expect("json");
+        assert!(names.len() <= limits::RESPONSE_BYTES_MAX, "{}", names.len());
+    }
+}

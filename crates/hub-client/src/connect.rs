@@ -1,0 +1,170 @@
+//! Opens connections: TCP, counted, then TLS to the pinned certificate where the URL says so.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::Uri;
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::counting::{Counting, WireCounters};
+use crate::pin::{WrongFingerprint, wrong_fingerprint_in};
+
+/// Why no connection came about. Becomes a [`ClientError`](crate::ClientError) with the URL.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectError {
+    #[error("no connection")]
+    Network(#[source] io::Error),
+    #[error("no TLS session")]
+    Tls(#[source] io::Error),
+    #[error(transparent)]
+    WrongFingerprint(#[from] WrongFingerprint),
+    #[error("no connection in time")]
+    TimedOut,
+}
+
+/// Makes connections for hyper's pool.
+#[derive(Clone)]
+pub(crate) struct Connector {
+    pub(crate) tls: Option<Arc<ClientConfig>>,
+    pub(crate) counters: Arc<WireCounters>,
+    pub(crate) timeout: Duration,
+}
+
+impl Connector {
+    async fn connect(self, uri: Uri) -> Result<TokioIo<WireStream>, ConnectError> {
+        match timeout(self.timeout, self.open(&uri)).await {
+            Ok(opened) => opened.map(TokioIo::new),
+            Err(_) => Err(ConnectError::TimedOut),
+        }
+    }
+
+    async fn open(&self, uri: &Uri) -> Result<WireStream, ConnectError> {
+        let host = uri.host().unwrap_or_default();
+        // A URL writes an IPv6 address in brackets, the resolver wants it without.
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let port = uri.port_u16().unwrap_or(if self.tls.is_some() { 443 } else { 80 });
+        let stream = self.open_tcp(host, port).await.map_err(ConnectError::Network)?;
+        let stream = Counting { stream, counters: Arc::clone(&self.counters) };
+        let Some(tls) = &self.tls else { return Ok(WireStream::Plain(stream)) };
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|error| ConnectError::Tls(io::Error::other(error)))?;
+        match TlsConnector::from(Arc::clone(tls)).connect(name, stream).await {
+            Ok(stream) => Ok(WireStream::Tls(Box::new(stream))),
+            Err(error) => Err(wrong_fingerprint_in(&error)
+                .map_or_else(|| ConnectError::Tls(error), ConnectError::WrongFingerprint)),
+        }
+    }
+
+    /// Tries every address in turn; each but the last has its share of the time, so that one
+    /// that swallows packets does not use it up.
+    async fn open_tcp(&self, host: &str, port: u16) -> io::Result<TcpStream> {
+        let addresses: Vec<SocketAddr> = match host.parse() {
+            Ok(address) => vec![SocketAddr::new(address, port)],
+            Err(_) => tokio::net::lookup_host((host, port)).await?.collect(),
+        };
+        let share = self.timeout / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+        for address in addresses {
+            let opened = timeout(share, TcpStream::connect(address)).await;
+            match opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+                Ok(stream) => {
+                    // Requests are written whole; waiting to fill a segment only adds delay.
+                    stream.set_nodelay(true)?;
+                    return Ok(stream);
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+}
+
+impl tower::Service<Uri> for Connector {
+    type Response = TokioIo<WireStream>;
+    type Error = ConnectError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, ConnectError>> + Send>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), ConnectError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        Box::pin(self.clone().connect(uri))
+    }
+}
+
+/// A connection to a hub.
+pub(crate) enum WireStream {
+    Plain(Counting<TcpStream>),
+    Tls(Box<TlsStream<Counting<TcpStream>>>),
+}
+
+impl Connection for WireStream {
+    fn connected(&self) -> Connected {
+        Connected::new()
+    }
+}
+
+macro_rules! delegate {
+    ($self:ident, $method:ident $(, $argument:expr)*) => {
+        match &mut *$self {
+            Self::Plain(stream) => Pin::new(stream).$method($($argument),*),
+            Self::Tls(stream) => Pin::new(stream.as_mut()).$method($($argument),*),
+        }
+    };
+}
+
+impl AsyncRead for WireStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        delegate!(self, poll_read, cx, buffer)
+    }
+}
+
+impl AsyncWrite for WireStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        delegate!(self, poll_write, cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        delegate!(self, poll_write_vectored, cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        delegate!(self, poll_flush, cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        delegate!(self, poll_shutdown, cx)
+    }
+}

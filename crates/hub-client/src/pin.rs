@@ -1,0 +1,114 @@
+//! Trust in a hub's certificate by its fingerprint alone.
+//!
+//! Hubs sign their own certificates, so names, dates and issuers prove nothing. The fingerprint
+//! comes from the invitation; the handshake's signature proves that the other side holds the
+//! certificate's key, and is checked as for any certificate.
+
+use std::sync::Arc;
+
+use documents::certificate_fingerprint;
+use hub_api::Hex;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, OtherError, SignatureScheme};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+
+/// How a hub is recognised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pin {
+    /// By the SHA-256 of its certificate's DER bytes; for `https://`.
+    Fingerprint([u8; 32]),
+    /// Not at all; for `http://`, behind a proxy or tunnel of one's own.
+    None,
+}
+
+impl Pin {
+    /// What session proofs name the hub by: the fingerprint, all zero for plain HTTP.
+    #[must_use]
+    pub fn hub_identity(&self) -> [u8; 32] {
+        match self {
+            Self::Fingerprint(fingerprint) => *fingerprint,
+            Self::None => [0; 32],
+        }
+    }
+}
+
+/// The hub showed another certificate than the pinned one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the certificate's fingerprint is {got}, expected {expected}")]
+pub(crate) struct WrongFingerprint {
+    pub(crate) expected: Hex<32>,
+    pub(crate) got: Hex<32>,
+}
+
+#[derive(Debug)]
+struct PinnedCertificate {
+    fingerprint: [u8; 32],
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for PinnedCertificate {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let got = certificate_fingerprint(end_entity);
+        if got == self.fingerprint {
+            return Ok(ServerCertVerified::assertion());
+        }
+        let wrong = WrongFingerprint { expected: Hex(self.fingerprint), got: Hex(got) };
+        Err(CertificateError::Other(OtherError(Arc::new(wrong))).into())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// A TLS client that accepts the certificate with this fingerprint and no other.
+pub(crate) fn tls_config(fingerprint: [u8; 32]) -> ClientConfig {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = PinnedCertificate { fingerprint, provider: Arc::clone(&provider) };
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("ring has suites for TLS 1.2 and 1.3")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config
+}
+
+/// Finds our own reason in an error of the handshake.
+pub(crate) fn wrong_fingerprint_in(error: &std::io::Error) -> Option<WrongFingerprint> {
+    let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    if let rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(reason))) = error {
+        reason.downcast_ref().copied()
+    } else {
+        None
+    }
+}

@@ -1,0 +1,6 @@
+//! Tests against a small server in this process that does whatever a test wants.
+
+mod bodies;
+mod server;
+mod sessions;
+mod trust;

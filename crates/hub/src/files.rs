@@ -1,0 +1,97 @@
+//! The small files in a hub's data directory.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use hub_api::Hex;
+use serde::{Deserialize, Serialize};
+
+/// Where things are in a data directory.
+#[derive(Debug, Clone)]
+pub(crate) struct DataDir(PathBuf);
+
+/// `hub.json`: what another process needs to invite people to this hub.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Announcement {
+    /// The URL clients use.
+    pub(crate) url: String,
+    /// SHA-256 of the certificate, zeros without TLS.
+    pub(crate) fingerprint: Hex<32>,
+}
+
+impl DataDir {
+    pub(crate) fn open(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
+    /// Creates the directory for its owner alone; an existing one keeps its mode.
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+        if !path.is_dir() {
+            fs::create_dir_all(path)?;
+            fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
+        }
+        Ok(Self(path.to_owned()))
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.0.join("hub.sqlite")
+    }
+
+    pub(crate) fn store(&self) -> PathBuf {
+        self.0.join("store")
+    }
+
+    pub(crate) fn tls(&self) -> PathBuf {
+        self.0.join("tls")
+    }
+
+    /// The hub's own key, made at its first start.
+    pub(crate) fn key(&self) -> io::Result<[u8; 32]> {
+        let path = self.0.join("hub.key");
+        match fs::read(&path) {
+            Ok(bytes) => bytes.try_into().map_err(|_| {
+                io::Error::new(io::ErrorKind::InvalidData, "hub.key does not hold 32 bytes")
+            }),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let mut secret = [0; 32];
+                getrandom::fill(&mut secret).map_err(io::Error::other)?;
+                write_private(&path, &secret)?;
+                Ok(secret)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(crate) fn announce(&self, announcement: &Announcement) -> io::Result<()> {
+        let text = serde_json::to_vec_pretty(announcement)?;
+        write_private(&self.0.join("hub.json"), &text)
+    }
+
+    pub(crate) fn announcement(&self) -> io::Result<Announcement> {
+        Ok(serde_json::from_slice(&fs::read(self.0.join("hub.json"))?)?)
+    }
+}
+
+/// Writes a file of mode 0600 so that it is there whole or not at all.
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let parent = path.parent().unwrap_or(Path::new("."));
+    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    fs::File::open(parent)?.sync_all()
+}
+
+/// Seconds since 1970.
+pub(crate) fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}

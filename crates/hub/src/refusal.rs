@@ -1,0 +1,197 @@
+//! Errors as HTTP: the only place that knows which error is which problem document, and the
+//! place where the hub's own failures are logged, once.
+
+use axum::extract::rejection::QueryRejection;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use content::DecodeError;
+use documents::{AcceptError, DocumentError, TokenError};
+use hub_api::{Hex, MEDIA_PROBLEM, Problem, ProblemCode};
+use hub_db::{DbError, PublishError, RegisterError, RenewError};
+use store::StoreError;
+
+/// A request that is not fulfilled, and what the client is told.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    problem: Box<Problem>,
+    retry_after_s: Option<u32>,
+    close: bool,
+}
+
+impl Refusal {
+    pub(crate) fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
+        Self { problem: Box::new(Problem::new(code, detail)), retry_after_s: None, close: false }
+    }
+
+    /// No such thing, or not for this caller: the same words for both.
+    pub(crate) fn not_found() -> Self {
+        Self::new(ProblemCode::NotFound, "")
+    }
+
+    pub(crate) fn malformed(detail: impl Into<String>) -> Self {
+        Self::new(ProblemCode::MalformedRequest, detail)
+    }
+
+    pub(crate) fn busy() -> Self {
+        let refusal = Self::new(ProblemCode::Unavailable, "too many transfers at once");
+        Self { retry_after_s: Some(5), ..refusal }
+    }
+
+    pub(crate) fn stopping() -> Self {
+        Self::new(ProblemCode::Unavailable, "the hub is stopping")
+    }
+
+    /// The body was not read to its end, so the connection cannot be used again.
+    pub(crate) fn closing(self) -> Self {
+        Self { close: true, ..self }
+    }
+
+    pub(crate) fn missing(ids: Vec<Hex<32>>) -> Self {
+        let problem = Box::new(Problem::chunks_missing(ids));
+        Self { problem, retry_after_s: None, close: false }
+    }
+
+    /// A failure of the hub: logged with its causes, told without them.
+    pub(crate) fn internal(error: &dyn std::error::Error) -> Self {
+        tracing::error!(error = %Chain(error), "a request failed");
+        Self::new(ProblemCode::Internal, "")
+    }
+}
+
+/// An error and its causes on one line.
+pub(crate) struct Chain<'a>(pub(crate) &'a dyn std::error::Error);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut next = self.0.source();
+        while let Some(cause) = next {
+            write!(f, ": {cause}")?;
+            next = cause.source();
+        }
+        Ok(())
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.problem.status)
+            .expect("the table of codes holds valid statuses");
+        let body = serde_json::to_vec(&self.problem).expect("a problem is plain data");
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_PROBLEM));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(seconds) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if self.close {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+impl From<DbError> for Refusal {
+    fn from(error: DbError) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl From<getrandom::Error> for Refusal {
+    fn from(error: getrandom::Error) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        match &error {
+            StoreError::Full { .. } => {
+                tracing::warn!(error = %Chain(&error), "an upload was refused");
+                Self::new(ProblemCode::StorageFull, "")
+            }
+            StoreError::WrongBytes { .. } => Self::new(ProblemCode::WrongBytes, error.to_string()),
+            StoreError::BadFrame(_) => {
+                Self::new(ProblemCode::MalformedFrames, Chain(&error).to_string())
+            }
+            StoreError::Locked { .. }
+            | StoreError::Poisoned { .. }
+            | StoreError::Damaged { .. }
+            | StoreError::ClosureMissing { .. }
+            | StoreError::ClosureMalformed { .. }
+            | StoreError::Io { .. }
+            | StoreError::Index(_)
+            | StoreError::Roots(_)
+            | StoreError::Injected => Self::internal(&error),
+        }
+    }
+}
+
+impl From<RegisterError> for Refusal {
+    fn from(error: RegisterError) -> Self {
+        match error {
+            RegisterError::Db(error) => error.into(),
+            RegisterError::Unknown
+            | RegisterError::Expired
+            | RegisterError::UsedUp
+            | RegisterError::Revoked => {
+                Self::new(ProblemCode::InvitationRefused, error.to_string())
+            }
+        }
+    }
+}
+
+impl From<PublishError> for Refusal {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::Db(error) => error.into(),
+            PublishError::NotNext { .. } | PublishError::WrongPrevious => {
+                Self::new(ProblemCode::ReleaseConflict, error.to_string())
+            }
+        }
+    }
+}
+
+impl From<RenewError> for Refusal {
+    fn from(error: RenewError) -> Self {
+        match error {
+            RenewError::Db(error) => error.into(),
+            RenewError::NotLatest => Self::new(ProblemCode::ReleaseConflict, error.to_string()),
+        }
+    }
+}
+
+impl From<AcceptError> for Refusal {
+    fn from(error: AcceptError) -> Self {
+        Self::new(ProblemCode::DocumentRefused, Chain(&error).to_string())
+    }
+}
+
+impl From<DecodeError> for Refusal {
+    fn from(error: DecodeError) -> Self {
+        Self::new(ProblemCode::DocumentRefused, error.to_string())
+    }
+}
+
+/// A proof of a key does not hold.
+impl From<DocumentError> for Refusal {
+    fn from(error: DocumentError) -> Self {
+        Self::new(ProblemCode::ProofRefused, error.to_string())
+    }
+}
+
+impl From<TokenError> for Refusal {
+    fn from(error: TokenError) -> Self {
+        Self::new(ProblemCode::SessionExpired, error.to_string())
+    }
+}
+
+impl From<QueryRejection> for Refusal {
+    fn from(error: QueryRejection) -> Self {
+        Self::malformed(error.body_text())
+    }
+}

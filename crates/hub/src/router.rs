@@ -1,0 +1,107 @@
+//! Every route of the hub, and what applies to all of them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::header;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get, post, put};
+use hub_api::limits::{HEADER_BYTES_MAX, HEADERS_MAX};
+use hub_api::{ProblemCode, routes as paths};
+
+use crate::app::App;
+use crate::refusal::Refusal;
+use crate::routes;
+
+/// The hub's endpoints.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    let quick = app.limits.request_time;
+    let transfer = app.limits.transfer_time;
+    let within = |time: Duration, route: MethodRouter<Arc<App>>| {
+        route.layer(middleware::from_fn_with_state(time, limit_time))
+    };
+    Router::new()
+        .route(paths::HEALTH, get(routes::health::health))
+        .route(paths::HUB, within(quick, get(routes::hub::hub)))
+        .route(paths::REGISTRATIONS, within(quick, post(routes::register::register)))
+        .route(paths::SESSION_CHALLENGE, within(quick, post(routes::challenge::challenge)))
+        .route(paths::SESSIONS, within(quick, post(routes::open_session::open_session)))
+        .route(paths::CHUNKS_HAVE, within(quick, post(routes::have_chunks::have_chunks)))
+        .route(paths::CHUNKS_FETCH, within(quick, post(routes::fetch_chunks::fetch_chunks)))
+        .route(paths::CHUNKS, within(transfer, post(routes::upload_chunks::upload_chunks)))
+        .route(paths::CHUNK, within(quick, get(routes::one_chunk::one_chunk)))
+        .route(paths::NAMES, within(quick, get(routes::list_names::list_names)))
+        .route(
+            paths::NAME,
+            within(quick, get(routes::one_name::one_name).put(routes::put_name::put_name)),
+        )
+        .route(
+            paths::READER,
+            within(
+                quick,
+                put(routes::grant_reader::grant_reader)
+                    .delete(routes::revoke_reader::revoke_reader),
+            ),
+        )
+        .route(paths::HEAD, within(quick, get(routes::head::head)))
+        .route(
+            paths::RELEASES,
+            within(
+                transfer,
+                get(routes::list_releases::list_releases).post(routes::publish::publish),
+            ),
+        )
+        .route(paths::RELEASE, within(quick, get(routes::one_release::one_release)))
+        .route(paths::EVENTS, within(quick, get(routes::events::events)))
+        .fallback(async || Refusal::not_found())
+        .method_not_allowed_fallback(async || {
+            Refusal::new(ProblemCode::MethodNotAllowed, "").closing()
+        })
+        .layer(middleware::from_fn(limit_headers))
+        .layer(middleware::from_fn(log))
+        .with_state(app)
+}
+
+/// Ends requests that take too long to be answered. The body of a response is not counted: a
+/// client that takes none of it is noticed by the connection.
+async fn limit_time(State(time): State<Duration>, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(time, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => {
+            let taken = format!("more than {} s", time.as_secs());
+            Refusal::new(ProblemCode::RequestTimeout, taken).closing().into_response()
+        }
+    }
+}
+
+async fn limit_headers(request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let bytes = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4);
+    let bytes = bytes.sum::<usize>() + request.uri().path().len();
+    if headers.len() > HEADERS_MAX || bytes > HEADER_BYTES_MAX {
+        let refusal = Refusal::new(ProblemCode::HeadersTooLarge, "");
+        return refusal.closing().into_response();
+    }
+    next.run(request).await
+}
+
+/// Logs each request by its route: no header, no query, no id, no name.
+async fn log(request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let mut response = next.run(request).await;
+    tracing::debug!(
+        %method,
+        route = route.as_ref().map_or("none", MatchedPath::as_str),
+        status = response.status().as_u16(),
+        duration_ms = started.elapsed().as_millis() as u64,
+        "answered"
+    );
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static("nosniff"));
+    response
+}

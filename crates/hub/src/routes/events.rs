@@ -1,0 +1,123 @@
+//! `GET /v1/events?name=`: releases of a name, as they come.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse as _, Response};
+use documents::ReleaseName;
+use futures_util::stream;
+use hub_api::limits::HEARTBEAT_INTERVAL;
+use hub_api::{EVENT_RELEASE, MEDIA_EVENTS, ReleaseEvent};
+use hub_db::{AccountKey, Caller, EventId, NameId};
+use serde::Deserialize;
+
+use crate::app::App;
+use crate::bus::Waiter;
+use crate::caller::Visitor;
+use crate::refusal::Refusal;
+
+/// Releases read at once by a stream that catches up.
+const CATCH_UP: u32 = 256;
+
+#[derive(Deserialize)]
+pub(crate) struct Wanted {
+    name: String,
+}
+
+/// Begins behind `Last-Event-ID`, or without it with the next release.
+pub(crate) async fn events(
+    State(app): State<Arc<App>>,
+    Visitor(caller): Visitor,
+    wanted: Result<Query<Wanted>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let Query(wanted) = wanted?;
+    if *app.stopping.borrow() {
+        return Err(Refusal::stopping());
+    }
+    let name: ReleaseName = wanted.name.parse().map_err(|_| Refusal::not_found())?;
+    let record = app.db.name(name.as_str(), &caller).await?.ok_or_else(Refusal::not_found)?;
+    // Before looking for the latest: what comes in between wakes the waiter.
+    let waiter = app.bus.waiter(record.id);
+    let after = match headers.get("last-event-id") {
+        Some(id) => {
+            let id = id.to_str().ok().and_then(|id| id.parse().ok());
+            EventId(id.ok_or_else(|| Refusal::malformed("Last-Event-ID is no number"))?)
+        }
+        None => app.db.latest_release(record.id).await?.map_or(EventId(0), |last| last.event),
+    };
+    let feed = Feed { app, caller, id: record.id, name: record.name, after, waiter };
+    let body = stream::unfold(feed, async |mut feed| {
+        let text = feed.next().await?;
+        Some((Ok::<_, Infallible>(text), feed))
+    });
+    let headers = [
+        (header::CONTENT_TYPE.as_str(), MEDIA_EVENTS),
+        (header::CACHE_CONTROL.as_str(), "no-store"),
+        // Or nginx would hold events back to fill a buffer.
+        ("x-accel-buffering", "no"),
+    ];
+    Ok((headers, Body::from_stream(body)).into_response())
+}
+
+struct Feed {
+    app: Arc<App>,
+    caller: Caller,
+    id: NameId,
+    name: String,
+    after: EventId,
+    waiter: Waiter,
+}
+
+impl Feed {
+    /// The next events or a heart-beat; `None` ends the stream: the hub stops or failed, or the
+    /// caller may no longer read the name.
+    async fn next(&mut self) -> Option<String> {
+        let mut stopping = self.app.stopping.clone();
+        if *stopping.borrow() || !self.is_allowed().await {
+            return None;
+        }
+        let news = self.news().await?;
+        if !news.is_empty() {
+            return Some(news);
+        }
+        tokio::select! {
+            () = self.waiter.woken() => {}
+            () = tokio::time::sleep(HEARTBEAT_INTERVAL) => return Some(":\n\n".to_owned()),
+            _ = stopping.changed() => return None,
+        }
+        if !self.is_allowed().await {
+            return None;
+        }
+        // Woken without news is possible: then this is a comment, as good as a heart-beat.
+        self.news().await.map(|news| if news.is_empty() { ":\n\n".to_owned() } else { news })
+    }
+
+    async fn news(&mut self) -> Option<String> {
+        let news = self.app.db.releases_after(self.id, self.after, CATCH_UP).await;
+        let news = news.map_err(|error| Refusal::internal(&error)).ok()?;
+        let mut text = String::new();
+        for (event, sequence) in news {
+            self.after = event;
+            let data = ReleaseEvent { name: self.name.clone(), sequence };
+            let data = serde_json::to_string(&data).expect("an event is plain data");
+            let id = event.0;
+            text.push_str(&format!("id: {id}\nevent: {EVENT_RELEASE}\ndata: {data}\n\n"));
+        }
+        Some(text)
+    }
+
+    async fn is_allowed(&self) -> bool {
+        if let Caller::Account { key: AccountKey(key), .. } = &self.caller {
+            let account = self.app.db.account(&AccountKey(*key)).await;
+            if !matches!(account, Ok(Some(account)) if account.revoked.is_none()) {
+                return false;
+            }
+        }
+        matches!(self.app.db.name(&self.name, &self.caller).await, Ok(Some(_)))
+    }
+}

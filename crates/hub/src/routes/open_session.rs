@@ -1,0 +1,40 @@
+//! `POST /v1/sessions`: a proof of a key buys a token bound to it.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use documents::{PublicKey, SessionProof, SessionToken};
+use hub_api::limits::SESSION_LIFETIME;
+use hub_api::{Base64Bytes, Hidden, ProblemCode, SessionRequest, SessionResponse};
+use hub_db::AccountKey;
+
+use crate::app::App;
+use crate::body::Json;
+use crate::files::unix_now;
+use crate::refusal::Refusal;
+
+pub(crate) async fn open_session(
+    State(app): State<Arc<App>>,
+    Json(request): Json<SessionRequest>,
+) -> Result<axum::Json<SessionResponse>, Refusal> {
+    let now = unix_now();
+    let key = PublicKey::from_bytes(request.key.0);
+    let proof = SessionProof::open(&request.proof.0, &key)?;
+    if proof.hub != app.fingerprint {
+        return Err(Refusal::new(ProblemCode::ProofRefused, "made for another hub"));
+    }
+    if !app.challenges.is_open(&proof.challenge, &request.key.0, now) {
+        return Err(Refusal::new(ProblemCode::ProofRefused, "the challenge is not open"));
+    }
+    let account = app.db.account(&AccountKey(request.key.0)).await?;
+    if account.is_none_or(|account| account.revoked.is_some()) {
+        return Err(Refusal::new(ProblemCode::NotRegistered, ""));
+    }
+    if !app.challenges.redeem(proof.challenge, now) {
+        return Err(Refusal::new(ProblemCode::ProofRefused, "the challenge was used"));
+    }
+    let expires = now + SESSION_LIFETIME.as_secs();
+    let token = SessionToken { issuer: app.public_key, subject: key, issued: now, expires };
+    let token = Hidden(Base64Bytes(token.issue(&app.key)));
+    Ok(axum::Json(SessionResponse { token, expires }))
+}

@@ -1,0 +1,153 @@
+//! `POST /v1/names/{team}/{name}/releases`: a publisher's next release, or a newer head.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use content::{ChunkId, Closure, ClosureHead};
+use documents::{Manifest, PublicKey, accept_head};
+use hub_api::limits::{HAVE_IDS_MAX, MISSING_IDS_MAX};
+use hub_api::{HeadDocuments, Hex, ProblemCode, ReleaseAccepted};
+use hub_db::{Caller, NewRelease};
+
+use crate::app::{App, turn};
+use crate::body::Json;
+use crate::caller::{Publisher, Segments};
+use crate::files::unix_now;
+use crate::refusal::Refusal;
+
+/// Most chunks in a closure: 128 GiB at the least average size, 128 MiB of ids in memory.
+const CLOSURE_CHUNKS_MAX: usize = 4 << 20;
+
+pub(crate) async fn publish(
+    State(app): State<Arc<App>>,
+    Publisher(account): Publisher,
+    segments: Segments,
+    Json(documents): Json<HeadDocuments>,
+) -> Result<(StatusCode, axum::Json<ReleaseAccepted>), Refusal> {
+    let name = segments.owned(&app, &account).await?;
+    let (manifest, head) = (documents.manifest.0, documents.head.0);
+    let publisher = PublicKey::from_bytes(account.key.0);
+    let accepted = accept_head(&head, &manifest, &publisher, &segments.name()?, None, unix_now())?;
+    let (release, hash) = (accepted.manifest, *accepted.hash.as_bytes());
+    let answer = axum::Json(ReleaseAccepted { sequence: release.sequence });
+
+    // The newest release once more: its answer was lost, or its head is renewed.
+    let latest = app.db.latest_release(name.id).await?;
+    if latest.is_some_and(|latest| latest.hash == hash) {
+        app.db.renew_head(name.id, &hash, &head).await?;
+        return Ok((StatusCode::OK, answer));
+    }
+
+    let _turn = turn(&app.publishes).await?;
+    let kept = app.publishing.read().await;
+    let closure = present_closure(&app, &(&account).into(), &release).await?;
+    let new = NewRelease {
+        name: name.id,
+        sequence: release.sequence,
+        hash,
+        previous: release.previous.map(|previous| *previous.as_bytes()),
+        manifest,
+        head,
+        tree: release.tree.id,
+        closure: release.closure.id,
+        stored_bytes: closure.stored_bytes,
+        issued: release.issued,
+    };
+    // Something the closure names may have been taken in and never acknowledged.
+    app.store.flush().await?;
+    app.db.publish(&new, &closure.ids).await?;
+    drop(kept);
+    app.bus.released(name.id);
+    tracing::info!(sequence = release.sequence, chunks = closure.ids.len(), "released");
+    Ok((StatusCode::CREATED, answer))
+}
+
+/// Chunks of a release, all of them here and the publisher's to use.
+struct PresentClosure {
+    ids: Vec<ChunkId>,
+    stored_bytes: u64,
+}
+
+/// Reads the closure of a release and sees to it that every chunk in it is here and may be read
+/// by the publisher, so that nobody publishes what they only know the id of.
+async fn present_closure(
+    app: &App,
+    caller: &Caller,
+    release: &Manifest,
+) -> Result<PresentClosure, Refusal> {
+    let mut missing = Vec::new();
+    let head_id = release.closure.id;
+    check(app, caller, &[head_id], &mut missing).await?;
+    refuse_missing(&missing)?;
+    let head = ClosureHead::decode(&stored(app, head_id).await?)?;
+    if head.tree != release.tree.id {
+        return Err(refused("the closure is of another tree"));
+    }
+    if head.chunks > CLOSURE_CHUNKS_MAX as u64 {
+        return Err(refused("the closure is too large"));
+    }
+    let segments: Vec<ChunkId> = head.segments.iter().map(|segment| segment.id).collect();
+    let mut distinct = std::collections::HashSet::new();
+    if !segments.iter().all(|segment| distinct.insert(*segment)) {
+        return Err(refused("the closure names a segment twice"));
+    }
+    check(app, caller, &segments, &mut missing).await?;
+    refuse_missing(&missing)?;
+
+    let mut ids = vec![head_id];
+    ids.extend(&segments);
+    let mut stored_bytes = 0u64;
+    let mut listed = 0u64;
+    let mut has_root = false;
+    for segment in segments {
+        let entries = Closure::decode(&stored(app, segment).await?)?.0;
+        listed += entries.len() as u64;
+        if listed > head.chunks {
+            return Err(refused("the closure lists more chunks than it says"));
+        }
+        stored_bytes += entries.iter().map(|entry| u64::from(entry.stored_length)).sum::<u64>();
+        has_root |= entries.contains(&release.tree);
+        let of_segment: Vec<ChunkId> = entries.iter().map(|entry| entry.id).collect();
+        check(app, caller, &of_segment, &mut missing).await?;
+        ids.extend(of_segment);
+        if missing.len() >= MISSING_IDS_MAX {
+            break;
+        }
+    }
+    refuse_missing(&missing)?;
+    if listed != head.chunks || stored_bytes != head.stored_bytes || !has_root {
+        return Err(refused("the closure does not fit its head or its tree"));
+    }
+    Ok(PresentClosure { ids, stored_bytes })
+}
+
+fn refused(why: &str) -> Refusal {
+    Refusal::new(ProblemCode::DocumentRefused, why)
+}
+
+/// Adds those of `ids` to `missing` that are not here or not the caller's to use.
+async fn check(
+    app: &App,
+    caller: &Caller,
+    ids: &[ChunkId],
+    missing: &mut Vec<Hex<32>>,
+) -> Result<(), Refusal> {
+    for batch in ids.chunks(HAVE_IDS_MAX) {
+        let readable = app.access.readable(caller, batch).await?;
+        let stored = app.store.has(batch).await?;
+        let lacking = batch.iter().zip(stored);
+        let lacking = lacking.filter(|(id, stored)| !stored || !readable.contains(*id));
+        missing.extend(lacking.map(|(id, _)| Hex(*id.as_bytes())));
+    }
+    Ok(())
+}
+
+fn refuse_missing(missing: &[Hex<32>]) -> Result<(), Refusal> {
+    if missing.is_empty() { Ok(()) } else { Err(Refusal::missing(missing.to_vec())) }
+}
+
+async fn stored(app: &App, id: ChunkId) -> Result<bytes::Bytes, Refusal> {
+    let missing = || Refusal::missing(vec![Hex(*id.as_bytes())]);
+    app.store.read(&id).await?.ok_or_else(missing)
+}

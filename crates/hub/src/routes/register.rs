@@ -1,0 +1,32 @@
+//! `POST /v1/registrations`: an invitation makes an account of a key.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use documents::{PublicKey, Registration};
+use hub_api::{ProblemCode, RegistrationRequest, RegistrationResponse};
+use hub_db::AccountKey;
+
+use crate::app::App;
+use crate::body::Json;
+use crate::files::unix_now;
+use crate::invite::secret_hash;
+use crate::refusal::Refusal;
+
+pub(crate) async fn register(
+    State(app): State<Arc<App>>,
+    Json(request): Json<RegistrationRequest>,
+) -> Result<axum::Json<RegistrationResponse>, Refusal> {
+    let key = PublicKey::from_bytes(request.key.0);
+    let secret = request.secret.0.0;
+    let proof = Registration::open(&request.proof.0, &key)?;
+    if proof.hub != app.fingerprint || proof.secret != secret {
+        return Err(Refusal::new(ProblemCode::ProofRefused, "made for another hub or invitation"));
+    }
+    let account =
+        app.db.register(&AccountKey(request.key.0), &secret_hash(&secret), unix_now()).await?;
+    tracing::info!(key = %key, role = ?account.role, "registered");
+    // Sixteen digits of the key: short enough to say, long enough to tell accounts apart.
+    let handle = request.key.to_string()[..16].to_owned();
+    Ok(axum::Json(RegistrationResponse { handle }))
+}

@@ -1,0 +1,116 @@
+//! The accept loop: connections in, requests to the router, with limits on both.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hub_api::limits::HEADERS_MAX;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use crate::config::HubLimits;
+use crate::stall::StallGuard;
+
+/// What a connection buffers at most before it makes a client wait. Heads are limited far below
+/// by the router; bodies want long reads.
+const BUFFER_BYTES: usize = 256 * 1024;
+/// Serves until `stopping` becomes true, then waits for open requests for a bounded time.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    limits: HubLimits,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let places = Arc::new(Semaphore::new(limits.connections_max));
+    let graceful = GracefulShutdown::new();
+    let builder = builder(&limits);
+    // Owns the connections: when it is dropped, they end.
+    let mut connections = JoinSet::new();
+    loop {
+        let place = Arc::clone(&places).acquire_owned();
+        let accept = async {
+            let place = place.await.expect("the semaphore is never closed");
+            (place, listener.accept().await)
+        };
+        let (place, accepted) = tokio::select! {
+            accepted = accept => accepted,
+            Some(_) = connections.join_next() => continue,
+            _ = stopping.wait_for(|stopping| *stopping) => break,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Of one connection, or no file descriptors are left: then waiting helps.
+                tracing::warn!(%error, "cannot accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let connection = connection(stream, tls.clone(), limits.clone());
+        let (builder, router) = (builder.clone(), router.clone());
+        let watcher = graceful.watcher();
+        connections.spawn(async move {
+            if let Some(io) = connection.await {
+                let service = TowerToHyperService::new(router);
+                let served = builder.serve_connection(TokioIo::new(io), service);
+                if let Err(error) = watcher.watch(served.into_owned()).await {
+                    tracing::debug!(error = %error, "a connection ended early");
+                }
+            }
+            drop(place);
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(limits.shutdown_time, graceful.shutdown()).await.is_err() {
+        tracing::warn!("requests were still open when the hub stopped");
+    }
+}
+
+fn builder(limits: &HubLimits) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_time)
+        .max_headers(HEADERS_MAX)
+        .max_buf_size(BUFFER_BYTES);
+    // A stream of HTTP/2 whose window never opens cannot be told from one that waits, and our
+    // clients speak HTTP/1.1.
+    builder.http1_only()
+}
+
+trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+/// The connection after its TLS handshake; `None` when that fails.
+async fn connection(
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    limits: HubLimits,
+) -> Option<Box<dyn Io>> {
+    // Answers go out in whole pieces; waiting to fill packets only adds delay.
+    let _ = stream.set_nodelay(true);
+    let (idle_time, header_time) = (limits.idle_time, limits.header_time);
+    let Some(tls) = tls else {
+        return Some(Box::new(StallGuard::new(stream, idle_time, header_time)));
+    };
+    match tokio::time::timeout(limits.handshake_time, tls.accept(stream)).await {
+        Ok(Ok(stream)) => Some(Box::new(StallGuard::new(stream, idle_time, header_time))),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a TLS handshake failed");
+            None
+        }
+        Err(_) => {
+            tracing::debug!("a TLS handshake took too long");
+            None
+        }
+    }
+}

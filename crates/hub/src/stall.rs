@@ -1,0 +1,129 @@
+//! Ends connections whose other side stops taking bytes, or never sends any.
+
+use std::future::Future as _;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
+
+/// Bytes that tell HTTP/1 from HTTP/2. Until they are there no other timer runs.
+const OPENING_BYTES: usize = 24;
+
+/// A stream whose writes fail when nothing was taken for `patience`, and whose reads fail when
+/// its first bytes do not come in `opening_time`.
+///
+/// Later reads are left alone: a client may be silent while it waits for events; the silence within
+/// a request is bounded where its head and body are read.
+#[derive(Debug)]
+pub(crate) struct StallGuard<S> {
+    inner: S,
+    patience: Duration,
+    stalled: Pin<Box<Sleep>>,
+    waiting: bool,
+    opening: Pin<Box<Sleep>>,
+    opening_left: usize,
+}
+
+impl<S> StallGuard<S> {
+    pub(crate) fn new(inner: S, patience: Duration, opening_time: Duration) -> Self {
+        let stalled = Box::pin(tokio::time::sleep(patience));
+        let opening = Box::pin(tokio::time::sleep(opening_time));
+        let opening_left = OPENING_BYTES;
+        Self { inner, patience, stalled, waiting: false, opening, opening_left }
+    }
+
+    fn watch<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        result: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if result.is_ready() {
+            self.waiting = false;
+            return result;
+        }
+        if !self.waiting {
+            self.waiting = true;
+            self.stalled.as_mut().reset(Instant::now() + self.patience);
+        }
+        self.stalled.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for StallGuard<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let result = Pin::new(&mut self.inner).poll_read(context, buffer);
+        let came = buffer.filled().len() - before;
+        self.opening_left = self.opening_left.saturating_sub(came);
+        if result.is_pending() && self.opening_left > 0 {
+            let late = self.opening.as_mut().poll(context);
+            return late.map(|()| Err(io::ErrorKind::TimedOut.into()));
+        }
+        result
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for StallGuard<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.inner).poll_write(context, bytes);
+        self.watch(context, result)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.inner).poll_write_vectored(context, slices);
+        self.watch(context, result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let result = Pin::new(&mut self.inner).poll_flush(context);
+        self.watch(context, result)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let result = Pin::new(&mut self.inner).poll_shutdown(context);
+        self.watch(context, result)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_reader_that_stops_is_given_up_and_a_slow_one_is_not() {
+        let (near, mut far) = tokio::io::duplex(16);
+        let mut guard = StallGuard::new(near, Duration::from_millis(200), Duration::MAX);
+        let writing = tokio::spawn(async move { guard.write_all(&[7; 64]).await });
+        for _ in 0..4 {
+            tokio::time::sleep(Duration::from_millis(80)).await;
+            far.read_exact(&mut [0; 16]).await.expect("reads");
+        }
+        writing.await.expect("no panic").expect("slow is not stalled");
+
+        let (near, _far) = tokio::io::duplex(16);
+        let mut guard = StallGuard::new(near, Duration::from_millis(50), Duration::MAX);
+        let error = guard.write_all(&[7; 64]).await.expect_err("nobody reads");
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+}
