@@ -1,1 +1,39 @@
-//! x
+//! What one machine does with Consign: its key, its state, and the jobs on top of the core.
+//!
+//! A [`Node`] owns a state directory and introduces the other crates to each other: it reads
+//! directories with `snapshot`, sends what a hub lacks, checks signed releases, and hands trees
+//! to `checkout`. It prints nothing and decides nothing about presentation; the command line
+//! does.
+//!
+//! Invariant: nothing is trusted because a hub said it. A release counts only after
+//! [`documents::accept_head`] took it under the publisher pinned in [`trust`].
+//!
+//! Layout of the state directory:
+//!
+//! ```text
+//! node.key               secret of the node key, mode 0600
+//! convergence.key        secret that sealed chunks converge under, mode 0600
+//! hubs.json              hubs this node is registered with, the first is the default
+//! trust/HUB/TEAM/NAME    pinned publisher and newest release seen
+//! publish/HASH/          index of a published directory
+//! checkout/HASH/         index, plan and journal of a destination
+//! store/                 chunks: metadata of fetched trees, everything `put` here
+//! roots/                 closures of trees that `put` keeps
+//! ```
+//!
+//! Start reading at [`publish`] and [`get`].
+
+pub mod get;
+pub mod hubs;
+pub mod local;
+pub mod publish;
+pub mod state;
+pub mod tree;
+pub mod trust;
+
+mod upload;
+
+pub use get::{GetError, GetRequest, Got};
+pub use hubs::{HubChoiceError, HubLink};
+pub use publish::{PublishError, PublishRequest, Published};
+pub use state::{Node, StateError};

@@ -1,0 +1,167 @@
+//! The demonstration's child processes: this very binary.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+
+/// Where the hub is kept, so that whoever is told to stop can end it.
+pub(super) type Shelf = Arc<Mutex<Option<Child>>>;
+
+/// Ends the hub if it runs.
+pub(super) fn end(shelf: &Shelf) {
+    let child = shelf.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(mut child) = child {
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+}
+
+/// A hub in its own process; ends with the demonstration.
+pub(super) struct HubProcess {
+    shelf: Shelf,
+    id: u32,
+    pub(super) url: String,
+}
+
+impl HubProcess {
+    pub(super) fn start(data: &Path, shelf: Shelf) -> anyhow::Result<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .arg("hub")
+            .arg("--data")
+            .arg(data)
+            .args(["--listen", "127.0.0.1:0", "--json"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start the hub")?;
+        let mut line = String::new();
+        let out = child.stdout.take().context("the hub has no output")?;
+        BufReader::new(out).read_line(&mut line)?;
+        let hello: Value = serde_json::from_str(&line).with_context(|| {
+            let _ = child.kill();
+            format!("the hub said {line:?}")
+        })?;
+        let url = hello["url"].as_str().context("the hub named no address")?.to_owned();
+        let id = child.id();
+        *shelf.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
+        Ok(Self { shelf, id, url })
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.id
+    }
+
+    pub(super) fn leave_running(&mut self) {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    pub(super) fn stop(&mut self) {
+        end(&self.shelf);
+    }
+}
+
+impl Drop for HubProcess {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// How the kill went.
+pub(super) enum KillOutcome {
+    /// With this many files in place.
+    Killed { files: u64 },
+    /// The job ended first.
+    FinishedFirst,
+}
+
+/// A command of this binary, run as one node.
+pub(super) struct Program {
+    command: Command,
+}
+
+impl Program {
+    pub(super) fn plain() -> anyhow::Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("--json").env_remove("CONSIGN_HUB").stdin(Stdio::null());
+        Ok(Self { command })
+    }
+
+    pub(super) fn of_node(state: &Path) -> anyhow::Result<Self> {
+        let mut program = Self::plain()?;
+        program.command.arg("--state").arg(state);
+        Ok(program)
+    }
+
+    /// Runs to the end; returns the last line it printed.
+    pub(super) fn json(&mut self, args: &[&str]) -> anyhow::Result<Value> {
+        let output = self.command.args(args).stderr(Stdio::inherit()).output()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let last = text.lines().last().unwrap_or_default();
+        let shown = args.first().copied().unwrap_or_default();
+        // 3 says that something unreadable was left out, which its lines have named.
+        if !output.status.success() && output.status.code() != Some(3) {
+            bail!("consign {shown} failed: {last}");
+        }
+        serde_json::from_str(last).with_context(|| format!("consign {shown} printed {last:?}"))
+    }
+
+    /// Starts, waits until some files are in place, and kills.
+    pub(super) fn kill_in_the_middle(
+        &mut self,
+        args: &[&str],
+        to: &Path,
+    ) -> anyhow::Result<KillOutcome> {
+        let mut child = self.command.args(args).stdout(Stdio::piped()).spawn()?;
+        loop {
+            if let Some(status) = child.try_wait()? {
+                let mut said = String::new();
+                if let Some(mut out) = child.stdout.take() {
+                    out.read_to_string(&mut said)?;
+                }
+                if !status.success() {
+                    bail!("consign get failed: {said}");
+                }
+                return Ok(KillOutcome::FinishedFirst);
+            }
+            if started(to) {
+                // Far enough to have something to lose.
+                std::thread::sleep(Duration::from_millis(150));
+                child.kill()?;
+                let status = child.wait()?;
+                if status.success() {
+                    return Ok(KillOutcome::FinishedFirst);
+                }
+                return Ok(KillOutcome::Killed { files: count_files(to) });
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// Whether anything was written into the directory's working area.
+fn started(to: &Path) -> bool {
+    std::fs::read_dir(to.join(".consign.tmp")).is_ok_and(|mut entries| entries.next().is_some())
+}
+
+fn count_files(path: &Path) -> u64 {
+    let mut count = 0;
+    let mut stack: Vec<PathBuf> = vec![path.to_owned()];
+    while let Some(directory) = stack.pop() {
+        let Ok(entries) = std::fs::read_dir(&directory) else { continue };
+        for entry in entries.flatten() {
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() && entry.file_name() != ".consign.tmp" => {
+                    stack.push(entry.path());
+                }
+                Ok(kind) if kind.is_file() => count += 1,
+                _ => {}
+            }
+        }
+    }
+    count
+}

@@ -1,0 +1,239 @@
+//! Errors become exit codes and hints here and nowhere else.
+
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "whatever has no exit code of its own is a plain failure, new errors too"
+)]
+
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use crate::output::Output;
+use hub_client::ClientError;
+use node::get::GetError;
+use node::hubs::{HubChoiceError, RegisterError};
+use node::publish::PublishError;
+use node::tree::TreeError;
+use store::StoreError;
+
+/// How a command ended; the numbers are documented in `--help` and never change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    Done = 0,
+    Failed = 1,
+    InPart = 3,
+    NotFound = 4,
+    NotAllowed = 5,
+    Refused = 6,
+    Unreachable = 7,
+    InUse = 8,
+    NoSpace = 9,
+    Interrupted = 130,
+}
+
+impl From<Ended> for ExitCode {
+    fn from(ended: Ended) -> Self {
+        Self::from(ended as u8)
+    }
+}
+
+/// The user asked to stop.
+#[derive(Debug, thiserror::Error)]
+#[error("interrupted")]
+pub(crate) struct Interrupted;
+
+/// A text on the command line that cannot be meant so.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Usage(pub(crate) String);
+
+/// Says what happened, to which thing, and what to do; returns the exit code.
+pub(crate) fn report(output: &Output, error: &anyhow::Error) -> ExitCode {
+    if is_broken_pipe(error) {
+        return ExitCode::SUCCESS;
+    }
+    let (code, hint) = judge(error);
+    let code = if error.is::<Usage>() { 2 } else { code as u8 };
+    let mut causes: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        // Wrappers that only pass on their cause's words would say them twice.
+        if causes.last() != Some(&text) {
+            causes.push(text);
+        }
+    }
+    if output.is_json() {
+        let line = json!({"event": "error", "exit_code": code, "message": causes.join(": "), "hint": hint});
+        println!("{line}");
+    } else {
+        eprintln!("error: {}", causes.join("\n  because: "));
+        if let Some(hint) = hint {
+            eprintln!("  help: {hint}");
+        }
+    }
+    ExitCode::from(code)
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    // Only writing to our own output: a broken connection is another matter.
+    let closed = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
+    error.downcast_ref::<std::io::Error>().is_some_and(closed)
+        || matches!(error.downcast_ref(), Some(TreeError::Sink(error)) if closed(error))
+}
+
+fn judge(error: &anyhow::Error) -> (Ended, Option<String>) {
+    for cause in error.chain() {
+        if let Some(verdict) = judge_one(cause) {
+            return verdict;
+        }
+    }
+    (Ended::Failed, None)
+}
+
+fn judge_one(cause: &(dyn std::error::Error + 'static)) -> Option<(Ended, Option<String>)> {
+    let hint = |text: &str| Some(text.to_owned());
+    if cause.is::<Interrupted>() {
+        return Some((Ended::Interrupted, hint("run the same command again to go on")));
+    }
+    if let Some(error) = cause.downcast_ref::<HubChoiceError>() {
+        return match error {
+            HubChoiceError::NoneKnown | HubChoiceError::NotRegistered(_) => Some((
+                Ended::Failed,
+                hint(
+                    "ask the hub's administrator for an invitation (`consign invite` on the hub) and run `consign register INVITATION`",
+                ),
+            )),
+            HubChoiceError::Url { .. } | HubChoiceError::State(_) => None,
+        };
+    }
+    if let Some(error) = cause.downcast_ref::<RegisterError>() {
+        return match error {
+            RegisterError::Hub(source) => Some((
+                judge_client(source).0,
+                hint(
+                    "invitations work once and expire: ask for a new one; if the hub moved, it must be reachable under the address in the invitation",
+                ),
+            )),
+            RegisterError::Choice(error) => judge_one(error),
+            RegisterError::State(_) => None,
+        };
+    }
+    // What passes its cause's words on does not show up in the chain: look inside.
+    if let Some(GetError::Tree(error)) = cause.downcast_ref::<GetError>() {
+        return judge_tree(error);
+    }
+    if let Some(error) = cause.downcast_ref::<TreeError>() {
+        return judge_tree(error);
+    }
+    if let Some(error) = cause.downcast_ref::<PublishError>() {
+        return match error {
+            PublishError::RolledBack { .. }
+            | PublishError::History { .. }
+            | PublishError::OtherHistory { .. } => Some((
+                Ended::Refused,
+                hint(
+                    "the hub may have been restored from an old backup; compare with `consign log`",
+                ),
+            )),
+            _ => None,
+        };
+    }
+    if let Some(checkout::CheckoutError::Busy { .. }) = cause.downcast_ref() {
+        return Some((Ended::InUse, hint("wait for the other `consign get`")));
+    }
+    if let Some(error) = cause.downcast_ref::<StoreError>() {
+        return match error {
+            StoreError::Locked { .. } => {
+                Some((Ended::InUse, hint("wait for the other command, or use another --state")))
+            }
+            StoreError::Full { .. } => Some((
+                Ended::NoSpace,
+                hint(
+                    "make room, then run the command again; `consign gc` frees what nothing needs",
+                ),
+            )),
+            _ => None,
+        };
+    }
+    if let Some(error) = cause.downcast_ref::<ClientError>() {
+        return Some(judge_client(error));
+    }
+    if let Some(error) = cause.downcast_ref::<std::io::Error>() {
+        return match error.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                Some((Ended::NoSpace, hint("make room, then run the command again")))
+            }
+            std::io::ErrorKind::PermissionDenied => Some((Ended::NotAllowed, None)),
+            std::io::ErrorKind::NotFound => Some((Ended::NotFound, None)),
+            _ => None,
+        };
+    }
+    None
+}
+
+fn judge_tree(error: &TreeError) -> Option<(Ended, Option<String>)> {
+    let hint = |text: &str| Some(text.to_owned());
+    match error {
+        TreeError::NeedsCapability(_) => Some((
+            Ended::NotAllowed,
+            hint("pass --capability FILE with what `consign publish --sealed` printed"),
+        )),
+        TreeError::WrongCapability(_) => {
+            Some((Ended::NotAllowed, hint("ask the publisher for the capability of this name")))
+        }
+        TreeError::OtherPublisher { offered, .. } => Some((
+            Ended::Refused,
+            Some(format!(
+                "if the name really changed hands, accept the new publisher with --publisher {offered}"
+            )),
+        )),
+        TreeError::HoleInDirectory
+        | TreeError::Refused { .. }
+        | TreeError::Document { .. }
+        | TreeError::Decode(_)
+        | TreeError::Open(_) => Some((Ended::Refused, None)),
+        TreeError::NoPath(_) => Some((Ended::NotFound, hint("`consign ls` shows what is there"))),
+        TreeError::HubChoice(error) => judge_one(error),
+        TreeError::Kind { .. } => Some((Ended::Failed, None)),
+        _ => None,
+    }
+}
+
+fn judge_client(error: &ClientError) -> (Ended, Option<String>) {
+    let hint = |text: &str| Some(text.to_owned());
+    match error {
+        ClientError::Problem { status, detail, .. } => match status {
+            401 | 403 => (
+                Ended::NotAllowed,
+                hint(
+                    "`consign id` prints this node's key; whoever owns the name can `consign grant NAME KEY`",
+                ),
+            ),
+            404 => (
+                Ended::NotFound,
+                hint(
+                    "check the name with `consign ls`; a private name shows only to those granted to read it",
+                ),
+            ),
+            _ if error.is_retryable() => {
+                (Ended::Unreachable, hint("the hub is overloaded or stopping: try again later"))
+            }
+            507 => (Ended::NoSpace, hint("the hub is full: tell its administrator")),
+            _ => (Ended::Failed, Some(detail.clone()).filter(|detail| !detail.is_empty())),
+        },
+        ClientError::WrongFingerprint { .. } => (
+            Ended::Refused,
+            hint(
+                "the hub's certificate is not the one it was registered with: somebody may be in between, or the hub was set up anew; if so, register again with a new invitation",
+            ),
+        ),
+        _ if error.is_retryable() => (
+            Ended::Unreachable,
+            hint(
+                "check that the hub runs and can be reached from here; running the command again goes on",
+            ),
+        ),
+        _ => (Ended::Failed, None),
+    }
+}

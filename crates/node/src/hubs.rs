@@ -1,0 +1,145 @@
+//! The hubs this node knows, and how it speaks to them.
+
+use std::sync::Arc;
+
+use documents::{Invitation, ReleaseName};
+use hub_client::{ClientError, HubClient, Pin};
+use serde::{Deserialize, Serialize};
+
+use crate::state::{Node, StateError, read_json, write_json};
+use crate::trust::Trust;
+
+/// Why no hub could be spoken to.
+#[derive(Debug, thiserror::Error)]
+pub enum HubChoiceError {
+    /// The node is registered with no hub. Register with an invitation, or name a hub that is
+    /// open to the public with `--hub`.
+    #[error("this node knows no hub yet")]
+    NoneKnown,
+    /// The named hub is not among the registered ones, so its certificate cannot be checked.
+    /// Register with an invitation first.
+    #[error("hub {0} is not registered here, so its certificate cannot be checked")]
+    NotRegistered(String),
+    /// The hub's address is not a URL.
+    #[error("{url:?} is not the address of a hub")]
+    Url {
+        /// The text.
+        url: String,
+        /// What is wrong with it.
+        #[source]
+        source: ClientError,
+    },
+    /// The state directory failed.
+    #[error("cannot use this node's state")]
+    State(#[from] StateError),
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KnownHub {
+    url: String,
+    /// SHA-256 of the certificate; none for plain HTTP behind a proxy of one's own.
+    fingerprint: Option<String>,
+}
+
+/// A hub, ready to be spoken to as this node.
+#[derive(Clone)]
+pub struct HubLink {
+    /// The connection.
+    pub client: Arc<HubClient>,
+    /// The hub's URL.
+    pub url: String,
+    /// What trust is remembered under: the certificate where there is one, else the URL.
+    pub identity: String,
+}
+
+impl Node {
+    fn hubs_path(&self) -> std::path::PathBuf {
+        self.directory().join("hubs.json")
+    }
+
+    /// Registers this node's key with the hub that made `invitation`, and remembers the hub.
+    ///
+    /// # Errors
+    /// When the hub refuses the invitation or cannot be reached, or the state cannot be written.
+    pub async fn register(&self, invitation: &Invitation) -> Result<HubLink, RegisterError> {
+        let fingerprint =
+            (invitation.fingerprint != [0; 32]).then(|| hex::encode(invitation.fingerprint));
+        let known = KnownHub { url: invitation.url.clone(), fingerprint };
+        let link = self.link(&known)?;
+        link.client.register(invitation).await.map_err(RegisterError::Hub)?;
+        let mut hubs: Vec<KnownHub> = read_json(&self.hubs_path())?.unwrap_or_default();
+        match hubs.iter_mut().find(|hub| hub.url == known.url) {
+            Some(hub) => *hub = known,
+            None => hubs.push(known),
+        }
+        write_json(&self.hubs_path(), &hubs)?;
+        Ok(link)
+    }
+
+    /// The hub at `url`, or the first one this node registered with.
+    ///
+    /// # Errors
+    /// When there is none, or its certificate is not known.
+    pub fn hub(&self, url: Option<&str>) -> Result<HubLink, HubChoiceError> {
+        let hubs: Vec<KnownHub> = read_json(&self.hubs_path())?.unwrap_or_default();
+        let chosen = match url {
+            None => hubs.first().cloned().ok_or(HubChoiceError::NoneKnown)?,
+            Some(url) => {
+                let wanted = url.trim_end_matches('/');
+                let found = hubs.iter().find(|hub| hub.url.trim_end_matches('/') == wanted);
+                match found {
+                    Some(hub) => hub.clone(),
+                    None if wanted.starts_with("http://") => {
+                        KnownHub { url: wanted.into(), fingerprint: None }
+                    }
+                    None => return Err(HubChoiceError::NotRegistered(wanted.into())),
+                }
+            }
+        };
+        self.link(&chosen)
+    }
+
+    fn link(&self, hub: &KnownHub) -> Result<HubLink, HubChoiceError> {
+        let pin = match &hub.fingerprint {
+            None => Pin::None,
+            Some(text) => {
+                let mut fingerprint = [0; 32];
+                hex::decode_to_slice(text, &mut fingerprint).map_err(|_| StateError::Damaged {
+                    path: self.hubs_path(),
+                    reason: "a fingerprint is not 64 hexadecimal digits".into(),
+                })?;
+                Pin::Fingerprint(fingerprint)
+            }
+        };
+        let client = HubClient::new(&hub.url, pin, Some(self.key().clone()))
+            .map_err(|source| HubChoiceError::Url { url: hub.url.clone(), source })?;
+        let identity = hub.fingerprint.clone().unwrap_or_else(|| hub.url.clone());
+        Ok(HubLink { client: Arc::new(client), url: hub.url.clone(), identity })
+    }
+
+    /// The trust in `name` at `hub`; on first use the publisher the hub names is pinned.
+    pub(crate) fn trust_or_pin(
+        &self,
+        hub: &HubLink,
+        name: &ReleaseName,
+        offered: documents::PublicKey,
+    ) -> Result<Trust, StateError> {
+        Ok(self.trust(&hub.identity, name)?.unwrap_or(Trust { publisher: offered, seen: None }))
+    }
+}
+
+/// Why the node could not be registered.
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// The hub could not be spoken to, or refused: the invitation was used up, expired or
+    /// withdrawn. Ask for a new one.
+    #[error("the hub did not register this node")]
+    Hub(#[source] ClientError),
+    /// The invitation names no usable hub.
+    #[error(transparent)]
+    Choice(#[from] HubChoiceError),
+    /// The state directory failed.
+    #[error("cannot remember the hub")]
+    State(#[from] StateError),
+}

@@ -1,0 +1,224 @@
+//! The state directory and the node's secrets.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use content::ConvergenceSecret;
+use documents::NodeKey;
+
+/// Why the state directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// A file or directory of the state could not be read or written. Check its permissions, or
+    /// name another directory with `--state`.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file of the state is not what this program writes. Restore it from a backup, or remove
+    /// it if what it holds may be lost.
+    #[error("{} is damaged: {reason}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No randomness could be had from the operating system.
+    #[error("the operating system gave no random bytes")]
+    Random,
+}
+
+/// A machine's identity and memory.
+#[derive(Debug)]
+pub struct Node {
+    directory: PathBuf,
+    key: NodeKey,
+}
+
+impl Node {
+    /// Opens the state in `directory`, making it and a new key on first use.
+    ///
+    /// # Errors
+    /// [`StateError`] when the directory cannot be used or its key is damaged.
+    pub fn open(directory: &Path) -> Result<Self, StateError> {
+        create_private_directory(directory)?;
+        let directory = directory.canonicalize().map_err(io("open", directory))?;
+        let key = NodeKey::from_secret_bytes(secret(&directory.join("node.key"))?);
+        Ok(Self { directory, key })
+    }
+
+    /// The node's key pair.
+    #[must_use]
+    pub fn key(&self) -> &NodeKey {
+        &self.key
+    }
+
+    /// The state directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The secret sealed chunks converge under, made on first use.
+    pub(crate) fn convergence_secret(&self) -> Result<[u8; 32], StateError> {
+        secret(&self.directory.join("convergence.key"))
+    }
+
+    /// The secret as the sealer wants it.
+    pub(crate) fn convergence(&self) -> Result<ConvergenceSecret, StateError> {
+        Ok(ConvergenceSecret::from_bytes(self.convergence_secret()?))
+    }
+
+    /// A directory for what is remembered about `subject`, for example a path on this machine.
+    pub(crate) fn memory_of(&self, kind: &str, subject: &[&[u8]]) -> Result<PathBuf, StateError> {
+        let mut hasher = blake3::Hasher::new();
+        for part in subject {
+            hasher.update(&(part.len() as u64).to_le_bytes()).update(part);
+        }
+        let name = hex::encode(&hasher.finalize().as_bytes()[..16]);
+        let path = self.directory.join(kind).join(name);
+        create_private_directory(&path)?;
+        Ok(path)
+    }
+
+    /// The subject for a path on this machine: absolute, links resolved where it exists.
+    pub(crate) fn subject_of(path: &Path) -> Result<PathBuf, StateError> {
+        if let Ok(resolved) = path.canonicalize() {
+            return Ok(resolved);
+        }
+        std::path::absolute(path).map_err(io("find", path))
+    }
+}
+
+/// The bytes of a path.
+pub(crate) fn path_bytes(path: &Path) -> &[u8] {
+    path.as_os_str().as_bytes()
+}
+
+pub(crate) fn io<'a>(
+    action: &'static str,
+    path: &'a Path,
+) -> impl FnOnce(std::io::Error) -> StateError + 'a {
+    move |source| StateError::Io { action, path: path.to_owned(), source }
+}
+
+fn create_private_directory(path: &Path) -> Result<(), StateError> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io("create", path))
+}
+
+/// Reads a 32-byte secret, or makes one; two processes that race end up with the same one.
+fn secret(path: &Path) -> Result<[u8; 32], StateError> {
+    match fs::read(path) {
+        Ok(bytes) => bytes.try_into().map_err(|bytes: Vec<u8>| StateError::Damaged {
+            path: path.to_owned(),
+            reason: format!("{} bytes where a secret of 32 belongs", bytes.len()),
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let fresh: [u8; 32] = random()?;
+            let draft = path.with_extension(format!("{}.new", std::process::id()));
+            write_durably(&draft, &fresh)?;
+            // A link, not a rename: whoever comes first wins and nobody overwrites a key.
+            let linked = fs::hard_link(&draft, path);
+            let _ = fs::remove_file(&draft);
+            match linked {
+                Ok(()) => sync_parent(path).map(|()| fresh),
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => secret(path),
+                Err(error) => Err(io("create", path)(error)),
+            }
+        }
+        Err(error) => Err(io("read", path)(error)),
+    }
+}
+
+/// Random bytes from the operating system.
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], StateError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|_| StateError::Random)?;
+    Ok(bytes)
+}
+
+fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .map_err(io("create", path))?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(io("write", path))
+}
+
+fn sync_parent(path: &Path) -> Result<(), StateError> {
+    let parent = path.parent().unwrap_or(Path::new("."));
+    fs::File::open(parent).and_then(|parent| parent.sync_all()).map_err(io("write", parent))
+}
+
+/// Replaces a small file so that a crash leaves the old one or the new one.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
+    if let Some(parent) = path.parent() {
+        create_private_directory(parent)?;
+    }
+    let draft = path.with_extension(format!("{}.new", std::process::id()));
+    write_durably(&draft, bytes)?;
+    fs::rename(&draft, path).map_err(io("replace", path))?;
+    sync_parent(path)
+}
+
+/// Reads a small JSON file; `None` when it does not exist.
+pub(crate) fn read_json<T: serde::de::DeserializeOwned>(
+    path: &Path,
+) -> Result<Option<T>, StateError> {
+    match fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+            StateError::Damaged { path: path.to_owned(), reason: error.to_string() }
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(io("read", path)(error)),
+    }
+}
+
+/// Writes a small JSON file atomically.
+pub(crate) fn write_json(path: &Path, value: &impl serde::Serialize) -> Result<(), StateError> {
+    let bytes = serde_json::to_vec_pretty(value).map_err(|error| StateError::Damaged {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    })?;
+    replace(path, &bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn the_key_is_made_once_and_readable_by_its_owner_alone() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let first = Node::open(directory.path()).expect("opens");
+        let again = Node::open(directory.path()).expect("opens again");
+        assert_eq!(first.key().public(), again.key().public());
+        let mode = |name| {
+            fs::metadata(directory.path().join(name)).expect("exists").permissions().mode() & 0o777
+        };
+        assert_eq!(mode("node.key"), 0o600);
+    }
+
+    #[test]
+    fn a_damaged_key_is_named_and_not_replaced() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        fs::write(directory.path().join("node.key"), b"short").expect("written");
+        let error = Node::open(directory.path()).expect_err("refused");
+        assert!(matches!(error, StateError::Damaged { .. }), "{error}");
+        assert_eq!(fs::read(directory.path().join("node.key")).expect("still there"), b"short");
+    }
+}
