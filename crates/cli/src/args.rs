@@ -172,6 +172,10 @@ pub(crate) struct GetArgs {
     /// Only paths that match (may be given several times)
     #[arg(long, value_name = "GLOB")]
     pub(crate) only: Vec<String>,
+    /// Fetch from here too: another hub, a store, or any folder with some of the files (may be
+    /// given several times); whatever a source says is checked
+    #[arg(long, value_name = "URL|DIR")]
+    pub(crate) source: Vec<String>,
     /// Restore recorded owners (needs root)
     #[arg(long)]
     pub(crate) owners: bool,

@@ -399,6 +399,32 @@ fn errors_name_the_thing_and_the_remedy() {
 }
 
 #[test]
+fn a_folder_and_a_store_serve_beside_the_hub() {
+    let world = World::new();
+    world.join("anna", &[]);
+    world.join("ben", &["--reader"]);
+    let source = world.path("source");
+    make_tree(&source);
+    world.ok("anna", &["publish", &world.text("source"), "team/site", "--public"]);
+
+    // A folder with most of the files, one of them altered: it is checked like any source.
+    let folder = world.path("usb/some/where");
+    fs::create_dir_all(&folder).expect("made");
+    fs::copy(source.join("large.bin"), folder.join("renamed.bin")).expect("copied");
+    let args = ["get", "team/site", "--to", &world.text("copy"), "--source", &world.text("usb")];
+    let got = world.ok("ben", &args);
+    assert_same(&source, &world.path("copy"));
+    let received = got["bytes_received"].as_u64().expect("a number");
+    assert!(received < 3_000_000, "large.bin came from the folder, at least in part: {got}");
+
+    // A store that has everything, named by its directory.
+    world.ok("solo", &["put", &world.text("source")]);
+    let store = format!("{}/store", world.text("solo"));
+    world.ok("ben", &["get", "team/site", "--to", &world.text("again"), "--source", &store]);
+    assert_same(&source, &world.path("again"));
+}
+
+#[test]
 fn the_demonstration_runs() {
     let world = World::new();
     make_tree(&world.path("source"));

@@ -23,6 +23,8 @@ pub struct GetRequest {
     pub capability: Option<Capability>,
     /// Accept releases of this publisher from now on.
     pub publisher: Option<PublicKey>,
+    /// Where chunks may come from besides the hub: URLs of hubs, paths of stores and folders.
+    pub also: Vec<String>,
     /// Restore numeric owners where they were recorded.
     pub owners: bool,
 }
@@ -81,6 +83,7 @@ impl Node {
                 hub_url,
                 request.capability.as_ref(),
                 request.publisher.as_ref(),
+                &request.also,
             )
             .await?;
         // Made first, so that its name resolves the same way now and when a killed run goes on.

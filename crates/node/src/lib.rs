@@ -31,6 +31,7 @@ pub mod state;
 pub mod tree;
 pub mod trust;
 
+mod folder;
 mod upload;
 
 pub use get::{GetError, GetRequest, Got};

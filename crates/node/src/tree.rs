@@ -11,7 +11,7 @@ use content::{
 use documents::{AcceptError, Capability, DocumentError, Manifest, PublicKey, ReleaseName};
 use fetch::{FetchConfig, FetchError, Fetcher, HubSource, Priority, Source, StoreSource, Want};
 use hub_client::ClientError;
-use store::{ChunkStore, StoreError};
+use store::{ChunkStore, DiskOptions, DiskStore, StoreError};
 
 use crate::hubs::{HubChoiceError, HubLink};
 use crate::publish::unix_now;
@@ -127,6 +127,15 @@ pub enum TreeError {
     /// The publisher made a tree that breaks the format.
     #[error("the tree is malformed")]
     Decode(#[from] DecodeError),
+    /// A folder named as a source could not be read.
+    #[error("cannot use {} as a source", path.display())]
+    Folder {
+        /// The folder.
+        path: std::path::PathBuf,
+        /// Why not.
+        #[source]
+        source: snapshot::SnapshotError,
+    },
     /// The publisher made a directory that claims bytes it does not have.
     #[error("a directory of the tree has a hole")]
     HoleInDirectory,
@@ -179,6 +188,7 @@ impl Node {
         hub_url: Option<&str>,
         capability: Option<&Capability>,
         publisher: Option<&PublicKey>,
+        also: &[String],
     ) -> Result<FoundTree, TreeError> {
         let store = self.metadata_store()?;
         let local: Arc<dyn Source> = Arc::new(StoreSource::new("local store", Arc::clone(&store)));
@@ -187,11 +197,14 @@ impl Node {
                 let hub = self.hub(hub_url)?;
                 let manifest = self.release(&hub, name, *sequence, spec, publisher).await?;
                 let tree = tree_of(&manifest, spec, capability)?;
-                let remote = Arc::new(HubSource::new(hub.url.clone(), Arc::clone(&hub.client)));
+                let client = Arc::clone(&hub.client);
+                let mut sources: Vec<Arc<dyn Source>> =
+                    vec![Arc::new(HubSource::new(hub.url.clone(), client).with_promise())];
+                sources.extend(self.more_sources(also, &store).await?);
                 Ok(FoundTree {
                     tree,
                     release: Some(manifest),
-                    fetcher: Arc::new(Fetcher::new(vec![remote], FetchConfig::default())),
+                    fetcher: Arc::new(Fetcher::new(sources, FetchConfig::default())),
                     store,
                     hub: Some(hub),
                 })
@@ -207,6 +220,7 @@ impl Node {
                     let client = Arc::clone(&hub.client);
                     sources.push(Arc::new(HubSource::new(hub.url.clone(), client)));
                 }
+                sources.extend(self.more_sources(also, &store).await?);
                 let fetcher = Arc::new(Fetcher::new(sources, FetchConfig::default()));
                 // The length of a root is not part of its id, so it is read first.
                 let want = Want { id: *id, length: 1024, priority: Priority::Demanded };
@@ -216,6 +230,30 @@ impl Node {
                 Ok(FoundTree { tree, release: None, fetcher, store, hub })
             }
         }
+    }
+
+    /// Sources named beside the hub: other hubs by URL, stores and folders by path.
+    async fn more_sources(
+        &self,
+        also: &[String],
+        metadata: &Arc<dyn ChunkStore>,
+    ) -> Result<Vec<Arc<dyn Source>>, TreeError> {
+        let mut sources: Vec<Arc<dyn Source>> = Vec::new();
+        for one in also {
+            if one.starts_with("http://") || one.starts_with("https://") {
+                let hub = self.hub(Some(one))?;
+                sources.push(Arc::new(HubSource::new(hub.url, hub.client)));
+                continue;
+            }
+            let path = std::path::Path::new(one);
+            if path.join("packs").is_dir() {
+                let store = DiskStore::open(path, DiskOptions::default())?;
+                sources.push(Arc::new(StoreSource::new(one.clone(), Arc::new(store))));
+            } else {
+                sources.push(Arc::new(self.folder_source(path, metadata).await?));
+            }
+        }
+        Ok(sources)
     }
 
     /// Gets a release of `name` and checks it against what this node trusts and has seen.

@@ -236,5 +236,11 @@ pub fn snapshot(
     })
 }
 
+/// Opens the index that a snapshot with `options` wrote; `None` when there is no sound one.
+#[must_use]
+pub fn open_index(path: &Path, options: &SnapshotOptions) -> Option<IndexReader> {
+    IndexReader::open_for(path, index::context(options))
+}
+
 #[cfg(test)]
 mod tests;

@@ -23,6 +23,7 @@ pub(super) async fn run(session: &Session, args: GetArgs) -> anyhow::Result<Ende
         capability: capability(args.sealed.capability.as_ref(), false)?,
         publisher: args.sealed.publisher.as_deref().map(parse).transpose()?,
         owners: args.owners,
+        also: args.source,
         spec,
     };
     let progress = Arc::new(CheckoutProgress::default());

@@ -64,7 +64,7 @@ pub(super) async fn find(
     let node = session.node()?;
     let hub = session.hub.as_deref();
     loop {
-        match node.find_tree(&spec, hub, key.as_ref(), publisher.as_ref()).await {
+        match node.find_tree(&spec, hub, key.as_ref(), publisher.as_ref(), &[]).await {
             Err(node::tree::TreeError::NeedsCapability(name)) if key.is_none() => {
                 key = capability(None, true)?;
                 if key.is_none() {
