@@ -16,7 +16,7 @@ use hub_client::ClientError;
 use snapshot::{Skipped, SnapshotError, SnapshotOptions, SnapshotProgress};
 
 use crate::hubs::HubLink;
-use crate::state::{Node, StateError, path_bytes, random};
+use crate::state::{Node, StateError, path_bytes, random, replace};
 use crate::trust::Trust;
 use crate::upload::{UploadProgress, UploadSink, upload};
 
@@ -165,6 +165,8 @@ impl Node {
         let newest = self.newest_of_ours(hub, &request.name).await?;
         let memory = self.publish_memory(hub, request)?;
         let (index, draft) = (memory.join("index"), memory.join("index.new"));
+        let accepted = memory.join("accepted");
+        let mut assumed = if newest.is_some() { read_ids(&accepted) } else { HashSet::new() };
         let capability = request
             .sealed
             .then(|| self.convergence_secret())
@@ -174,7 +176,8 @@ impl Node {
         let mut resend = HashSet::new();
         let mut reread = request.reread;
         for attempt in 1..=ATTEMPTS {
-            let shot = self.send(hub, request, &index, &draft, resend, reread, progress).await?;
+            let (shot, metadata) =
+                self.send(hub, request, &index, &draft, resend, reread, assumed, progress).await?;
             let unchanged = newest.as_ref().filter(|(manifest, _)| {
                 manifest.tree.id == shot.tree.id()
                     && manifest.sealed_root.is_some() == request.sealed
@@ -220,6 +223,7 @@ impl Node {
                         seen: Some(Seen { sequence: manifest.sequence, manifest: hash }),
                     };
                     self.remember_trust(&hub.identity, &request.name, &trust)?;
+                    replace(&accepted, metadata.as_flattened())?;
                     keep_index(&draft, &index)?;
                     return Ok(report(manifest, true));
                 }
@@ -229,6 +233,7 @@ impl Node {
                     reread |= missing.len() >= hub_api::limits::MISSING_IDS_MAX
                         || attempt + 1 == ATTEMPTS;
                     resend = missing.into_iter().collect();
+                    assumed = HashSet::new();
                     if attempt == ATTEMPTS {
                         let missing = resend.len();
                         return Err(PublishError::StillMissing {
@@ -253,8 +258,9 @@ impl Node {
         draft: &Path,
         resend: HashSet<content::ChunkId>,
         reread: bool,
+        assumed: HashSet<content::ChunkId>,
         progress: &PublishProgress,
-    ) -> Result<snapshot::Snapshot, PublishError> {
+    ) -> Result<(snapshot::Snapshot, Vec<[u8; 32]>), PublishError> {
         let sealer = if request.sealed { Some(Sealer::new(self.convergence()?)) } else { None };
         let options = SnapshotOptions {
             sealer,
@@ -263,7 +269,8 @@ impl Node {
             threads: std::thread::available_parallelism().map_or(2, usize::from),
             resend,
         };
-        let (sink, batches) = UploadSink::new(request.sealed, Arc::clone(&progress.upload));
+        let (sink, batches) =
+            UploadSink::new(request.sealed, assumed, Arc::clone(&progress.upload));
         let codec = sink.codec();
         let reading = {
             let (path, index, draft) = (request.path.clone(), index.to_owned(), draft.to_owned());
@@ -271,8 +278,8 @@ impl Node {
             tokio::task::spawn_blocking(move || {
                 let shot =
                     snapshot::snapshot(&path, &options, Some(&index), &draft, &sink, &progress)?;
-                sink.finish().map_err(SnapshotError::from)?;
-                Ok(shot)
+                let metadata = sink.finish().map_err(SnapshotError::from)?;
+                Ok((shot, metadata.iter().map(|id| *id.as_bytes()).collect()))
             })
         };
         let sending =
@@ -375,6 +382,13 @@ impl Node {
 /// An unchanged tree is released again when more than half of the validity has passed.
 fn near_expiry(manifest: &Manifest, valid_for: Duration) -> bool {
     manifest.expires.saturating_sub(unix_now()) < valid_for.as_secs() / 2
+}
+
+/// Ids written by an earlier run; what cannot be read is not known.
+fn read_ids(path: &Path) -> HashSet<content::ChunkId> {
+    let bytes = std::fs::read(path).unwrap_or_default();
+    let (ids, _rest) = bytes.as_chunks::<32>();
+    ids.iter().map(|id| content::ChunkId::from_bytes(*id)).collect()
 }
 
 fn keep_index(draft: &Path, index: &Path) -> Result<(), StateError> {

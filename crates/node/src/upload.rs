@@ -42,11 +42,15 @@ pub(crate) struct UploadSink {
     state: Mutex<Pending>,
     progress: Arc<UploadProgress>,
     codec_none: bool,
+    /// Metadata of the last release the hub accepted: it need not be asked about again, for the
+    /// hub checks the whole closure when the release is posted.
+    accepted: HashSet<ChunkId>,
 }
 
 #[derive(Default)]
 struct Pending {
     offered: HashSet<ChunkId>,
+    metadata: Vec<ChunkId>,
     /// One batch for contents and one for metadata: what is fetched together lies together.
     batches: [(Batch, usize); 2],
 }
@@ -55,11 +59,12 @@ impl UploadSink {
     /// A sink, and the job that has to run until the sink is dropped.
     pub(crate) fn new(
         sealed: bool,
+        accepted: HashSet<ChunkId>,
         progress: Arc<UploadProgress>,
     ) -> (Self, mpsc::Receiver<Batch>) {
         let (sender, receiver) = mpsc::channel(1);
         let state = Mutex::new(Pending::default());
-        (Self { sender, state, progress, codec_none: sealed }, receiver)
+        (Self { sender, state, progress, codec_none: sealed, accepted }, receiver)
     }
 
     /// Whether what passes here is ciphertext, which does not compress.
@@ -67,15 +72,15 @@ impl UploadSink {
         if self.codec_none { Codec::None } else { Codec::Zstd }
     }
 
-    /// Hands over what is left in the last batches.
-    pub(crate) fn finish(self) -> Result<(), SinkError> {
+    /// Hands over what is left in the last batches; returns the ids of all metadata.
+    pub(crate) fn finish(self) -> Result<Vec<ChunkId>, SinkError> {
         let pending = self.state.into_inner().expect("no thread panicked while offering");
         for (batch, _) in pending.batches {
             if !batch.is_empty() {
                 self.sender.blocking_send(batch).map_err(|_| SinkError::closed())?;
             }
         }
-        Ok(())
+        Ok(pending.metadata)
     }
 }
 
@@ -85,6 +90,12 @@ impl ChunkSink for UploadSink {
             let mut state = self.state.lock().expect("no thread panicked while offering");
             if !state.offered.insert(reference.id) {
                 return Ok(());
+            }
+            if kind == ChunkKind::Metadata {
+                state.metadata.push(reference.id);
+                if self.accepted.contains(&reference.id) {
+                    return Ok(());
+                }
             }
             self.progress.offered_bytes.fetch_add(stored.len() as u64, Relaxed);
             let (batch, bytes) = &mut state.batches[usize::from(kind == ChunkKind::Metadata)];

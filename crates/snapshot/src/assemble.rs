@@ -115,9 +115,6 @@ impl<'a> Assembler<'a> {
                 }
                 Step::Skip { path, reason } => self.skipped.push(Skipped { path, reason }),
             }
-            while let Some(group) = self.groups.overdue() {
-                self.settle(&group)?;
-            }
         }
         self.close_run()?;
         while let Some(group) = self.groups.oldest() {
@@ -319,6 +316,20 @@ impl<'a> Assembler<'a> {
         }
     }
 
+    /// Settles groups by count alone: the order of the closure must not depend on how files
+    /// were batched, which differs between a first reading and one with an index.
+    fn push_group(
+        &mut self,
+        items: Vec<RunItem>,
+        known: Option<ChunkRef>,
+    ) -> Result<(), SnapshotError> {
+        self.groups.push(items, known);
+        while let Some(group) = self.groups.overdue() {
+            self.settle(&group)?;
+        }
+        Ok(())
+    }
+
     /// Ends the open run; members the index alone knows are read unless it was a group before.
     fn close_run(&mut self) -> Result<(), SnapshotError> {
         let mut items = self.run.take();
@@ -327,8 +338,7 @@ impl<'a> Assembler<'a> {
         }
         let known = known_group(&items);
         if known.is_some() {
-            self.groups.push(items, known);
-            return Ok(());
+            return self.push_group(items, known);
         }
         let mut changed = HashMap::new();
         for (at, item) in items.iter_mut().enumerate() {
@@ -344,8 +354,7 @@ impl<'a> Assembler<'a> {
             }
         }
         if changed.is_empty() {
-            self.groups.push(items, None);
-            return Ok(());
+            return self.push_group(items, None);
         }
         // Places all again, the changed ones as what they are now.
         for (at, item) in items.into_iter().enumerate() {

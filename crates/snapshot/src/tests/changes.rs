@@ -206,3 +206,18 @@ fn small_files_share_chunks_across_small_directories() {
         .collect();
     assert!((5..=40).contains(&slices.len()), "{} chunks for 280 KB", slices.len());
 }
+
+/// More groups than wait at once: when they are settled must not depend on where bytes came from.
+#[test]
+fn many_groups_give_the_same_closure_with_and_without_an_index() {
+    let bench = Bench::new();
+    for index in 0..1_200u64 {
+        bench.write(&format!("d{}/f{index}", index / 40), noise(6_000, index));
+    }
+    bench.let_settle();
+    let (first, sink) = bench.fresh();
+    let second = bench.again(&sink);
+    assert_eq!(second.files_read, 0);
+    assert_eq!(second.tree, first.tree);
+    assert_eq!(second.closure, first.closure);
+}
