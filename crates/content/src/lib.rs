@@ -6,7 +6,7 @@
 //! * [`id`]: [`BlobId`] and [`ChunkId`], BLAKE3-256 of a file's and of a chunk's bytes.
 //! * [`cut`]: where a file is cut into chunks and where its holes are.
 //! * [`group`]: which small neighbours share a chunk.
-//! * [`reference`]: how one thing names another ([`ChunkRef`], [`Contents`]).
+//! * [`mod@reference`]: how one thing names another ([`ChunkRef`], [`Contents`]).
 //! * [`node`]: one directory as deterministic CBOR ([`Node`], [`Entry`]).
 //! * [`root`]: the record a tree id is the hash of ([`TreeRoot`]).
 //! * [`closure`]: the flat list of chunks under a tree, readable by blind relays.
@@ -17,7 +17,7 @@
 //! than a small multiple of its input (or of a limit stated beside it), and accepts exactly
 //! one encoding of a value: what decodes re-encodes to the same bytes.
 //!
-//! Start reading at [`reference`], then [`node`].
+//! Start reading at [`mod@reference`], then [`node`].
 
 pub mod closure;
 pub mod cut;
