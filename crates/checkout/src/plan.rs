@@ -114,7 +114,7 @@ impl<'a> Planner<'a> {
     /// Plans everything that is directly in one directory, and the directory itself.
     pub(crate) fn directory(&mut self, mut listing: Listing) -> Result<(), CheckoutError> {
         let path = std::mem::take(&mut listing.path);
-        self.check_names(&path, &listing.node)?;
+        check_names(self.merging, &path, &listing.node)?;
         let dir = match listing.entry.take() {
             None => Some(self.place.root.top()?),
             Some(entry) => self.this_directory(&path, entry)?,
@@ -158,30 +158,6 @@ impl<'a> Planner<'a> {
                 self.state.strangers.insert(found_path);
             } else {
                 self.stranger(found_path);
-            }
-        }
-        Ok(())
-    }
-
-    fn check_names(&self, path: &[u8], node: &Node) -> Result<(), CheckoutError> {
-        if path.is_empty() {
-            let reserved = self.merging.key(TEMP_DIRECTORY);
-            for entry in &node.entries {
-                if self.merging.key(entry.name.as_bytes()) == reserved {
-                    let path = shown(entry.name.as_bytes());
-                    return Err(CheckoutError::Reserved { path });
-                }
-            }
-        }
-        if self.merging == NameMerging::default() {
-            return Ok(());
-        }
-        let mut seen: HashMap<_, &Name> = HashMap::new();
-        for entry in &node.entries {
-            if let Some(first) = seen.insert(self.merging.key(entry.name.as_bytes()), &entry.name) {
-                let [first, second] =
-                    [first, &entry.name].map(|name| shown(&join(path, name.as_bytes())));
-                return Err(CheckoutError::NamesMerge { first, second });
             }
         }
         Ok(())
@@ -512,4 +488,67 @@ pub(crate) fn same_contents(old: &Record, new: &Record) -> bool {
         Kind::Directory { .. } | Kind::Symlink { .. } => None,
     };
     contents(old) == contents(new)
+}
+
+/// Refuses names the destination would take for one, and the name of our own directory.
+fn check_names(merging: NameMerging, path: &[u8], node: &Node) -> Result<(), CheckoutError> {
+    if path.is_empty() {
+        let reserved = merging.key(TEMP_DIRECTORY);
+        for entry in &node.entries {
+            if merging.key(entry.name.as_bytes()) == reserved {
+                return Err(CheckoutError::Reserved { path: shown(entry.name.as_bytes()) });
+            }
+        }
+    }
+    if merging == NameMerging::default() {
+        return Ok(());
+    }
+    let mut seen: HashMap<_, &Name> = HashMap::new();
+    for entry in &node.entries {
+        if let Some(first) = seen.insert(merging.key(entry.name.as_bytes()), &entry.name) {
+            let [first, second] =
+                [first, &entry.name].map(|name| shown(&join(path, name.as_bytes())));
+            return Err(CheckoutError::NamesMerge { first, second });
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use content::{Mtime, Node};
+
+    use super::*;
+
+    fn node(names: &[&str]) -> Node {
+        let entry = |name: &&str| Entry {
+            name: Name::new(name.as_bytes()).expect("valid"),
+            mode: 0o777,
+            mtime: Mtime { seconds: 0, nanos: 0 },
+            owner: None,
+            xattrs: Vec::new(),
+            kind: Kind::Symlink { target: b"x".to_vec() },
+        };
+        Node { entries: names.iter().map(entry).collect() }
+    }
+
+    /// What a file system merges is probed; the machines that run this have none that does.
+    #[test]
+    fn names_the_destination_takes_for_one_are_refused_and_both_named() {
+        let plain = NameMerging::default();
+        let case = NameMerging { case: true, ..plain };
+        let unicode = NameMerging { unicode: true, ..plain };
+        let accents = node(&["e\u{301}", "\u{e9}"]);
+        for (merging, names) in [(case, node(&["README", "Readme"])), (unicode, accents)] {
+            check_names(plain, b"docs", &names).expect("two names elsewhere");
+            let refused = check_names(merging, b"docs", &names);
+            let Err(CheckoutError::NamesMerge { first, second }) = refused else {
+                panic!("{refused:?}");
+            };
+            assert!(first.starts_with("docs/") && second.starts_with("docs/") && first != second);
+        }
+        assert!(check_names(case, b"", &node(&["README", "other"])).is_ok());
+        let ours = check_names(case, b"", &node(&[".Consign.TMP"]));
+        assert!(matches!(ours, Err(CheckoutError::Reserved { .. })));
+    }
 }
