@@ -10,6 +10,7 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use crate::output::Output;
+use fetch::{Fault, FetchError, SourceReason};
 use hub_client::ClientError;
 use node::get::GetError;
 use node::hubs::{HubChoiceError, RegisterError};
@@ -139,6 +140,9 @@ fn judge_one(cause: &(dyn std::error::Error + 'static)) -> Option<(Ended, Option
             _ => None,
         };
     }
+    if let Some(FetchError::Unavailable { reasons, .. }) = cause.downcast_ref() {
+        return Some(judge_sources(reasons));
+    }
     if let Some(checkout::CheckoutError::Busy { .. }) = cause.downcast_ref() {
         return Some((Ended::InUse, hint("wait for the other `consign get`")));
     }
@@ -235,5 +239,49 @@ fn judge_client(error: &ClientError) -> (Ended, Option<String>) {
             ),
         ),
         _ => (Ended::Failed, None),
+    }
+}
+
+/// What no source could give: a lie weighs most, then that one may do better later.
+fn judge_sources(reasons: &[SourceReason]) -> (Ended, Option<String>) {
+    let any = |fault| reasons.iter().any(|reason| reason.fault == Some(fault));
+    if any(Fault::Dishonest) {
+        let hint = "a source sent wrong bytes; name another one with --source";
+        (Ended::Refused, Some(hint.to_owned()))
+    } else if any(Fault::GivenUp) {
+        let hint = "check that the hub runs; running the command again goes on";
+        (Ended::Unreachable, Some(hint.to_owned()))
+    } else if any(Fault::Refused) {
+        (Ended::NotAllowed, None)
+    } else {
+        (Ended::NotFound, None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_source_gives_ends_as_the_worst_of_their_reasons() {
+        let ended = |faults: &[Option<Fault>]| {
+            let reason = |fault: &Option<Fault>| SourceReason {
+                source: "hub".into(),
+                fault: *fault,
+                reason: "reason".into(),
+            };
+            let id = content::ChunkId::of(b"chunk");
+            let reasons = faults.iter().map(reason).collect();
+            let error =
+                anyhow::Error::new(GetError::Tree(TreeError::Fetch(FetchError::Unavailable {
+                    id,
+                    reasons,
+                })));
+            judge(&error).0
+        };
+        assert_eq!(ended(&[None]), Ended::NotFound);
+        assert_eq!(ended(&[None, Some(Fault::Refused)]), Ended::NotAllowed);
+        assert_eq!(ended(&[Some(Fault::Refused), Some(Fault::GivenUp)]), Ended::Unreachable);
+        assert_eq!(ended(&[Some(Fault::GivenUp), Some(Fault::Dishonest)]), Ended::Refused);
     }
 }

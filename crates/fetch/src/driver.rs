@@ -45,6 +45,7 @@ pub(crate) struct Driver<'a> {
     progress: &'a FetchProgress,
     published: Progress,
     culprits: Vec<Culprit>,
+    faults: BTreeMap<SourceId, Fault>,
     pub(crate) dishonest: Vec<(usize, String)>,
 }
 
@@ -76,6 +77,11 @@ impl<'a> Driver<'a> {
             progress,
             published: Progress::default(),
             culprits: Vec::new(),
+            faults: dropped
+                .keys()
+                .filter_map(|number| u32::try_from(*number).ok())
+                .map(|number| (SourceId(number), Fault::Dishonest))
+                .collect(),
             dishonest: Vec::new(),
         }
     }
@@ -151,6 +157,7 @@ impl<'a> Driver<'a> {
                 Event::PieceRetrieved(_) => {}
                 Event::SourceDropped { source, fault, reason } => {
                     tracing::warn!(source = self.name(source), reason, "source dropped");
+                    self.faults.insert(source, fault);
                     if fault == Fault::Dishonest {
                         self.dishonest.push((source.0 as usize, reason.clone()));
                     }
@@ -169,8 +176,9 @@ impl<'a> Driver<'a> {
                 }
                 Event::PieceUnavailable { piece, reasons } => {
                     let each = |(source, obstacle): &(SourceId, fetch_plan::Obstacle)| {
+                        let fault = self.faults.get(source).copied();
                         let source = self.name(*source).to_owned();
-                        SourceReason { source, reason: obstacle.to_string() }
+                        SourceReason { source, fault, reason: obstacle.to_string() }
                     };
                     let reasons = reasons.iter().map(each).collect();
                     let id = ChunkId::from_bytes(piece.0);

@@ -37,7 +37,7 @@ mod store_source;
 mod work;
 
 pub use destination::{Destination, DestinationError};
-pub use fetch_plan::Priority;
+pub use fetch_plan::{Fault, Priority};
 pub use fetcher::{FetchConfig, Fetcher};
 pub use hub::HubSource;
 pub use progress::{FetchProgress, WaitsFor};

@@ -1,7 +1,7 @@
 //! What is asked of a fetch and what it tells afterwards.
 
 use content::{ChunkId, ChunkRef};
-use fetch_plan::Priority;
+use fetch_plan::{Fault, Priority};
 
 use crate::DestinationError;
 
@@ -94,6 +94,8 @@ impl FetchReport {
 pub struct SourceReason {
     /// Its name.
     pub source: String,
+    /// Why it was dropped; none when it merely does not have the chunk.
+    pub fault: Option<Fault>,
     /// The reason, as a fragment that follows the name.
     pub reason: String,
 }
