@@ -437,3 +437,31 @@ fn the_demonstration_runs() {
     let done = last_line(&output);
     assert_eq!((&done["event"], &done["equal"]), (&Value::from("done"), &Value::Bool(true)));
 }
+
+#[test]
+fn a_hub_runs_with_a_certificate_of_ones_own() {
+    let world = World::new();
+    // A certificate and key as files: those the first hub made serve as well as any.
+    let pem = |want: &[u8]| {
+        let found = fs::read_dir(world.path("hub/tls")).expect("there").flatten().find(|entry| {
+            fs::read(entry.path())
+                .is_ok_and(|bytes| bytes.windows(want.len()).any(|window| window == want))
+        });
+        found.expect("a PEM file").path().to_str().expect("UTF-8").to_owned()
+    };
+    let tls = format!("{},{}", pem(b"BEGIN CERTIFICATE"), pem(b"PRIVATE KEY"));
+    let mut hub = consign()
+        .args(["hub", "--json", "--listen", "127.0.0.1:0", "--tls", &tls, "--data"])
+        .arg(world.path("second"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let mut line = String::new();
+    BufReader::new(hub.stdout.take().expect("piped")).read_line(&mut line).expect("readable");
+    let invitation = world.ok("admin", &["invite", "--data", &world.text("second")]);
+    let text = invitation["invitation"].as_str().expect("a string").to_owned();
+    let registered = world.run("anna", &["register", &text]);
+    hub.kill().expect("killed");
+    hub.wait().expect("ended");
+    assert!(registered.status.success(), "{line}{registered:?}");
+}
