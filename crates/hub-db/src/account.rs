@@ -1,22 +1,40 @@
 //! Accounts, invitations, and who is asking.
 
-use crate::DbError;
+use async_trait::async_trait;
+
+use crate::{DbError, HolderId, TokenId};
 
 /// Number of an account in one database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AccountId(pub(crate) i64);
 
+impl AccountId {
+    /// The account with a number that was shown to somebody.
+    #[must_use]
+    pub fn from_number(number: i64) -> Self {
+        Self(number)
+    }
+
+    /// The number, to be shown.
+    #[must_use]
+    pub fn number(self) -> i64 {
+        self.0
+    }
+}
+
 /// The public node key an account stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct AccountKey(pub [u8; 32]);
 
-/// What an account may do.
+/// What an account may do. Each may do what those before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
     /// Reads what it is granted.
     Reader,
     /// Also uploads, owns names and publishes releases.
     Publisher,
+    /// Also invites, revokes, and sees every name's facts and the audit log.
+    Administrator,
 }
 
 /// A registered key.
@@ -39,13 +57,46 @@ pub struct Account {
 pub enum Caller {
     /// Nobody in particular: sees what is public.
     Anonymous,
-    /// An account in force.
+    /// An account; one that was revoked sees what is public.
     Account {
         /// Its number.
         id: AccountId,
         /// Its key.
         key: AccountKey,
     },
+    /// A program with a token: sees what is public, and of what the token's account may read
+    /// the names the token lists, or all when it lists none.
+    Token {
+        /// The token's number.
+        id: TokenId,
+        /// Whose token it is.
+        account: AccountId,
+        /// That account's key.
+        key: AccountKey,
+    },
+}
+
+impl Caller {
+    /// As whom the caller holds what it uploads. A token holds for itself: what its account
+    /// uploaded otherwise is not the token's to read, unless it lists no names.
+    #[must_use]
+    pub fn holder(&self) -> Option<HolderId> {
+        match self {
+            Self::Anonymous => None,
+            Self::Account { id, .. } => Some((*id).into()),
+            Self::Token { id, .. } => Some((*id).into()),
+        }
+    }
+
+    /// The account behind the caller.
+    #[must_use]
+    pub fn account(&self) -> Option<AccountId> {
+        match self {
+            Self::Anonymous => None,
+            Self::Account { id, .. } => Some(*id),
+            Self::Token { account, .. } => Some(*account),
+        }
+    }
 }
 
 impl From<&Account> for Caller {
@@ -65,6 +116,25 @@ pub struct NewInvitation {
     pub grants: Vec<String>,
     /// How many keys may register with it.
     pub uses: u32,
+    /// When it was made.
+    pub created: u64,
+    /// When it ends.
+    pub expires: u64,
+}
+
+/// An invitation that is still good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvitationRecord {
+    /// Its number in one database.
+    pub id: i64,
+    /// Role of the accounts it makes.
+    pub role: Role,
+    /// Names those accounts may read, in order.
+    pub grants: Vec<String>,
+    /// How many keys may still register with it.
+    pub uses_left: u32,
+    /// When it was made; 0 when it was made by a version that did not say.
+    pub created: u64,
     /// When it ends.
     pub expires: u64,
 }
@@ -87,4 +157,40 @@ pub enum RegisterError {
     /// The database failed; registering again is safe.
     #[error(transparent)]
     Db(#[from] DbError),
+}
+
+/// Accounts and invitations.
+#[async_trait]
+pub trait Accounts: Send + Sync {
+    /// Records an invitation; returns its number.
+    async fn create_invitation(&self, invitation: &NewInvitation) -> Result<i64, DbError>;
+
+    /// The invitations that have uses left and end after `now`, oldest first.
+    async fn invitations(&self, now: u64) -> Result<Vec<InvitationRecord>, DbError>;
+
+    /// Takes an invitation back; returns whether there was one. Accounts it made stay.
+    async fn revoke_invitation(&self, id: i64) -> Result<bool, DbError>;
+
+    /// Forgets invitations that expired before `now`; returns how many.
+    async fn drop_expired_invitations(&self, now: u64) -> Result<u64, DbError>;
+
+    /// Uses the invitation with this secret hash for `key`: creates the account, or raises the
+    /// role of an existing one, and grants what the invitation grants. Repeating it with the
+    /// same key costs no further use.
+    async fn register(
+        &self,
+        key: &AccountKey,
+        secret_hash: &[u8; 32],
+        now: u64,
+    ) -> Result<Account, RegisterError>;
+
+    /// The account of a key, revoked or not.
+    async fn account(&self, key: &AccountKey) -> Result<Option<Account>, DbError>;
+
+    /// Up to `limit` accounts, revoked or not, in order of their numbers, those after `after`.
+    async fn accounts(&self, after: Option<AccountId>, limit: u32)
+    -> Result<Vec<Account>, DbError>;
+
+    /// Revokes the account of a key; returns whether there was an account in force.
+    async fn revoke_account(&self, key: &AccountKey, now: u64) -> Result<bool, DbError>;
 }

@@ -1,6 +1,8 @@
 //! Names such as `team/tools`, under which releases are published.
 
-use crate::{AccountId, AccountKey};
+use async_trait::async_trait;
+
+use crate::{AccountId, AccountKey, Caller, DbError};
 
 /// Number of a name in one database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -15,7 +17,7 @@ pub struct NameRecord {
     pub name: String,
     /// Whether everybody may read it.
     pub public: bool,
-    /// The account that may publish under it.
+    /// The account that owns it.
     pub owner: AccountId,
     /// That account's key.
     pub owner_key: AccountKey,
@@ -32,4 +34,58 @@ pub enum NamePut {
     Updated,
     /// It belongs to somebody else; nothing was changed.
     OwnedByAnother,
+}
+
+/// How much a name takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameUsage {
+    /// The name.
+    pub name: String,
+    /// How many releases are kept.
+    pub releases: u64,
+    /// Lengths of the chunks of the latest release added up; 0 without one.
+    pub stored_bytes_latest: u64,
+    /// The same of all kept releases, what they share counted in each.
+    pub stored_bytes: u64,
+    /// How many chunks its releases, kept or expired, have listed.
+    pub chunks_held: u64,
+}
+
+/// Names and who sees them.
+#[async_trait]
+pub trait Names: Send + Sync {
+    /// Creates `name` for `owner`, or changes whether it is public.
+    async fn put_name(
+        &self,
+        name: &str,
+        owner: AccountId,
+        public: bool,
+        now: u64,
+    ) -> Result<NamePut, DbError>;
+
+    /// The name, if `caller` may see it.
+    async fn name(&self, name: &str, caller: &Caller) -> Result<Option<NameRecord>, DbError>;
+
+    /// Up to `limit` names `caller` may see, in order of their bytes, those after `after`.
+    async fn names(
+        &self,
+        caller: &Caller,
+        after: &str,
+        limit: u32,
+    ) -> Result<Vec<NameRecord>, DbError>;
+
+    /// Up to `limit` of all names, whoever may see them.
+    async fn all_names(&self, after: &str, limit: u32) -> Result<Vec<NameRecord>, DbError>;
+
+    /// Makes the account of `to` the owner, who keeps no grant beside that; the owner until now
+    /// has none. False, and nothing changed, when there is no such name or `to` has no account
+    /// in force that may publish.
+    async fn transfer_name(&self, name: NameId, to: &AccountKey) -> Result<bool, DbError>;
+
+    /// Deletes a name with its releases, grants and holders. Not in a hurry: with many chunks it
+    /// takes as long as publishing them did.
+    async fn delete_name(&self, name: NameId) -> Result<(), DbError>;
+
+    /// How much each name takes, in order of names.
+    async fn name_usage(&self) -> Result<Vec<NameUsage>, DbError>;
 }

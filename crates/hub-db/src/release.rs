@@ -1,5 +1,6 @@
 //! Releases as they are stored.
 
+use async_trait::async_trait;
 use content::ChunkId;
 
 use crate::{DbError, NameId};
@@ -31,6 +32,22 @@ pub struct NewRelease {
     pub stored_bytes: u64,
     /// When the publisher says it was issued.
     pub issued: u64,
+    /// When the hub accepted it.
+    pub accepted: u64,
+}
+
+impl NewRelease {
+    /// Whether this is the release after the latest one, of which sequence and hash are given.
+    pub(crate) fn must_follow(&self, latest: Option<(u64, [u8; 32])>) -> Result<(), PublishError> {
+        let (latest, previous) = latest.map_or((0, None), |(latest, hash)| (latest, Some(hash)));
+        if self.sequence != latest.saturating_add(1) {
+            return Err(PublishError::NotNext { latest, offered: self.sequence });
+        }
+        if self.previous != previous {
+            return Err(PublishError::WrongPrevious);
+        }
+        Ok(())
+    }
 }
 
 /// A stored release.
@@ -54,6 +71,10 @@ pub struct Release {
     pub stored_bytes: u64,
     /// When the publisher says it was issued.
     pub issued: u64,
+    /// When the hub accepted it.
+    pub accepted: u64,
+    /// Whether it is kept whatever the retention rules say.
+    pub pinned: bool,
 }
 
 /// Why a release was not added.
@@ -72,7 +93,11 @@ pub enum PublishError {
     /// record of its own releases is wrong or was forked: compare before going on.
     #[error("the release does not name the hash of the release before it")]
     WrongPrevious,
-    /// The database failed; nothing was added, trying again is safe.
+    /// There is no such name any more. Create it again, or do without.
+    #[error("the name was deleted")]
+    NoName,
+    /// The database failed. Trying again is safe: a release that was added after all is then
+    /// the latest, with the same hash.
     #[error(transparent)]
     Db(#[from] DbError),
 }
@@ -86,4 +111,54 @@ pub enum RenewError {
     /// The database failed; nothing was changed, trying again is safe.
     #[error(transparent)]
     Db(#[from] DbError),
+}
+
+/// Releases and their order.
+#[async_trait]
+pub trait Releases: Send + Sync {
+    /// Adds a release and makes its name a holder of `chunks`, all or nothing. The sequence
+    /// must follow the latest by one and `previous` must be its hash.
+    async fn publish(
+        &self,
+        release: &NewRelease,
+        chunks: &[ChunkId],
+    ) -> Result<EventId, PublishError>;
+
+    /// Replaces the head of the latest release, which must have this hash.
+    async fn renew_head(
+        &self,
+        name: NameId,
+        hash: &[u8; 32],
+        head: &[u8],
+    ) -> Result<(), RenewError>;
+
+    /// The latest release of a name.
+    async fn latest_release(&self, name: NameId) -> Result<Option<Release>, DbError> {
+        Ok(self.releases(name, None, 1).await?.pop())
+    }
+
+    /// One release of a name.
+    async fn release(&self, name: NameId, sequence: u64) -> Result<Option<Release>, DbError> {
+        let found = self.releases(name, Some(sequence.saturating_add(1)), 1).await?.pop();
+        Ok(found.filter(|release| release.sequence == sequence))
+    }
+
+    /// Up to `limit` releases with a sequence below `before`, newest first.
+    async fn releases(
+        &self,
+        name: NameId,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<Release>, DbError>;
+
+    /// Event ids and sequences of up to `limit` releases of `name` after `after`, in order.
+    async fn releases_after(
+        &self,
+        name: NameId,
+        after: EventId,
+        limit: u32,
+    ) -> Result<Vec<(EventId, u64)>, DbError>;
+
+    /// The closure heads of all releases: what garbage collection starts from.
+    async fn closures(&self) -> Result<Vec<ChunkId>, DbError>;
 }

@@ -1,7 +1,7 @@
 //! What tests of several crates share: deterministic content, sources that are honest, slow or
 //! hostile, destinations that watch.
 //!
-//! Nothing here reads a clock of its own: waits go through the runtime's, which a test stops
+//! Apart from [`Postgres`], nothing here reads a clock of its own: waits go through the runtime's, which a test stops
 //! with `#[tokio::test(start_paused = true)]`, so that an hour of back-off takes no time and no
 //! test depends on how fast the machine is.
 //!
@@ -10,6 +10,8 @@
 //! * [`Hostile`]: a source with a [`Manner`] of misbehaving.
 //! * [`Watching`]: a destination that keeps everything, once, and notes how far ahead a source
 //!   ran.
+//! * [`parts`]: programs that a machine may lack, and what happens then.
+//! * [`Postgres`]: a database server of a test's own.
 //!
 //! Start at [`Manner`].
 
@@ -17,8 +19,11 @@ mod destination;
 mod honest;
 mod hostile;
 mod library;
+pub mod parts;
+mod postgres;
 
 pub use destination::Watching;
 pub use honest::Honest;
 pub use hostile::{Hostile, Manner};
 pub use library::{Library, frame_of, noise, words};
+pub use postgres::Postgres;

@@ -1,148 +1,170 @@
 //! Accounts and invitations.
 
+use async_trait::async_trait;
 use sqlx::{Executor, Sqlite};
 
-use super::{SqliteDb, hash, signed, unsigned};
-use crate::{Account, AccountId, AccountKey, DbError, NewInvitation, RegisterError, Role};
+use super::SqliteDb;
+use crate::stored::{self, AccountRow, InvitationRow, role_codes, signed};
+use crate::{
+    Account, AccountId, AccountKey, Accounts, DbError, InvitationRecord, NewInvitation,
+    RegisterError,
+};
 
-impl Role {
-    fn code(self) -> i64 {
-        match self {
-            Self::Reader => 0,
-            Self::Publisher => 1,
-        }
-    }
-
-    fn from_code(code: i64) -> Result<Self, DbError> {
-        match code {
-            0 => Ok(Self::Reader),
-            1 => Ok(Self::Publisher),
-            _ => Err(DbError::Damaged("an unknown role")),
-        }
-    }
-}
-
-pub(super) async fn create_invitation(
-    db: &SqliteDb,
-    invitation: &NewInvitation,
-) -> Result<(), DbError> {
-    let mut transaction = db.write().await?;
-    let id: i64 = sqlx::query_scalar(
-        "INSERT INTO invitations (secret_hash, role, uses_left, expires) VALUES (?, ?, ?, ?)
-         RETURNING id",
-    )
-    .bind(invitation.secret_hash.to_vec())
-    .bind(invitation.role.code())
-    .bind(i64::from(invitation.uses))
-    .bind(signed(invitation.expires))
-    .fetch_one(&mut *transaction)
-    .await?;
-    for name in &invitation.grants {
-        sqlx::query("INSERT OR IGNORE INTO invitation_grants (invitation, name) VALUES (?, ?)")
-            .bind(id)
-            .bind(name.as_str())
-            .execute(&mut *transaction)
-            .await?;
-    }
-    Ok(transaction.commit().await?)
-}
-
-pub(super) async fn register(
-    db: &SqliteDb,
-    key: &AccountKey,
-    secret_hash: &[u8; 32],
-    now: u64,
-) -> Result<Account, RegisterError> {
-    let mut transaction = db.write().await?;
-    let invitation: Option<(i64, i64, i64, i64)> = sqlx::query_as(
-        "SELECT id, role, uses_left, expires FROM invitations WHERE secret_hash = ?",
-    )
-    .bind(secret_hash.to_vec())
-    .fetch_optional(&mut *transaction)
-    .await
-    .map_err(DbError::from)?;
-    let (invitation, role, uses_left, expires) = invitation.ok_or(RegisterError::Unknown)?;
-    if expires <= signed(now) {
-        return Err(RegisterError::Expired);
-    }
-    let known = account(&mut *transaction, key).await?;
-    if known.as_ref().is_some_and(|account| account.revoked.is_some()) {
-        return Err(RegisterError::Revoked);
-    }
-    let repeated: Option<i64> =
-        sqlx::query_scalar("SELECT 1 FROM registrations WHERE invitation = ? AND account = ?")
-            .bind(invitation)
-            .bind(known.map(|account| account.id.0))
-            .fetch_optional(&mut *transaction)
-            .await
-            .map_err(DbError::from)?;
-    if repeated.is_none() {
-        if uses_left == 0 {
-            return Err(RegisterError::UsedUp);
-        }
-        let statements = [
-            "UPDATE invitations SET uses_left = uses_left - 1 WHERE id = ?1",
-            "INSERT INTO accounts (key, role, created) VALUES (?2, ?3, ?4)
-             ON CONFLICT (key) DO UPDATE SET role = max(role, excluded.role)",
-            "INSERT INTO registrations (invitation, account)
-             SELECT ?1, id FROM accounts WHERE key = ?2",
-            "INSERT OR IGNORE INTO readers (key, name)
-             SELECT ?2, name FROM invitation_grants WHERE invitation = ?1",
-        ];
-        for statement in statements {
-            sqlx::query(statement)
-                .bind(invitation)
-                .bind(key.0.to_vec())
-                .bind(role)
-                .bind(signed(now))
+#[async_trait]
+impl Accounts for SqliteDb {
+    async fn create_invitation(&self, invitation: &NewInvitation) -> Result<i64, DbError> {
+        let mut transaction = self.write().await?;
+        let (role, admin) = role_codes(invitation.role);
+        let id: i64 = sqlx::query_scalar(
+            "INSERT INTO invitations (secret_hash, role, admin, uses_left, created, expires)
+             VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
+        )
+        .bind(invitation.secret_hash.to_vec())
+        .bind(role)
+        .bind(admin)
+        .bind(i64::from(invitation.uses))
+        .bind(signed(invitation.created))
+        .bind(signed(invitation.expires))
+        .fetch_one(&mut *transaction)
+        .await?;
+        for name in &invitation.grants {
+            sqlx::query("INSERT OR IGNORE INTO invitation_grants (invitation, name) VALUES (?, ?)")
+                .bind(id)
+                .bind(name.as_str())
                 .execute(&mut *transaction)
+                .await?;
+        }
+        transaction.commit().await?;
+        Ok(id)
+    }
+
+    async fn invitations(&self, now: u64) -> Result<Vec<InvitationRecord>, DbError> {
+        let rows: Vec<InvitationRow> = sqlx::query_as(
+            "SELECT i.id, i.role, i.admin, i.uses_left, i.created, i.expires, g.name
+             FROM invitations i LEFT JOIN invitation_grants g ON g.invitation = i.id
+             WHERE i.expires > ? AND i.uses_left > 0 ORDER BY i.id, g.name",
+        )
+        .bind(signed(now))
+        .fetch_all(&self.readers)
+        .await?;
+        stored::invitations(rows)
+    }
+
+    async fn revoke_invitation(&self, id: i64) -> Result<bool, DbError> {
+        let done = sqlx::query("DELETE FROM invitations WHERE id = ?")
+            .bind(id)
+            .execute(&self.writer)
+            .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    async fn drop_expired_invitations(&self, now: u64) -> Result<u64, DbError> {
+        let done = sqlx::query("DELETE FROM invitations WHERE expires <= ?")
+            .bind(signed(now))
+            .execute(&self.writer)
+            .await?;
+        Ok(done.rows_affected())
+    }
+
+    async fn register(
+        &self,
+        key: &AccountKey,
+        secret_hash: &[u8; 32],
+        now: u64,
+    ) -> Result<Account, RegisterError> {
+        let mut transaction = self.write().await?;
+        let invitation: Option<(i64, i64, i64)> =
+            sqlx::query_as("SELECT id, uses_left, expires FROM invitations WHERE secret_hash = ?")
+                .bind(secret_hash.to_vec())
+                .fetch_optional(&mut *transaction)
                 .await
                 .map_err(DbError::from)?;
+        let (invitation, uses_left, expires) = invitation.ok_or(RegisterError::Unknown)?;
+        if expires <= signed(now) {
+            return Err(RegisterError::Expired);
         }
+        let known = one(&mut *transaction, key).await?;
+        if known.as_ref().is_some_and(|account| account.revoked.is_some()) {
+            return Err(RegisterError::Revoked);
+        }
+        let repeated: Option<i64> =
+            sqlx::query_scalar("SELECT 1 FROM registrations WHERE invitation = ? AND account = ?")
+                .bind(invitation)
+                .bind(known.map(|account| account.id.0))
+                .fetch_optional(&mut *transaction)
+                .await
+                .map_err(DbError::from)?;
+        if repeated.is_none() {
+            if uses_left == 0 {
+                return Err(RegisterError::UsedUp);
+            }
+            for statement in USE_INVITATION {
+                sqlx::query(statement)
+                    .bind(invitation)
+                    .bind(key.0.to_vec())
+                    .bind(signed(now))
+                    .execute(&mut *transaction)
+                    .await
+                    .map_err(DbError::from)?;
+            }
+        }
+        let registered = one(&mut *transaction, key)
+            .await?
+            .ok_or(DbError::Damaged("a registration without its account"))?;
+        transaction.commit().await.map_err(DbError::from)?;
+        Ok(registered)
     }
-    let registered = account(&mut *transaction, key)
-        .await?
-        .ok_or(DbError::Damaged("a registration without its account"))?;
-    transaction.commit().await.map_err(DbError::from)?;
-    Ok(registered)
-}
 
-pub(super) async fn drop_expired_invitations(db: &SqliteDb, now: u64) -> Result<u64, DbError> {
-    let done = sqlx::query("DELETE FROM invitations WHERE expires <= ?")
-        .bind(signed(now))
-        .execute(&db.writer)
+    async fn account(&self, key: &AccountKey) -> Result<Option<Account>, DbError> {
+        one(&self.readers, key).await
+    }
+
+    async fn accounts(
+        &self,
+        after: Option<AccountId>,
+        limit: u32,
+    ) -> Result<Vec<Account>, DbError> {
+        let rows: Vec<AccountRow> = sqlx::query_as(
+            "SELECT id, key, role, admin, created, revoked FROM accounts WHERE id > ?
+             ORDER BY id LIMIT ?",
+        )
+        .bind(after.map_or(0, |after| after.0))
+        .bind(i64::from(limit))
+        .fetch_all(&self.readers)
         .await?;
-    Ok(done.rows_affected())
+        rows.into_iter().map(stored::account).collect()
+    }
+
+    async fn revoke_account(&self, key: &AccountKey, now: u64) -> Result<bool, DbError> {
+        let done = sqlx::query("UPDATE accounts SET revoked = ? WHERE key = ? AND revoked IS NULL")
+            .bind(signed(now))
+            .bind(key.0.to_vec())
+            .execute(&self.writer)
+            .await?;
+        Ok(done.rows_affected() > 0)
+    }
 }
 
-type Row = (i64, Vec<u8>, i64, i64, Option<i64>);
+/// `?1` is the invitation, `?2` the key, `?3` the time.
+const USE_INVITATION: [&str; 4] = [
+    "UPDATE invitations SET uses_left = uses_left - 1 WHERE id = ?1",
+    "INSERT INTO accounts (key, role, admin, created)
+     SELECT ?2, role, admin, ?3 FROM invitations WHERE id = ?1
+     ON CONFLICT (key) DO UPDATE
+     SET role = max(role, excluded.role), admin = max(admin, excluded.admin)",
+    "INSERT INTO registrations (invitation, account) SELECT ?1, id FROM accounts WHERE key = ?2",
+    "INSERT OR IGNORE INTO grants (key, name, level)
+     SELECT ?2, name, 0 FROM invitation_grants WHERE invitation = ?1",
+];
 
-pub(super) async fn account(
+async fn one(
     executor: impl Executor<'_, Database = Sqlite>,
     key: &AccountKey,
 ) -> Result<Option<Account>, DbError> {
-    let row: Option<Row> =
-        sqlx::query_as("SELECT id, key, role, created, revoked FROM accounts WHERE key = ?")
+    let row: Option<AccountRow> =
+        sqlx::query_as("SELECT id, key, role, admin, created, revoked FROM accounts WHERE key = ?")
             .bind(key.0.to_vec())
             .fetch_optional(executor)
             .await?;
-    row.map(|(id, key, role, created, revoked)| {
-        Ok(Account {
-            id: AccountId(id),
-            key: AccountKey(hash(key)?),
-            role: Role::from_code(role)?,
-            created: unsigned(created)?,
-            revoked: revoked.map(unsigned).transpose()?,
-        })
-    })
-    .transpose()
-}
-
-pub(super) async fn revoke(db: &SqliteDb, key: &AccountKey, now: u64) -> Result<bool, DbError> {
-    let done = sqlx::query("UPDATE accounts SET revoked = ? WHERE key = ? AND revoked IS NULL")
-        .bind(signed(now))
-        .bind(key.0.to_vec())
-        .execute(&db.writer)
-        .await?;
-    Ok(done.rows_affected() > 0)
+    row.map(stored::account).transpose()
 }

@@ -1,0 +1,176 @@
+//! Accounts and invitations.
+
+use async_trait::async_trait;
+use sqlx::{Executor, Postgres};
+
+use super::{PostgresDb, text};
+use crate::stored::{self, AccountRow, InvitationRow, role_codes, signed};
+use crate::{
+    Account, AccountId, AccountKey, Accounts, DbError, InvitationRecord, NewInvitation,
+    RegisterError,
+};
+
+#[async_trait]
+impl Accounts for PostgresDb {
+    async fn create_invitation(&self, invitation: &NewInvitation) -> Result<i64, DbError> {
+        let mut transaction = self.write().await?;
+        let (role, admin) = role_codes(invitation.role);
+        let id: i64 = sqlx::query_scalar(
+            "INSERT INTO invitations (secret_hash, role, admin, uses_left, created, expires)
+             VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",
+        )
+        .bind(invitation.secret_hash.to_vec())
+        .bind(role)
+        .bind(admin)
+        .bind(i64::from(invitation.uses))
+        .bind(signed(invitation.created))
+        .bind(signed(invitation.expires))
+        .fetch_one(&mut *transaction)
+        .await?;
+        sqlx::query(
+            "INSERT INTO invitation_grants (invitation, name)
+             SELECT $1, name FROM unnest($2::text[]) AS name ON CONFLICT DO NOTHING",
+        )
+        .bind(id)
+        .bind(invitation.grants.iter().map(|name| text(name)).collect::<Vec<_>>())
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(id)
+    }
+
+    async fn invitations(&self, now: u64) -> Result<Vec<InvitationRecord>, DbError> {
+        let rows: Vec<InvitationRow> = sqlx::query_as(
+            "SELECT i.id, i.role, i.admin, i.uses_left, i.created, i.expires, g.name
+             FROM invitations i LEFT JOIN invitation_grants g ON g.invitation = i.id
+             WHERE i.expires > $1 AND i.uses_left > 0 ORDER BY i.id, g.name",
+        )
+        .bind(signed(now))
+        .fetch_all(&self.pool)
+        .await?;
+        stored::invitations(rows)
+    }
+
+    async fn revoke_invitation(&self, id: i64) -> Result<bool, DbError> {
+        let done = sqlx::query("DELETE FROM invitations WHERE id = $1")
+            .bind(id)
+            .execute(&self.pool)
+            .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    async fn drop_expired_invitations(&self, now: u64) -> Result<u64, DbError> {
+        let done = sqlx::query("DELETE FROM invitations WHERE expires <= $1")
+            .bind(signed(now))
+            .execute(&self.pool)
+            .await?;
+        Ok(done.rows_affected())
+    }
+
+    async fn register(
+        &self,
+        key: &AccountKey,
+        secret_hash: &[u8; 32],
+        now: u64,
+    ) -> Result<Account, RegisterError> {
+        let mut transaction = self.write().await?;
+        let invitation: Option<(i64, i64, i64)> = sqlx::query_as(
+            "SELECT id, uses_left, expires FROM invitations WHERE secret_hash = $1
+             FOR UPDATE",
+        )
+        .bind(secret_hash.to_vec())
+        .fetch_optional(&mut *transaction)
+        .await
+        .map_err(DbError::from)?;
+        let (invitation, uses_left, expires) = invitation.ok_or(RegisterError::Unknown)?;
+        if expires <= signed(now) {
+            return Err(RegisterError::Expired);
+        }
+        let known = one(&mut *transaction, key).await?;
+        if known.as_ref().is_some_and(|account| account.revoked.is_some()) {
+            return Err(RegisterError::Revoked);
+        }
+        let repeated: Option<i64> = sqlx::query_scalar(
+            "SELECT 1::bigint FROM registrations WHERE invitation = $1 AND account = $2",
+        )
+        .bind(invitation)
+        .bind(known.map(|account| account.id.0))
+        .fetch_optional(&mut *transaction)
+        .await
+        .map_err(DbError::from)?;
+        if repeated.is_none() {
+            if uses_left == 0 {
+                return Err(RegisterError::UsedUp);
+            }
+            for statement in USE_INVITATION {
+                sqlx::query(statement)
+                    .bind(invitation)
+                    .bind(key.0.to_vec())
+                    .bind(signed(now))
+                    .execute(&mut *transaction)
+                    .await
+                    .map_err(DbError::from)?;
+            }
+        }
+        let registered = one(&mut *transaction, key)
+            .await?
+            .ok_or(DbError::Damaged("a registration without its account"))?;
+        transaction.commit().await.map_err(DbError::from)?;
+        Ok(registered)
+    }
+
+    async fn account(&self, key: &AccountKey) -> Result<Option<Account>, DbError> {
+        one(&self.pool, key).await
+    }
+
+    async fn accounts(
+        &self,
+        after: Option<AccountId>,
+        limit: u32,
+    ) -> Result<Vec<Account>, DbError> {
+        let rows: Vec<AccountRow> = sqlx::query_as(
+            "SELECT id, key, role, admin, created, revoked FROM accounts WHERE id > $1
+             ORDER BY id LIMIT $2",
+        )
+        .bind(after.map_or(0, |after| after.0))
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(stored::account).collect()
+    }
+
+    async fn revoke_account(&self, key: &AccountKey, now: u64) -> Result<bool, DbError> {
+        let done =
+            sqlx::query("UPDATE accounts SET revoked = $1 WHERE key = $2 AND revoked IS NULL")
+                .bind(signed(now))
+                .bind(key.0.to_vec())
+                .execute(&self.pool)
+                .await?;
+        Ok(done.rows_affected() > 0)
+    }
+}
+
+/// `$1` is the invitation, `$2` the key, `$3` the time.
+const USE_INVITATION: [&str; 4] = [
+    "UPDATE invitations SET uses_left = uses_left - 1 WHERE id = $1",
+    "INSERT INTO accounts (key, role, admin, created)
+     SELECT $2, role, admin, $3 FROM invitations WHERE id = $1
+     ON CONFLICT (key) DO UPDATE
+     SET role = greatest(accounts.role, excluded.role), admin = accounts.admin OR excluded.admin",
+    "INSERT INTO registrations (invitation, account) SELECT $1, id FROM accounts WHERE key = $2",
+    "INSERT INTO grants (key, name, level)
+     SELECT $2, name, 0 FROM invitation_grants WHERE invitation = $1 ON CONFLICT DO NOTHING",
+];
+
+async fn one(
+    executor: impl Executor<'_, Database = Postgres>,
+    key: &AccountKey,
+) -> Result<Option<Account>, DbError> {
+    let row: Option<AccountRow> = sqlx::query_as(
+        "SELECT id, key, role, admin, created, revoked FROM accounts WHERE key = $1",
+    )
+    .bind(key.0.to_vec())
+    .fetch_optional(executor)
+    .await?;
+    row.map(stored::account).transpose()
+}

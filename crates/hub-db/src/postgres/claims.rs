@@ -1,0 +1,83 @@
+//! Idempotency keys.
+
+use async_trait::async_trait;
+
+use super::{PostgresDb, text};
+use crate::stored::{self, ClaimRow, signed};
+use crate::{AccountId, CLAIM_LIFETIME, CLAIM_RUNNING, Claim, Claims, DbError};
+
+#[async_trait]
+impl Claims for PostgresDb {
+    async fn claim(
+        &self,
+        account: AccountId,
+        key: &str,
+        request_hash: &[u8; 32],
+        now: u64,
+    ) -> Result<Claim, DbError> {
+        // Again when the claim that stood in the way was given back in between.
+        loop {
+            let claimed: Option<i64> = sqlx::query_scalar(
+                "INSERT INTO claims (account, key, request_hash, created) VALUES ($1, $2, $3, $4)
+                 ON CONFLICT (account, key) DO UPDATE
+                 SET request_hash = excluded.request_hash, created = excluded.created,
+                     status = NULL, body = NULL
+                 WHERE claims.created <= $5 OR (claims.status IS NULL AND claims.created <= $6)
+                 RETURNING account",
+            )
+            .bind(account.0)
+            .bind(text(key))
+            .bind(request_hash.to_vec())
+            .bind(signed(now))
+            .bind(signed(now) - signed(CLAIM_LIFETIME.as_secs()))
+            .bind(signed(now) - signed(CLAIM_RUNNING.as_secs()))
+            .fetch_optional(&self.pool)
+            .await?;
+            if claimed.is_some() {
+                return Ok(Claim::New);
+            }
+            let row: Option<ClaimRow> = sqlx::query_as(
+                "SELECT request_hash, status, body FROM claims WHERE account = $1 AND key = $2",
+            )
+            .bind(account.0)
+            .bind(text(key))
+            .fetch_optional(&self.pool)
+            .await?;
+            if let Some(row) = row {
+                return stored::claim(row, request_hash);
+            }
+        }
+    }
+
+    async fn answer(
+        &self,
+        account: AccountId,
+        key: &str,
+        status: u16,
+        body: &[u8],
+    ) -> Result<(), DbError> {
+        sqlx::query("UPDATE claims SET status = $1, body = $2 WHERE account = $3 AND key = $4")
+            .bind(i64::from(status))
+            .bind(body.to_vec())
+            .bind(account.0)
+            .bind(text(key))
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    async fn unclaim(&self, account: AccountId, key: &str) -> Result<(), DbError> {
+        sqlx::query("DELETE FROM claims WHERE account = $1 AND key = $2 AND status IS NULL")
+            .bind(account.0)
+            .bind(text(key))
+            .execute(&self.pool)
+            .await?;
+        Ok(())
+    }
+
+    async fn drop_running_claims(&self) -> Result<u64, DbError> {
+        let done =
+            sqlx::query("DELETE FROM claims WHERE status IS NULL").execute(&self.pool).await?;
+        Ok(done.rows_affected())
+    }
+}

@@ -1,0 +1,135 @@
+//! Releases.
+
+use async_trait::async_trait;
+use content::ChunkId;
+
+use super::{PostgresDb, chunks};
+use crate::stored::{self, ReleaseRow, chunk_id, hash, signed, unsigned};
+use crate::{DbError, EventId, NameId, NewRelease, PublishError, Release, Releases, RenewError};
+
+#[async_trait]
+impl Releases for PostgresDb {
+    async fn publish(
+        &self,
+        release: &NewRelease,
+        chunks: &[ChunkId],
+    ) -> Result<EventId, PublishError> {
+        let mut transaction = self.write().await?;
+        // Whoever publishes under this name waits here; what they see then is committed.
+        sqlx::query("SELECT 1 FROM names WHERE id = $1 FOR NO KEY UPDATE")
+            .bind(release.name.0)
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(DbError::from)?
+            .ok_or(PublishError::NoName)?;
+        let latest: Option<(i64, Vec<u8>)> = sqlx::query_as(
+            "SELECT sequence, hash FROM releases WHERE name = $1 ORDER BY sequence DESC LIMIT 1",
+        )
+        .bind(release.name.0)
+        .fetch_optional(&mut *transaction)
+        .await
+        .map_err(DbError::from)?;
+        let latest = match latest {
+            Some((sequence, bytes)) => Some((unsigned(sequence)?, hash(bytes)?)),
+            None => None,
+        };
+        release.must_follow(latest)?;
+        let added = chunks::add_holders(&mut transaction, release.name.into(), chunks).await?;
+        sqlx::query("UPDATE names SET chunks_held = chunks_held + $1 WHERE id = $2")
+            .bind(signed(added))
+            .bind(release.name.0)
+            .execute(&mut *transaction)
+            .await
+            .map_err(DbError::from)?;
+        // Numbers are given out before they are committed. This lock, held for two statements,
+        // makes the order of event ids the order in which releases become visible.
+        sqlx::query("SELECT pg_advisory_xact_lock(27988542867728239)")
+            .execute(&mut *transaction)
+            .await
+            .map_err(DbError::from)?;
+        let event: i64 = sqlx::query_scalar(
+            "INSERT INTO releases (name, sequence, hash, manifest, head, tree, closure,
+                                   stored_bytes, issued, accepted)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id",
+        )
+        .bind(release.name.0)
+        .bind(signed(release.sequence))
+        .bind(release.hash.to_vec())
+        .bind(release.manifest.clone())
+        .bind(release.head.clone())
+        .bind(release.tree.as_bytes().to_vec())
+        .bind(release.closure.as_bytes().to_vec())
+        .bind(signed(release.stored_bytes))
+        .bind(signed(release.issued))
+        .bind(signed(release.accepted))
+        .fetch_one(&mut *transaction)
+        .await
+        .map_err(DbError::from)?;
+        transaction.commit().await.map_err(DbError::from)?;
+        Ok(EventId(unsigned(event)?))
+    }
+
+    async fn renew_head(
+        &self,
+        name: NameId,
+        hash: &[u8; 32],
+        head: &[u8],
+    ) -> Result<(), RenewError> {
+        let done = sqlx::query(
+            "UPDATE releases SET head = $1 WHERE name = $2 AND hash = $3
+             AND sequence = (SELECT max(sequence) FROM releases WHERE name = $2)",
+        )
+        .bind(head.to_vec())
+        .bind(name.0)
+        .bind(hash.to_vec())
+        .execute(&self.pool)
+        .await
+        .map_err(DbError::from)?;
+        if done.rows_affected() == 1 { Ok(()) } else { Err(RenewError::NotLatest) }
+    }
+
+    async fn releases(
+        &self,
+        name: NameId,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<Vec<Release>, DbError> {
+        let rows: Vec<ReleaseRow> = sqlx::query_as(
+            "SELECT id, sequence, hash, manifest, head, tree, closure, stored_bytes, issued,
+                    accepted, pinned
+             FROM releases WHERE name = $1 AND sequence < $2 ORDER BY sequence DESC LIMIT $3",
+        )
+        .bind(name.0)
+        .bind(before.map_or(i64::MAX, signed))
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(stored::release).collect()
+    }
+
+    async fn releases_after(
+        &self,
+        name: NameId,
+        after: EventId,
+        limit: u32,
+    ) -> Result<Vec<(EventId, u64)>, DbError> {
+        let rows: Vec<(i64, i64)> = sqlx::query_as(
+            "SELECT id, sequence FROM releases WHERE name = $1 AND id > $2 ORDER BY id LIMIT $3",
+        )
+        .bind(name.0)
+        .bind(signed(after.0))
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter()
+            .map(|(id, sequence)| Ok((EventId(unsigned(id)?), unsigned(sequence)?)))
+            .collect()
+    }
+
+    async fn closures(&self) -> Result<Vec<ChunkId>, DbError> {
+        let rows: Vec<Vec<u8>> = sqlx::query_scalar("SELECT DISTINCT closure FROM releases")
+            .fetch_all(&self.pool)
+            .await?;
+        rows.into_iter().map(chunk_id).collect()
+    }
+}

@@ -1,0 +1,97 @@
+//! Machine tokens.
+
+use async_trait::async_trait;
+
+use super::{PostgresDb, text};
+use crate::stored::{self, AccountRow, TokenRow, scope_code, signed};
+use crate::token::USE_RECORDED;
+use crate::{Account, AccountId, DbError, NewToken, TokenId, TokenRecord, Tokens};
+
+macro_rules! select_tokens {
+    ($condition:literal) => {
+        concat!(
+            "SELECT t.id, t.account, t.label, t.scope, t.created, t.expires, t.last_used, l.name
+             FROM tokens t LEFT JOIN token_names l ON l.token = t.id WHERE ",
+            $condition,
+            " ORDER BY t.id, l.name"
+        )
+    };
+}
+
+#[async_trait]
+impl Tokens for PostgresDb {
+    async fn create_token(&self, token: &NewToken) -> Result<TokenId, DbError> {
+        let mut transaction = self.write().await?;
+        let id: i64 = sqlx::query_scalar(
+            "INSERT INTO tokens (secret_hash, account, label, scope, created, expires)
+             VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",
+        )
+        .bind(token.secret_hash.to_vec())
+        .bind(token.account.0)
+        .bind(text(&token.label))
+        .bind(scope_code(token.scope))
+        .bind(signed(token.created))
+        .bind(signed(token.expires))
+        .fetch_one(&mut *transaction)
+        .await?;
+        sqlx::query(
+            "INSERT INTO token_names (token, name)
+             SELECT $1, name FROM unnest($2::text[]) AS name ON CONFLICT DO NOTHING",
+        )
+        .bind(id)
+        .bind(token.names.iter().map(|name| text(name)).collect::<Vec<_>>())
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(TokenId(id))
+    }
+
+    async fn token(
+        &self,
+        secret_hash: &[u8; 32],
+        now: u64,
+    ) -> Result<Option<(TokenRecord, Account)>, DbError> {
+        let rows: Vec<TokenRow> =
+            sqlx::query_as(select_tokens!("t.secret_hash = $1 AND t.expires > $2"))
+                .bind(secret_hash.to_vec())
+                .bind(signed(now))
+                .fetch_all(&self.pool)
+                .await?;
+        let Some(token) = stored::tokens(rows)?.pop() else { return Ok(None) };
+        let account: Option<AccountRow> = sqlx::query_as(
+            "SELECT id, key, role, admin, created, revoked FROM accounts
+             WHERE id = $1 AND revoked IS NULL",
+        )
+        .bind(token.account.0)
+        .fetch_optional(&self.pool)
+        .await?;
+        let Some(account) = account.map(stored::account).transpose()? else { return Ok(None) };
+        let noted = token.last_used.is_some_and(|last| last.saturating_add(USE_RECORDED) > now);
+        if !noted {
+            sqlx::query("UPDATE tokens SET last_used = $1 WHERE id = $2")
+                .bind(signed(now))
+                .bind(token.id.0)
+                .execute(&self.pool)
+                .await?;
+        }
+        Ok(Some((token, account)))
+    }
+
+    async fn tokens(&self, account: AccountId) -> Result<Vec<TokenRecord>, DbError> {
+        let rows: Vec<TokenRow> = sqlx::query_as(select_tokens!("t.account = $1"))
+            .bind(account.0)
+            .fetch_all(&self.pool)
+            .await?;
+        stored::tokens(rows)
+    }
+
+    async fn revoke_token(&self, id: TokenId, account: Option<AccountId>) -> Result<bool, DbError> {
+        let done =
+            sqlx::query("DELETE FROM tokens WHERE id = $1 AND account = coalesce($2, account)")
+                .bind(id.0)
+                .bind(account.map(|account| account.0))
+                .execute(&self.pool)
+                .await?;
+        Ok(done.rows_affected() > 0)
+    }
+}

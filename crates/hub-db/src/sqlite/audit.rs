@@ -1,0 +1,44 @@
+//! The audit log.
+
+use async_trait::async_trait;
+
+use super::SqliteDb;
+use crate::stored::{self, AuditRow, actor_codes, signed};
+use crate::{Audit, AuditEntry, DbError};
+
+#[async_trait]
+impl Audit for SqliteDb {
+    async fn record(&self, entry: &AuditEntry) -> Result<(), DbError> {
+        let (actor, key, label) = actor_codes(&entry.actor);
+        sqlx::query(
+            "INSERT INTO audit (time, actor, key, label, action, subject, detail)
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(signed(entry.time))
+        .bind(actor)
+        .bind(key)
+        .bind(label)
+        .bind(entry.action.as_str())
+        .bind(entry.subject.as_str())
+        .bind(entry.detail.as_str())
+        .execute(&self.writer)
+        .await?;
+        Ok(())
+    }
+
+    async fn audit(
+        &self,
+        before: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<(i64, AuditEntry)>, DbError> {
+        let rows: Vec<AuditRow> = sqlx::query_as(
+            "SELECT id, time, actor, key, label, action, subject, detail FROM audit
+             WHERE id < ? ORDER BY id DESC LIMIT ?",
+        )
+        .bind(before.unwrap_or(i64::MAX))
+        .bind(i64::from(limit))
+        .fetch_all(&self.readers)
+        .await?;
+        rows.into_iter().map(stored::audit_entry).collect()
+    }
+}

@@ -1,0 +1,269 @@
+//! Numbers, hashes and codes as rows hold them, the same in both databases.
+
+use content::ChunkId;
+
+use crate::{
+    Account, AccountId, AccountKey, Actor, AuditEntry, Caller, Claim, DbError, EventId, Grant,
+    InvitationRecord, NameId, NameRecord, NameUsage, Release, Role, TokenId, TokenRecord,
+    TokenScope,
+};
+
+/// An unsigned number as a database has it; what is beyond its range is as good as endless.
+pub(crate) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+pub(crate) fn unsigned(number: i64) -> Result<u64, DbError> {
+    u64::try_from(number).map_err(|_| DbError::Damaged("a negative number"))
+}
+
+fn small(number: i64) -> Result<u32, DbError> {
+    u32::try_from(number).map_err(|_| DbError::Damaged("a number out of range"))
+}
+
+pub(crate) fn hash(bytes: Vec<u8>) -> Result<[u8; 32], DbError> {
+    bytes.try_into().map_err(|_| DbError::Damaged("a hash or key that is not 32 bytes"))
+}
+
+pub(crate) fn chunk_id(bytes: Vec<u8>) -> Result<ChunkId, DbError> {
+    hash(bytes).map(ChunkId::from_bytes)
+}
+
+/// In order of their ids neighbours fall onto the same page of the table, and two writers never
+/// wait for each other crosswise.
+pub(crate) fn in_order(chunks: &[ChunkId]) -> Vec<ChunkId> {
+    let mut sorted = chunks.to_vec();
+    sorted.sort_unstable_by_key(|chunk| *chunk.as_bytes());
+    sorted.dedup();
+    sorted
+}
+
+/// Account, key and token to bind; `NULL` equals nothing, so an anonymous caller matches no
+/// owner, no grant and no holder.
+pub(crate) type Binds = (Option<i64>, Option<Vec<u8>>, Option<i64>);
+
+impl Caller {
+    pub(crate) fn binds(&self) -> Binds {
+        match self {
+            Self::Anonymous => (None, None, None),
+            Self::Account { id, key } => (Some(id.0), Some(key.0.to_vec()), None),
+            Self::Token { id, account, key } => (Some(account.0), Some(key.0.to_vec()), Some(id.0)),
+        }
+    }
+}
+
+/// A role as `role` and `admin`.
+pub(crate) fn role_codes(role: Role) -> (i64, bool) {
+    match role {
+        Role::Reader => (0, false),
+        Role::Publisher => (1, false),
+        Role::Administrator => (1, true),
+    }
+}
+
+fn role(role: i64, admin: bool) -> Result<Role, DbError> {
+    match (role, admin) {
+        (0, false) => Ok(Role::Reader),
+        (1, false) => Ok(Role::Publisher),
+        (1, true) => Ok(Role::Administrator),
+        (_, _) => Err(DbError::Damaged("an unknown role")),
+    }
+}
+
+/// id, key, role, admin, created, revoked
+pub(crate) type AccountRow = (i64, Vec<u8>, i64, bool, i64, Option<i64>);
+
+pub(crate) fn account(
+    (id, key, code, admin, created, revoked): AccountRow,
+) -> Result<Account, DbError> {
+    Ok(Account {
+        id: AccountId(id),
+        key: AccountKey(hash(key)?),
+        role: role(code, admin)?,
+        created: unsigned(created)?,
+        revoked: revoked.map(unsigned).transpose()?,
+    })
+}
+
+/// id, role, admin, uses_left, created, expires, and one of its names; a row for each name, in
+/// order of ids.
+pub(crate) type InvitationRow = (i64, i64, bool, i64, i64, i64, Option<String>);
+
+pub(crate) fn invitations(rows: Vec<InvitationRow>) -> Result<Vec<InvitationRecord>, DbError> {
+    let mut records: Vec<InvitationRecord> = Vec::new();
+    for (id, code, admin, uses_left, created, expires, name) in rows {
+        if records.last().is_none_or(|last| last.id != id) {
+            records.push(InvitationRecord {
+                id,
+                role: role(code, admin)?,
+                grants: Vec::new(),
+                uses_left: small(uses_left)?,
+                created: unsigned(created)?,
+                expires: unsigned(expires)?,
+            });
+        }
+        records.last_mut().expect("one was just added").grants.extend(name);
+    }
+    Ok(records)
+}
+
+/// id, name, public, owner, owner's key, latest sequence
+pub(crate) type NameRow = (i64, String, bool, i64, Vec<u8>, Option<i64>);
+
+pub(crate) fn name((id, name, public, owner, key, latest): NameRow) -> Result<NameRecord, DbError> {
+    Ok(NameRecord {
+        id: NameId(id),
+        name,
+        public,
+        owner: AccountId(owner),
+        owner_key: AccountKey(hash(key)?),
+        latest: latest.map(unsigned).transpose()?,
+    })
+}
+
+/// name, releases, stored bytes of the latest and of all, chunks held
+pub(crate) type UsageRow = (String, i64, i64, i64, i64);
+
+pub(crate) fn usage((name, releases, latest, all, chunks): UsageRow) -> Result<NameUsage, DbError> {
+    Ok(NameUsage {
+        name,
+        releases: unsigned(releases)?,
+        stored_bytes_latest: unsigned(latest)?,
+        stored_bytes: unsigned(all)?,
+        chunks_held: unsigned(chunks)?,
+    })
+}
+
+/// # Panics
+/// For owners, who are not in the table of grants.
+pub(crate) fn level(grant: Grant) -> i64 {
+    match grant {
+        Grant::Reader => 0,
+        Grant::Publisher => 1,
+        Grant::Owner => panic!("an owner is not granted; the name is transferred"),
+    }
+}
+
+/// Owners are level 2 where a query joins them to the grants.
+pub(crate) fn grant(level: i64) -> Result<Grant, DbError> {
+    match level {
+        0 => Ok(Grant::Reader),
+        1 => Ok(Grant::Publisher),
+        2 => Ok(Grant::Owner),
+        _ => Err(DbError::Damaged("an unknown grant")),
+    }
+}
+
+/// What is left of a grant in the hands of a token of this scope; `None` is no token.
+pub(crate) fn scoped(grant: Grant, token: Option<i64>) -> Result<Grant, DbError> {
+    Ok(match token.map(scope).transpose()? {
+        None => grant,
+        Some(TokenScope::Read) => Grant::Reader,
+        // A token never administers a name.
+        Some(TokenScope::Publish) if grant == Grant::Owner => Grant::Publisher,
+        Some(TokenScope::Publish) => grant,
+    })
+}
+
+/// event, sequence, hash, manifest, head, tree, closure, stored bytes, issued, accepted, pinned
+pub(crate) type ReleaseRow =
+    (i64, i64, Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>, Vec<u8>, i64, i64, i64, bool);
+
+pub(crate) fn release(row: ReleaseRow) -> Result<Release, DbError> {
+    let (event, sequence, digest, manifest, head, tree, closure, bytes, issued, accepted, pinned) =
+        row;
+    Ok(Release {
+        event: EventId(unsigned(event)?),
+        sequence: unsigned(sequence)?,
+        hash: hash(digest)?,
+        manifest,
+        head,
+        tree: chunk_id(tree)?,
+        closure: chunk_id(closure)?,
+        stored_bytes: unsigned(bytes)?,
+        issued: unsigned(issued)?,
+        accepted: unsigned(accepted)?,
+        pinned,
+    })
+}
+
+pub(crate) fn scope_code(scope: TokenScope) -> i64 {
+    match scope {
+        TokenScope::Read => 0,
+        TokenScope::Publish => 1,
+    }
+}
+
+fn scope(code: i64) -> Result<TokenScope, DbError> {
+    match code {
+        0 => Ok(TokenScope::Read),
+        1 => Ok(TokenScope::Publish),
+        _ => Err(DbError::Damaged("an unknown scope")),
+    }
+}
+
+/// id, account, label, scope, created, expires, last_used, and one of its names; a row for each
+/// name, in order of ids.
+pub(crate) type TokenRow = (i64, i64, String, i64, i64, i64, Option<i64>, Option<String>);
+
+pub(crate) fn tokens(rows: Vec<TokenRow>) -> Result<Vec<TokenRecord>, DbError> {
+    let mut records: Vec<TokenRecord> = Vec::new();
+    for (id, account, label, code, created, expires, last_used, name) in rows {
+        if records.last().is_none_or(|last| last.id != TokenId(id)) {
+            records.push(TokenRecord {
+                id: TokenId(id),
+                account: AccountId(account),
+                label,
+                scope: scope(code)?,
+                names: Vec::new(),
+                created: unsigned(created)?,
+                expires: unsigned(expires)?,
+                last_used: last_used.map(unsigned).transpose()?,
+            });
+        }
+        records.last_mut().expect("one was just added").names.extend(name);
+    }
+    Ok(records)
+}
+
+/// An actor as `actor`, `key` and `label`.
+pub(crate) fn actor_codes(actor: &Actor) -> (i64, Option<Vec<u8>>, Option<String>) {
+    match actor {
+        Actor::Local => (0, None, None),
+        Actor::Account(key) => (1, Some(key.0.to_vec()), None),
+        Actor::Console(label) => (2, None, Some(label.clone())),
+    }
+}
+
+/// id, time, actor, key, label, action, subject, detail
+pub(crate) type AuditRow = (i64, i64, i64, Option<Vec<u8>>, Option<String>, String, String, String);
+
+pub(crate) fn audit_entry(row: AuditRow) -> Result<(i64, AuditEntry), DbError> {
+    let (id, time, actor, key, label, action, subject, detail) = row;
+    let actor = match (actor, key, label) {
+        (0, None, None) => Actor::Local,
+        (1, Some(key), None) => Actor::Account(AccountKey(hash(key)?)),
+        (2, None, Some(label)) => Actor::Console(label),
+        (_, _, _) => return Err(DbError::Damaged("an unknown actor")),
+    };
+    Ok((id, AuditEntry { time: unsigned(time)?, actor, action, subject, detail }))
+}
+
+/// request hash, status, body
+pub(crate) type ClaimRow = (Vec<u8>, Option<i64>, Option<Vec<u8>>);
+
+pub(crate) fn claim(
+    (stored, status, body): ClaimRow,
+    request_hash: &[u8; 32],
+) -> Result<Claim, DbError> {
+    if stored != request_hash {
+        return Ok(Claim::OtherRequest);
+    }
+    Ok(match status {
+        None => Claim::Running,
+        Some(status) => Claim::Answered {
+            status: u16::try_from(status).map_err(|_| DbError::Damaged("an unknown status"))?,
+            body: body.unwrap_or_default(),
+        },
+    })
+}
