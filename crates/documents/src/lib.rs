@@ -26,6 +26,7 @@ pub mod envelope;
 pub mod invitation;
 pub mod key;
 pub mod name;
+mod origin;
 pub mod release;
 pub mod session;
 
@@ -38,6 +39,7 @@ pub use envelope::{Context, DOCUMENT_BYTES_MAX, DocumentError, DocumentHash};
 pub use invitation::{Invitation, ParseInvitationError, certificate_fingerprint};
 pub use key::{NodeKey, ParseKeyError, PublicKey};
 pub use name::{ParseNameError, ReleaseName};
+pub use origin::origin_identity;
 pub use release::{Head, Manifest};
 pub use session::{Registration, SessionProof, SessionToken, TokenError};
 
