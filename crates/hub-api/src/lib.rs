@@ -10,6 +10,7 @@
 //!   may say more than an older client understands.
 //! * [`problem`]: RFC 9457 problem documents and the table of their codes.
 //! * [`limits`]: the largest of everything, and where each number comes from.
+//! * `openapi`, with the feature of this name: the document that says all this to machines.
 //! * [`text`]: bytes inside JSON, as hexadecimal digits or base64url.
 //!
 //! Invariant: a code, a route or a member that was released keeps its meaning under `/v1`.
@@ -18,15 +19,21 @@
 
 pub mod limits;
 pub mod messages;
+#[cfg(feature = "openapi")]
+pub mod openapi;
 pub mod problem;
 pub mod routes;
 pub mod text;
 
 pub use limits::Limits;
 pub use messages::{
-    ChallengeRequest, ChallengeResponse, HeadDocuments, HubInfo, NameInfo, NameSettings, NamesPage,
-    RegistrationRequest, RegistrationResponse, ReleaseAccepted, ReleaseEvent, ReleaseInfo,
-    ReleasesPage, SessionRequest, SessionResponse, UploadResponse,
+    AccountInfo, AccountRole, AccountsPage, AuditInfo, AuditPage, ChallengeRequest,
+    ChallengeResponse, ChangeInfo, ChangeKind, ChangesPage, EntriesPage, EntryInfo, EntryKind,
+    GivenGrant, Grant, GrantInfo, GrantSettings, GrantsPage, HeadDocuments, HubInfo,
+    InvitationCreated, InvitationInfo, InvitationRequest, InvitationsPage, NameInfo, NameSettings,
+    NamesPage, OwnerSettings, RegistrationRequest, RegistrationResponse, ReleaseAccepted,
+    ReleaseEvent, ReleaseInfo, ReleasesPage, Retention, SessionRequest, SessionResponse,
+    TOKEN_PREFIX, TokenCreated, TokenInfo, TokenRequest, TokenScope, TokensPage, UploadResponse,
 };
 pub use problem::{Problem, ProblemCode};
 pub use text::{Base64Bytes, Hex, Hidden, ParseTextError};
@@ -37,6 +44,8 @@ pub const MEDIA_JSON: &str = "application/json";
 pub const MEDIA_PROBLEM: &str = "application/problem+json";
 /// Media type of id lists, bitmaps, frame streams and chunks.
 pub const MEDIA_BYTES: &str = "application/octet-stream";
+/// Request header: the same text with the same `POST` has the effect of one.
+pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Media type of the event stream.
 pub const MEDIA_EVENTS: &str = "text/event-stream";
 /// Name of the event that announces a release; its data is a [`ReleaseEvent`].

@@ -46,6 +46,33 @@ pub const RELEASES_PAGE_DEFAULT: u32 = 20;
 /// Most names on one page: at about 300 bytes each, far inside [`RESPONSE_BYTES_MAX`].
 pub const NAMES_PAGE_MAX: u32 = 1000;
 
+/// Most rows on one page of anything else, and how many when the request does not say: the
+/// largest rows, changes of two paths, are some 8 KiB where paths are as long as kernels take.
+pub const PAGE_MAX: u32 = 500;
+/// Rows on such a page when the request does not say.
+pub const PAGE_DEFAULT: u32 = 100;
+
+/// Most bytes of a page of entries or changes: paths in JSON may take six times their bytes.
+pub const BROWSE_RESPONSE_BYTES_MAX: usize = 8 << 20;
+
+/// Most names one token or invitation lists.
+pub const LISTED_NAMES_MAX: usize = 64;
+/// Longest life of a token: whoever needs one for longer should look at it once more.
+pub const TOKEN_LIFETIME_MAX: Duration = Duration::from_hours(2 * 365 * 24);
+/// Longest life of an invitation.
+pub const INVITATION_LIFETIME_MAX: Duration = Duration::from_hours(365 * 24);
+/// Most keys that may register with one invitation.
+pub const INVITATION_USES_MAX: u32 = 1000;
+/// Most characters of a token's label: one line of a listing.
+pub const LABEL_CHARS_MAX: usize = 80;
+
+/// Least characters of an idempotency key: enough for one that nobody guesses.
+pub const IDEMPOTENCY_KEY_CHARS_MIN: usize = 16;
+/// Most characters of an idempotency key: room for two UUIDs and a word.
+pub const IDEMPOTENCY_KEY_CHARS_MAX: usize = 128;
+/// How long an answer is remembered under its idempotency key.
+pub const IDEMPOTENCY_LIFETIME: Duration = Duration::from_hours(24);
+
 /// Most bytes of the head of a request. A token is under 1 KiB; proxies commonly stop at 8 KiB.
 pub const HEADER_BYTES_MAX: usize = 16 * 1024;
 /// Most header fields of a request; browsers behind two proxies send about 30.
@@ -62,6 +89,7 @@ pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 
 /// What a hub accepts, as it states in [`HubInfo`](crate::HubInfo).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Limits {
     /// Most ids in one fetch.
     pub fetch_ids_max: u64,

@@ -3,13 +3,30 @@
 //! Times are seconds since 1970, sizes are bytes. Signed documents travel as the bytes that were
 //! signed, in base64url; whoever uses one verifies it first.
 
+mod administration;
+mod browse;
+mod grants;
+mod retention;
+mod tokens;
+
 use serde::{Deserialize, Serialize};
 
+pub use self::administration::{
+    AccountInfo, AccountRole, AccountsPage, AuditInfo, AuditPage, InvitationCreated,
+    InvitationInfo, InvitationRequest, InvitationsPage,
+};
+pub use self::browse::{ChangeInfo, ChangeKind, ChangesPage, EntriesPage, EntryInfo, EntryKind};
+pub use self::grants::{GivenGrant, Grant, GrantInfo, GrantSettings, GrantsPage, OwnerSettings};
+pub use self::retention::Retention;
+pub use self::tokens::{
+    TOKEN_PREFIX, TokenCreated, TokenInfo, TokenRequest, TokenScope, TokensPage,
+};
 use crate::limits::Limits;
 use crate::text::{Base64Bytes, Hex, Hidden};
 
 /// What a hub says of itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct HubInfo {
     /// Version of the program.
     pub version: String,
@@ -21,11 +38,13 @@ pub struct HubInfo {
 
 /// Registers a key by an invitation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct RegistrationRequest {
     /// Public key of the node.
     pub key: Hex<32>,
     /// The invitation's secret.
+    #[cfg_attr(feature = "openapi", schema(value_type = Hex<16>))]
     pub secret: Hidden<Hex<16>>,
     /// Registration document over secret and certificate fingerprint, signed with `key`.
     pub proof: Base64Bytes,
@@ -33,6 +52,7 @@ pub struct RegistrationRequest {
 
 /// The key is registered now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct RegistrationResponse {
     /// What the hub calls the account in listings and logs.
     pub handle: String,
@@ -40,6 +60,7 @@ pub struct RegistrationResponse {
 
 /// Asks for something to sign.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ChallengeRequest {
     /// Public key of the node.
@@ -48,6 +69,7 @@ pub struct ChallengeRequest {
 
 /// Something to sign.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ChallengeResponse {
     /// Random bytes, good for one session within
     /// [`CHALLENGE_LIFETIME`](crate::limits::CHALLENGE_LIFETIME).
@@ -56,6 +78,7 @@ pub struct ChallengeResponse {
 
 /// Opens a session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct SessionRequest {
     /// Public key of the node.
@@ -66,8 +89,10 @@ pub struct SessionRequest {
 
 /// A session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SessionResponse {
     /// Goes into `Authorization: Bearer`, as this same text.
+    #[cfg_attr(feature = "openapi", schema(value_type = Base64Bytes))]
     pub token: Hidden<Base64Bytes>,
     /// When the hub stops taking it, by the hub's clock.
     pub expires: u64,
@@ -75,6 +100,7 @@ pub struct SessionResponse {
 
 /// What became of an upload. All of it is durable when this is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct UploadResponse {
     /// Chunks that were new to the hub.
     pub stored: u64,
@@ -84,6 +110,7 @@ pub struct UploadResponse {
 
 /// A name and its newest release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NameInfo {
     /// The name, as `team/tools`.
     pub name: String,
@@ -97,6 +124,7 @@ pub struct NameInfo {
 
 /// Creates a name or changes its settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct NameSettings {
     /// Whether everybody who reaches the hub may read it.
@@ -105,13 +133,18 @@ pub struct NameSettings {
 
 /// Names the caller may read, in order of their bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NamesPage {
-    /// The names; none behind the last page.
+    /// The names.
     pub names: Vec<NameInfo>,
+    /// What to send as `after` for the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// A release's manifest and the head that says it is the newest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct HeadDocuments {
     /// The signed manifest.
@@ -122,6 +155,7 @@ pub struct HeadDocuments {
 
 /// A release was accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReleaseAccepted {
     /// Its sequence.
     pub sequence: u64,
@@ -129,6 +163,7 @@ pub struct ReleaseAccepted {
 
 /// One release. Everything beside the manifest repeats it, by the hub's word alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReleaseInfo {
     /// Number of the release, from 1.
     pub sequence: u64,
@@ -144,19 +179,30 @@ pub struct ReleaseInfo {
     pub bytes: Option<u64>,
     /// Bytes of all chunks under the tree, before compression.
     pub stored_bytes: u64,
+    /// When the hub accepted it.
+    #[serde(default)]
+    pub accepted: u64,
+    /// Whether retention leaves it alone.
+    #[serde(default)]
+    pub pinned: bool,
     /// The signed manifest.
     pub manifest: Base64Bytes,
 }
 
 /// Releases of a name, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReleasesPage {
-    /// The releases; none behind the last page.
+    /// The releases.
     pub releases: Vec<ReleaseInfo>,
+    /// What to send as `before` for the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
 }
 
 /// Announces a release.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ReleaseEvent {
     /// The name.
     pub name: String,
@@ -178,12 +224,14 @@ mod tests {
             files: None,
             bytes: Some(7),
             stored_bytes: 8,
+            accepted: 6,
+            pinned: false,
             manifest: Base64Bytes(vec![0xff]),
         };
         let json = serde_json::to_string(&release).expect("json");
         let tree = "01".repeat(32);
         let expected = format!(
-            r#"{{"sequence":3,"tree":"{tree}","issued":5,"bytes":7,"stored_bytes":8,"manifest":"_w"}}"#
+            r#"{{"sequence":3,"tree":"{tree}","issued":5,"bytes":7,"stored_bytes":8,"accepted":6,"pinned":false,"manifest":"_w"}}"#
         );
         assert_eq!(json, expected);
         assert_eq!(serde_json::from_str::<ReleaseInfo>(&json).expect("json"), release);
@@ -211,9 +259,14 @@ mod tests {
             files: Some(u64::MAX),
             bytes: Some(u64::MAX),
             stored_bytes: u64::MAX,
+            accepted: u64::MAX,
+            pinned: true,
             manifest: document,
         };
-        let page = ReleasesPage { releases: vec![release; limits::RELEASES_PAGE_MAX as usize] };
+        let page = ReleasesPage {
+            releases: vec![release; limits::RELEASES_PAGE_MAX as usize],
+            next: None,
+        };
         let page = serde_json::to_vec(&page).expect("json");
         assert!(page.len() <= limits::RELEASES_RESPONSE_BYTES_MAX, "{}", page.len());
 
@@ -223,7 +276,7 @@ mod tests {
             publisher: Hex([0xff; 32]),
             latest: Some(u64::MAX),
         };
-        let names = NamesPage { names: vec![name; limits::NAMES_PAGE_MAX as usize] };
+        let names = NamesPage { names: vec![name; limits::NAMES_PAGE_MAX as usize], next: None };
         let names = serde_json::to_vec(&names).expect("json");
         assert!(names.len() <= limits::RESPONSE_BYTES_MAX, "{}", names.len());
     }

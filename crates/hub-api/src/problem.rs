@@ -74,6 +74,11 @@ problem_codes! {
     /// The hub lacks chunks of the release, or the caller may not use them; `missing` names the
     /// first of them. Upload them and repeat.
     ChunksMissing = "chunks-missing", 409, "Chunks of the release are missing";
+    /// The release is sealed, so the hub cannot read in it. Fetch its chunks and open them with
+    /// its capability.
+    SealedRelease = "sealed-release", 409, "The release is sealed";
+    /// A request with the same idempotency key is being worked on. Wait and repeat it.
+    IdempotencyRunning = "idempotency-running", 409, "The same request is being worked on";
     /// The body is larger than the route takes. Send less at once.
     BodyTooLarge = "body-too-large", 413, "The body is too large";
     /// The body has another media type than the route takes. Fix the client.
@@ -82,6 +87,10 @@ problem_codes! {
     RangeNotSatisfiable = "range-not-satisfiable", 416, "The range is outside the chunk";
     /// A signed document is not valid: signature, context, name, expiry or encoding. Sign anew.
     DocumentRefused = "document-refused", 422, "The signed document is not valid";
+    /// The tree of the release is malformed, or too large to be read at the hub. Fetch it instead.
+    TreeRefused = "tree-refused", 422, "The tree cannot be read at the hub";
+    /// The idempotency key was used for another request. Choose another key.
+    IdempotencyMismatch = "idempotency-mismatch", 422, "The idempotency key was used otherwise";
     /// An uploaded chunk does not have the id it was sent under. Read it again.
     WrongBytes = "wrong-bytes", 422, "A chunk does not have its id";
     /// Too many requests of this caller. Wait as long as `Retry-After` says.
@@ -107,6 +116,7 @@ impl ProblemCode {
             self,
             Self::MalformedFrames
                 | Self::RequestTimeout
+                | Self::IdempotencyRunning
                 | Self::TooManyRequests
                 | Self::Internal
                 | Self::Unavailable
@@ -134,8 +144,9 @@ impl<'de> Deserialize<'de> for ProblemCode {
 
 /// A problem document. Its media type is [`MEDIA_PROBLEM`](crate::MEDIA_PROBLEM).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Problem {
-    /// `/errors/` and the code, relative to the hub.
+    /// `/errors/` and the code, relative to the hub: the page that explains the code.
     #[serde(rename = "type")]
     pub kind: String,
     /// Summary of the code.
@@ -175,6 +186,30 @@ impl Problem {
         missing.truncate(crate::limits::MISSING_IDS_MAX);
         Self { missing, ..Self::new(ProblemCode::ChunksMissing, detail) }
     }
+}
+
+#[cfg(feature = "openapi")]
+mod schemas {
+    use utoipa::openapi::schema::{ObjectBuilder, Type};
+    use utoipa::openapi::{RefOr, Schema};
+    use utoipa::{PartialSchema, ToSchema};
+
+    use super::ProblemCode;
+
+    impl PartialSchema for ProblemCode {
+        fn schema() -> RefOr<Schema> {
+            let codes = Self::ALL.iter().map(|code| code.as_str());
+            let text = ObjectBuilder::new().schema_type(Type::String);
+            text.description(Some(
+                "What went wrong, for programs: one section each in docs/errors.md.",
+            ))
+            .enum_values(Some(codes))
+            .build()
+            .into()
+        }
+    }
+
+    impl ToSchema for ProblemCode {}
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ use std::fmt::Display;
 
 /// `GET`: alive, without access to anything. Not under `/v1`: proxies and probes ask it.
 pub const HEALTH: &str = "/healthz";
+/// `GET ?for=reading`: whether the hub can do its work, part by part; 503 when it cannot.
+pub const READY: &str = "/readyz";
 /// `GET`: [`HubInfo`](crate::HubInfo).
 pub const HUB: &str = "/v1/hub";
 /// `POST`: [`RegistrationRequest`](crate::RegistrationRequest).
@@ -25,10 +27,16 @@ pub const CHUNKS: &str = "/v1/chunks";
 pub const CHUNK: &str = "/v1/chunks/{id}";
 /// `GET ?after=&limit=`: [`NamesPage`](crate::NamesPage).
 pub const NAMES: &str = "/v1/names";
-/// `GET`: [`NameInfo`](crate::NameInfo). `PUT`: [`NameSettings`](crate::NameSettings).
+/// `GET`: [`NameInfo`](crate::NameInfo). `PUT`: [`NameSettings`](crate::NameSettings). `DELETE`.
 pub const NAME: &str = "/v1/names/{team}/{name}";
-/// `PUT`, `DELETE`: who may read, by public key.
-pub const READER: &str = "/v1/names/{team}/{name}/readers/{key}";
+/// `PUT`: [`OwnerSettings`](crate::OwnerSettings).
+pub const OWNER: &str = "/v1/names/{team}/{name}/owner";
+/// `GET ?after=&limit=`: [`GrantsPage`](crate::GrantsPage).
+pub const GRANTS: &str = "/v1/names/{team}/{name}/grants";
+/// `PUT`: [`GrantSettings`](crate::GrantSettings). `DELETE`.
+pub const GRANT: &str = "/v1/names/{team}/{name}/grants/{key}";
+/// `GET`, `PUT`: [`Retention`](crate::Retention).
+pub const RETENTION: &str = "/v1/names/{team}/{name}/retention";
 /// `GET`: [`HeadDocuments`](crate::HeadDocuments), with `ETag` and `If-None-Match`.
 pub const HEAD: &str = "/v1/names/{team}/{name}/head";
 /// `GET ?before=&limit=`: [`ReleasesPage`](crate::ReleasesPage), newest first. `POST`:
@@ -36,8 +44,40 @@ pub const HEAD: &str = "/v1/names/{team}/{name}/head";
 pub const RELEASES: &str = "/v1/names/{team}/{name}/releases";
 /// `GET`: [`ReleaseInfo`](crate::ReleaseInfo).
 pub const RELEASE: &str = "/v1/names/{team}/{name}/releases/{sequence}";
+/// `PUT`, `DELETE`: whether retention leaves the release alone.
+pub const PIN: &str = "/v1/names/{team}/{name}/releases/{sequence}/pin";
+/// `GET ?after=&limit=`: [`EntriesPage`](crate::EntriesPage) of the root of a plain tree.
+pub const ROOT_ENTRIES: &str = "/v1/names/{team}/{name}/releases/{sequence}/entries";
+/// `GET ?after=&limit=`: [`EntriesPage`](crate::EntriesPage) of another directory.
+pub const ENTRIES: &str = "/v1/names/{team}/{name}/releases/{sequence}/entries/{*path}";
+/// `GET`: the bytes of a file of a plain tree; understands `Range`.
+pub const FILE: &str = "/v1/names/{team}/{name}/releases/{sequence}/files/{*path}";
+/// `GET ?since=&after=&limit=`: [`ChangesPage`](crate::ChangesPage) between plain trees.
+pub const CHANGES: &str = "/v1/names/{team}/{name}/releases/{sequence}/changes";
 /// `GET ?name=`: server-sent events.
 pub const EVENTS: &str = "/v1/events";
+/// `GET ?after=&limit=`: [`TokensPage`](crate::TokensPage). `POST`:
+/// [`TokenRequest`](crate::TokenRequest) in, [`TokenCreated`](crate::TokenCreated) out.
+pub const TOKENS: &str = "/v1/tokens";
+/// `DELETE`.
+pub const TOKEN: &str = "/v1/tokens/{id}";
+/// `GET ?after=&limit=`: [`AccountsPage`](crate::AccountsPage), for administrators.
+pub const ACCOUNTS: &str = "/v1/accounts";
+/// `DELETE`: revokes the account, for administrators.
+pub const ACCOUNT: &str = "/v1/accounts/{key}";
+/// `GET ?after=&limit=`: [`InvitationsPage`](crate::InvitationsPage). `POST`:
+/// [`InvitationRequest`](crate::InvitationRequest) in,
+/// [`InvitationCreated`](crate::InvitationCreated) out. For administrators.
+pub const INVITATIONS: &str = "/v1/invitations";
+/// `DELETE`, for administrators.
+pub const INVITATION: &str = "/v1/invitations/{id}";
+/// `GET ?before=&limit=`: [`AuditPage`](crate::AuditPage), for administrators.
+pub const AUDIT: &str = "/v1/audit";
+/// `GET`: the OpenAPI document of all this.
+pub const OPENAPI: &str = "/v1/openapi.json";
+/// `GET`: what a problem code means and what to do, as text. Not under `/v1`:
+/// [`Problem::kind`](crate::Problem::kind) points at it.
+pub const ERROR: &str = "/errors/{code}";
 
 /// Path of one chunk.
 #[must_use]
@@ -60,10 +100,28 @@ pub fn name(name: impl Display) -> String {
     format!("{NAMES}/{name}")
 }
 
-/// Path of a reader of a name.
+/// Path of a name's owner.
 #[must_use]
-pub fn reader(name: impl Display, key: impl Display) -> String {
-    format!("{NAMES}/{name}/readers/{key}")
+pub fn owner(name: impl Display) -> String {
+    format!("{NAMES}/{name}/owner")
+}
+
+/// Path of what a key may do with a name.
+#[must_use]
+pub fn grant(name: impl Display, key: impl Display) -> String {
+    format!("{NAMES}/{name}/grants/{key}")
+}
+
+/// Path of a name's grants.
+#[must_use]
+pub fn grants(name: impl Display) -> String {
+    format!("{NAMES}/{name}/grants")
+}
+
+/// Path of a name's retention.
+#[must_use]
+pub fn retention(name: impl Display) -> String {
+    format!("{NAMES}/{name}/retention")
 }
 
 /// Path of a name's head.
@@ -93,6 +151,40 @@ pub fn release(name: impl Display, sequence: u64) -> String {
     format!("{NAMES}/{name}/releases/{sequence}")
 }
 
+/// Path of a release's pin.
+#[must_use]
+pub fn pin(name: impl Display, sequence: u64) -> String {
+    format!("{NAMES}/{name}/releases/{sequence}/pin")
+}
+
+/// Path of one token.
+#[must_use]
+pub fn token(id: u64) -> String {
+    format!("{TOKENS}/{id}")
+}
+
+/// Path of one account.
+#[must_use]
+pub fn account(key: impl Display) -> String {
+    format!("{ACCOUNTS}/{key}")
+}
+
+/// Path of one invitation.
+#[must_use]
+pub fn invitation(id: u64) -> String {
+    format!("{INVITATIONS}/{id}")
+}
+
+/// Path and query of a page of anything: `from` is `after` or `before` and the `next` of the page
+/// before.
+#[must_use]
+pub fn page(path: &str, from: Option<(&str, &dyn Display)>, limit: u32) -> String {
+    match from {
+        Some((parameter, next)) => format!("{path}?{parameter}={next}&limit={limit}"),
+        None => format!("{path}?limit={limit}"),
+    }
+}
+
 /// Path and query of the events of a name.
 #[must_use]
 pub fn events(name: impl Display) -> String {
@@ -120,11 +212,25 @@ mod tests {
             CHUNK,
             NAMES,
             NAME,
-            READER,
+            OWNER,
+            GRANTS,
+            GRANT,
+            RETENTION,
             HEAD,
             RELEASES,
             RELEASE,
+            PIN,
+            ROOT_ENTRIES,
+            CHANGES,
             EVENTS,
+            TOKENS,
+            TOKEN,
+            ACCOUNTS,
+            ACCOUNT,
+            INVITATIONS,
+            INVITATION,
+            AUDIT,
+            OPENAPI,
         ];
         let id = "ab".repeat(32);
         for (template, path) in [
@@ -132,7 +238,17 @@ mod tests {
             (NAMES, names(None, 5)),
             (NAMES, names(Some("team/tools"), 5)),
             (NAME, name("team/tools")),
-            (READER, reader("team/tools", &id)),
+            (OWNER, owner("team/tools")),
+            (GRANTS, grants("team/tools")),
+            (GRANTS, page(&grants("team/tools"), Some(("after", &id)), 5)),
+            (GRANT, grant("team/tools", &id)),
+            (RETENTION, retention("team/tools")),
+            (PIN, pin("team/tools", 7)),
+            (TOKENS, page(TOKENS, None, 5)),
+            (TOKEN, token(7)),
+            (ACCOUNT, account(&id)),
+            (INVITATION, invitation(7)),
+            (AUDIT, page(AUDIT, Some(("before", &7)), 5)),
             (HEAD, head("team/tools")),
             (RELEASES, releases("team/tools")),
             (RELEASES, releases_page("team/tools", Some(7), 5)),

@@ -161,6 +161,49 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Hidden<T> {
     }
 }
 
+#[cfg(feature = "openapi")]
+mod schemas {
+    use std::borrow::Cow;
+
+    use utoipa::openapi::schema::{ObjectBuilder, Type};
+    use utoipa::openapi::{RefOr, Schema};
+    use utoipa::{PartialSchema, ToSchema};
+
+    use super::{Base64Bytes, Hex};
+
+    fn text(description: String, pattern: String) -> RefOr<Schema> {
+        let text = ObjectBuilder::new().schema_type(Type::String);
+        text.description(Some(description)).pattern(Some(pattern)).build().into()
+    }
+
+    impl<const N: usize> PartialSchema for Hex<N> {
+        fn schema() -> RefOr<Schema> {
+            let digits = 2 * N;
+            let description = format!("{N} bytes as {digits} hexadecimal digits.");
+            text(description, format!("^[0-9a-fA-F]{{{digits}}}$"))
+        }
+    }
+
+    impl<const N: usize> ToSchema for Hex<N> {
+        fn name() -> Cow<'static, str> {
+            format!("Hex{N}").into()
+        }
+    }
+
+    impl PartialSchema for Base64Bytes {
+        fn schema() -> RefOr<Schema> {
+            let description = "Bytes as base64url without padding.".to_owned();
+            text(description, "^[0-9A-Za-z_-]*$".to_owned())
+        }
+    }
+
+    impl ToSchema for Base64Bytes {
+        fn name() -> Cow<'static, str> {
+            "Base64Bytes".into()
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
