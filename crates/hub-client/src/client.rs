@@ -1,10 +1,11 @@
 //! The client: one method for every route.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use content::{CHUNK_BYTES_MAX, ChunkId};
-use documents::{Invitation, NodeKey, PublicKey, Registration, ReleaseName};
+use documents::{Invitation, NodeKey, Registration, ReleaseName};
 use hub_api::{
     Hex, Hidden, HubInfo, NameInfo, NameSettings, NamesPage, RegistrationRequest,
     RegistrationResponse, limits, routes,
@@ -12,6 +13,7 @@ use hub_api::{
 use hyper::Method;
 use serde::de::DeserializeOwned;
 
+use crate::activity::Activity;
 use crate::counting::BytesOnWire;
 use crate::error::ClientError;
 use crate::exchange::{Call, Exchange, Timeouts, is_answer};
@@ -39,8 +41,8 @@ impl HubClient {
     /// one only public things can be read. Connects to nothing yet.
     ///
     /// # Errors
-    /// When `url` is no address of a hub, or does not fit the pin: a fingerprint goes with
-    /// `https://` and [`Pin::None`] with `http://`.
+    /// When `url` is no address of a hub, or does not fit the pin: [`Pin::None`] goes with
+    /// `http://`, the others with `https://`; or when this system trusts no authority at all.
     pub fn new(url: &str, pin: Pin, key: Option<NodeKey>) -> Result<Self, ClientError> {
         Self::with_timeouts(url, pin, key, Timeouts::default())
     }
@@ -57,6 +59,13 @@ impl HubClient {
     ) -> Result<Self, ClientError> {
         let exchange = Exchange::new(url, pin, key, timeouts)?;
         Ok(Self { exchange, sessions: Sessions::default() })
+    }
+
+    /// The same client, entering its calls into a list shared with others.
+    #[must_use]
+    pub fn with_activity(mut self, activity: Arc<Activity>) -> Self {
+        self.exchange.activity = activity;
+        self
     }
 
     /// The address of the hub, without a slash at its end.
@@ -91,8 +100,7 @@ impl HubClient {
             let reason = "a client without a key cannot register".to_owned();
             return Err(ClientError::Protocol { url, doing: call.doing, reason });
         };
-        let (hub, secret, public) =
-            (self.exchange.pin.hub_identity(), invitation.secret, key.public());
+        let (hub, secret, public) = (self.exchange.hub_identity(), invitation.secret, key.public());
         let proof = Registration { hub, secret, key: public }.sign(key);
         let call = call.json(&RegistrationRequest {
             key: Hex(*public.as_bytes()),
@@ -154,24 +162,13 @@ impl HubClient {
         self.done(&call).await
     }
 
-    /// Lets a key read a name.
+    /// Opens a session, if none is open: whether the hub takes this node's key.
     ///
     /// # Errors
-    /// See [`ClientError`].
-    pub async fn add_reader(&self, name: &ReleaseName, key: &PublicKey) -> Result<(), ClientError> {
-        self.done(&Call::new(Method::PUT, routes::reader(name, key), "add a reader")).await
-    }
-
-    /// Takes the right to read a name from a key. What it has read it keeps.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub async fn remove_reader(
-        &self,
-        name: &ReleaseName,
-        key: &PublicKey,
-    ) -> Result<(), ClientError> {
-        self.done(&Call::new(Method::DELETE, routes::reader(name, key), "remove a reader")).await
+    /// See [`ClientError`]; [`ProblemCode::NotRegistered`](hub_api::ProblemCode::NotRegistered)
+    /// when the key is not, or no longer, registered.
+    pub async fn open_session(&self) -> Result<(), ClientError> {
+        self.sessions.open(&self.exchange).await
     }
 
     /// Whether the hub answers at all.
@@ -193,7 +190,7 @@ impl HubClient {
     }
 
     /// For routes whose answer says nothing but that it is done.
-    async fn done(&self, call: &Call) -> Result<(), ClientError> {
+    pub(crate) async fn done(&self, call: &Call) -> Result<(), ClientError> {
         self.body_of(call, Need::Required, limits::RESPONSE_BYTES_MAX).await.map(drop)
     }
 

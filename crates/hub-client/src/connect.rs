@@ -56,7 +56,7 @@ impl Connector {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let port = uri.port_u16().unwrap_or(if self.tls.is_some() { 443 } else { 80 });
         let stream = self.open_tcp(host, port).await.map_err(ConnectError::Network)?;
-        let stream = Counting { stream, counters: Arc::clone(&self.counters) };
+        let stream = Counting::new(stream, Arc::clone(&self.counters));
         let Some(tls) = &self.tls else { return Ok(WireStream::Plain(stream)) };
         let name = ServerName::try_from(host.to_owned())
             .map_err(|error| ConnectError::Tls(io::Error::other(error)))?;

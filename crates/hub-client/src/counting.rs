@@ -1,4 +1,5 @@
-//! Counts what really crosses the network: head, body, TLS records and handshakes.
+//! Counts what really crosses the network: head, body, TLS records and handshakes; and keeps
+//! what came before a break readable.
 
 use std::io;
 use std::pin::Pin;
@@ -33,18 +34,51 @@ impl WireCounters {
 }
 
 /// A stream whose bytes are counted.
+///
+/// A server may refuse a request whose body is still being sent, and close. Then writing fails
+/// while the refusal lies in the system's buffer, and HTTP would see the failure alone. So once
+/// the other side takes nothing more, writes are let fall and the failure is told where reading
+/// comes to an end.
 #[derive(Debug)]
 pub(crate) struct Counting<S> {
-    pub(crate) stream: S,
-    pub(crate) counters: Arc<WireCounters>,
+    stream: S,
+    counters: Arc<WireCounters>,
+    broken: Option<Broken>,
 }
 
+/// How writing failed, to be told once.
+#[derive(Debug)]
+struct Broken(Option<io::Error>);
+
 impl<S> Counting<S> {
-    fn count_sent(&self, written: &Poll<io::Result<usize>>) {
-        if let Poll::Ready(Ok(count)) = written {
-            self.counters.sent.fetch_add(*count as u64, Relaxed);
+    pub(crate) fn new(stream: S, counters: Arc<WireCounters>) -> Self {
+        Self { stream, counters, broken: None }
+    }
+
+    /// What to say of an attempt to write `length` bytes.
+    fn written(
+        &mut self,
+        length: usize,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        match written {
+            Poll::Ready(Ok(count)) => {
+                self.counters.sent.fetch_add(count as u64, Relaxed);
+                Poll::Ready(Ok(count))
+            }
+            Poll::Ready(Err(error)) if is_break(error.kind()) => {
+                self.broken = Some(Broken(Some(error)));
+                Poll::Ready(Ok(length))
+            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Pending => Poll::Pending,
         }
     }
+}
+
+fn is_break(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    [BrokenPipe, ConnectionAborted, ConnectionReset].contains(&kind)
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Counting<S> {
@@ -57,7 +91,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counting<S> {
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
         let count = buffer.filled().len() - before;
         self.counters.received.fetch_add(count as u64, Relaxed);
-        read
+        let is_end = count == 0 && buffer.remaining() > 0 && matches!(read, Poll::Ready(Ok(())));
+        match &mut self.broken {
+            Some(Broken(error)) if is_end => Poll::Ready(error.take().map_or(Ok(()), Err)),
+            _ => read,
+        }
     }
 }
 
@@ -67,9 +105,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counting<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.broken.is_some() {
+            return Poll::Ready(Ok(bytes.len()));
+        }
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.count_sent(&written);
-        written
+        self.written(bytes.len(), written)
     }
 
     fn poll_write_vectored(
@@ -77,9 +117,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counting<S> {
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let length = parts.iter().map(|part| part.len()).sum();
+        if self.broken.is_some() {
+            return Poll::Ready(Ok(length));
+        }
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
-        self.count_sent(&written);
-        written
+        self.written(length, written)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -1,7 +1,7 @@
 //! One request and its response: retries, timeouts, and errors with names.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use documents::NodeKey;
@@ -12,13 +12,15 @@ use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::timeout;
 
+use crate::activity::{Activity, UnderWay};
+use crate::busy::{ASKED_AGAIN_MAX, asked_pause};
 use crate::connect::Connector;
 use crate::counting::WireCounters;
 use crate::error::{ClientError, WaitingFor};
 use crate::failure::failure;
 use crate::incoming::Incoming;
 use crate::outgoing::Outgoing;
-use crate::pin::{Pin, tls_config};
+use crate::pin::{Pin, tls_config, web_tls_config};
 
 /// Most bytes hyper reads at once. Large reads are what keeps one connection at wire speed;
 /// it begins with 8 KiB and grows only where that pays.
@@ -119,6 +121,8 @@ pub(crate) struct Exchange {
     pub(crate) key: Option<Arc<NodeKey>>,
     pub(crate) timeouts: Timeouts,
     pub(crate) counters: Arc<WireCounters>,
+    /// Where calls say what they wait for.
+    pub(crate) activity: Arc<Activity>,
     http: legacy::Client<Connector, Outgoing>,
 }
 
@@ -129,11 +133,12 @@ impl Exchange {
         key: Option<NodeKey>,
         timeouts: Timeouts,
     ) -> Result<Self, ClientError> {
-        let base = checked_base(url, pin)
-            .map_err(|reason| ClientError::Url { url: url.chars().take(200).collect(), reason })?;
+        let unusable = |reason| ClientError::Url { url: url.chars().take(200).collect(), reason };
+        let base = checked_base(url, pin).map_err(unusable)?;
         let counters = Arc::new(WireCounters::default());
         let tls = match pin {
             Pin::Fingerprint(fingerprint) => Some(Arc::new(tls_config(fingerprint))),
+            Pin::WebPki => Some(Arc::new(web_tls_config().map_err(unusable)?)),
             Pin::None => None,
         };
         let connector =
@@ -144,7 +149,20 @@ impl Exchange {
             .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
             .http1_max_buf_size(READ_BYTES_MAX)
             .build(connector);
-        Ok(Self { base, pin, key: key.map(Arc::new), timeouts, counters, http })
+        Ok(Self {
+            base,
+            pin,
+            key: key.map(Arc::new),
+            timeouts,
+            counters,
+            activity: Arc::default(),
+            http,
+        })
+    }
+
+    /// What proofs name the hub by.
+    pub(crate) fn hub_identity(&self) -> [u8; 32] {
+        self.pin.hub_identity(&self.base)
     }
 
     pub(crate) fn base(&self) -> &str {
@@ -157,12 +175,37 @@ impl Exchange {
 
     /// Sends the request and waits for the head of the response, whatever its status.
     ///
-    /// Tries up to three times when the connection fails before any byte of a response.
+    /// Tries up to three times when the connection fails before any byte of a response, and
+    /// comes again up to [`ASKED_AGAIN_MAX`] times to a busy hub that says when.
     pub(crate) async fn send(&self, call: &Call) -> Result<Response<Incoming>, ClientError> {
         let mut pauses = RETRY_PAUSES.iter();
+        let mut again_left = if call.repeat == Repeat::Harmless { ASKED_AGAIN_MAX } else { 0 };
+        let patience = self.timeouts.connect + self.timeouts.response_head;
+        let now = Instant::now();
+        let entry = self.activity.enter(UnderWay {
+            doing: call.doing,
+            hub: self.base.clone(),
+            since: now,
+            waiting_for: "an answer",
+            next: "gives up",
+            next_at: now + patience,
+        });
         loop {
+            entry.waits("an answer", "gives up", Instant::now() + patience);
             let error = match self.send_once(call).await {
-                Ok(response) => return Ok(response),
+                Ok(response) => match asked_pause(&response) {
+                    Some(pause) if again_left > 0 => {
+                        again_left -= 1;
+                        drop(response);
+                        // For a user who wonders why nothing moves.
+                        let (hub, pause_s) = (&self.base, pause.as_secs());
+                        tracing::warn!(hub, pause_s, "the hub is busy: waiting to {}", call.doing);
+                        entry.waits("a turn at a busy hub", "asks again", Instant::now() + pause);
+                        tokio::time::sleep(pause).await;
+                        continue;
+                    }
+                    Some(_) | None => return Ok(response.map(|body| body.entered(entry))),
+                },
                 Err(error) => error,
             };
             let again = match &error {
@@ -179,6 +222,7 @@ impl Exchange {
             match pauses.next() {
                 Some(pause) if again => {
                     tracing::debug!(%error, pause_ms = pause.as_millis(), "asking a hub again");
+                    entry.waits("a new connection", "asks again", Instant::now() + *pause);
                     tokio::time::sleep(*pause).await;
                 }
                 _ => return Err(error),
@@ -237,8 +281,11 @@ fn checked_base(url: &str, pin: Pin) -> Result<String, &'static str> {
     let uri: Uri = url.parse().map_err(|_| "it is no URL")?;
     let authority = uri.authority().ok_or("it names no host")?;
     match (uri.scheme_str(), pin) {
-        (Some("https"), Pin::Fingerprint(_)) | (Some("http"), Pin::None) => {}
+        (Some("https"), Pin::Fingerprint(_) | Pin::WebPki) | (Some("http"), Pin::None) => {}
         (Some("https"), Pin::None) => return Err("its certificate's fingerprint is not known"),
+        (Some("http"), Pin::WebPki) => {
+            return Err("its certificate shall be checked, so it must begin with https://");
+        }
         (Some("http"), Pin::Fingerprint(_)) => {
             return Err("a fingerprint is known, so it must begin with https://");
         }

@@ -1,6 +1,6 @@
 //! The body of a response: bounded in size and in time.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use content::ChunkId;
@@ -10,6 +10,7 @@ use hyper::Response;
 use hyper::header::{CONTENT_TYPE, LOCATION};
 use tokio::time::timeout;
 
+use crate::activity::Entry;
 use crate::error::{ClientError, WaitingFor};
 use crate::failure::broken;
 
@@ -22,6 +23,7 @@ pub(crate) struct Incoming {
     url: String,
     doing: &'static str,
     idle: Duration,
+    entry: Option<Entry>,
 }
 
 impl Incoming {
@@ -31,7 +33,12 @@ impl Incoming {
         doing: &'static str,
         idle: Duration,
     ) -> Self {
-        Self { body, url, doing, idle }
+        Self { body, url, doing, idle, entry: None }
+    }
+
+    /// Keeps the call in the list of those under way until the body was read or dropped.
+    pub(crate) fn entered(self, entry: Entry) -> Self {
+        Self { entry: Some(entry), ..self }
     }
 
     /// Waits so long for the next byte instead.
@@ -42,6 +49,9 @@ impl Incoming {
     /// The next bytes; `None` at the end of a body that was not cut short.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
         loop {
+            if let Some(entry) = &self.entry {
+                entry.waits("more of the answer", "gives up", Instant::now() + self.idle);
+            }
             let frame = match timeout(self.idle, self.body.frame()).await {
                 Ok(Some(Ok(frame))) => frame,
                 Ok(Some(Err(error))) => return Err(broken(self.url.clone(), self.doing, &error)),

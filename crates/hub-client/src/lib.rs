@@ -3,13 +3,17 @@
 //! It is not the place where anything is believed: signed documents and frames come out as the
 //! hub sent them, and `documents` and `fetch` verify them. It decides neither what to fetch nor
 //! when to ask again after an answer has begun; it repeats a request only while the connection
-//! fails before the first byte of an answer, and only where arriving twice does no harm.
+//! fails before the first byte of an answer, or when the hub says that it is busy and for how
+//! long, and only where arriving twice does no harm.
 //!
-//! * [`client`]: [`HubClient`], names and readers; [`releases`]; [`chunks`]: what moves frames;
+//! * [`client`]: [`HubClient`] and names; [`grants`], [`retention`], [`tokens`] and
+//!   [`administration`]: who may do what, and for how long; [`releases`]; [`chunks`]: what moves frames;
 //!   [`events`]: the stream that announces releases.
 //! * `session`: proves the node's key, keeps a token, renews it.
-//! * `exchange`: one request with its retries and timeouts; `outgoing` and `incoming`: bodies;
-//!   `failure`: what went wrong, in our words.
+//! * `exchange`: one request with its retries and timeouts; `busy`: pauses a hub asks for;
+//!   `outgoing` and `incoming`: bodies; `failure`: what went wrong, in our words.
+//! * [`activity`]: what calls wait for; [`mod@probe`]: a look at an address, step by step, for
+//!   whoever explains why there is no hub.
 //! * [`pin`]: trust in a certificate by its fingerprint; `connect` and `counting`: connections.
 //!
 //! Invariants: whatever the other side sends, every wait and every amount of memory is bounded;
@@ -18,27 +22,39 @@
 //!
 //! Start reading at [`client`], then `exchange`.
 
+pub mod activity;
+pub mod administration;
+mod busy;
+mod certificate;
 pub mod chunks;
 pub mod client;
 mod connect;
 mod counting;
+mod date;
 pub mod error;
 mod event_stream;
 pub mod events;
 mod exchange;
 mod failure;
+pub mod grants;
 mod incoming;
 mod outgoing;
 pub mod pin;
+pub mod probe;
 pub mod releases;
+pub mod retention;
 mod session;
+pub mod tokens;
 
+pub use activity::{Activity, UnderWay};
+pub use certificate::Validity;
 pub use client::HubClient;
 pub use counting::BytesOnWire;
 pub use error::{ClientError, WaitingFor};
 pub use events::ReleaseEvents;
 pub use exchange::Timeouts;
 pub use pin::Pin;
+pub use probe::{Answer, Probe, SeenCertificate, probe};
 pub use releases::SignedHead;
 
 #[cfg(test)]

@@ -1,33 +1,52 @@
-//! Trust in a hub's certificate by its fingerprint alone.
+//! Trust in a hub's certificate: by its fingerprint alone, or as browsers trust.
 //!
 //! Hubs sign their own certificates, so names, dates and issuers prove nothing. The fingerprint
 //! comes from the invitation; the handshake's signature proves that the other side holds the
 //! certificate's key, and is checked as for any certificate.
+//!
+//! A certificate that an authority renews every few weeks has no fingerprint worth remembering:
+//! an invitation to such a hub names none, and the authorities this system trusts decide.
 
 use std::sync::Arc;
 
-use documents::certificate_fingerprint;
+use documents::{certificate_fingerprint, origin_identity};
 use hub_api::Hex;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, OtherError, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls_platform_verifier::Verifier;
 
 /// How a hub is recognised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pin {
     /// By the SHA-256 of its certificate's DER bytes; for `https://`.
     Fingerprint([u8; 32]),
+    /// By the authorities this system trusts, its name and its dates; for `https://`.
+    WebPki,
     /// Not at all; for `http://`, behind a proxy or tunnel of one's own.
     None,
 }
 
 impl Pin {
-    /// What session proofs name the hub by: the fingerprint, all zero for plain HTTP.
+    /// How an invitation to the hub at `url` says that it is recognised: all zero stands for no
+    /// fingerprint.
     #[must_use]
-    pub fn hub_identity(&self) -> [u8; 32] {
+    pub fn of_invitation(url: &str, fingerprint: [u8; 32]) -> Self {
+        match fingerprint {
+            fingerprint if fingerprint != [0; 32] => Self::Fingerprint(fingerprint),
+            _ if url.starts_with("https://") => Self::WebPki,
+            _ => Self::None,
+        }
+    }
+
+    /// What session proofs name the hub at `url` by: the fingerprint, else the URL's origin, all
+    /// zero for plain HTTP.
+    #[must_use]
+    pub fn hub_identity(&self, url: &str) -> [u8; 32] {
         match self {
             Self::Fingerprint(fingerprint) => *fingerprint,
+            Self::WebPki => origin_identity(url),
             Self::None => [0; 32],
         }
     }
@@ -87,6 +106,22 @@ impl ServerCertVerifier for PinnedCertificate {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
     }
+}
+
+/// A TLS client that accepts certificates from the authorities this system trusts: those in the
+/// file or directory that `SSL_CERT_FILE` or `SSL_CERT_DIR` names, else those installed.
+pub(crate) fn web_tls_config() -> Result<ClientConfig, &'static str> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = Verifier::new(Arc::clone(&provider))
+        .map_err(|_| "no certificate authorities are installed here (package ca-certificates)")?;
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("ring has suites for TLS 1.2 and 1.3")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
 }
 
 /// A TLS client that accepts the certificate with this fingerprint and no other.

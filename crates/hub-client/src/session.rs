@@ -98,6 +98,11 @@ impl Sessions {
         }
     }
 
+    /// Opens a session unless one is open.
+    pub(crate) async fn open(&self, exchange: &Exchange) -> Result<(), ClientError> {
+        self.token(exchange, Need::Required).await.map(drop)
+    }
+
     /// Makes the call within a session where there can be one; opens a new one, once, when the
     /// hub does not take the old one any more.
     ///
@@ -141,7 +146,7 @@ async fn open(exchange: &Exchange) -> Result<(HeaderValue, Duration), ClientErro
     let call = Call::new(Method::POST, routes::SESSION_CHALLENGE, OPENING)
         .json(&ChallengeRequest { key: asked });
     let ChallengeResponse { challenge } = exchange.json(&call).await?;
-    let hub = exchange.pin.hub_identity();
+    let hub = exchange.hub_identity();
     let proof = SessionProof { hub, challenge: challenge.0, key: public }.sign(key);
     // The challenge is used up by the first arrival.
     let call = Call::new(Method::POST, routes::SESSIONS, OPENING)

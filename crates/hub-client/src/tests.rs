@@ -1,6 +1,8 @@
 //! Tests against a small server in this process that does whatever a test wants.
 
 mod bodies;
+mod busy;
+mod early;
 mod server;
 mod sessions;
 mod trust;

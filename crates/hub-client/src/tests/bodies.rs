@@ -187,7 +187,7 @@ async fn json_without_end_is_refused() {
     let server = Server::plain(|seen| match &*seen.path {
         "/v1/hub" => script([Step::Repeat(vec![b' '; 60_000].into())]),
         _ => {
-            let page = hub_api::ReleasesPage { releases: Vec::new() };
+            let page = hub_api::ReleasesPage { releases: Vec::new(), next: None };
             let mut body = vec![b' '; limits::RESPONSE_BYTES_MAX + 1];
             body.extend(serde_json::to_vec(&page).expect("json"));
             bytes(body)

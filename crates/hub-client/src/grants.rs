@@ -1,0 +1,80 @@
+//! Who may do what with a name.
+
+use documents::{PublicKey, ReleaseName};
+use hub_api::{
+    GivenGrant, GrantInfo, GrantSettings, GrantsPage, Hex, OwnerSettings, limits, routes,
+};
+use hyper::Method;
+
+use crate::client::HubClient;
+use crate::error::ClientError;
+use crate::exchange::Call;
+use crate::session::Need;
+
+impl HubClient {
+    /// Lets a key read a name, or publish under it; replaces a grant the key has.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn set_grant(
+        &self,
+        name: &ReleaseName,
+        key: &PublicKey,
+        grant: GivenGrant,
+    ) -> Result<(), ClientError> {
+        let call = Call::new(Method::PUT, routes::grant(name, key), "grant a key something")
+            .json(&GrantSettings { grant });
+        self.done(&call).await
+    }
+
+    /// Takes a grant back. What the key has read it keeps.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn remove_grant(
+        &self,
+        name: &ReleaseName,
+        key: &PublicKey,
+    ) -> Result<(), ClientError> {
+        self.done(&Call::new(Method::DELETE, routes::grant(name, key), "take a grant back")).await
+    }
+
+    /// A page of the grants of a name, the owner first, then by key; `after` is the `next` of the
+    /// page before.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn grants(
+        &self,
+        name: &ReleaseName,
+        after: Option<&Hex<32>>,
+    ) -> Result<(Vec<GrantInfo>, Option<Hex<32>>), ClientError> {
+        let from = after.map(|after| ("after", after as &dyn std::fmt::Display));
+        let path = routes::page(&routes::grants(name), from, limits::PAGE_MAX);
+        let call = Call::new(Method::GET, path, "list grants");
+        let page: GrantsPage = self.json(&call, Need::Required).await?;
+        Ok((page.grants, page.next))
+    }
+
+    /// Gives a name to another account. Readers must be told of the key that signs from then on.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn transfer_name(
+        &self,
+        name: &ReleaseName,
+        to: &PublicKey,
+    ) -> Result<(), ClientError> {
+        let call = Call::new(Method::PUT, routes::owner(name), "give a name away")
+            .json(&OwnerSettings { key: Hex(*to.as_bytes()) });
+        self.done(&call).await
+    }
+
+    /// Deletes a name with all its releases and grants.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn delete_name(&self, name: &ReleaseName) -> Result<(), ClientError> {
+        self.done(&Call::new(Method::DELETE, routes::name(name), "delete a name")).await
+    }
+}
