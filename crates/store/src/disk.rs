@@ -34,7 +34,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -46,7 +46,9 @@ use bytes::Bytes;
 use content::{ChunkId, Frame};
 
 use crate::codecs::{Codecs, lock};
-use crate::{Appended, ChunkStore, GcReport, Roots, Scope, StoreError, StoreStats, VerifyReport};
+use crate::{
+    Appended, ChunkStore, GcReport, Limit, Roots, Scope, StoreError, StoreStats, VerifyReport,
+};
 use index::{Index, Location, Place};
 use pack::Handles;
 use read::Decoded;
@@ -154,6 +156,22 @@ impl DiskStore {
             collecting: tokio::sync::Mutex::new(()),
             _lock: lock,
         })))
+    }
+
+    /// The packs of the store in `directory` by their numbers, for whoever copies them. Another
+    /// process may have the store open: packs only grow, and only `gc` and eviction remove any.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn pack_files(directory: &Path) -> Result<BTreeMap<u32, PathBuf>, StoreError> {
+        let numbers = pack::list(&directory.join("packs"))?.into_keys();
+        Ok(numbers.map(|number| (number, Self::pack_file(directory, number))).collect())
+    }
+
+    /// Where the pack of this number is, or would be.
+    #[must_use]
+    pub fn pack_file(directory: &Path, number: u32) -> PathBuf {
+        pack::pack_path(&directory.join("packs"), number)
     }
 
     async fn run<T: Send + 'static>(
@@ -300,6 +318,18 @@ impl ChunkStore for DiskStore {
 
     async fn stats(&self) -> Result<StoreStats, StoreError> {
         self.run(Disk::stats).await
+    }
+
+    async fn check_writable(&self) -> Result<(), StoreError> {
+        self.run(|disk| {
+            disk.check_poison()?;
+            match disk.check_room(1) {
+                // A cache makes room by itself.
+                Err(StoreError::Full { limit: Limit::Quota, .. }) if disk.options.cache => Ok(()),
+                checked => checked,
+            }
+        })
+        .await
     }
 
     async fn verify(&self, how: Scope) -> Result<VerifyReport, StoreError> {

@@ -42,12 +42,17 @@ pub const FRAMES_BYTES: usize = 8 << 20;
 pub type RootsError = Box<dyn std::error::Error + Send + Sync>;
 
 /// What must be kept: asked twice or more in one [`ChunkStore::gc`].
+#[async_trait]
 pub trait Roots: Send + Sync {
     /// Ids of the closure heads of everything to keep, as of now.
     ///
+    /// The first call comes after the store has begun to remember every id it is asked for, so
+    /// whoever checks the chunks of a new root with [`ChunkStore::has`] from then on keeps them.
+    /// Later calls come while the store takes no writes: they must not wait for a writer.
+    ///
     /// # Errors
     /// When they cannot all be told; then nothing is removed.
-    fn closures(&self) -> Result<Vec<ChunkId>, RootsError>;
+    async fn closures(&self) -> Result<Vec<ChunkId>, RootsError>;
 }
 
 /// A place that keeps chunks.
@@ -78,6 +83,8 @@ pub trait ChunkStore: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError::Poisoned`] and what led to it: nothing since the last good flush is promised.
+    /// [`StoreError::Full`] when there is no room for the index: nothing is lost, a later flush
+    /// makes all of it last.
     async fn flush(&self) -> Result<(), StoreError>;
 
     /// The verified bytes of one chunk; `None` when it is not here.
@@ -104,6 +111,13 @@ pub trait ChunkStore: Send + Sync {
     /// # Errors
     /// When the index cannot be read.
     async fn stats(&self) -> Result<StoreStats, StoreError>;
+
+    /// Whether an [`ChunkStore::append`] would be taken now; nothing is written.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] without room for one more byte, [`StoreError::Poisoned`] after a
+    /// failed write or sync.
+    async fn check_writable(&self) -> Result<(), StoreError>;
 
     /// Reads what is here and compares it with its hashes.
     ///
@@ -150,6 +164,10 @@ impl<S: ChunkStore + ?Sized> ChunkStore for std::sync::Arc<S> {
 
     async fn stats(&self) -> Result<StoreStats, StoreError> {
         (**self).stats().await
+    }
+
+    async fn check_writable(&self) -> Result<(), StoreError> {
+        (**self).check_writable().await
     }
 
     async fn verify(&self, how: Scope) -> Result<VerifyReport, StoreError> {

@@ -139,6 +139,13 @@ impl ChunkStore for MemoryStore {
         })
     }
 
+    async fn check_writable(&self) -> Result<(), StoreError> {
+        if lock(&self.chunks).bytes >= self.quota_bytes {
+            return Err(StoreError::Full { limit: Limit::Quota, missing_bytes: 1 });
+        }
+        Ok(())
+    }
+
     async fn verify(&self, how: Scope) -> Result<VerifyReport, StoreError> {
         let chunks = lock(&self.chunks);
         let share = match how {

@@ -55,8 +55,9 @@ pub(crate) fn lying_frame() -> Frame {
 
 pub(crate) struct Kept(pub(crate) Vec<ChunkId>);
 
+#[async_trait]
 impl Roots for Kept {
-    fn closures(&self) -> Result<Vec<ChunkId>, RootsError> {
+    async fn closures(&self) -> Result<Vec<ChunkId>, RootsError> {
         Ok(self.0.clone())
     }
 }

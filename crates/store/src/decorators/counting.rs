@@ -105,6 +105,11 @@ impl<S: ChunkStore> ChunkStore for Counting<S> {
         self.inner.stats().await
     }
 
+    async fn check_writable(&self) -> Result<(), StoreError> {
+        Self::add(&self.calls, 1);
+        self.inner.check_writable().await
+    }
+
     async fn verify(&self, how: Scope) -> Result<VerifyReport, StoreError> {
         Self::add(&self.calls, 1);
         self.inner.verify(how).await

@@ -100,6 +100,10 @@ impl<S: ChunkStore> ChunkStore for Faulty<S> {
         self.inner.stats().await
     }
 
+    async fn check_writable(&self) -> Result<(), StoreError> {
+        self.inner.check_writable().await
+    }
+
     async fn verify(&self, how: Scope) -> Result<VerifyReport, StoreError> {
         self.meet(Operation::Verify)?;
         self.inner.verify(how).await

@@ -71,6 +71,10 @@ impl<S: ChunkStore> ChunkStore for RateLimited<S> {
         self.inner.stats().await
     }
 
+    async fn check_writable(&self) -> Result<(), StoreError> {
+        self.inner.check_writable().await
+    }
+
     async fn verify(&self, how: Scope) -> Result<VerifyReport, StoreError> {
         self.inner.verify(how).await
     }

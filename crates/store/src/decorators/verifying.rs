@@ -77,6 +77,10 @@ impl<S: ChunkStore> ChunkStore for Verifying<S> {
         self.inner.stats().await
     }
 
+    async fn check_writable(&self) -> Result<(), StoreError> {
+        self.inner.check_writable().await
+    }
+
     async fn verify(&self, how: Scope) -> Result<VerifyReport, StoreError> {
         self.inner.verify(how).await
     }

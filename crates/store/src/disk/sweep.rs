@@ -109,6 +109,8 @@ impl Disk {
         uses: &HashMap<u64, u64>,
     ) -> Result<GcReport, StoreError> {
         self.check_poison()?;
+        // A pack of 64 MiB may hold some ten thousand chunks.
+        self.check_index_room(10_000)?;
         // What the pack holds must be in the index before it is judged by it.
         let batch = self.batch(writer);
         self.commit(batch, Change::default())?;

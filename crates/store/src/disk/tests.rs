@@ -208,6 +208,7 @@ async fn after_a_failed_sync_nothing_is_written_and_reads_go_on() {
     assert!(matches!(store.flush().await, Err(StoreError::Poisoned { .. })));
     let refused = store.append(vec![frame(50..51)]).await;
     assert!(matches!(refused, Err(StoreError::Poisoned { reason }) if reason.contains("injected")));
+    assert!(matches!(store.check_writable().await, Err(StoreError::Poisoned { .. })));
     all_there(&store, 0..30).await;
 }
 
@@ -224,9 +225,12 @@ async fn limits_name_what_is_missing() {
         matches!(full, Err(StoreError::Full { limit: Limit::Quota, missing_bytes: 5 })),
         "{full:?}"
     );
+    store.check_writable().await.expect("something smaller would fit");
     drop(store);
     let options = DiskOptions { free_reserve_bytes: u64::MAX / 2, ..OPTIONS };
     let store = DiskStore::open(directory.path(), options).expect("opens");
+    let full = store.check_writable().await;
+    assert!(matches!(full, Err(StoreError::Full { limit: Limit::Disk, .. })));
     let full = store.append(vec![frame]).await;
     assert!(matches!(full, Err(StoreError::Full { limit: Limit::Disk, .. })));
 }

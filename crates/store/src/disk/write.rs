@@ -15,6 +15,12 @@ use super::{Disk, unix_now};
 use crate::codecs::{Gatherer, lock};
 use crate::{Appended, Limit, StoreError};
 
+/// What a commit of the index may write at most, besides [`INDEX_ENTRY_ROOM`] for each entry:
+/// a new region's head and the tables' upper pages.
+const INDEX_ROOM: u64 = 4 << 20;
+/// A leaf page and its share of those above it, copied on write.
+const INDEX_ENTRY_ROOM: u64 = 8 << 10;
+
 /// The active pack and what was added since the last commit.
 pub(super) struct Writer {
     active: Option<Active>,
@@ -122,7 +128,7 @@ impl Disk {
         })
     }
 
-    fn check_room(&self, needed: u64) -> Result<(), StoreError> {
+    pub(super) fn check_room(&self, needed: u64) -> Result<(), StoreError> {
         if needed == 0 {
             return Ok(());
         }
@@ -131,10 +137,19 @@ impl Disk {
             let missing_bytes = after - self.options.quota_bytes;
             return Err(StoreError::Full { limit: Limit::Quota, missing_bytes });
         }
+        self.check_free(needed.saturating_add(self.options.free_reserve_bytes))
+    }
+
+    /// Whether the index can take so many entries. A commit that runs out of room half-way would
+    /// leave an index that refuses even to be read until it is opened again.
+    pub(super) fn check_index_room(&self, entries: usize) -> Result<(), StoreError> {
+        self.check_free(INDEX_ROOM.saturating_add(INDEX_ENTRY_ROOM * entries as u64))
+    }
+
+    fn check_free(&self, wanted: u64) -> Result<(), StoreError> {
         let disk = rustix::fs::statvfs(&self.packs)
             .map_err(|error| StoreError::io("ask for free space of", &self.packs)(error.into()))?;
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-        let wanted = needed.saturating_add(self.options.free_reserve_bytes);
         if wanted > free {
             return Err(StoreError::Full { limit: Limit::Disk, missing_bytes: wanted - free });
         }
@@ -211,7 +226,12 @@ impl Disk {
 
     pub(super) fn flush(&self) -> Result<(), StoreError> {
         self.check_poison()?;
-        let batch = self.batch(&mut self.writer.blocking_lock());
+        let batch = {
+            let mut writer = self.writer.blocking_lock();
+            // Before anything is taken from the writer: a later flush finds it all again.
+            self.check_index_room(writer.added.len())?;
+            self.batch(&mut writer)
+        };
         self.commit(batch, Change::default())
     }
 
