@@ -12,12 +12,6 @@ use store::StoreError;
 /// Why a checkout failed. What it had placed before stays and is not fetched again.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckoutError {
-    /// Another checkout works with the same state. Wait for it, or stop it.
-    #[error("another checkout uses {}", state.display())]
-    Busy {
-        /// The state directory.
-        state: PathBuf,
-    },
     /// The future was dropped or another part failed; the next run goes on from there.
     #[error("the checkout was stopped")]
     Stopped,

@@ -115,18 +115,27 @@ impl JournalPlace {
         self.path.exists()
     }
 
-    /// Reads what an earlier run for the same tree left, and opens a journal to go on with.
-    pub(crate) fn open(&self) -> io::Result<(Journal, Placed)> {
+    /// What a run for another tree left, and which tree that was.
+    pub(crate) fn abandoned(&self) -> io::Result<Option<(ChunkId, Placed)>> {
+        let other = self.read()?.filter(|(header, ..)| header[4..36] != self.header[4..36]);
+        Ok(other.and_then(|(header, placed, _)| {
+            ChunkId::from_slice(&header[4..36]).map(|tree| (tree, placed))
+        }))
+    }
+
+    /// The journal's header, what it says, and how many of its bytes are whole; `None` when there
+    /// is no sound one.
+    fn read(&self) -> io::Result<Option<([u8; HEADER_BYTES], Placed, usize)>> {
         let bytes = match std::fs::read(&self.path) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
         let Some((header, body)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
-            return self.create(&self.path).map(|journal| (journal, Placed::default()));
+            return Ok(None);
         };
-        if header[..36] != self.header[..36] || header[52..] != check(&header[..52]) {
-            return self.create(&self.path).map(|journal| (journal, Placed::default()));
+        if header[..4] != MAGIC || header[52..] != check(&header[..52]) {
+            return Ok(None);
         }
         let same_boot = header[36..52] == self.header[36..52];
         let mut placed = Placed { same_boot, ..Placed::default() };
@@ -146,7 +155,16 @@ impl JournalPlace {
                 placed.ranges.entry(name).or_default().insert(offset, length.into());
             }
         }
-        if !same_boot {
+        Ok(Some((*header, placed, whole)))
+    }
+
+    /// Reads what an earlier run for the same tree left, and opens a journal to go on with.
+    pub(crate) fn open(&self) -> io::Result<(Journal, Placed)> {
+        let (placed, whole) = match self.read()? {
+            Some((header, placed, whole)) if header[4..36] == self.header[4..36] => (placed, whole),
+            _ => return self.create(&self.path).map(|journal| (journal, Placed::default())),
+        };
+        if !placed.same_boot {
             // The old statements stay until each was checked and written anew.
             return self.create(&self.next_path()).map(|journal| (journal, placed));
         }
@@ -256,6 +274,9 @@ mod tests {
         let (_, placed) = rebooted.open().expect("opens");
         assert!(!placed.same_boot && placed.complete.contains(&two));
         let other = JournalPlace::new(&path, ChunkId::of(b"other"), [1; 16]);
+        let (abandoned, placed) = other.abandoned().expect("opens").expect("of another tree");
+        assert!(abandoned == ChunkId::of(b"tree") && placed.complete.contains(&two));
+        assert!(place.abandoned().expect("opens").is_none(), "its own is no other's");
         assert!(other.open().expect("opens").1.is_empty());
     }
 }

@@ -6,7 +6,7 @@
 //! * `reuse`, `sources`: what an interrupted run placed and what the old version has.
 //! * `data`: phase B. Fetches the rest, straight into temporary files.
 //! * `finish`: names, links, removals, times, the new index.
-//! * `record`, `journal`: the files in the state directory.
+//! * `record`, `journal`: the files in the state directory; `abandoned`: those of another tree.
 //!
 //! It does not decide where chunks come from (`fetch`), nor what a tree is (`content`), and it
 //! never opens anything by a path that leads out of the destination (`directory`).
@@ -17,6 +17,7 @@
 //!
 //! Start reading at [`checkout()`], then `plan`.
 
+mod abandoned;
 mod data;
 mod error;
 mod facts;
@@ -32,7 +33,7 @@ mod reuse;
 mod run;
 mod sources;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -53,11 +54,26 @@ pub struct CheckoutOptions {
     /// Make contents durable before they get their names. Without it a power failure may leave
     /// empty files under final names; the next checkout repairs them.
     pub durable: bool,
+    /// Another checkout, in the same file system if possible, to take contents from.
+    pub base: Option<Base>,
+}
+
+/// A finished checkout in another directory, whose files are read and never changed.
+///
+/// What both have is copied inside the kernel, which shares the blocks where the file system
+/// can. It is never hard linked: who writes to a file through one name would change it under the
+/// other, and the mode and times of two releases may differ.
+#[derive(Debug, Clone)]
+pub struct Base {
+    /// Its directory.
+    pub directory: PathBuf,
+    /// The state directory it was made with.
+    pub state: PathBuf,
 }
 
 impl Default for CheckoutOptions {
     fn default() -> Self {
-        Self { only: None, owners: false, durable: true }
+        Self { only: None, owners: false, durable: true, base: None }
     }
 }
 

@@ -80,6 +80,8 @@ pub(crate) struct Planner<'a> {
     pub(crate) old: Option<OldIndex>,
     pub(crate) plan: RecordWriter,
     pub(crate) planned: Planned,
+    /// There is another checkout to take contents from.
+    pub(crate) has_base: bool,
     state: State,
 }
 
@@ -108,7 +110,19 @@ impl<'a> Planner<'a> {
     ) -> Result<Self, CheckoutError> {
         let merging = NameMerging::of(&place.root)?;
         let (planned, state) = (Planned::default(), State::default());
-        Ok(Self { place, progress, placed, merging, selection, old, plan, planned, state })
+        let has_base = false;
+        Ok(Self {
+            place,
+            progress,
+            placed,
+            merging,
+            selection,
+            old,
+            plan,
+            planned,
+            has_base,
+            state,
+        })
     }
 
     /// Plans everything that is directly in one directory, and the directory itself.
@@ -408,7 +422,7 @@ impl<'a> Planner<'a> {
         if replaces {
             self.planned.vanishing.insert(short_path(&record.path));
         }
-        if self.old.is_none() {
+        if self.old.is_none() && !self.has_base {
             return;
         }
         if let Kind::File { blob, contents, .. } = &record.entry.kind

@@ -50,6 +50,14 @@ impl CheckoutProgress {
         phase.map(|phase| self.fetch.waits_for().unwrap_or(phase))
     }
 
+    /// Enters a phase unless it is in it already.
+    pub(crate) fn wait_for(&self, what: &str) {
+        let phase = self.phase.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if phase.is_none_or(|phase| phase.what != what) {
+            self.enter(Some(what));
+        }
+    }
+
     pub(crate) fn enter(&self, what: Option<&str>) {
         let phase = what.map(|what| WaitsFor { what: what.into(), since: Instant::now() });
         *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = phase;

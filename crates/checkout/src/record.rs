@@ -312,6 +312,11 @@ impl RecordReader {
         self.tree == tree && self.covers == covers as u8 && covers != Covers::Part
     }
 
+    /// Whether the file was written for `tree`, in part or as a whole.
+    pub(crate) fn is_of(&self, tree: ChunkId) -> bool {
+        self.tree == tree
+    }
+
     /// Where the next record begins.
     pub(crate) fn offset(&self) -> u64 {
         self.offset

@@ -9,13 +9,14 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use content::{BlobId, ChunkId, ChunkRef, Contents, Kind, Piece};
+use directory::Root;
 
 use crate::journal::{Journal, Placed, Ranges, TempName};
 use crate::place::{Dirs, Dress, Place, hash_unchanged, write_sparse};
 use crate::plan::{Planned, short};
 use crate::record::{Action, Record, RecordReader};
 use crate::sources::Sources;
-use crate::{CheckoutError, CheckoutProgress, Stop};
+use crate::{Base, CheckoutError, CheckoutProgress, Stop};
 
 /// What is there, and what is left to fetch.
 #[derive(Debug, Default)]
@@ -41,11 +42,22 @@ pub(crate) struct Capture<'a> {
 
 impl Capture<'_> {
     /// Goes through the plan once.
-    pub(crate) fn run(mut self, plan: &Path, index: &Path) -> Result<Captured, CheckoutError> {
+    pub(crate) fn run(
+        mut self,
+        plan: &Path,
+        index: &Path,
+        base: Option<&Base>,
+    ) -> Result<Captured, CheckoutError> {
         let mut captured = Captured::default();
         let mut seen: HashSet<u64> = HashSet::new();
-        let mut sources = Sources::find(index, self.planned)?;
-        let mut dirs = Dirs::new(&self.place.root);
+        let own = Sources::find(index, self.planned)?;
+        let mut old = vec![Old { sources: own, dirs: Dirs::new(&self.place.root) }];
+        // A base that is gone costs fetching.
+        let base_root = base.and_then(|base| Root::open(&base.directory).ok());
+        if let (Some(base), Some(root)) = (base, &base_root) {
+            let sources = Sources::find_base(&base.state.join("index"), self.planned)?;
+            old.push(Old { sources, dirs: Dirs::new(root) });
+        }
         let mut plan = open_plan(plan)?;
         while let Some(record) = plan.next().map_err(CheckoutError::State)? {
             self.stop.check()?;
@@ -59,8 +71,10 @@ impl Capture<'_> {
                 continue;
             }
             let temp = TempName::of(&record.path, blob);
-            let whole = self.is_complete(temp, *size, blob)?
-                || sources.whole_file(&self, &mut dirs, &record, temp)?;
+            let mut whole = self.is_complete(temp, *size, blob)?;
+            for old in &mut old {
+                whole = whole || old.sources.whole_file(&self, &mut old.dirs, &record, temp)?;
+            }
             if whole {
                 self.journal.complete(temp);
                 captured.complete.insert(temp);
@@ -78,7 +92,7 @@ impl Capture<'_> {
                 missing(chunk);
                 continue;
             }
-            let (ranges, reused) = self.pieces(&mut sources, &mut dirs, &record, temp, missing)?;
+            let (ranges, reused) = self.pieces(&mut old, &record, temp, missing)?;
             captured.bytes_reused += reused;
             CheckoutProgress::add(&self.progress.bytes_done, reused);
             if reused > 0 {
@@ -112,8 +126,7 @@ impl Capture<'_> {
     /// either is given to `missing`. Returns what is there, and how many bytes that are.
     fn pieces(
         &mut self,
-        sources: &mut Sources,
-        dirs: &mut Dirs<'_>,
+        old: &mut [Old<'_>],
         record: &Record,
         temp: TempName,
         mut missing: impl FnMut(&ChunkRef),
@@ -134,7 +147,7 @@ impl Capture<'_> {
                     && (self.placed.same_boot || self.holds(file.as_ref(), chunk, offset));
                 let found = if known {
                     true
-                } else if let Some(bytes) = sources.chunk(dirs, chunk)? {
+                } else if let Some(bytes) = chunk_of(old, chunk)? {
                     let file = match &mut file {
                         Some(file) => file,
                         None => file.insert(self.place.create_temp(temp)?),
@@ -183,6 +196,22 @@ impl Capture<'_> {
     pub(crate) fn vanishes(&self, path: &[u8]) -> bool {
         self.planned.vanishing.contains(&crate::plan::short_path(path))
     }
+}
+
+/// A checkout that contents are taken from.
+struct Old<'a> {
+    sources: Sources,
+    dirs: Dirs<'a>,
+}
+
+/// The plain bytes of a chunk from the first that has it.
+fn chunk_of(old: &mut [Old<'_>], chunk: &ChunkRef) -> Result<Option<Vec<u8>>, CheckoutError> {
+    for old in old {
+        if let Some(bytes) = old.sources.chunk(&mut old.dirs, chunk)? {
+            return Ok(Some(bytes));
+        }
+    }
+    Ok(None)
 }
 
 /// Opens the plan that was just written.

@@ -14,6 +14,7 @@ use rustix::io::Errno;
 use store::ChunkStore;
 use tokio::task::{JoinError, spawn_blocking};
 
+use crate::abandoned;
 use crate::data::{Feeder, Placer};
 use crate::finish::{self, Finish};
 use crate::journal::{Journal, JournalPlace, Placed};
@@ -22,7 +23,7 @@ use crate::place::Place;
 use crate::plan::{OldIndex, Planned, Planner, Selection};
 use crate::record::{Covers, RecordReader, RecordWriter};
 use crate::reuse::{Capture, Captured};
-use crate::{CheckoutError, CheckoutOptions, CheckoutProgress, CheckoutReport, Stop};
+use crate::{Base, CheckoutError, CheckoutOptions, CheckoutProgress, CheckoutReport, Stop};
 
 /// Stops what goes on in threads when the future is dropped or has failed.
 struct Guard {
@@ -53,8 +54,7 @@ struct Begun {
     placed: Placed,
 }
 
-/// How long a checkout waits for one that was just stopped.
-const BUSY_WAIT: Duration = Duration::from_secs(5);
+/// How often a checkout tries again while another one works in the same directory.
 const BUSY_STEP: Duration = Duration::from_millis(10);
 /// Directories between reading the tree and planning.
 const LISTINGS_AHEAD: usize = 64;
@@ -75,7 +75,7 @@ pub(crate) async fn run(
         (None, false) => Covers::Tree,
         (None, true) => Covers::TreeAndOwners,
     };
-    let boot = boot();
+    let (boot, base) = (boot(), options.base.clone());
     let files = Arc::new(StateFiles {
         plan: state.join("plan"),
         index: state.join("index"),
@@ -88,9 +88,12 @@ pub(crate) async fn run(
     let begun = {
         let (destination, state) = (destination.to_path_buf(), state.to_path_buf());
         let (files, progress) = (Arc::clone(&files), Arc::clone(progress));
-        let options = options.clone();
-        blocking(move || begin(&destination, &state, &files, &options, tree, covers, &progress))
-            .await?
+        let (options, stop) = (options.clone(), Arc::clone(&stop));
+        blocking(move || {
+            let lock = lock(&state, &progress, &stop)?;
+            begin(&destination, lock, &files, &options, tree, covers, &progress)
+        })
+        .await?
     };
     let Begun { place, journal, placed } = match begun {
         Ok(begun) => begun,
@@ -105,7 +108,7 @@ pub(crate) async fn run(
     let planning = {
         let (place, progress, files) =
             (Arc::clone(&place), Arc::clone(progress), Arc::clone(&files));
-        let (stop, only) = (Arc::clone(&stop), options.only);
+        let (stop, only, base) = (Arc::clone(&stop), options.only, options.base.is_some());
         spawn_blocking(move || {
             let old = RecordReader::open(&files.index).map_err(CheckoutError::State)?;
             let old = old.map(OldIndex::new).transpose()?;
@@ -113,6 +116,7 @@ pub(crate) async fn run(
             let plan = plan.map_err(CheckoutError::State)?;
             let only = only.map(Selection);
             let mut planner = Planner::new(&place, &progress, &placed, only, old, plan)?;
+            planner.has_base = base;
             while let Some(listing) = listings.blocking_recv() {
                 stop.check()?;
                 planner.directory(listing)?;
@@ -132,8 +136,11 @@ pub(crate) async fn run(
         let (place, progress, files) =
             (Arc::clone(&place), Arc::clone(progress), Arc::clone(&files));
         let stop = Arc::clone(&stop);
-        blocking(move || capture(&place, &progress, &files, &stop, planned, placed, journal))
-            .await?
+        blocking(move || {
+            let base = base.as_ref();
+            capture(&place, &progress, &files, &stop, base, planned, placed, journal)
+        })
+        .await?
     };
 
     progress.enter(Some("contents"));
@@ -217,15 +224,13 @@ pub(crate) async fn run(
 /// Opens everything; or says in a report that there is nothing to do.
 fn begin(
     destination: &Path,
-    state: &Path,
+    lock: File,
     files: &StateFiles,
     options: &CheckoutOptions,
     tree: TreeRef,
     covers: Covers,
     progress: &CheckoutProgress,
 ) -> Result<Result<Begun, CheckoutReport>, CheckoutError> {
-    std::fs::create_dir_all(state).map_err(CheckoutError::State)?;
-    let lock = lock(state)?;
     let root = Root::create(destination)
         .map_err(|source| CheckoutError::Destination { path: destination.into(), source })?;
     if !files.journal.exists()
@@ -247,6 +252,9 @@ fn begin(
     let temp = root.temp_dir()?;
     let (owners, durable) = (options.owners, options.durable);
     let place = Arc::new(Place { root, temp, owners, durable, _lock: lock });
+    if let Some((other, left)) = files.journal.abandoned().map_err(CheckoutError::State)? {
+        abandoned::adopt(&place.root, &files.plan, &files.index, other, &left, durable)?;
+    }
     let (journal, placed) = files.journal.open().map_err(CheckoutError::State)?;
     if placed.is_empty() {
         // Unfinished files of another tree, or of nobody.
@@ -255,28 +263,30 @@ fn begin(
     Ok(Ok(Begun { place, journal, placed }))
 }
 
-/// One checkout at a time may use a state directory.
-fn lock(state: &Path) -> Result<File, CheckoutError> {
+/// One checkout at a time may use a state directory; the next one waits for it.
+fn lock(state: &Path, progress: &CheckoutProgress, stop: &Stop) -> Result<File, CheckoutError> {
+    std::fs::create_dir_all(state).map_err(CheckoutError::State)?;
     let file = File::create(state.join("lock")).map_err(CheckoutError::State)?;
-    let mut waited = Duration::ZERO;
     loop {
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Ok(file),
-            Err(Errno::WOULDBLOCK | Errno::INTR) if waited < BUSY_WAIT => {
+            Err(Errno::WOULDBLOCK | Errno::INTR) => {
+                stop.check()?;
+                progress.wait_for("another checkout into the same directory to finish");
                 std::thread::sleep(BUSY_STEP);
-                waited += BUSY_STEP;
             }
-            Err(Errno::WOULDBLOCK) => return Err(CheckoutError::Busy { state: state.into() }),
             Err(errno) => return Err(CheckoutError::State(errno.into())),
         }
     }
 }
 
+#[expect(clippy::too_many_arguments, reason = "one step of `run`, cut out to be read")]
 fn capture(
     place: &Place,
     progress: &CheckoutProgress,
     files: &StateFiles,
     stop: &Stop,
+    base: Option<&Base>,
     planned: Planned,
     placed: Placed,
     mut journal: Journal,
@@ -284,7 +294,7 @@ fn capture(
     let rebooted = !placed.is_empty() && !placed.same_boot;
     let capture =
         Capture { place, progress, journal: &mut journal, placed, planned: &planned, stop };
-    let captured = capture.run(&files.plan, &files.index)?;
+    let captured = capture.run(&files.plan, &files.index, base)?;
     if rebooted {
         files.journal.adopt().map_err(CheckoutError::State)?;
     }

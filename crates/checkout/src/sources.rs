@@ -26,6 +26,8 @@ pub(crate) struct Sources {
     /// Record and offset in the file.
     chunks: HashMap<ChunkId, (u64, u64)>,
     open: Option<Open>,
+    /// The files are another checkout's, which keeps them as they are.
+    is_base: bool,
 }
 
 struct Open {
@@ -69,7 +71,12 @@ impl Sources {
                 offset += piece.length();
             }
         }
-        Ok(Self { index: Some(reader), blobs, chunks, open: None })
+        Ok(Self { index: Some(reader), blobs, chunks, open: None, is_base: false })
+    }
+
+    /// The same for the index of another checkout.
+    pub(crate) fn find_base(index: &Path, planned: &Planned) -> Result<Self, CheckoutError> {
+        Ok(Self { is_base: true, ..Self::find(index, planned)? })
     }
 
     /// Makes the temporary file of `record` from an old file with the same blob, if there is one.
@@ -95,7 +102,8 @@ impl Sources {
             let trusted = old.facts.is_some_and(|known| known.unchanged(&facts))
                 && (old.proven || same_contents(&old, record));
             // A second name, where the first goes away; its mode and times change with it.
-            if trusted && facts.links == 1 && capture.vanishes(&old.path) {
+            let vanishes = !self.is_base && capture.vanishes(&old.path);
+            if trusted && facts.links == 1 && vanishes {
                 let temp_name = temp.file_name();
                 drop(capture.place.temp.unlink(temp_name.as_bytes()));
                 if dir.link(name, &capture.place.temp, temp_name.as_bytes()).is_ok() {

@@ -110,7 +110,8 @@ pub enum IndexError {
     },
 }
 
-/// Writes an index beside its final name.
+/// Writes an index beside its final name. Two writers of one index exclude each other by a lock
+/// that is the caller's.
 pub struct IndexWriter {
     path: PathBuf,
     draft: PathBuf,
@@ -136,8 +137,10 @@ impl IndexWriter {
     /// When the file cannot be made.
     pub fn create_for(path: &Path, context: IndexContext) -> Result<Self, IndexError> {
         let failed = |source| IndexError::Write { path: path.to_owned(), source };
+        // One name for all runs, so that a killed one leaves nothing that stays: whoever writes
+        // an index holds a lock of its own.
         let mut draft = path.as_os_str().to_owned();
-        draft.push(format!(".{}.tmp", rustix::process::getpid().as_raw_nonzero()));
+        draft.push(".tmp");
         let draft = PathBuf::from(draft);
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(true).mode(0o600);

@@ -194,3 +194,88 @@ async fn a_checkout_abandoned_for_another_version_leaves_that_version() {
     let report = world.transfer().await;
     assert_eq!(report.bytes_written, 5);
 }
+
+/// More files than are named in one go, so that a run that is cut off has named some.
+const MANY: usize = 4200;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_abandoned_version_had_named_is_not_left_behind() {
+    let world = World::new();
+    world.write("first", b"first");
+    let first = world.publish();
+    world.get(first).await.expect("works");
+    for number in 0..MANY {
+        world.write(&format!("many/{number:04}"), number.to_string().as_bytes());
+    }
+    world.write("zz huge", &noise(90, 5 << 20));
+    let second = world.publish();
+    world.shelf.allowance.store(0, SeqCst);
+    let named = || fs::read_dir(world.to.join("many")).map_or(0, Iterator::count);
+    let cut_off = async {
+        while named() < 4000 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        ended = world.get(second) => panic!("{ended:?}"),
+        () = cut_off => {}
+    }
+    world.shelf.allowance.store(1 << 40, SeqCst);
+    // Somebody's own file, where the abandoned version would have had one as well.
+    fs::write(world.to.join("many/mine"), b"mine").expect("writes");
+    fs::remove_dir_all(world.from.join("many")).expect("removes");
+    fs::remove_file(world.from.join("zz huge")).expect("removes");
+    world.write("third", b"third");
+    let report = world.get(world.publish()).await.expect("works");
+    assert!(report.removed > 4000 && report.unmanaged == 0, "{report:?}");
+    let left = fs::read_dir(world.to.join("many")).expect("what is not ours stays");
+    let left: Vec<_> = left.map(|entry| entry.expect("readable").file_name()).collect();
+    assert_eq!(left, ["mine"]);
+    fs::remove_dir_all(world.to.join("many")).expect("removes");
+    world.get(world.publish()).await.expect("works");
+    world.assert_equal();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_checkout_gives_what_both_have_and_is_not_touched() {
+    let mut world = World::new();
+    furnish(&world);
+    world.transfer().await;
+    let before = super::world::describe(&world.to);
+    let base = crate::Base { directory: world.to.clone(), state: world.state.clone() };
+    let mut large = noise(1000, 3 << 20);
+    large[1 << 20] ^= 1;
+    world.write("copy of large", &large);
+    world.write("new", &noise(91, 10_000));
+    let tree = world.publish();
+    let served = world.shelf.content_bytes.load(SeqCst);
+    let old = world.to.clone();
+    world.to = world.to.with_extension("2");
+    world.state = world.state.with_extension("2");
+    let options = crate::CheckoutOptions { base: Some(base), ..Default::default() };
+    world.get_with(tree, options).await.expect("works");
+    world.assert_equal();
+    let fetched = world.shelf.content_bytes.load(SeqCst) - served;
+    assert!(fetched < 300_000, "{fetched} bytes fetched");
+    assert_eq!(super::world::describe(&old), before, "the same files, links and times");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_checkouts_into_one_directory_take_turns() {
+    let world = World::new();
+    furnish(&world);
+    let tree = world.publish();
+    let other =
+        fs::create_dir_all(&world.state).and_then(|()| fs::File::create(world.state.join("lock")));
+    let other = other.expect("made");
+    rustix::fs::flock(&other, rustix::fs::FlockOperation::LockExclusive).expect("free");
+    let mut waiting = std::pin::pin!(world.get(tree));
+    tokio::select! {
+        ended = &mut waiting => panic!("two at once: {ended:?}"),
+        () = tokio::time::sleep(Duration::from_millis(200)) => {}
+    }
+    assert!(!world.to.exists(), "nothing is touched before its turn");
+    drop(other);
+    waiting.await.expect("works");
+    world.assert_equal();
+}
