@@ -31,6 +31,8 @@ use crate::{CheckoutError, CheckoutProgress, Stop};
 /// Chunks registered and not yet placed. At 100 ms of delay this still fills 1 GB/s.
 const WINDOW_BYTES: u64 = 128 << 20;
 const WINDOW_CHUNKS: usize = 16 * 1024;
+/// Bytes of a file written before they are sent on to the disk.
+pub(crate) const WRITE_BACK_BYTES: u64 = 8 << 20;
 /// Files of several pieces that are open at once, and files of one that wait for it.
 const OPEN_FILES_MAX: usize = 64;
 const WAITING_FILES_MAX: usize = 4096;
@@ -48,6 +50,7 @@ struct Job {
     file: Option<File>,
     /// Pieces that are not there, and one more until all are registered.
     left: AtomicUsize,
+    written: AtomicU64,
 }
 
 /// A stretch of a file that a chunk fills.
@@ -165,6 +168,11 @@ impl Placer {
             }
             Some(file) => {
                 write_sparse(file, one.file_offset, bytes, job.holes).map_err(failed)?;
+                let written = job.written.fetch_add(one.length.into(), Relaxed);
+                let (before, now) = (written, written + u64::from(one.length));
+                if before / WRITE_BACK_BYTES < now / WRITE_BACK_BYTES {
+                    self.place.write_back(file, before / WRITE_BACK_BYTES * WRITE_BACK_BYTES);
+                }
                 self.one_less(job)
             }
         }
@@ -303,11 +311,9 @@ impl Feeder {
     /// Goes through the plan once.
     pub(crate) fn run(mut self, plan: &Path) -> Result<(), CheckoutError> {
         let mut plan = open_plan(plan)?;
-        while let Some(record) = plan.next().map_err(CheckoutError::State)? {
+        while let Some(record) = plan.next_of(&[Action::Make]).map_err(CheckoutError::State)? {
             self.placer.stop.check()?;
-            if record.action == Action::Make {
-                self.record(&record)?;
-            }
+            self.record(&record)?;
         }
         self.release()
     }
@@ -327,6 +333,7 @@ impl Feeder {
             holes: pieces.iter().any(|piece| matches!(piece, Piece::Hole(_))),
             file: None,
             left: 1.into(),
+            written: 0.into(),
         };
         if self.complete.contains(&temp) {
             self.placer.complete(&job);

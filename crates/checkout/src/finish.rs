@@ -140,7 +140,8 @@ impl Finish<'_> {
         let mut dirs = Dirs::new(&self.place.root);
         let mut gone = Vec::new();
         let mut reader = open_plan(plan)?;
-        while let Some(record) = reader.next().map_err(CheckoutError::State)? {
+        let shaping = [Action::Make, Action::Repair, Action::Remove, Action::RemoveFirst];
+        while let Some(record) = reader.next_of(&shaping).map_err(CheckoutError::State)? {
             self.stop.check()?;
             match (record.action, &record.entry.kind) {
                 (Action::Remove, Kind::Directory { .. }) => gone.push(record.path),
@@ -236,9 +237,7 @@ impl Finish<'_> {
             if !raw.is_directory() || !matches!(raw.action, Action::Keep | Action::Make) {
                 continue;
             }
-            let record = raw.open().ok_or_else(|| {
-                CheckoutError::State(std::io::Error::other("the plan has an unknown form"))
-            })?;
+            let record = raw.open().ok_or_else(unknown_form)?;
             while let Some(above) = open.pop_if(|above| !is_in(&record.path, &above.path)) {
                 self.directory(&above)?;
             }
@@ -253,6 +252,9 @@ impl Finish<'_> {
     fn directory(&self, record: &Record) -> Result<(), CheckoutError> {
         let (dir, name) = self.place.root.parent(&record.path)?;
         let (facts, entry) = (dir.stat(name)?, &record.entry);
+        if record.facts.is_some_and(|known| known.unchanged(&facts)) {
+            return Ok(());
+        }
         let owner = self.place.owner(entry.owner).filter(|owner| *owner != facts.owner);
         if let Some(owner) = owner {
             dir.set_owner(name, owner)?;
@@ -284,10 +286,15 @@ impl Finish<'_> {
         let mut writer =
             RecordWriter::create(index, self.tree, covers).map_err(CheckoutError::State)?;
         let mut reader = open_plan(plan)?;
-        while let Some(mut record) = reader.next().map_err(CheckoutError::State)? {
+        while let Some(raw) = reader.next_raw().map_err(CheckoutError::State)? {
+            if matches!(raw.action, Action::Same | Action::Carry) {
+                writer.copy(&raw, Action::Keep).map_err(CheckoutError::State)?;
+                continue;
+            }
+            let mut record = raw.open().ok_or_else(unknown_form)?;
             match record.action {
                 Action::Remove | Action::RemoveFirst => continue,
-                Action::Carry => {}
+                Action::Same | Action::Carry => {}
                 Action::Keep | Action::Repair | Action::Make => {
                     let found = self.place.look(&mut dirs, &record.path)?;
                     let ours = found.filter(|found| is_ours(&record, found, now));
@@ -301,6 +308,10 @@ impl Finish<'_> {
     }
 }
 
+fn unknown_form() -> CheckoutError {
+    CheckoutError::State(std::io::Error::other("the plan has an unknown form"))
+}
+
 const TICK: Duration = Duration::from_millis(25);
 
 /// Whether what is on disk is still what we kept or put there.
@@ -311,7 +322,7 @@ fn is_ours(record: &Record, found: &FileFacts, now: Mtime) -> bool {
         Kind::Symlink { .. } => found.kind == FileKind::Symlink,
     };
     let kept = match (&record.facts, record.action) {
-        (Some(facts), Action::Keep) => facts.unchanged(found),
+        (Some(facts), Action::Keep) if !record.is_directory() => facts.unchanged(found),
         _ => found.mtime == record.entry.mtime,
     };
     expected && kept && found.settled(now)

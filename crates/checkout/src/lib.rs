@@ -23,6 +23,7 @@ mod error;
 mod facts;
 mod finish;
 mod journal;
+mod known;
 mod metadata;
 mod order;
 mod place;

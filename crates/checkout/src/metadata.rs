@@ -14,6 +14,7 @@ use store::ChunkStore;
 use tokio::sync::mpsc;
 
 use crate::CheckoutError;
+use crate::known::KnownDirectories;
 use crate::order::{join, shown};
 
 /// Nodes looked for together, and with them the chunks of one request.
@@ -22,6 +23,19 @@ const BATCH_NODES: usize = 4096;
 const BATCH_BYTES: u64 = 8 << 20;
 /// Opened chunks kept for the nodes that share them.
 const CACHE_BYTES: usize = 8 << 20;
+
+/// What the planner is told, directory by directory.
+pub(crate) enum Found {
+    /// A directory with its entries.
+    Listing(Listing),
+    /// A directory with the contents the old index knows; nothing beneath it is sent.
+    Same {
+        /// Its path.
+        path: Vec<u8>,
+        /// Itself.
+        entry: Entry,
+    },
+}
 
 /// One directory on its way to the planner.
 pub(crate) struct Listing {
@@ -37,6 +51,7 @@ pub(crate) struct Listing {
 pub(crate) struct Metadata<'a> {
     pub(crate) fetcher: &'a Fetcher,
     pub(crate) store: &'a dyn ChunkStore,
+    known: KnownDirectories,
     young: HashMap<ChunkId, Bytes>,
     young_bytes: usize,
     old: HashMap<ChunkId, Bytes>,
@@ -45,33 +60,44 @@ pub(crate) struct Metadata<'a> {
 }
 
 impl<'a> Metadata<'a> {
-    pub(crate) fn new(fetcher: &'a Fetcher, store: &'a dyn ChunkStore) -> Self {
+    pub(crate) fn new(
+        fetcher: &'a Fetcher,
+        store: &'a dyn ChunkStore,
+        known: KnownDirectories,
+    ) -> Self {
         let (young, old) = (HashMap::new(), HashMap::new());
-        Self { fetcher, store, young, young_bytes: 0, old, fetched_bytes: 0 }
+        Self { fetcher, store, known, young, young_bytes: 0, old, fetched_bytes: 0 }
     }
 
-    /// Brings all metadata of the tree into the store, level by level: as many round trips as
-    /// the tree is deep, however many directories it has.
+    /// Brings all metadata of the tree that is not known into the store, level by level: as many
+    /// round trips as the tree is deep, however many directories it has.
     pub(crate) async fn complete(&mut self, tree: TreeRef) -> Result<TreeRoot, CheckoutError> {
         let mut seen = HashSet::new();
         self.ensure(&mut seen, [tree.0].iter()).await?;
         let root = TreeRoot::decode(&self.chunk(&tree.0).await?).map_err(malformed(b""))?;
-        let mut level = vec![(root.size, root.contents.clone())];
+        let mut level = vec![(Vec::new(), root.size, root.contents.clone())];
         let mut lists: Vec<ChunkRef> = Vec::new();
         while !level.is_empty() {
             let mut next = Vec::new();
             for batch in level.chunks(BATCH_NODES) {
-                let chunks = batch.iter().flat_map(|(_, contents)| contents.chunks());
+                let chunks = batch.iter().flat_map(|(_, _, contents)| contents.chunks());
                 self.ensure(&mut seen, chunks.chain(lists.iter())).await?;
                 lists.clear();
-                for (size, contents) in batch {
+                for (path, size, contents) in batch {
                     if let Contents::List(_) = contents {
                         let pieces = self.listed(contents, b"").await?;
                         self.ensure(&mut seen, pieces.iter().filter_map(chunk_of)).await?;
                     }
                     for entry in self.node(*size, contents, b"").await?.entries {
                         match entry.kind {
-                            Kind::Directory { size, contents, .. } => next.push((size, contents)),
+                            kind @ Kind::Directory { .. } => {
+                                let path = join(path, entry.name.as_bytes());
+                                if !self.known.contains(&path, &kind)
+                                    && let Kind::Directory { size, contents, .. } = kind
+                                {
+                                    next.push((path, size, contents));
+                                }
+                            }
                             Kind::File { contents: contents @ Contents::List(_), .. } => {
                                 lists.extend(contents.chunks());
                             }
@@ -237,7 +263,7 @@ impl<'a> Metadata<'a> {
     pub(crate) async fn walk(
         &mut self,
         root: &TreeRoot,
-        planner: mpsc::Sender<Listing>,
+        planner: mpsc::Sender<Found>,
     ) -> Result<(), CheckoutError> {
         let mut open: Vec<(Vec<u8>, Option<Entry>)> = vec![(Vec::new(), None)];
         while let Some((path, entry)) = open.pop() {
@@ -245,6 +271,15 @@ impl<'a> Metadata<'a> {
                 Some(Kind::Directory { size, contents, .. }) => (*size, contents),
                 _ => (root.size, &root.contents),
             };
+            if let Some(entry) = &entry
+                && self.known.contains(&path, &entry.kind)
+            {
+                let found = Found::Same { path, entry: entry.clone() };
+                if planner.send(found).await.is_err() {
+                    return Ok(());
+                }
+                continue;
+            }
             let node = self.node(size, contents, &path).await?;
             let mut listed = HashMap::new();
             let first = open.len();
@@ -261,7 +296,8 @@ impl<'a> Metadata<'a> {
                 }
             }
             open[first..].reverse();
-            if planner.send(Listing { path, entry, node, listed }).await.is_err() {
+            let found = Found::Listing(Listing { path, entry, node, listed });
+            if planner.send(found).await.is_err() {
                 return Ok(());
             }
         }

@@ -9,6 +9,7 @@ use directory::{AccessError, Dir, FileFacts, FileKind, Root, XattrScope, Xattrs}
 use rustix::fs::{Gid, Mode, Timespec, Timestamps, UTIME_OMIT, Uid, fchmod, fchown, futimens};
 
 use crate::CheckoutError;
+use crate::data::WRITE_BACK_BYTES;
 use crate::journal::TempName;
 use crate::order::split;
 
@@ -128,6 +129,16 @@ impl Place {
             Err(error) if error.is_not_found() => Ok(None),
             Err(AccessError::Blocked { .. }) => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Lets the system begin to write a stretch to the disk, so that less is left to wait for at
+    /// the end. Chunks come nearly in order, so the stretch is where the last ones went.
+    pub(crate) fn write_back(&self, file: &File, offset: u64) {
+        if self.durable {
+            // Dirty pages are not dropped, only sent on: that is what this advice does on Linux.
+            let length = std::num::NonZeroU64::new(WRITE_BACK_BYTES);
+            let _ = rustix::fs::fadvise(file, offset, length, rustix::fs::Advice::DontNeed);
         }
     }
 

@@ -13,9 +13,10 @@ use crate::journal::{Placed, TempName};
 use crate::metadata::Listing;
 use crate::order::{join, shown, split, walk_order};
 use crate::place::{Place, hash_unchanged};
-use crate::record::{Action, Record, RecordReader, RecordWriter};
+use crate::record::{Action, Raw, Record, RecordReader, RecordWriter};
 use crate::{CheckoutError, CheckoutProgress};
 
+mod same;
 mod selection;
 
 pub(crate) use selection::Selection;
@@ -23,19 +24,46 @@ pub(crate) use selection::Selection;
 /// The old index, one record ahead.
 pub(crate) struct OldIndex {
     reader: RecordReader,
-    next: Option<Record>,
+    body: Vec<u8>,
+    ended: bool,
 }
 
 impl OldIndex {
-    pub(crate) fn new(mut reader: RecordReader) -> Result<Self, CheckoutError> {
-        let next = reader.next().map_err(CheckoutError::State)?;
-        Ok(Self { reader, next })
+    pub(crate) fn new(reader: RecordReader) -> Result<Self, CheckoutError> {
+        let mut old = Self { reader, body: Vec::new(), ended: false };
+        old.step()?;
+        Ok(old)
+    }
+
+    /// The next record, as it was read.
+    fn ahead(&self) -> Option<&[u8]> {
+        (!self.ended).then_some(&*self.body)
+    }
+
+    /// The front of the next record.
+    fn next(&self) -> Option<Raw<'_>> {
+        self.ahead().and_then(Raw::decode)
+    }
+
+    fn step(&mut self) -> Result<(), CheckoutError> {
+        self.ended = !self.reader.next_body(&mut self.body).map_err(CheckoutError::State)?;
+        if !self.ended && Raw::decode(&self.body).is_none() {
+            return Err(malformed());
+        }
+        Ok(())
     }
 
     fn take(&mut self) -> Result<Option<Record>, CheckoutError> {
-        let next = self.reader.next().map_err(CheckoutError::State)?;
-        Ok(std::mem::replace(&mut self.next, next))
+        let Some(next) = self.next() else { return Ok(None) };
+        let record = next.open().ok_or_else(malformed)?;
+        self.step()?;
+        Ok(Some(record))
     }
+}
+
+/// The checksum held, so only another version of the program can have written it.
+fn malformed() -> CheckoutError {
+    CheckoutError::State(std::io::Error::other("the index has an unknown form"))
 }
 
 /// What planning found out.
@@ -196,7 +224,8 @@ impl<'a> Planner<'a> {
         let record = Record {
             action,
             path: path.to_vec(),
-            facts: None,
+            // With these it needs no other look at the end.
+            facts: old.as_ref().filter(|old| old.entry == entry).and_then(|old| old.facts),
             entry: match &old {
                 Some(old) if !selected => old.entry.clone(),
                 _ => entry,
@@ -238,8 +267,7 @@ impl<'a> Planner<'a> {
         match &mut self.old {
             Some(old)
                 if old
-                    .next
-                    .as_ref()
+                    .next()
                     .is_some_and(|next| next.path == path && next.is_directory() == directory) =>
             {
                 old.take()
@@ -259,10 +287,10 @@ impl<'a> Planner<'a> {
     ) -> Result<(), CheckoutError> {
         loop {
             let Some(old) = &mut self.old else { return Ok(()) };
-            let Some(next) = &old.next else { return Ok(()) };
-            let (parent, name) = split(&next.path);
+            let Some(next) = old.next() else { return Ok(()) };
+            let (parent, name) = split(next.path);
             let gone = match until {
-                Some(until) => walk_order((&next.path, next.is_directory()), until).is_lt(),
+                Some(until) => walk_order((next.path, next.is_directory()), until).is_lt(),
                 None => !next.is_directory() && parent == path,
             };
             if !gone {

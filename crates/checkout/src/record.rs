@@ -56,16 +56,26 @@ pub(crate) enum Action {
     RemoveFirst,
     /// Was in the old index and is not selected this time: stays in the index.
     Carry,
+    /// Is as the old index has it, on disk too: its record stays as it is.
+    Same,
 }
 
-const ACTIONS: [Action; 6] = [
+const ACTIONS: [Action; 7] = [
     Action::Keep,
     Action::Repair,
     Action::Make,
     Action::Remove,
     Action::RemoveFirst,
     Action::Carry,
+    Action::Same,
 ];
+
+impl Action {
+    fn code(self) -> u8 {
+        let code = ACTIONS.iter().position(|action| *action == self).expect("listed");
+        u8::try_from(code).expect("there are seven")
+    }
+}
 
 /// One entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,12 +109,11 @@ impl Record {
 
     fn encode(&self, body: &mut Vec<u8>) {
         body.clear();
-        let action = ACTIONS.iter().position(|action| *action == self.action);
         let flags = u8::from(self.facts.is_some())
             | u8::from(!self.listed.is_empty()) << 1
             | u8::from(self.proven) << 2
             | u8::from(self.is_directory()) << 3;
-        body.extend_from_slice(&[u8::try_from(action.expect("listed")).expect("six"), flags]);
+        body.extend_from_slice(&[self.action.code(), flags]);
         if let Some(facts) = &self.facts {
             facts::encode(facts, body);
         }
@@ -131,6 +140,7 @@ fn put(body: &mut Vec<u8>, bytes: &[u8]) {
 
 /// A record of which only the front was decoded.
 pub(crate) struct Raw<'a> {
+    body: &'a [u8],
     pub(crate) action: Action,
     flags: u8,
     pub(crate) path: &'a [u8],
@@ -139,7 +149,8 @@ pub(crate) struct Raw<'a> {
 }
 
 impl<'a> Raw<'a> {
-    fn decode(body: &'a [u8]) -> Option<Self> {
+    /// Decodes the front of what [`RecordReader::next_body`] read.
+    pub(crate) fn decode(body: &'a [u8]) -> Option<Self> {
         let (&[action, flags], mut rest) = body.split_first_chunk()?;
         let action = *ACTIONS.get(usize::from(action))?;
         let facts = if flags & 1 == 0 {
@@ -150,7 +161,7 @@ impl<'a> Raw<'a> {
             Some(facts::decode(bytes))
         };
         let path = take(&mut rest)?;
-        Some(Self { action, flags, path, facts, rest })
+        Some(Self { body, action, flags, path, facts, rest })
     }
 
     /// Whether the entry is a directory.
@@ -243,6 +254,16 @@ impl RecordWriter {
         Ok(())
     }
 
+    /// Adds a record that was read, as it is but for what is to be done about it.
+    pub(crate) fn copy(&mut self, raw: &Raw<'_>, action: Action) -> io::Result<()> {
+        let length = u32::try_from(raw.body.len()).map_err(io::Error::other)?;
+        self.out.write_all(&length.to_le_bytes())?;
+        self.out.write_all(&[action.code()])?;
+        self.out.write_all(&raw.body[1..])?;
+        self.count += 1;
+        Ok(())
+    }
+
     /// Ends the file, makes it durable if asked to, and gives it its name.
     pub(crate) fn finish(mut self, durable: bool) -> io::Result<()> {
         self.out.write_all(&0u32.to_le_bytes())?;
@@ -291,9 +312,21 @@ impl RecordReader {
         }
         let mut stated = [0; 32];
         file.read_exact(&mut stated)?;
+        if stated != *hasher.finalize().as_bytes() {
+            return Ok(None);
+        }
+        Self::begin(file)
+    }
+
+    /// Opens what this process wrote a moment ago, without checking all of it once more.
+    pub(crate) fn reopen(path: &Path) -> io::Result<Self> {
+        Self::begin(File::open(path)?)?.ok_or_else(malformed)
+    }
+
+    fn begin(mut file: File) -> io::Result<Option<Self>> {
         let mut header = [0; HEADER_BYTES];
         file.read_exact_at(&mut header, 0)?;
-        if stated != *hasher.finalize().as_bytes() || header[..7] != MAGIC {
+        if header[..7] != MAGIC {
             return Ok(None);
         }
         file.seek(SeekFrom::Start(HEADER_BYTES as u64))?;
@@ -322,21 +355,54 @@ impl RecordReader {
         self.offset
     }
 
-    /// The next record with only its front decoded.
-    pub(crate) fn next_raw(&mut self) -> io::Result<Option<Raw<'_>>> {
+    /// Whether the file has all that is in `covers`, of whatever tree.
+    pub(crate) fn covers(&self, covers: Covers) -> bool {
+        self.covers == covers as u8
+    }
+
+    /// Goes back to the first record.
+    pub(crate) fn rewind(&mut self) -> io::Result<()> {
+        self.input.seek(SeekFrom::Start(HEADER_BYTES as u64))?;
+        (self.offset, self.ended) = (HEADER_BYTES as u64, false);
+        Ok(())
+    }
+
+    /// Reads the next record into `body`; false at the end.
+    pub(crate) fn next_body(&mut self, body: &mut Vec<u8>) -> io::Result<bool> {
         if self.ended {
-            return Ok(None);
+            return Ok(false);
         }
         let mut length = [0; 4];
         self.input.read_exact(&mut length)?;
         let length = u32::from_le_bytes(length) as usize;
         if length == 0 {
             self.ended = true;
-            return Ok(None);
+            return Ok(false);
         }
         self.offset += 4 + length as u64;
-        read_body(&mut self.input, length, &mut self.body)?;
+        read_body(&mut self.input, length, body)?;
+        Ok(true)
+    }
+
+    /// The next record with only its front decoded.
+    pub(crate) fn next_raw(&mut self) -> io::Result<Option<Raw<'_>>> {
+        let mut body = std::mem::take(&mut self.body);
+        let read = self.next_body(&mut body);
+        self.body = body;
+        if !read? {
+            return Ok(None);
+        }
         Raw::decode(&self.body).map(Some).ok_or_else(malformed)
+    }
+
+    /// The next record about which one of `actions` is to be done.
+    pub(crate) fn next_of(&mut self, actions: &[Action]) -> io::Result<Option<Record>> {
+        while let Some(raw) = self.next_raw()? {
+            if actions.contains(&raw.action) {
+                return raw.open().map(Some).ok_or_else(malformed);
+            }
+        }
+        Ok(None)
     }
 
     /// The next record.

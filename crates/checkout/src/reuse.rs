@@ -59,15 +59,12 @@ impl Capture<'_> {
             old.push(Old { sources, dirs: Dirs::new(root) });
         }
         let mut plan = open_plan(plan)?;
-        while let Some(record) = plan.next().map_err(CheckoutError::State)? {
+        while let Some(record) = plan.next_of(&[Action::Make]).map_err(CheckoutError::State)? {
             self.stop.check()?;
             let Kind::File { size, blob, contents, link: None } = &record.entry.kind else {
                 continue;
             };
-            if record.action != Action::Make
-                || matches!(contents, Contents::Inline(_))
-                || *size == 0
-            {
+            if matches!(contents, Contents::Inline(_)) || *size == 0 {
                 continue;
             }
             let temp = TempName::of(&record.path, blob);
@@ -216,7 +213,5 @@ fn chunk_of(old: &mut [Old<'_>], chunk: &ChunkRef) -> Result<Option<Vec<u8>>, Ch
 
 /// Opens the plan that was just written.
 pub(crate) fn open_plan(path: &Path) -> Result<RecordReader, CheckoutError> {
-    RecordReader::open(path)
-        .and_then(|plan| plan.ok_or_else(|| std::io::Error::other("the plan was damaged")))
-        .map_err(CheckoutError::State)
+    RecordReader::reopen(path).map_err(CheckoutError::State)
 }

@@ -18,7 +18,8 @@ use crate::abandoned;
 use crate::data::{Feeder, Placer};
 use crate::finish::{self, Finish};
 use crate::journal::{Journal, JournalPlace, Placed};
-use crate::metadata::Metadata;
+use crate::known::KnownDirectories;
+use crate::metadata::{Found, Metadata};
 use crate::place::Place;
 use crate::plan::{OldIndex, Planned, Planner, Selection};
 use crate::record::{Covers, RecordReader, RecordWriter};
@@ -52,6 +53,9 @@ struct Begun {
     place: Arc<Place>,
     journal: Journal,
     placed: Placed,
+    /// The index of what is there, and the directories it knows.
+    old: Option<RecordReader>,
+    known: KnownDirectories,
 }
 
 /// How often a checkout tries again while another one works in the same directory.
@@ -95,13 +99,13 @@ pub(crate) async fn run(
         })
         .await?
     };
-    let Begun { place, journal, placed } = match begun {
+    let Begun { place, journal, placed, old, known } = match begun {
         Ok(begun) => begun,
         Err(report) => return Ok(report),
     };
 
     progress.enter(Some("the metadata of the tree"));
-    let mut reader = Metadata::new(fetcher, metadata);
+    let mut reader = Metadata::new(fetcher, metadata, known);
     let root = reader.complete(tree).await?;
     progress.enter(Some("the comparison with the destination"));
     let (sender, mut listings) = tokio::sync::mpsc::channel(LISTINGS_AHEAD);
@@ -110,16 +114,18 @@ pub(crate) async fn run(
             (Arc::clone(&place), Arc::clone(progress), Arc::clone(&files));
         let (stop, only, base) = (Arc::clone(&stop), options.only, options.base.is_some());
         spawn_blocking(move || {
-            let old = RecordReader::open(&files.index).map_err(CheckoutError::State)?;
             let old = old.map(OldIndex::new).transpose()?;
             let plan = RecordWriter::create(&files.plan, tree.id(), covers);
             let plan = plan.map_err(CheckoutError::State)?;
             let only = only.map(Selection);
             let mut planner = Planner::new(&place, &progress, &placed, only, old, plan)?;
             planner.has_base = base;
-            while let Some(listing) = listings.blocking_recv() {
+            while let Some(found) = listings.blocking_recv() {
                 stop.check()?;
-                planner.directory(listing)?;
+                match found {
+                    Found::Listing(listing) => planner.directory(listing)?,
+                    Found::Same { path, entry } => planner.same(path, entry)?,
+                }
             }
             let planned = planner.finish()?;
             Ok((planned, placed))
@@ -260,7 +266,15 @@ fn begin(
         // Unfinished files of another tree, or of nobody.
         finish::sweep(&place)?;
     }
-    Ok(Ok(Begun { place, journal, placed }))
+    let mut old = RecordReader::open(&files.index).map_err(CheckoutError::State)?;
+    // Of what was placed by an interrupted run, and of parts, the index says too little.
+    let known = match &mut old {
+        Some(old) if placed.is_empty() && covers != Covers::Part && old.covers(covers) => {
+            KnownDirectories::read(old).map_err(CheckoutError::State)?
+        }
+        _ => KnownDirectories::default(),
+    };
+    Ok(Ok(Begun { place, journal, placed, old, known }))
 }
 
 /// One checkout at a time may use a state directory; the next one waits for it.

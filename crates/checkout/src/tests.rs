@@ -1,5 +1,6 @@
 //! Whole checkouts, from real folders to real folders.
 
+mod random;
 mod versions;
 mod world;
 

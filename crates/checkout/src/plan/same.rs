@@ -1,0 +1,115 @@
+//! Directories whose entries are those of the old index, with everything beneath them.
+
+use content::Entry;
+use directory::{Dir, FileFacts, FileKind, Listed};
+
+use super::{Planner, is_under};
+use crate::order::{join, split};
+use crate::record::{Action, Raw};
+use crate::{CheckoutError, CheckoutProgress};
+
+/// The directory that is gone through.
+struct Here {
+    path: Vec<u8>,
+    dir: Option<Dir>,
+    listed: Vec<Listed>,
+    seen: Vec<bool>,
+}
+
+impl Here {
+    fn open(path: Vec<u8>, dir: Option<Dir>) -> Result<Self, CheckoutError> {
+        let listed = match &dir {
+            Some(dir) => dir.list()?,
+            None => Vec::new(),
+        };
+        let seen = vec![false; listed.len()];
+        Ok(Self { path, dir, listed, seen })
+    }
+
+    /// What is on disk under a name.
+    fn facts(&mut self, name: &[u8]) -> Result<Option<FileFacts>, CheckoutError> {
+        let Some(dir) = &self.dir else { return Ok(None) };
+        match self.listed.binary_search_by(|listed| (*listed.name).cmp(name)) {
+            Ok(at) => {
+                self.seen[at] = true;
+                Ok(Some(dir.stat(name)?))
+            }
+            Err(_) => Ok(None),
+        }
+    }
+}
+
+impl Planner<'_> {
+    /// Plans a directory that has the contents it had when the old index was written.
+    ///
+    /// What is on disk as the index says stays without another look at the tree; what somebody
+    /// edited is planned from its old record, whose entry is also that of the tree.
+    pub(crate) fn same(&mut self, path: Vec<u8>, entry: Entry) -> Result<(), CheckoutError> {
+        let dir = self.this_directory(&path, entry)?;
+        let mut here = Here::open(path.clone(), dir)?;
+        while let Some(old) = &mut self.old {
+            let Some(body) = old.ahead() else { break };
+            let raw = Raw::decode(body).ok_or_else(super::malformed)?;
+            if !is_under(raw.path, &path) {
+                break;
+            }
+            if raw.is_directory() {
+                let record = raw.open().ok_or_else(super::malformed)?;
+                self.leave(here);
+                self.state.strangers.remove(&record.path);
+                let dir = self.this_directory(&record.path, record.entry)?;
+                here = Here::open(record.path, dir)?;
+                continue;
+            }
+            let (parent, name) = split(raw.path);
+            if parent != here.path {
+                return Err(super::malformed());
+            }
+            let found = here.facts(name)?;
+            let kept = match (&raw.facts, &found) {
+                // With several names it matters which of them are links to which.
+                (Some(known), Some(found)) => known.unchanged(found) && found.links == 1,
+                _ => false,
+            };
+            if kept {
+                self.plan.copy(&raw, Action::Same).map_err(CheckoutError::State)?;
+                old.step()?;
+                if let Some(found) = found.filter(|found| found.kind == FileKind::File) {
+                    self.keep(found.size);
+                }
+                continue;
+            }
+            let Some(record) = old.take()? else { break };
+            let listed = record.listed.clone();
+            let on_disk = here.dir.as_ref().zip(found);
+            self.entry(record.path.clone(), &record.entry.clone(), listed, Some(record), on_disk)?;
+        }
+        self.leave(here);
+        Ok(())
+    }
+
+    /// A file that is there.
+    fn keep(&mut self, size: u64) {
+        self.planned.files += 1;
+        self.planned.bytes_total += size;
+        self.planned.bytes_kept += size;
+        for counter in [&self.progress.files_total, &self.progress.files_done] {
+            CheckoutProgress::add(counter, 1);
+        }
+        for counter in [&self.progress.bytes_total, &self.progress.bytes_done] {
+            CheckoutProgress::add(counter, size);
+        }
+    }
+
+    /// Notes what is in a directory and in no record. Directories may still get theirs.
+    fn leave(&mut self, here: Here) {
+        for (listed, _) in here.listed.iter().zip(&here.seen).filter(|(_, seen)| !**seen) {
+            let path = join(&here.path, &listed.name);
+            if listed.kind == FileKind::Directory {
+                self.state.strangers.insert(path);
+            } else {
+                self.stranger(path);
+            }
+        }
+    }
+}
