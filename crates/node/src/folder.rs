@@ -18,9 +18,11 @@ use snapshot::{ChunkKind, ChunkSink, SinkError, SnapshotOptions, SnapshotProgres
 use store::ChunkStore;
 use tokio::sync::mpsc;
 
+use crate::drafting::Drafting;
 use crate::state::{Node, path_bytes};
 use crate::tree::TreeError;
 use crate::upload::frames_of;
+use crate::waits::Waits;
 
 /// A stretch of one of the folder's files.
 #[derive(Debug, Clone, Copy)]
@@ -52,9 +54,12 @@ impl Node {
         metadata: &Arc<dyn ChunkStore>,
     ) -> Result<FolderSource, TreeError> {
         let memory = self.memory_of("folders", &[path_bytes(&Self::subject_of(path)?)])?;
+        let what = "another command to read the same folder";
+        let drafting = Drafting::begin(&memory, what, &Waits::default()).await?;
         let (owned, index) = (path.to_owned(), memory.join("index"));
         let sink = MetadataSink { chunks: Mutex::default() };
         let read = tokio::task::spawn_blocking(move || {
+            let _drafting = drafting;
             let (options, progress) = (SnapshotOptions::default(), SnapshotProgress::default());
             snapshot::snapshot(&owned, &options, Some(&index), &index, &sink, &progress)?;
             let root = Root::open(&owned)

@@ -1,6 +1,6 @@
 //! Getting: a tree becomes a directory here, whatever was there before.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,7 +8,8 @@ use checkout::{CheckoutError, CheckoutOptions, CheckoutProgress, CheckoutReport}
 use documents::{Capability, Manifest, PublicKey};
 
 use crate::state::{Node, StateError, path_bytes};
-use crate::tree::{TreeError, TreeSpec};
+use crate::tree::{FoundTree, TreeError, TreeSpec};
+use crate::unfinished::{Unfinished, UnfinishedKind};
 
 /// What to get and where to.
 #[derive(Debug, Clone)]
@@ -90,22 +91,25 @@ impl Node {
         std::fs::create_dir_all(&request.to).map_err(crate::state::io("create", &request.to))?;
         let subject = Self::subject_of(&request.to)?;
         let memory = self.memory_of("checkout", &[path_bytes(&subject)])?;
+        let asked = Unfinished {
+            kind: UnfinishedKind::Get,
+            what: request.spec.to_string(),
+            path: subject,
+            hub: hub_url.map(str::to_owned),
+            more: request.only.is_some()
+                || request.owners
+                || request.capability.is_some()
+                || !request.also.is_empty(),
+            began: crate::publish::unix_now(),
+        };
+        let noted = asked.note(&memory)?;
         let options = CheckoutOptions {
             only: request.only.clone(),
             owners: request.owners,
             ..CheckoutOptions::default()
         };
-        let report = checkout::checkout(
-            found.tree,
-            &found.fetcher,
-            found.store.as_ref(),
-            &request.to,
-            &memory,
-            options,
-            &progress,
-        )
-        .await
-        .map_err(|source| GetError::Checkout { to: request.to.clone(), source })?;
+        let report = found.check_out(&request.to, &memory, options, &progress).await?;
+        noted.done();
         let bytes_received =
             found.hub.as_ref().map_or(0, |hub| hub.client.bytes_on_wire().received);
         Ok(Got {
@@ -115,5 +119,28 @@ impl Node {
             bytes_received,
             elapsed: started.elapsed(),
         })
+    }
+}
+
+impl FoundTree {
+    /// Writes the tree into `to`; `memory` is a directory for this destination alone.
+    pub(crate) async fn check_out(
+        &self,
+        to: &Path,
+        memory: &Path,
+        options: CheckoutOptions,
+        progress: &Arc<CheckoutProgress>,
+    ) -> Result<CheckoutReport, GetError> {
+        checkout::checkout(
+            self.tree,
+            &self.fetcher,
+            self.store.as_ref(),
+            to,
+            memory,
+            options,
+            progress,
+        )
+        .await
+        .map_err(|source| GetError::Checkout { to: to.to_owned(), source })
     }
 }

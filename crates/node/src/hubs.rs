@@ -34,12 +34,15 @@ pub enum HubChoiceError {
     State(#[from] StateError),
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// A hub this node is registered with, as `hubs.json` lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct KnownHub {
-    url: String,
-    /// SHA-256 of the certificate; none for plain HTTP behind a proxy of one's own.
-    fingerprint: Option<String>,
+pub struct KnownHub {
+    /// Its address.
+    pub url: String,
+    /// SHA-256 of the certificate; none for plain HTTP behind a proxy of one's own, and for
+    /// `https://` where the authorities this system trusts vouch for the certificate.
+    pub fingerprint: Option<String>,
 }
 
 /// A hub, ready to be spoken to as this node.
@@ -102,7 +105,7 @@ impl Node {
 
     fn link(&self, hub: &KnownHub) -> Result<HubLink, HubChoiceError> {
         let pin = match &hub.fingerprint {
-            None => Pin::None,
+            None => Pin::of_invitation(&hub.url, [0; 32]),
             Some(text) => {
                 let mut fingerprint = [0; 32];
                 hex::decode_to_slice(text, &mut fingerprint).map_err(|_| StateError::Damaged {
@@ -114,6 +117,7 @@ impl Node {
         };
         let client = HubClient::new(&hub.url, pin, Some(self.key().clone()))
             .map_err(|source| HubChoiceError::Url { url: hub.url.clone(), source })?;
+        let client = client.with_activity(self.activity());
         let identity = hub.fingerprint.clone().unwrap_or_else(|| hub.url.clone());
         Ok(HubLink { client: Arc::new(client), url: hub.url.clone(), identity })
     }

@@ -16,25 +16,37 @@
 //! hubs.json              hubs this node is registered with, the first is the default
 //! trust/HUB/TEAM/NAME    pinned publisher and newest release seen
 //! publish/HASH/          index of a published directory
-//! checkout/HASH/         index, plan and journal of a destination
+//! checkout/HASH/         index, plan and journal of a destination; while a job runs, what was asked
 //! store/                 chunks: metadata of fetched trees, everything `put` here
 //! roots/                 closures of trees that `put` keeps
 //! ```
 //!
 //! Start reading at [`publish`] and [`get`].
 
+pub mod control;
 pub mod get;
 pub mod hubs;
+pub mod inspect;
+pub mod jobs;
 pub mod local;
 pub mod publish;
+pub mod service;
 pub mod state;
 pub mod tree;
 pub mod trust;
+pub mod unfinished;
+pub mod watch;
 
+mod drafting;
 mod folder;
+mod turn;
 mod upload;
+mod waits;
 
 pub use get::{GetError, GetRequest, Got};
 pub use hubs::{HubChoiceError, HubLink};
+pub use inspect::StateDir;
 pub use publish::{PublishError, PublishRequest, Published};
 pub use state::{Node, StateError};
+pub use turn::{Turn, TurnError};
+pub use waits::Waits;

@@ -1,7 +1,8 @@
 //! The chunks kept on this machine: `put`, `verify`, `gc`, `stats`.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -16,8 +17,10 @@ use store::{
     StoreStats, VerifyReport,
 };
 
+use crate::drafting::Drafting;
 use crate::state::{Node, StateError, path_bytes, read_json, write_json};
 use crate::upload::frames_of;
+use crate::waits::Waits;
 
 /// Why a job on the local store failed.
 #[derive(Debug, thiserror::Error)]
@@ -50,8 +53,9 @@ struct Root {
 /// The closures of everything `put` keeps.
 struct PutRoots(PathBuf);
 
+#[async_trait::async_trait]
 impl Roots for PutRoots {
-    fn closures(&self) -> Result<Vec<ChunkId>, store::RootsError> {
+    async fn closures(&self) -> Result<Vec<ChunkId>, store::RootsError> {
         let entries = match std::fs::read_dir(&self.0) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -72,7 +76,7 @@ impl Roots for PutRoots {
 }
 
 impl Node {
-    fn store_path(&self) -> PathBuf {
+    pub(crate) fn store_path(&self) -> PathBuf {
         self.directory().join("store")
     }
 
@@ -81,7 +85,14 @@ impl Node {
     /// # Errors
     /// When another process has it open, or it cannot be opened.
     pub fn store(&self) -> Result<Arc<dyn ChunkStore>, StoreError> {
-        Ok(Arc::new(DiskStore::open(&self.store_path(), DiskOptions::default())?))
+        // The jobs of one process share it; it is closed when the last of them is done.
+        let mut shared = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = shared.upgrade() {
+            return Ok(open);
+        }
+        let open = Arc::new(DiskStore::open(&self.store_path(), DiskOptions::default())?);
+        *shared = Arc::downgrade(&open);
+        Ok(open)
     }
 
     /// The store for metadata: in memory while another process has the machine's.
@@ -104,10 +115,14 @@ impl Node {
         path: &Path,
         reread: bool,
         progress: Arc<SnapshotProgress>,
+        waits: &Waits,
     ) -> Result<Snapshot, LocalError> {
         let store = self.store()?;
         let memory = self.memory_of("put", &[path_bytes(&Self::subject_of(path)?)])?;
+        let drafting = Drafting::begin(&memory, "another `put` of the same path", waits).await?;
         let (index, draft) = (memory.join("index"), memory.join("index.new"));
+        // Whoever gives up waiting for this must not leave a thread that reads on.
+        let stop = StopOnDrop::default();
         let mut options = SnapshotOptions {
             sealer: None,
             reread,
@@ -122,8 +137,10 @@ impl Node {
                 let (index, draft, options) = (index.clone(), draft.clone(), options.clone());
                 let progress = Arc::clone(&progress);
                 let runtime = tokio::runtime::Handle::current();
+                let (stop, drafting) = (Arc::clone(&stop.0), drafting.clone());
                 tokio::task::spawn_blocking(move || {
-                    let sink = StoreSink { store, runtime, pending: Mutex::default() };
+                    let _drafting = drafting;
+                    let sink = StoreSink { store, runtime, stop, pending: Mutex::default() };
                     let shot = snapshot::snapshot(
                         &path,
                         &options,
@@ -203,10 +220,21 @@ async fn missing_under(
     Ok(missing)
 }
 
+/// Ends a thread that nobody waits for any more.
+#[derive(Default)]
+struct StopOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 /// Puts chunks into the store, a frame or so at a time.
 struct StoreSink {
     store: Arc<dyn ChunkStore>,
     runtime: tokio::runtime::Handle,
+    stop: Arc<AtomicBool>,
     pending: Mutex<(Vec<(ChunkId, Bytes)>, usize)>,
 }
 
@@ -217,6 +245,9 @@ impl StoreSink {
     fn append(&self, chunks: &[(ChunkId, Bytes)]) -> Result<(), SinkError> {
         if chunks.is_empty() {
             return Ok(());
+        }
+        if self.stop.load(Relaxed) {
+            return Err(SinkError::closed());
         }
         let frames = frames_of(chunks, Codec::Zstd);
         self.runtime.block_on(self.store.append(frames)).map_err(SinkError::other)?;

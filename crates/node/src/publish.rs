@@ -15,10 +15,13 @@ use hub_api::ProblemCode;
 use hub_client::ClientError;
 use snapshot::{Skipped, SnapshotError, SnapshotOptions, SnapshotProgress};
 
+use crate::drafting::Drafting;
 use crate::hubs::HubLink;
 use crate::state::{Node, StateError, path_bytes, random, replace};
 use crate::trust::Trust;
+use crate::unfinished::{Unfinished, UnfinishedKind};
 use crate::upload::{UploadProgress, UploadSink, upload};
+use crate::waits::Waits;
 
 /// What to publish and how.
 #[derive(Debug, Clone)]
@@ -46,6 +49,8 @@ pub struct PublishProgress {
     pub snapshot: Arc<SnapshotProgress>,
     /// The sending end.
     pub upload: Arc<UploadProgress>,
+    /// What is waited for before anything is read.
+    pub waits: Waits,
 }
 
 /// A release the hub has accepted.
@@ -162,8 +167,19 @@ impl Node {
         if exists.is_none() || request.public && exists == Some(false) {
             hub.client.put_name(&request.name, request.public).await.map_err(fail)?;
         }
-        let newest = self.newest_of_ours(hub, &request.name).await?;
         let memory = self.publish_memory(hub, request)?;
+        let drafting =
+            Drafting::begin(&memory, "another `publish` of the same path", &progress.waits).await?;
+        let newest = self.newest_of_ours(hub, &request.name).await?;
+        let asked = Unfinished {
+            kind: UnfinishedKind::Publish,
+            what: request.name.to_string(),
+            path: Self::subject_of(&request.path)?,
+            hub: Some(hub.url.clone()),
+            more: request.sealed || request.owners,
+            began: unix_now(),
+        };
+        let noted = asked.note(&memory)?;
         let (index, draft) = (memory.join("index"), memory.join("index.new"));
         let accepted = memory.join("accepted");
         let mut assumed = if newest.is_some() { read_ids(&accepted) } else { HashSet::new() };
@@ -176,8 +192,9 @@ impl Node {
         let mut resend = HashSet::new();
         let mut reread = request.reread;
         for attempt in 1..=ATTEMPTS {
-            let (shot, metadata) =
-                self.send(hub, request, &index, &draft, resend, reread, assumed, progress).await?;
+            let (shot, metadata) = self
+                .send(hub, request, &index, &draft, &drafting, resend, reread, assumed, progress)
+                .await?;
             let unchanged = newest.as_ref().filter(|(manifest, _)| {
                 manifest.tree.id == shot.tree.id()
                     && manifest.sealed_root.is_some() == request.sealed
@@ -202,6 +219,7 @@ impl Node {
                 && !near_expiry(manifest, request.valid_for)
             {
                 keep_index(&draft, &index)?;
+                noted.done();
                 return Ok(report(manifest.clone(), false));
             }
             let manifest =
@@ -225,6 +243,7 @@ impl Node {
                     self.remember_trust(&hub.identity, &request.name, &trust)?;
                     replace(&accepted, metadata.as_flattened())?;
                     keep_index(&draft, &index)?;
+                    noted.done();
                     return Ok(report(manifest, true));
                 }
                 Err(ClientError::Problem { code: ProblemCode::ChunksMissing, missing, .. }) => {
@@ -256,6 +275,7 @@ impl Node {
         request: &PublishRequest,
         index: &Path,
         draft: &Path,
+        drafting: &Drafting,
         resend: HashSet<content::ChunkId>,
         reread: bool,
         assumed: HashSet<content::ChunkId>,
@@ -275,7 +295,9 @@ impl Node {
         let reading = {
             let (path, index, draft) = (request.path.clone(), index.to_owned(), draft.to_owned());
             let progress = Arc::clone(&progress.snapshot);
+            let drafting = drafting.clone();
             tokio::task::spawn_blocking(move || {
+                let _drafting = drafting;
                 let shot =
                     snapshot::snapshot(&path, &options, Some(&index), &draft, &sink, &progress)?;
                 let metadata = sink.finish().map_err(SnapshotError::from)?;

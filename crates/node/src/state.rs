@@ -5,9 +5,13 @@ use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, Weak};
 
 use content::ConvergenceSecret;
 use documents::NodeKey;
+use hub_client::Activity;
+use store::DiskStore;
 
 /// Why the state directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -38,11 +42,22 @@ pub enum StateError {
     Random,
 }
 
-/// A machine's identity and memory.
-#[derive(Debug)]
+/// A machine's identity and memory. Clones share the store and stand for the same node.
+#[derive(Clone)]
 pub struct Node {
     directory: PathBuf,
     key: NodeKey,
+    activity: Arc<Activity>,
+    /// The store while anybody in this process has it open.
+    pub(crate) store: Arc<Mutex<Weak<DiskStore>>>,
+    /// This process is the node of the machine.
+    pub(crate) serves: Arc<AtomicBool>,
+}
+
+impl std::fmt::Debug for Node {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Node").field("directory", &self.directory).finish_non_exhaustive()
+    }
 }
 
 impl Node {
@@ -54,13 +69,31 @@ impl Node {
         create_private_directory(directory)?;
         let directory = directory.canonicalize().map_err(io("open", directory))?;
         let key = NodeKey::from_secret_bytes(secret(&directory.join("node.key"))?);
-        Ok(Self { directory, key })
+        Ok(Self {
+            directory,
+            key,
+            activity: Arc::default(),
+            store: Arc::default(),
+            serves: Arc::default(),
+        })
     }
 
     /// The node's key pair.
     #[must_use]
     pub fn key(&self) -> &NodeKey {
         &self.key
+    }
+
+    /// The same node, entering its calls to hubs into a list shared with others.
+    #[must_use]
+    pub fn with_activity(self, activity: Arc<Activity>) -> Self {
+        Self { activity, ..self }
+    }
+
+    /// What this node's calls to hubs wait for.
+    #[must_use]
+    pub fn activity(&self) -> Arc<Activity> {
+        Arc::clone(&self.activity)
     }
 
     /// The state directory.
@@ -112,7 +145,7 @@ pub(crate) fn io<'a>(
     move |source| StateError::Io { action, path: path.to_owned(), source }
 }
 
-fn create_private_directory(path: &Path) -> Result<(), StateError> {
+pub(crate) fn create_private_directory(path: &Path) -> Result<(), StateError> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io("create", path))
 }
 

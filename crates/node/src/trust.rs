@@ -4,7 +4,7 @@
 //! user. From then on another publisher is refused until the user accepts it, and a hub cannot
 //! bring back an older release.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use documents::{DocumentHash, PublicKey, ReleaseName, Seen};
 use serde::{Deserialize, Serialize};
@@ -42,20 +42,7 @@ impl Node {
     /// # Errors
     /// When the file cannot be read or is damaged.
     pub fn trust(&self, hub: &str, name: &ReleaseName) -> Result<Option<Trust>, StateError> {
-        let path = self.trust_path(hub, name);
-        let Some(stored) = read_json::<Stored>(&path)? else { return Ok(None) };
-        let damaged =
-            |reason: &str| StateError::Damaged { path: path.clone(), reason: reason.into() };
-        let publisher = stored.publisher.parse().map_err(|_| damaged("not a public key"))?;
-        let seen = match (stored.sequence, stored.manifest) {
-            (Some(sequence), Some(manifest)) => {
-                let mut hash = [0; 32];
-                hex::decode_to_slice(&manifest, &mut hash).map_err(|_| damaged("not a hash"))?;
-                Some(Seen { sequence, manifest: DocumentHash::from_bytes(hash) })
-            }
-            _ => None,
-        };
-        Ok(Some(Trust { publisher, seen }))
+        read(&self.trust_path(hub, name))
     }
 
     /// Remembers `trust` for `name`.
@@ -83,4 +70,21 @@ impl Node {
         };
         write_json(&self.trust_path(hub, name), &stored)
     }
+}
+
+/// Reads one file of trust; `None` when it does not exist.
+pub(crate) fn read(path: &Path) -> Result<Option<Trust>, StateError> {
+    let Some(stored) = read_json::<Stored>(path)? else { return Ok(None) };
+    let damaged =
+        |reason: &str| StateError::Damaged { path: path.to_owned(), reason: reason.into() };
+    let publisher = stored.publisher.parse().map_err(|_| damaged("not a public key"))?;
+    let seen = match (stored.sequence, stored.manifest) {
+        (Some(sequence), Some(manifest)) => {
+            let mut hash = [0; 32];
+            hex::decode_to_slice(&manifest, &mut hash).map_err(|_| damaged("not a hash"))?;
+            Some(Seen { sequence, manifest: DocumentHash::from_bytes(hash) })
+        }
+        _ => None,
+    };
+    Ok(Some(Trust { publisher, seen }))
 }

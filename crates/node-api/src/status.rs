@@ -1,0 +1,99 @@
+//! What a node does, as it tells whoever asks.
+
+use serde::{Deserialize, Serialize};
+
+/// Everything a node does and waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Status {
+    /// Version of the program that runs as the node.
+    pub version: String,
+    /// Its process id.
+    pub process: u32,
+    /// When it started, in seconds since 1970.
+    pub started: u64,
+    /// Its state directory, for people: not UTF-8 is replaced.
+    pub state: String,
+    /// What the node itself waits for before it can work, for example the store.
+    pub waits_for: Option<Waiting>,
+    /// Jobs commands gave it, the oldest first.
+    pub jobs: Vec<JobStatus>,
+    /// Names it follows, in the order they were added.
+    pub watches: Vec<WatchStatus>,
+}
+
+/// What something waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Waiting {
+    /// What is waited for, a noun phrase: "https://hub: 3 chunks asked for".
+    pub what: String,
+    /// Since when, in seconds since 1970.
+    pub since: u64,
+    /// What happens when it comes or does not, a sentence without its full stop.
+    pub next: String,
+}
+
+/// One job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JobStatus {
+    /// Counts the jobs of this node.
+    pub id: u64,
+    /// The command, as it was typed and without secrets: "get team/tools --to tools".
+    pub what: String,
+    /// When it began, in seconds since 1970.
+    pub started: u64,
+    /// What it does now: "writing, 12 files"; empty before the first word from it.
+    pub phase: String,
+    /// Bytes done.
+    pub bytes_done: u64,
+    /// Bytes in all, once known.
+    pub bytes_total: Option<u64>,
+    /// What it waits for; `None` while it moves.
+    pub waits_for: Option<Waiting>,
+}
+
+/// One followed name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WatchStatus {
+    /// What `watch --remove` takes: the directory, for people.
+    pub to: String,
+    /// The name.
+    pub name: String,
+    /// What it does.
+    pub state: WatchState,
+    /// The release `current` shows; `None` before the first.
+    pub current: Option<u64>,
+    /// The release it was told to stay at.
+    pub hold: Option<u64>,
+    /// Releases kept on disk, the current one among them, in ascending order.
+    pub kept: Vec<u64>,
+    /// What it waits for; `None` while it works.
+    pub waits_for: Option<Waiting>,
+    /// The last failure since something last went well, in words.
+    pub last_error: Option<String>,
+    /// When it tries again after a failure, in seconds since 1970.
+    pub next_try: Option<u64>,
+}
+
+/// What a watch does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WatchState {
+    /// Opening the hub's event stream.
+    Connecting,
+    /// The event stream is open; the newest release is current.
+    Listening,
+    /// The event stream cannot be had; the head is asked for at intervals.
+    Polling,
+    /// A release is being fetched and checked.
+    Fetching,
+    /// The hook runs.
+    Hook,
+    /// Something failed; waiting until the next try.
+    BackingOff,
+    /// Stays at the release it was told to.
+    Holding,
+}

@@ -1,0 +1,540 @@
+//! The directory of a watch: what is current, what is kept, and the switch between them.
+//!
+//! With a link, `current` says which release is current, and a rename replaces it. With
+//! `--exchange` nothing on disk says so, therefore a switch is written down before it is made:
+//! from which release to which, and the inode of the new one. After a crash the inode under
+//! `current` tells whether the exchange had happened, and what is left of it is completed.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+use super::{Switch, WatchSpec};
+use crate::state::{Node, StateError, path_bytes, read_json, write_json};
+
+const CURRENT: &str = "current";
+const RELEASES: &str = "releases";
+/// The link that is about to be `current`.
+const NEXT: &str = ".current.next";
+/// What is about to be removed.
+const GOING: &str = "going-";
+
+/// Why the directory of a watch cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ReleasesError {
+    /// Something that no watch made has the name `current`. Move it away, or watch into another
+    /// directory.
+    #[error("{} is in the way", path.display())]
+    InTheWay {
+        /// What is in the way.
+        path: PathBuf,
+    },
+    /// The file system cannot exchange two directories. Watch without `--exchange`.
+    #[error("the file system of {} cannot exchange directories", path.display())]
+    NoExchange {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Another process watches into this directory. Stop it first.
+    #[error("another process watches into {}", path.display())]
+    Busy {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The release is not on disk.
+    #[error("release {sequence} is not kept in {}", path.display())]
+    NotKept {
+        /// The directory.
+        path: PathBuf,
+        /// The release.
+        sequence: u64,
+    },
+    /// A file or directory could not be read or written. Check its permissions.
+    #[error("cannot {action} {}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On which path.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// The state directory failed.
+    #[error("cannot use this node's state")]
+    State(#[from] StateError),
+}
+
+fn failed<'a>(
+    action: &'static str,
+    path: &'a Path,
+) -> impl FnOnce(io::Error) -> ReleasesError + 'a {
+    move |source| ReleasesError::Io { action, path: path.to_owned(), source }
+}
+
+/// What is remembered of a watch's directory.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Memory {
+    /// With `--exchange`: which release `current` is.
+    current: Option<u64>,
+    /// Releases that were fetched and checked to their end.
+    complete: Vec<u64>,
+    /// The release to stay at.
+    hold: Option<u64>,
+    /// A release whose hook failed and that was rolled back: not made current again.
+    refused: Option<u64>,
+    /// The release whose hook has not run yet.
+    hook_due: Option<HookDue>,
+    /// An exchange under way.
+    exchange: Option<Exchange>,
+}
+
+/// A hook that is to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HookDue {
+    /// The release that became current.
+    pub release: u64,
+    /// The one before it.
+    pub previous: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Exchange {
+    from: Option<u64>,
+    to: u64,
+    /// Device and inode of the new release.
+    inode: (u64, u64),
+}
+
+/// The directory of one watch, for one process at a time.
+#[derive(Debug)]
+pub struct Releases {
+    to: PathBuf,
+    memory: PathBuf,
+    switch: Switch,
+    known: Memory,
+    _lock: fs::File,
+}
+
+/// Where a switch can be cut off, for tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// The link that will be `current` is made, or the exchange is written down.
+    Prepared,
+    /// `current` is the new release.
+    Switched,
+    /// The old release has its own name again (`--exchange` only).
+    Named,
+}
+
+impl Releases {
+    /// Opens the directory of a watch, making it if need be, and completes what a crash left.
+    ///
+    /// # Errors
+    /// See [`ReleasesError`].
+    pub fn open(node: &Node, spec: &WatchSpec) -> Result<Self, ReleasesError> {
+        fs::create_dir_all(&spec.to).map_err(failed("create", &spec.to))?;
+        let to = spec.to.canonicalize().map_err(failed("open", &spec.to))?;
+        let memory = node.memory_of("watch", &[path_bytes(&to)])?;
+        Self::open_at(to, memory, spec.switch)
+    }
+
+    fn open_at(to: PathBuf, memory: PathBuf, switch: Switch) -> Result<Self, ReleasesError> {
+        let path = memory.join("lock");
+        let lock = fs::File::create(&path).map_err(failed("create", &path))?;
+        match rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => return Err(ReleasesError::Busy { path: to }),
+            Err(errno) => return Err(failed("lock", &path)(errno.into())),
+        }
+        let known = read_json(&memory.join("state.json"))?.unwrap_or_default();
+        let mut releases = Self { to, memory, switch, known, _lock: lock };
+        let below = releases.to.join(RELEASES);
+        fs::create_dir_all(&below).map_err(failed("create", &below))?;
+        releases.recover()?;
+        Ok(releases)
+    }
+
+    /// The release that is current.
+    ///
+    /// # Errors
+    /// When `current` cannot be read.
+    pub fn current(&self) -> Result<Option<u64>, ReleasesError> {
+        match self.switch {
+            Switch::Exchange => Ok(self.known.current),
+            Switch::Link => self.linked(),
+        }
+    }
+
+    /// Where a release is, or is to be fetched to.
+    #[must_use]
+    pub fn path_of(&self, sequence: u64) -> PathBuf {
+        if self.switch == Switch::Exchange && self.known.current == Some(sequence) {
+            return self.current_path();
+        }
+        self.to.join(RELEASES).join(sequence.to_string())
+    }
+
+    /// Where programs find the current release.
+    #[must_use]
+    pub fn current_path(&self) -> PathBuf {
+        self.to.join(CURRENT)
+    }
+
+    /// The watched directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.to
+    }
+
+    /// The directory for the checkout of a release.
+    #[must_use]
+    pub fn memory_of(&self, sequence: u64) -> PathBuf {
+        self.memory.join(sequence.to_string())
+    }
+
+    /// The file for what the last hook said.
+    #[must_use]
+    pub fn hook_log(&self) -> PathBuf {
+        self.memory.join("hook.log")
+    }
+
+    /// Releases on disk that are complete, in ascending order.
+    #[must_use]
+    pub fn kept(&self) -> Vec<u64> {
+        let mut kept = self.known.complete.clone();
+        kept.retain(|sequence| self.path_of(*sequence).is_dir());
+        kept.sort_unstable();
+        kept.dedup();
+        kept
+    }
+
+    /// The release to stay at.
+    #[must_use]
+    pub fn hold(&self) -> Option<u64> {
+        self.known.hold
+    }
+
+    /// Remembers to stay at a release.
+    ///
+    /// # Errors
+    /// When the state cannot be written.
+    pub fn set_hold(&mut self, hold: Option<u64>) -> Result<(), ReleasesError> {
+        if self.known.hold != hold {
+            self.known.hold = hold;
+            // Whoever asks for a release by number wants it, whatever its hook did before.
+            self.known.refused = self.known.refused.filter(|refused| Some(*refused) != hold);
+            self.save()?;
+        }
+        Ok(())
+    }
+
+    /// The release that was rolled back.
+    #[must_use]
+    pub fn refused(&self) -> Option<u64> {
+        self.known.refused
+    }
+
+    /// Remembers that a release was rolled back.
+    ///
+    /// # Errors
+    /// When the state cannot be written.
+    pub fn refuse(&mut self, sequence: u64) -> Result<(), ReleasesError> {
+        self.known.refused = Some(sequence);
+        self.save()
+    }
+
+    /// The hook that is to run for the last switch.
+    #[must_use]
+    pub fn hook_due(&self) -> Option<HookDue> {
+        self.known.hook_due
+    }
+
+    /// The hook has run, well or not.
+    ///
+    /// # Errors
+    /// When the state cannot be written.
+    pub fn hook_done(&mut self) -> Result<(), ReleasesError> {
+        self.known.hook_due = None;
+        self.save()
+    }
+
+    /// A release was fetched and checked to its end.
+    ///
+    /// # Errors
+    /// When the state cannot be written.
+    pub fn completed(&mut self, sequence: u64) -> Result<(), ReleasesError> {
+        if !self.known.complete.contains(&sequence) {
+            self.known.complete.push(sequence);
+            self.save()?;
+        }
+        Ok(())
+    }
+
+    /// Makes a kept release current in one step. The hook is due from then on.
+    ///
+    /// # Errors
+    /// See [`ReleasesError`]; `current` is then what it was, or already the release.
+    pub fn switch(&mut self, sequence: u64) -> Result<(), ReleasesError> {
+        self.switch_until(sequence, None)
+    }
+
+    fn switch_until(&mut self, sequence: u64, stop: Option<Step>) -> Result<(), ReleasesError> {
+        let from = self.current()?;
+        if from == Some(sequence) {
+            return Ok(());
+        }
+        if !self.kept().contains(&sequence) {
+            return Err(ReleasesError::NotKept { path: self.to.clone(), sequence });
+        }
+        self.known.hook_due = Some(HookDue { release: sequence, previous: from });
+        match self.switch {
+            Switch::Link => self.switch_link(sequence, stop),
+            Switch::Exchange => self.switch_exchange(from, sequence, stop),
+        }
+    }
+
+    fn switch_link(&mut self, sequence: u64, stop: Option<Step>) -> Result<(), ReleasesError> {
+        // A hook that is due for a switch that did not happen is dropped when it is opened.
+        self.save()?;
+        let (next, current) = (self.to.join(NEXT), self.current_path());
+        remove_file(&next)?;
+        let target = Path::new(RELEASES).join(sequence.to_string());
+        std::os::unix::fs::symlink(target, &next).map_err(failed("create", &next))?;
+        if stop == Some(Step::Prepared) {
+            return Ok(());
+        }
+        fs::rename(&next, &current).map_err(failed("replace", &current))?;
+        sync(&self.to)
+    }
+
+    fn switch_exchange(
+        &mut self,
+        from: Option<u64>,
+        to: u64,
+        stop: Option<Step>,
+    ) -> Result<(), ReleasesError> {
+        let (new, current) = (self.path_of(to), self.current_path());
+        let inode = inode(&new)?
+            .ok_or_else(|| ReleasesError::NotKept { path: self.to.clone(), sequence: to })?;
+        self.known.exchange = Some(Exchange { from, to, inode });
+        self.save()?;
+        if stop == Some(Step::Prepared) {
+            return Ok(());
+        }
+        let flags = if from.is_some() { RenameFlags::EXCHANGE } else { RenameFlags::NOREPLACE };
+        match renameat_with(CWD, &new, CWD, &current, flags) {
+            Ok(()) => {}
+            Err(errno) => {
+                self.known.exchange = None;
+                self.known.hook_due = None;
+                self.save()?;
+                return Err(match errno {
+                    Errno::EXIST | Errno::NOTEMPTY => ReleasesError::InTheWay { path: current },
+                    Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP => {
+                        ReleasesError::NoExchange { path: self.to.clone() }
+                    }
+                    errno => failed("exchange", &current)(errno.into()),
+                });
+            }
+        }
+        if stop == Some(Step::Switched) {
+            return Ok(());
+        }
+        self.complete_exchange(stop)
+    }
+
+    /// Gives the old release its name back and notes which one is current.
+    fn complete_exchange(&mut self, stop: Option<Step>) -> Result<(), ReleasesError> {
+        let Some(Exchange { from, to, .. }) = self.known.exchange else { return Ok(()) };
+        sync(&self.to)?;
+        let below = self.to.join(RELEASES);
+        if let Some(from) = from {
+            let (swapped, named) = (below.join(to.to_string()), below.join(from.to_string()));
+            match renameat_with(CWD, &swapped, CWD, &named, RenameFlags::NOREPLACE) {
+                // Done before the crash.
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(errno) => return Err(failed("rename", &swapped)(errno.into())),
+            }
+            sync(&below)?;
+        }
+        if stop == Some(Step::Named) {
+            return Ok(());
+        }
+        self.known.current = Some(to);
+        self.known.exchange = None;
+        self.save()
+    }
+
+    /// Completes what a crash left, either way.
+    fn recover(&mut self) -> Result<(), ReleasesError> {
+        remove_file(&self.to.join(NEXT))?;
+        let current = self.current_path();
+        match self.switch {
+            Switch::Link => {
+                self.linked()?;
+            }
+            Switch::Exchange => {
+                if let Some(exchange) = self.known.exchange {
+                    if inode(&current)? == Some(exchange.inode) {
+                        self.complete_exchange(None)?;
+                    } else {
+                        self.known.exchange = None;
+                        self.save()?;
+                    }
+                }
+                let there = fs::symlink_metadata(&current).is_ok();
+                if there != self.known.current.is_some() {
+                    if there {
+                        return Err(ReleasesError::InTheWay { path: current });
+                    }
+                    // Somebody removed it: it is fetched again.
+                    self.known.current = None;
+                    self.save()?;
+                }
+            }
+        }
+        if let Some(due) = self.known.hook_due
+            && self.current()? != Some(due.release)
+        {
+            self.known.hook_due = None;
+            self.save()?;
+        }
+        self.sweep()
+    }
+
+    /// The release that the link `current` leads to.
+    fn linked(&self) -> Result<Option<u64>, ReleasesError> {
+        let path = self.current_path();
+        let in_the_way = || ReleasesError::InTheWay { path: path.clone() };
+        match fs::read_link(&path) {
+            Ok(target) => {
+                let sequence = target.strip_prefix(RELEASES).ok().and_then(Path::to_str);
+                let sequence = sequence.and_then(|text| text.parse().ok());
+                sequence.map(Some).ok_or_else(in_the_way)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            // Not a link.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Err(in_the_way()),
+            Err(error) => Err(failed("read", &path)(error)),
+        }
+    }
+
+    /// Removes releases beyond the newest `keep`, except the current one, the held one and
+    /// `wanted`, which may be half fetched.
+    ///
+    /// # Errors
+    /// When something cannot be removed; the next call tries again.
+    pub fn prune(&mut self, keep: u32, wanted: Option<u64>) -> Result<Vec<u64>, ReleasesError> {
+        let current = self.current()?;
+        let spared = |sequence: u64| [current, self.known.hold, wanted].contains(&Some(sequence));
+        let mut kept = self.kept();
+        let mut surplus = kept.len().saturating_sub(keep.max(1) as usize);
+        kept.retain(|sequence| {
+            let goes = surplus > 0 && !spared(*sequence);
+            surplus -= usize::from(goes);
+            !goes
+        });
+        let below = self.to.join(RELEASES);
+        let mut gone = Vec::new();
+        for entry in fs::read_dir(&below).map_err(failed("list", &below))? {
+            let entry = entry.map_err(failed("list", &below))?;
+            let name = entry.file_name();
+            // What has no number is not ours.
+            let Some(sequence) = name.to_str().and_then(|name| name.parse::<u64>().ok()) else {
+                continue;
+            };
+            if !kept.contains(&sequence) && !spared(sequence) {
+                gone.push(sequence);
+            }
+        }
+        if gone.is_empty() {
+            return Ok(gone);
+        }
+        self.known.complete.retain(|sequence| !gone.contains(sequence));
+        self.save()?;
+        for sequence in &gone {
+            let path = below.join(sequence.to_string());
+            let going = below.join(format!("{GOING}{sequence}"));
+            fs::rename(&path, &going).map_err(failed("rename", &path))?;
+            let memory = self.memory_of(*sequence);
+            if let Err(error) = fs::remove_dir_all(&memory)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                return Err(failed("remove", &memory)(error));
+            }
+        }
+        self.sweep()?;
+        gone.sort_unstable();
+        Ok(gone)
+    }
+
+    fn sweep(&self) -> Result<(), ReleasesError> {
+        let below = self.to.join(RELEASES);
+        for entry in fs::read_dir(&below).map_err(failed("list", &below))?.flatten() {
+            let going = entry.file_name();
+            let number = going.to_str().and_then(|name| name.strip_prefix(GOING));
+            if number.is_some_and(|number| number.parse::<u64>().is_ok()) {
+                let path = entry.path();
+                remove_tree(&path).map_err(failed("remove", &path))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn save(&self) -> Result<(), ReleasesError> {
+        Ok(write_json(&self.memory.join("state.json"), &self.known)?)
+    }
+}
+
+fn remove_file(path: &Path) -> Result<(), ReleasesError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Removes a directory whose own directories may not be writable.
+fn remove_tree(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+        other => return other,
+    }
+    let mut open = vec![path.to_owned()];
+    while let Some(directory) = open.pop() {
+        fs::set_permissions(&directory, fs::Permissions::from_mode(0o700))?;
+        for entry in fs::read_dir(&directory)? {
+            let entry = entry?;
+            // A link to a directory is no directory here.
+            if entry.file_type()?.is_dir() {
+                open.push(entry.path());
+            }
+        }
+    }
+    fs::remove_dir_all(path)
+}
+
+fn inode(path: &Path) -> Result<Option<(u64, u64)>, ReleasesError> {
+    match fs::symlink_metadata(path) {
+        Ok(facts) => Ok(Some((facts.dev(), facts.ino()))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed("read", path)(error)),
+    }
+}
+
+fn sync(directory: &Path) -> Result<(), ReleasesError> {
+    let synced = fs::File::open(directory).and_then(|directory| directory.sync_all());
+    synced.map_err(failed("sync", directory))
+}
+
+#[cfg(test)]
+mod tests;
