@@ -1,0 +1,186 @@
+//! Numbers, times, names and paths for people.
+
+use std::fmt::Write as _;
+
+const UNITS: [&str; 6] = ["B", "kB", "MB", "GB", "TB", "PB"];
+
+/// A number of bytes in decimal units with three digits, and its unit.
+pub(super) fn bytes_and_unit(count: u64) -> (String, &'static str) {
+    let (mut value, mut unit) = (count as f64, 0);
+    while value >= 999.5 && unit + 1 < UNITS.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    let number = match unit {
+        0 => count.to_string(),
+        _ if value < 10.0 => format!("{value:.2}"),
+        _ if value < 100.0 => format!("{value:.1}"),
+        _ => format!("{value:.0}"),
+    };
+    (number, UNITS[unit])
+}
+
+/// As the command line writes it: `1.23 MB`. The space does not break.
+pub(super) fn bytes(count: u64) -> String {
+    let (number, unit) = bytes_and_unit(count);
+    format!("{number}\u{a0}{unit}")
+}
+
+/// Thousands apart.
+pub(super) fn count(count: u64) -> String {
+    let digits = count.to_string();
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// A count with its noun: `1 release`, `2 releases`.
+pub(super) fn counted(number: u64, noun: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{}\u{a0}{noun}{ending}", count(number))
+}
+
+/// Seconds as the largest unit that fits: `5 s`, `12 min`, `3 h`, `8 days`.
+pub(super) fn duration(seconds: u64) -> String {
+    match seconds {
+        0..=59 => format!("{seconds}\u{a0}s"),
+        60..=3_599 => format!("{}\u{a0}min", seconds / 60),
+        3_600..=172_799 => format!("{}\u{a0}h", seconds / 3_600),
+        _ => counted(seconds / 86_400, "day"),
+    }
+}
+
+/// A moment: how long ago or ahead, and exactly.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Moment {
+    /// `3 h ago`, `in 2 days`, `just now`.
+    pub(super) relative: String,
+    /// `2026-11-21 08:14 UTC`.
+    pub(super) exact: String,
+    /// `2026-11-21T08:14:03Z`, for programs.
+    pub(super) iso: String,
+}
+
+impl Moment {
+    pub(super) fn new(time: u64, now: u64) -> Self {
+        let relative = if time.abs_diff(now) < 10 {
+            "just now".to_owned()
+        } else if time < now {
+            format!("{} ago", duration(now - time))
+        } else {
+            format!("in {}", duration(time - now))
+        };
+        let (date, [hour, minute, second]) = calendar(time);
+        Self {
+            relative,
+            exact: format!("{date} {hour:02}:{minute:02} UTC"),
+            iso: format!("{date}T{hour:02}:{minute:02}:{second:02}Z"),
+        }
+    }
+}
+
+/// The date and the time of day of unix seconds, in UTC.
+///
+/// Days to a date as in Howard Hinnant's `civil_from_days`: years begin in March, so that the
+/// leap day is the last of its year.
+fn calendar(time: u64) -> (String, [u64; 3]) {
+    let (days, rest) = (time / 86_400 + 719_468, time % 86_400);
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let year = year_of_era + era * 400 + next;
+    (format!("{year:04}-{month:02}-{day:02}"), [rest / 3_600, rest / 60 % 60, rest % 60])
+}
+
+/// Bytes of a name or path as text that shows what they are: bytes that are no UTF-8, control
+/// characters and those that turn the direction of writing become escapes, so that no name looks
+/// like another one.
+pub(super) fn shown(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            if is_misleading(character) {
+                text.extend(character.escape_unicode());
+            } else {
+                text.push(character);
+            }
+        }
+        for byte in chunk.invalid() {
+            write!(text, "\\x{byte:02x}").expect("a string takes everything");
+        }
+    }
+    text
+}
+
+fn is_misleading(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{2069}' | '\u{feff}'
+        )
+}
+
+/// A public key, short: sixteen digits tell accounts apart.
+pub(super) fn handle(key: &[u8; 32]) -> String {
+    hex::encode(&key[..8])
+}
+
+/// Permissions as `ls` writes them: `rwxr-xr-x`.
+pub(super) fn mode(mode: u32) -> String {
+    let mut text = String::with_capacity(9);
+    for (place, letter) in "rwxrwxrwx".chars().enumerate() {
+        text.push(if mode & (0o400 >> place) == 0 { '-' } else { letter });
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        let shown = [0, 999, 1_000, 1_234_567, 99_960_000, 5_000_000_000].map(bytes);
+        let shown = shown.map(|text| text.replace('\u{a0}', " "));
+        assert_eq!(shown, ["0 B", "999 B", "1.00 kB", "1.23 MB", "100.0 MB", "5.00 GB"]);
+        assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
+        assert_eq!([1, 2].map(|number| counted(number, "file")), ["1\u{a0}file", "2\u{a0}files"]);
+    }
+
+    #[test]
+    fn moments_are_dates_of_the_calendar() {
+        let of = |time| Moment::new(time, 1_000_000_000).iso;
+        assert_eq!(of(0), "1970-01-01T00:00:00Z");
+        assert_eq!(of(951_782_400), "2000-02-29T00:00:00Z");
+        assert_eq!(of(1_709_164_800), "2024-02-29T00:00:00Z");
+        assert_eq!(of(4_107_542_399), "2100-02-28T23:59:59Z");
+        assert_eq!(of(4_107_542_400), "2100-03-01T00:00:00Z");
+        let relative = |time| Moment::new(time, 100_000).relative.replace('\u{a0}', " ");
+        assert_eq!(relative(99_995), "just now");
+        assert_eq!(relative(99_000), "16 min ago");
+        assert_eq!(relative(100_000 + 90_000), "in 25 h");
+        assert_eq!(relative(100_000 + 86_400 * 3), "in 3 days");
+    }
+
+    #[test]
+    fn names_show_what_they_are() {
+        assert_eq!(shown("Grüße 本.txt".as_bytes()), "Grüße 本.txt");
+        assert_eq!(shown(b"a\xffb\nc"), "a\\xffb\\u{a}c");
+        assert_eq!(shown("gpj.\u{202e}exe".as_bytes()), "gpj.\\u{202e}exe");
+    }
+
+    #[test]
+    fn modes_read_like_those_of_ls() {
+        assert_eq!([0o755, 0o640, 0].map(mode), ["rwxr-xr-x", "rw-r-----", "---------"]);
+    }
+}

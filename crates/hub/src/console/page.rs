@@ -1,0 +1,259 @@
+//! The frame around every page: navigation, notices, headers, and pages for what failed.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::Request;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{Html, IntoResponse, Response};
+use hub_db::DbError;
+use store::StoreError;
+
+use super::session::Operator;
+use crate::app::App;
+use crate::browse::BrowseError;
+use crate::refusal::{Chain, Refusal};
+
+/// No script, style, picture or connection but our own, no frame around or within, no plugin, no
+/// base; nothing inline.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+                      font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; \
+                      frame-ancestors 'none'";
+
+/// Headers of every answer under `/console`. What says itself how long it may be kept is left
+/// alone; everything else is not kept at all.
+pub(super) async fn secure(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    let ours = [
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+        (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
+        (HeaderName::from_static("x-robots-tag"), "noindex"),
+    ];
+    for (name, value) in ours {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Which entry of the navigation a page belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Section {
+    Overview,
+    Names,
+    Invitations,
+    Accounts,
+    Tokens,
+    Audit,
+}
+
+/// One entry of the navigation.
+pub(super) struct Entry {
+    pub(super) path: &'static str,
+    pub(super) icon: &'static str,
+    pub(super) label: &'static str,
+    pub(super) is_here: bool,
+}
+
+/// What every page of a signed-in person has.
+pub(super) struct Layout {
+    pub(super) title: String,
+    pub(super) host: String,
+    pub(super) form_token: String,
+    pub(super) navigation: [Entry; 6],
+    /// What the form before this page did.
+    pub(super) notice: Option<&'static str>,
+}
+
+impl Layout {
+    pub(super) fn new(
+        app: &App,
+        operator: &Operator,
+        section: Section,
+        title: impl Into<String>,
+    ) -> Self {
+        let entry = |path, icon, label, of| Entry { path, icon, label, is_here: of == section };
+        Self {
+            title: title.into(),
+            host: app.console.host().to_owned(),
+            form_token: operator.form_token.clone(),
+            navigation: [
+                entry("/console", "overview", "Overview", Section::Overview),
+                entry("/console/names", "names", "Names", Section::Names),
+                entry("/console/invitations", "invitations", "Invitations", Section::Invitations),
+                entry("/console/accounts", "accounts", "Accounts", Section::Accounts),
+                entry("/console/tokens", "tokens", "Tokens", Section::Tokens),
+                entry("/console/audit", "audit", "Audit log", Section::Audit),
+            ],
+            notice: None,
+        }
+    }
+
+    /// Shows the notice of that name; a name that is none shows nothing, so that a link cannot
+    /// put words on a page.
+    pub(super) fn noticing(mut self, done: Option<&str>) -> Self {
+        self.notice = done.and_then(|done| {
+            Some(match done {
+                "public" => "Anybody who reaches the hub can read this name now.",
+                "private" => "Only the owner and those with a grant can read this name now.",
+                "retention" => {
+                    "The retention rules are saved. They are applied with the next collection."
+                }
+                "pinned" => "The release is pinned: no rule removes it.",
+                "unpinned" => "The release is no longer pinned.",
+                "granted" => "The grant is in force.",
+                "ungranted" => "The grant was taken back.",
+                "invitation-revoked" => {
+                    "The invitation was revoked. Nobody can register with it any more."
+                }
+                "account-revoked" => "The account was revoked, and its transfers were ended.",
+                "token-revoked" => "The token was revoked.",
+                "gone" => "That was gone already; nothing was changed.",
+                _ => return None,
+            })
+        });
+        self
+    }
+}
+
+/// A template as a page.
+pub(super) struct Page<T>(pub(super) T);
+
+impl<T: Template> IntoResponse for Page<T> {
+    fn into_response(self) -> Response {
+        match self.0.render() {
+            Ok(text) => Html(text).into_response(),
+            Err(error) => Failure::internal(&error).into_response(),
+        }
+    }
+}
+
+/// A page that is not what was asked for.
+#[derive(Debug, Template)]
+#[template(path = "failure.html")]
+pub(super) struct Failure {
+    #[template(skip)]
+    status: StatusCode,
+    title: &'static str,
+    text: String,
+    back: &'static str,
+    back_label: &'static str,
+}
+
+impl Failure {
+    fn new(status: StatusCode, title: &'static str, text: impl Into<String>) -> Self {
+        Self { status, title, text: text.into(), back: "/console", back_label: "To the overview" }
+    }
+
+    /// Nothing is at this address.
+    pub(super) fn not_found(what: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "Not here", what)
+    }
+
+    /// What was asked for makes no sense; the text says why.
+    pub(super) fn refused(why: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "That did not work", why)
+    }
+
+    /// A form that none of our pages made, or one from before signing in anew.
+    pub(super) fn forged() -> Self {
+        let text = "The form did not come from a page of this session. Nothing was changed. \
+                    Go back, reload the page and try again.";
+        Self::new(StatusCode::FORBIDDEN, "Refused", text)
+    }
+
+    /// A sign-in link that opens nothing (any more).
+    pub(super) fn spent_link() -> Self {
+        let text = "The link was used already, is older than ten minutes, or is incomplete. \
+                    Make another in the terminal, with: consign console --data DIR";
+        Self {
+            back: "/console/sign-in",
+            back_label: "To the sign-in page",
+            ..Self::new(StatusCode::FORBIDDEN, "This link does not sign you in", text)
+        }
+    }
+
+    /// The hub is at its limit or stops.
+    pub(super) fn busy(why: &str) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "Not now", why)
+    }
+
+    /// A failure of the hub: logged with its causes, told without them.
+    pub(super) fn internal(error: &dyn std::error::Error) -> Self {
+        tracing::error!(error = %Chain(error), "a page of the console failed");
+        let text = "The hub failed at this. Its log says why.";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "That went wrong", text)
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let text = self.render().unwrap_or_else(|_| self.text.clone());
+        (self.status, Html(text)).into_response()
+    }
+}
+
+impl From<DbError> for Failure {
+    fn from(error: DbError) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::internal(&error)
+    }
+}
+
+/// What endpoints of the API refuse; the hub's own failures were logged where they came up.
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let problem = refusal.problem();
+        let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_REQUEST);
+        let text = if problem.detail.is_empty() { &problem.title } else { &problem.detail };
+        Self::new(status, "That did not work", text.clone())
+    }
+}
+
+impl From<getrandom::Error> for Failure {
+    fn from(error: getrandom::Error) -> Self {
+        Self::internal(&error)
+    }
+}
+
+impl From<BrowseError> for Failure {
+    fn from(error: BrowseError) -> Self {
+        match error {
+            BrowseError::NoPath => Self::not_found("The release has nothing at this path."),
+            BrowseError::Kind { is } => Self::refused(format!("This is {is}.")),
+            BrowseError::Sealed => {
+                Self::refused("The release is sealed; the hub cannot look inside.")
+            }
+            BrowseError::TooLarge(_) | BrowseError::Revoked => Self::refused(format!(
+                "It cannot be shown here: {error}. Clients can still fetch it with `consign get`."
+            )),
+            BrowseError::Absent(_)
+            | BrowseError::Malformed(_)
+            | BrowseError::Contradiction(_)
+            | BrowseError::Store(_)
+            | BrowseError::Db(_) => Self::internal(&error),
+        }
+    }
+}
+
+/// The rest of `/console`, which looks the same to everybody without a session.
+pub(super) async fn not_found(_operator: Operator) -> Failure {
+    Failure::not_found("There is no such page in the console.")
+}
+
+/// For handlers of pages.
+pub(super) type Shown<T> = Result<Page<T>, Failure>;
+
+/// The app, as handlers take it.
+pub(super) type State = axum::extract::State<Arc<App>>;
