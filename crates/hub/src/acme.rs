@@ -1,0 +1,300 @@
+//! A certificate from an authority that speaks ACME (RFC 8555), obtained and renewed while the
+//! hub serves, on the hub's own port (tls-alpn-01, RFC 8737).
+//!
+//! In the data directory: `acme/account.json`, the account's key; `acme/certificate.pem`, the key
+//! and chain in use. Each is of mode 0600 and replaced as a whole. Both belong to one directory
+//! of one authority; an account of another one is made anew.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use instant_acme::{
+    Account, AccountCredentials, AuthorizationStatus, ChallengeType, Identifier, NewAccount,
+    NewOrder, OrderStatus, RetryPolicy,
+};
+use rcgen::{CertificateParams, CustomExtension, KeyPair};
+use rustls::crypto::ring::sign::any_supported_type;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use serde::{Deserialize, Serialize};
+
+use crate::config::Acme;
+use crate::files::{unix_now, write_private};
+use crate::refusal::Chain;
+use crate::validity::Validity;
+
+/// The protocol in which an authority asks for the challenge's certificate.
+pub(crate) const CHALLENGE_PROTOCOL: &[u8] = b"acme-tls/1";
+
+/// Pauses after failures: the first soon, for a name that has just been set up; then no more
+/// often than authorities allow failures (five an hour).
+const RETRY_PAUSES: [Duration; 4] = [
+    Duration::from_secs(30),
+    Duration::from_mins(5),
+    Duration::from_mins(20),
+    Duration::from_hours(1),
+];
+
+/// Longest wait for an authority to validate and to issue.
+const ORDER_TIME: Duration = Duration::from_mins(2);
+
+/// How often a certificate is looked at. Clocks may be set, and machines sleep.
+const LOOK_INTERVAL: Duration = Duration::from_hours(1);
+
+/// Why there is no new certificate. The old one stays in use, and it is tried again.
+#[derive(Debug, thiserror::Error)]
+enum AcmeError {
+    /// The authority could not be reached or refused. Its text says what it objects to.
+    #[error("the authority gave no certificate")]
+    Authority(#[from] instant_acme::Error),
+    /// The authority does not offer to ask on port 443 of this hub. Use another authority.
+    #[error("the authority does not offer tls-alpn-01 for {0}")]
+    NoChallenge(String),
+    /// The authority asked and was not content: does the domain lead here, on port 443?
+    #[error("the authority did not find this hub under its domain ({0:?})")]
+    NotValid(OrderStatus),
+    /// A key or certificate cannot be made.
+    #[error("cannot make a key or certificate")]
+    Making(#[from] rcgen::Error),
+    /// What the authority gave cannot be used.
+    #[error("the certificate that came cannot be used: {0}")]
+    Unusable(String),
+    /// A file in `acme/` cannot be read or written.
+    #[error("cannot use {}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// The certificate in use, and those that answer challenges.
+#[derive(Debug, Default)]
+pub(crate) struct Certificates {
+    current: RwLock<Option<Current>>,
+    challenges: Mutex<HashMap<String, Arc<CertifiedKey>>>,
+}
+
+#[derive(Debug)]
+struct Current {
+    key: Arc<CertifiedKey>,
+    validity: Validity,
+}
+
+impl Certificates {
+    fn renewal(&self) -> Option<u64> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.as_ref().map(|current| current.validity.renewal())
+    }
+
+    /// When the certificate in use ends.
+    pub(crate) fn ends(&self) -> Option<u64> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.as_ref().map(|current| current.validity.ends)
+    }
+
+    fn replace(&self, current: Current) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(current);
+    }
+
+    fn answer(&self, domain: &str, certificate: Option<Arc<CertifiedKey>>) {
+        let mut challenges = self.challenges.lock().unwrap_or_else(PoisonError::into_inner);
+        match certificate {
+            Some(certificate) => challenges.insert(domain.to_owned(), certificate),
+            None => challenges.remove(domain),
+        };
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let is_challenge = hello
+            .alpn()
+            .is_some_and(|mut protocols| protocols.any(|protocol| protocol == CHALLENGE_PROTOCOL));
+        if is_challenge {
+            let challenges = self.challenges.lock().unwrap_or_else(PoisonError::into_inner);
+            return challenges.get(hello.server_name()?).cloned();
+        }
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        current.as_ref().map(|current| Arc::clone(&current.key))
+    }
+}
+
+/// Obtains certificates.
+#[derive(Debug)]
+pub(crate) struct Renewal {
+    acme: Acme,
+    directory: PathBuf,
+    certificates: Arc<Certificates>,
+}
+
+/// `account.json`.
+#[derive(Serialize, Deserialize)]
+struct StoredAccount {
+    /// URL of the authority's directory that knows it.
+    authority: String,
+    credentials: AccountCredentials,
+}
+
+impl Renewal {
+    /// Loads what `directory` holds of an earlier run.
+    pub(crate) fn open(acme: Acme, directory: PathBuf) -> io::Result<Self> {
+        std::fs::create_dir_all(&directory)?;
+        let certificates = Arc::new(Certificates::default());
+        let path = directory.join("certificate.pem");
+        match std::fs::read(&path) {
+            Ok(pem) => match parse(&pem) {
+                Ok(current) => certificates.replace(current),
+                Err(error) => tracing::warn!(%error, "the stored certificate is obtained anew"),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        Ok(Self { acme, directory, certificates })
+    }
+
+    pub(crate) fn certificates(&self) -> Arc<Certificates> {
+        Arc::clone(&self.certificates)
+    }
+
+    /// Renews for as long as the hub runs.
+    pub(crate) async fn run(self) {
+        let mut failures = 0;
+        loop {
+            let due = self.certificates.renewal().is_none_or(|renewal| renewal <= unix_now());
+            if !due {
+                tokio::time::sleep(LOOK_INTERVAL).await;
+                continue;
+            }
+            match self.obtain().await {
+                Ok(()) => failures = 0,
+                Err(error) => {
+                    let pause = RETRY_PAUSES[failures.min(RETRY_PAUSES.len() - 1)];
+                    tracing::error!(
+                        error = %Chain(&error),
+                        retry_in_s = pause.as_secs(),
+                        "no certificate was obtained"
+                    );
+                    failures += 1;
+                    tokio::time::sleep(pause).await;
+                }
+            }
+        }
+    }
+
+    async fn obtain(&self) -> Result<(), AcmeError> {
+        let account = self.account().await?;
+        let domains = &self.acme.domains;
+        let names: Vec<Identifier> =
+            domains.iter().map(|domain| Identifier::Dns(domain.clone())).collect();
+        let result = self.order(&account, &names).await;
+        for domain in domains {
+            self.certificates.answer(domain, None);
+        }
+        let pem = result?;
+        let current = parse(&pem).map_err(AcmeError::Unusable)?;
+        let ends = current.validity.ends;
+        let path = self.directory.join("certificate.pem");
+        write_private(&path, &pem).map_err(|source| AcmeError::File { path, source })?;
+        self.certificates.replace(current);
+        tracing::info!(domains = ?domains, ends, "a certificate was obtained");
+        Ok(())
+    }
+
+    /// Key and chain, in PEM.
+    async fn order(&self, account: &Account, names: &[Identifier]) -> Result<Vec<u8>, AcmeError> {
+        let mut order = account.new_order(&NewOrder::new(names)).await?;
+        let mut authorizations = order.authorizations();
+        while let Some(authorization) = authorizations.next().await {
+            let mut authorization = authorization?;
+            if authorization.status == AuthorizationStatus::Valid {
+                continue;
+            }
+            let domain = authorization.identifier().to_string();
+            let Some(mut challenge) = authorization.challenge(ChallengeType::TlsAlpn01) else {
+                return Err(AcmeError::NoChallenge(domain));
+            };
+            let digest = challenge.key_authorization().digest();
+            let answer = challenge_certificate(&domain, digest.as_ref())?;
+            self.certificates.answer(&domain, Some(answer));
+            challenge.set_ready().await?;
+        }
+        let patience = RetryPolicy::default().timeout(ORDER_TIME);
+        let status = order.poll_ready(&patience).await?;
+        if status != OrderStatus::Ready {
+            return Err(AcmeError::NotValid(status));
+        }
+        let key = order.finalize().await?;
+        let chain = order.poll_certificate(&patience).await?;
+        Ok(format!("{key}\n{chain}").into_bytes())
+    }
+
+    async fn account(&self) -> Result<Account, AcmeError> {
+        let builder = || match &self.acme.ca {
+            Some(ca) => Account::builder_with_root(ca),
+            None => Account::builder(),
+        };
+        let path = self.directory.join("account.json");
+        if let Some(stored) = read_account(&path)?
+            && stored.authority == self.acme.directory
+        {
+            return Ok(builder()?.from_credentials(stored.credentials).await?);
+        }
+        let contact: Vec<String> =
+            self.acme.contact.iter().map(|address| format!("mailto:{address}")).collect();
+        let contact: Vec<&str> = contact.iter().map(String::as_str).collect();
+        let new = NewAccount {
+            contact: &contact,
+            terms_of_service_agreed: true,
+            only_return_existing: false,
+        };
+        let authority = self.acme.directory.clone();
+        let (account, credentials) = builder()?.create(&new, authority.clone(), None).await?;
+        let stored = serde_json::to_vec(&StoredAccount { authority, credentials });
+        stored
+            .map_err(io::Error::from)
+            .and_then(|bytes| write_private(&path, &bytes))
+            .map_err(|source| AcmeError::File { path, source })?;
+        Ok(account)
+    }
+}
+
+fn read_account(path: &Path) -> Result<Option<StoredAccount>, AcmeError> {
+    let failed = |source| AcmeError::File { path: path.to_owned(), source };
+    match std::fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| failed(error.into())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// The certificate that proves to an authority who answers under `domain`.
+fn challenge_certificate(domain: &str, digest: &[u8]) -> Result<Arc<CertifiedKey>, AcmeError> {
+    let mut params = CertificateParams::new([domain.to_owned()])?;
+    params.custom_extensions.push(CustomExtension::new_acme_identifier(digest));
+    let key = KeyPair::generate()?;
+    let certificate = params.self_signed(&key)?;
+    let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+    let key = any_supported_type(&key.into()).map_err(|e| AcmeError::Unusable(e.to_string()))?;
+    Ok(Arc::new(CertifiedKey::new(vec![certificate.der().clone()], key)))
+}
+
+/// The key and chain of `certificate.pem`.
+fn parse(pem: &[u8]) -> Result<Current, String> {
+    let chain: Vec<CertificateDer<'static>> =
+        CertificateDer::pem_slice_iter(pem).collect::<Result<_, _>>().map_err(|e| e.to_string())?;
+    let first = chain.first().ok_or("there is none in it")?;
+    let validity = Validity::of(first).ok_or("its dates cannot be read")?;
+    let key = PrivateKeyDer::from_pem_slice(pem).map_err(|e| e.to_string())?;
+    let key = any_supported_type(&key).map_err(|e| e.to_string())?;
+    let key = CertifiedKey::new(chain, key);
+    key.keys_match().map_err(|e| e.to_string())?;
+    Ok(Current { key: Arc::new(key), validity })
+}
