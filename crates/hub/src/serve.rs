@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use hub_api::limits::HEADERS_MAX;
+use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -13,14 +14,22 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
+use tower::util::MapRequest;
 
+use crate::addresses::Addresses;
 use crate::config::HubLimits;
+use crate::linger::Lingering;
+use crate::peer::Peer;
 use crate::stall::StallGuard;
 
 /// What a connection buffers at most before it makes a client wait. Heads are limited far below
 /// by the router; bodies want long reads.
 const BUFFER_BYTES: usize = 256 * 1024;
+/// Least time between two words in the log about addresses with too many connections.
+const WARNING_INTERVAL: Duration = Duration::from_mins(1);
+
 /// Serves until `stopping` becomes true, then waits for open requests for a bounded time.
 pub(crate) async fn serve(
     listener: TcpListener,
@@ -30,6 +39,8 @@ pub(crate) async fn serve(
     mut stopping: watch::Receiver<bool>,
 ) {
     let places = Arc::new(Semaphore::new(limits.connections_max));
+    let addresses = Addresses::new(limits.connections_per_address_max);
+    let mut warned: Option<Instant> = None;
     let graceful = GracefulShutdown::new();
     let builder = builder(&limits);
     // Owns the connections: when it is dropped, they end.
@@ -45,8 +56,8 @@ pub(crate) async fn serve(
             Some(_) = connections.join_next() => continue,
             _ = stopping.wait_for(|stopping| *stopping) => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, address) = match accepted {
+            Ok((stream, address)) => (stream, address.ip()),
             Err(error) => {
                 // Of one connection, or no file descriptors are left: then waiting helps.
                 tracing::warn!(%error, "cannot accept a connection");
@@ -54,18 +65,29 @@ pub(crate) async fn serve(
                 continue;
             }
         };
+        let Some(address_place) = addresses.place(address) else {
+            if warned.is_none_or(|warned| warned.elapsed() >= WARNING_INTERVAL) {
+                tracing::warn!(%address, "too many connections from one address");
+                warned = Some(Instant::now());
+            }
+            continue;
+        };
         let connection = connection(stream, tls.clone(), limits.clone());
         let (builder, router) = (builder.clone(), router.clone());
         let watcher = graceful.watcher();
         connections.spawn(async move {
             if let Some(io) = connection.await {
-                let service = TowerToHyperService::new(router);
+                let from = move |mut request: hyper::Request<Incoming>| {
+                    request.extensions_mut().insert(Peer(address));
+                    request
+                };
+                let service = TowerToHyperService::new(MapRequest::new(router, from));
                 let served = builder.serve_connection(TokioIo::new(io), service);
                 if let Err(error) = watcher.watch(served.into_owned()).await {
                     tracing::debug!(error = %error, "a connection ended early");
                 }
             }
-            drop(place);
+            drop((place, address_place));
         });
     }
     drop(listener);
@@ -98,12 +120,11 @@ async fn connection(
 ) -> Option<Box<dyn Io>> {
     // Answers go out in whole pieces; waiting to fill packets only adds delay.
     let _ = stream.set_nodelay(true);
-    let (idle_time, header_time) = (limits.idle_time, limits.header_time);
     let Some(tls) = tls else {
-        return Some(Box::new(StallGuard::new(stream, idle_time, header_time)));
+        return Some(guarded(stream, &limits));
     };
     match tokio::time::timeout(limits.handshake_time, tls.accept(stream)).await {
-        Ok(Ok(stream)) => Some(Box::new(StallGuard::new(stream, idle_time, header_time))),
+        Ok(Ok(stream)) => Some(guarded(stream, &limits)),
         Ok(Err(error)) => {
             tracing::debug!(%error, "a TLS handshake failed");
             None
@@ -113,4 +134,9 @@ async fn connection(
             None
         }
     }
+}
+
+fn guarded(stream: impl Io + 'static, limits: &HubLimits) -> Box<dyn Io> {
+    let stream = StallGuard::new(stream, limits.idle_time, limits.header_time);
+    Box::new(Lingering::new(stream, limits.linger_time))
 }

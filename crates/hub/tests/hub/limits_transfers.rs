@@ -1,0 +1,146 @@
+//! Places for transfers: held by one that stalls, waited for, given back.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use content::ChunkId;
+use hub::{HubLimits, Role};
+use hub_api::ProblemCode;
+use tokio::net::TcpSocket;
+
+use crate::raw::{PATIENCE, Wire, hub_with, post, token};
+use crate::scene::{self, Person, Scene, Tree, name};
+
+/// A hub with one place of each kind.
+fn one_place() -> HubLimits {
+    let turn_time = Duration::from_millis(300);
+    HubLimits { uploads_max: 1, fetches_max: 1, turn_time, ..HubLimits::default() }
+}
+
+async fn owner(scene: &Scene) -> (Person, String) {
+    let owner = scene.person(1, Role::Publisher, &[]).await;
+    let token = token(scene, &owner);
+    (owner, token)
+}
+
+/// An upload of which half a body comes, until the hub reads it.
+async fn stalled_upload(scene: &Scene, token: &str) -> Wire {
+    let mut stalled = Wire::connect(scene).await;
+    // The hub asks for the body when it begins to read it, which is when it holds a place.
+    let head = "Content-Length: 1000\r\nExpect: 100-continue\r\n";
+    stalled.send(post("/v1/chunks", Some(token), head).as_bytes()).await;
+    assert!(stalled.head().await.starts_with("HTTP/1.1 100"));
+    stalled
+}
+
+async fn refused_upload(scene: &Scene, token: &str) -> String {
+    let mut wire = Wire::connect(scene).await;
+    wire.send(post("/v1/chunks", Some(token), "Content-Length: 1000\r\n").as_bytes()).await;
+    wire.rest().await
+}
+
+fn assert_busy(answer: &str) {
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    assert!(answer.contains("\r\nretry-after: 5\r\n"), "{answer}");
+    assert!(answer.contains(&format!(r#""code":"{}""#, ProblemCode::Unavailable)), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_waits_its_turn_and_is_told_when_to_come_again() {
+    let scene = hub_with(one_place()).await;
+    let (owner, token) = owner(&scene).await;
+    let stalled = stalled_upload(&scene, &token).await;
+    assert_busy(&refused_upload(&scene, &token).await);
+    // What is no upload is not held up.
+    owner.client.have(&[ChunkId::of(b"x")]).await.expect("answers");
+
+    let frames = Tree::new(1, 3).frames();
+    let uploading = tokio::spawn(async move { owner.client.upload(frames).await });
+    drop(stalled);
+    let uploaded = tokio::time::timeout(PATIENCE, uploading).await.expect("in time");
+    assert!(uploaded.expect("no panic").expect("has its turn").stored > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stalled_upload_loses_its_place() {
+    let limits = HubLimits {
+        idle_time: Duration::from_millis(500),
+        turn_time: Duration::from_secs(20),
+        ..one_place()
+    };
+    let scene = hub_with(limits).await;
+    let (owner, token) = owner(&scene).await;
+    let stalled = stalled_upload(&scene, &token).await;
+    // Waits for the place, and has it although the holder stays.
+    owner.client.upload(Tree::new(1, 3).frames()).await.expect("has its turn");
+    let answer = stalled.rest().await;
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+}
+
+/// More than the systems of both sides hold for a client that reads nothing.
+async fn publish_much(owner: &Person) -> Vec<ChunkId> {
+    let tree = Tree::of((0..512).map(large).collect());
+    owner.publish(&name("team/open"), true, &tree).await;
+    tree.ids()
+}
+
+fn large(number: u32) -> Bytes {
+    let mut bytes = vec![0; 48 * 1024];
+    blake3::Hasher::new().update(&number.to_le_bytes()).finalize_xof().fill(&mut bytes);
+    bytes.into()
+}
+
+async fn ask_for(wire: &mut Wire, ids: &[ChunkId]) {
+    let body = wire::IdList::encode_ids(ids);
+    let length = format!("Content-Length: {}\r\n", body.len());
+    wire.send(post("/v1/chunks/fetch", None, &length).as_bytes()).await;
+    wire.send(&body).await;
+}
+
+/// A fetch of which nothing is read but the head.
+async fn stalled_fetch(scene: &Scene, ids: &[ChunkId]) -> Wire {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.set_recv_buffer_size(64 * 1024).expect("a small buffer");
+    let mut stalled = Wire(socket.connect(scene.hub.local_addr).await.expect("connects"));
+    ask_for(&mut stalled, ids).await;
+    assert!(stalled.head().await.starts_with("HTTP/1.1 200"));
+    stalled
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fetch_waits_its_turn_and_is_told_when_to_come_again() {
+    let scene = hub_with(one_place()).await;
+    let (owner, _) = owner(&scene).await;
+    let ids = publish_much(&owner).await;
+    // So few that the hub has all of them in memory: the place is for the memory.
+    let stalled = stalled_fetch(&scene, &ids[..160]).await;
+    let mut refused = Wire::connect(&scene).await;
+    ask_for(&mut refused, &ids[..1]).await;
+    assert_busy(&refused.answer().await);
+
+    let client = scene.anonymous();
+    let wanted = ids[..3].to_vec();
+    let fetching = tokio::spawn(async move { scene::fetch(&client, &wanted).await });
+    drop(stalled);
+    let (came, missing) = fetching.await.expect("has its turn");
+    assert!(ids[..3].iter().all(|id| came.contains(id)));
+    assert_eq!(missing, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stalled_fetch_loses_its_place() {
+    let limits = HubLimits {
+        idle_time: Duration::from_millis(500),
+        turn_time: Duration::from_secs(20),
+        ..one_place()
+    };
+    let scene = hub_with(limits).await;
+    let (owner, _) = owner(&scene).await;
+    let ids = publish_much(&owner).await;
+    let stalled = stalled_fetch(&scene, &ids).await;
+    let (came, _) = scene::fetch(&scene.anonymous(), &ids[..3]).await;
+    assert!(ids[..3].iter().all(|id| came.contains(id)));
+    // It was cut: what it can still read is not all.
+    let read = stalled.rest().await.len();
+    assert!(read < 512 * 48 * 1024, "{read} bytes");
+}
