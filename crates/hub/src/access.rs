@@ -7,17 +7,20 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
 use content::ChunkId;
-use hub_db::{AccountId, Caller, DbError, HubDb, LOOKUP_IDS_MAX};
+use hub_db::{Caller, DbError, HolderId, HubDb, LOOKUP_IDS_MAX};
+use tokio::sync::watch;
 
 /// Answers kept, in two halves: about 50 MB when full.
 const ANSWERS_MAX: usize = 1 << 19;
 
-type Answer = (Option<AccountId>, ChunkId);
+/// A caller is remembered as what it holds chunks as: a token apart from its account.
+type Answer = (Option<HolderId>, ChunkId);
 
 /// The access rule with its memory.
 pub(crate) struct Access {
     db: Arc<dyn HubDb>,
     memory: Mutex<Memory>,
+    taken_away: watch::Sender<()>,
 }
 
 /// Recent answers. When the young half is full the old one is dropped: what is asked for again
@@ -51,7 +54,7 @@ impl Memory {
 
 impl Access {
     pub(crate) fn new(db: Arc<dyn HubDb>) -> Self {
-        Self { db, memory: Mutex::default() }
+        Self { db, memory: Mutex::default(), taken_away: watch::Sender::new(()) }
     }
 
     /// Those of `ids` that `caller` may read.
@@ -60,17 +63,14 @@ impl Access {
         caller: &Caller,
         ids: &[ChunkId],
     ) -> Result<HashSet<ChunkId>, DbError> {
-        let account = match caller {
-            Caller::Anonymous => None,
-            Caller::Account { id, .. } => Some(*id),
-        };
+        let caller_id = caller.holder();
         let mut readable = HashSet::with_capacity(ids.len());
         let mut asked = Vec::new();
         let generation = {
             let mut memory = self.memory.lock().expect("nothing panics while it is held");
             for id in ids {
                 // What everybody may read, this caller may read.
-                if memory.contains((account, *id)) || memory.contains((None, *id)) {
+                if memory.contains((caller_id, *id)) || memory.contains((None, *id)) {
                     readable.insert(*id);
                 } else {
                     asked.push(*id);
@@ -84,7 +84,7 @@ impl Access {
             // An answer from before rights were taken away must not outlive that.
             if memory.generation == generation {
                 for id in &found {
-                    memory.insert((account, *id));
+                    memory.insert((caller_id, *id));
                 }
             }
             drop(memory);
@@ -93,10 +93,18 @@ impl Access {
         Ok(readable)
     }
 
-    /// Drops all answers, after a grant was taken back or a name made private.
+    /// Drops all answers and wakes whoever waits for that, after a grant was taken back, an
+    /// account or token revoked, or a name made private.
     pub(crate) fn forget(&self) {
         let mut memory = self.memory.lock().expect("nothing panics while it is held");
         *memory = Memory { generation: memory.generation + 1, ..Memory::default() };
+        drop(memory);
+        self.taken_away.send_replace(());
+    }
+
+    /// Changes whenever somebody may have lost a right.
+    pub(crate) fn taken_away(&self) -> watch::Receiver<()> {
+        self.taken_away.subscribe()
     }
 }
 

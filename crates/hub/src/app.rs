@@ -1,7 +1,7 @@
 //! What the endpoints share.
 
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use documents::{NodeKey, PublicKey};
 use hub_db::HubDb;
@@ -12,10 +12,13 @@ use crate::access::Access;
 use crate::bus::Bus;
 use crate::challenges::Challenges;
 use crate::config::HubLimits;
+use crate::console::Console;
+use crate::files::DataDir;
+use crate::metrics::Metrics;
+use crate::readiness::Checks;
 use crate::refusal::Refusal;
-
-/// How long a transfer waits for another one to end before the client is told to come again.
-const TURN_TIME: Duration = Duration::from_secs(20);
+use crate::tls::CertificateEnds;
+use crate::transfers::Transfers;
 
 /// The running hub, as its endpoints see it.
 pub(crate) struct App {
@@ -24,25 +27,48 @@ pub(crate) struct App {
     pub(crate) access: Access,
     pub(crate) bus: Bus,
     pub(crate) challenges: Challenges,
+    /// The URL clients use.
+    pub(crate) url: String,
     pub(crate) key: NodeKey,
     pub(crate) public_key: PublicKey,
+    /// What invitations recognise the hub by: all zero without a fingerprint to pin.
     pub(crate) fingerprint: [u8; 32],
+    /// What proofs must name the hub by: the fingerprint, else the origin of its URL.
+    pub(crate) identity: [u8; 32],
+    pub(crate) data: DataDir,
+    pub(crate) trusted_proxies: Vec<IpAddr>,
+    /// `None` without TLS.
+    pub(crate) certificate_ends: Option<CertificateEnds>,
+    pub(crate) metrics: Metrics,
+    pub(crate) readiness: Checks,
     pub(crate) limits: HubLimits,
-    /// Held for reading while a release is checked and stored, for writing during garbage
-    /// collection: no chunk disappears between the check and the release that keeps it.
+    /// Held for reading while a release is checked and stored; garbage collection waits for it
+    /// where `gc` says, so no chunk disappears between the check and the release that keeps it.
     pub(crate) publishing: RwLock<()>,
     pub(crate) uploads: Arc<Semaphore>,
     pub(crate) fetches: Arc<Semaphore>,
     /// Each holds the ids of a whole closure.
     pub(crate) publishes: Arc<Semaphore>,
+    pub(crate) event_streams: Arc<Semaphore>,
+    /// Each holds a directory or a comparison of two trees.
+    pub(crate) browses: Arc<Semaphore>,
+    /// What moves right now.
+    pub(crate) transfers: Arc<Transfers>,
+    pub(crate) console: Console,
     /// Becomes true when the hub stops; event streams end then.
     pub(crate) stopping: watch::Receiver<bool>,
 }
 
-/// Waits for a place among the transfers that hold much memory.
-pub(crate) async fn turn(places: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Refusal> {
-    match tokio::time::timeout(TURN_TIME, Arc::clone(places).acquire_owned()).await {
-        Ok(permit) => Ok(permit.expect("the semaphore is never closed")),
-        Err(_) => Err(Refusal::busy()),
+impl App {
+    /// Waits for a place among the transfers that hold much memory.
+    pub(crate) async fn turn(
+        &self,
+        places: &Arc<Semaphore>,
+    ) -> Result<OwnedSemaphorePermit, Refusal> {
+        let place = Arc::clone(places).acquire_owned();
+        match tokio::time::timeout(self.limits.turn_time, place).await {
+            Ok(permit) => Ok(permit.expect("the semaphore is never closed")),
+            Err(_) => Err(Refusal::busy("too many transfers at once")),
+        }
     }
 }

@@ -78,19 +78,29 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Refusal> {
-        let media = request.headers().get(header::CONTENT_TYPE);
-        let media = media.and_then(|media| media.to_str().ok()?.split(';').next());
-        if media.map(str::trim) != Some(MEDIA_JSON) {
-            let expected = format!("expected {MEDIA_JSON}");
-            return Err(Refusal::new(ProblemCode::UnsupportedMediaType, expected).closing());
-        }
+        expect_json(&request)?;
         let body = BoundedBody::new(request, REQUEST_BYTES_MAX, app.limits.idle_time)?;
-        let body = body.whole().await?;
-        // The message of the parser may quote the body, which may hold a secret.
-        serde_json::from_slice(&body).map(Self).map_err(|error| {
-            Refusal::malformed(format!("line {} column {}", error.line(), error.column()))
-        })
+        parse_json(&body.whole().await?).map(Self)
     }
+}
+
+/// Refuses a request whose body is of another media type.
+pub(crate) fn expect_json(request: &Request) -> Result<(), Refusal> {
+    let media = request.headers().get(header::CONTENT_TYPE);
+    let media = media.and_then(|media| media.to_str().ok()?.split(';').next());
+    if media.map(str::trim) == Some(MEDIA_JSON) {
+        return Ok(());
+    }
+    let expected = format!("expected {MEDIA_JSON}");
+    Err(Refusal::new(ProblemCode::UnsupportedMediaType, expected).closing())
+}
+
+/// Reads a message; where it is malformed is told, and no more.
+pub(crate) fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    // The message of the parser may quote the body, which may hold a secret.
+    serde_json::from_slice(body).map_err(|error| {
+        Refusal::malformed(format!("line {} column {}", error.line(), error.column()))
+    })
 }
 
 /// A response body of bytes that are at hand.

@@ -8,22 +8,37 @@ use axum::extract::{FromRequestParts, Path};
 use axum::http::header;
 use axum::http::request::Parts;
 use documents::{ReleaseName, SessionToken};
-use hub_api::{Base64Bytes, ProblemCode};
-use hub_db::{Account, AccountKey, Caller, NameRecord, Role};
+use hub_api::{Base64Bytes, Hex, ProblemCode, TOKEN_PREFIX};
+use hub_db::{Account, AccountKey, Caller, DbError, Grant, NameRecord, Role, TokenScope};
 
 use crate::app::App;
 use crate::files::unix_now;
 use crate::refusal::Refusal;
 
-/// A caller with or without a session.
+/// A caller with or without a session or machine token.
 pub(crate) struct Visitor(pub(crate) Caller);
 
-/// A caller whose session belongs to a publisher.
-pub(crate) struct Publisher(pub(crate) Account);
+/// A caller who may store chunks and releases: a publisher's session, or a token of a publisher
+/// that is meant for it.
+pub(crate) struct Publisher(pub(crate) Caller);
 
-async fn account(parts: &Parts, app: &App) -> Result<Option<Account>, Refusal> {
+/// A caller with a session of an account. What grants rights or takes them away wants one: a
+/// machine token is for moving content, so a stolen one makes no others.
+pub(crate) struct Member(pub(crate) Account);
+
+/// A caller with a session of an administrator's account.
+pub(crate) struct Administrator(pub(crate) Account);
+
+/// Who a request is from, with all that is known of them.
+enum Identity {
+    Nobody,
+    Session(Account),
+    Token(Caller, Account, TokenScope),
+}
+
+async fn identity(parts: &Parts, app: &App) -> Result<Identity, Refusal> {
     let Some(authorization) = parts.headers.get(header::AUTHORIZATION) else {
-        return Ok(None);
+        return Ok(Identity::Nobody);
     };
     let refused = || Refusal::new(ProblemCode::SessionExpired, "no token of this hub");
     let (scheme, token) =
@@ -31,22 +46,63 @@ async fn account(parts: &Parts, app: &App) -> Result<Option<Account>, Refusal> {
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(refused());
     }
-    let token: Base64Bytes = token.trim().parse().map_err(|_| refused())?;
+    let token = token.trim();
+    if let Some(secret) = token.strip_prefix(TOKEN_PREFIX) {
+        let secret: Hex<32> = secret.parse().map_err(|_| refused())?;
+        let found = app.db.token(&token_hash(&secret.0), unix_now()).await?;
+        let (record, account) = found.ok_or_else(refused)?;
+        let caller = Caller::Token { id: record.id, account: account.id, key: account.key };
+        return Ok(Identity::Token(caller, account, record.scope));
+    }
+    let token: Base64Bytes = token.parse().map_err(|_| refused())?;
     let token = SessionToken::verify(&token.0, &app.public_key, unix_now())?;
     // Asked every time, so that a revocation by another process takes effect at once.
     let account = app.db.account(&AccountKey(*token.subject.as_bytes())).await?;
     match account {
-        Some(account) if account.revoked.is_none() => Ok(Some(account)),
+        Some(account) if account.revoked.is_none() => Ok(Identity::Session(account)),
         Some(_) | None => Err(Refusal::new(ProblemCode::NotRegistered, "")),
     }
+}
+
+/// What the database knows of a token's secret, which is random, so that a plain hash hides it.
+pub(crate) fn token_hash(secret: &[u8; 32]) -> [u8; 32] {
+    *blake3::hash(secret).as_bytes()
+}
+
+/// Whether the caller's account, and its token, are still what they were: for what goes on after
+/// a request was let in.
+pub(crate) async fn is_in_force(app: &App, caller: &Caller) -> Result<bool, DbError> {
+    let (key, token) = match caller {
+        Caller::Anonymous => return Ok(true),
+        Caller::Account { key, .. } => (key, None),
+        Caller::Token { id, account, key } => (key, Some((*id, *account))),
+    };
+    let account = app.db.account(key).await?;
+    if account.is_none_or(|account| account.revoked.is_some()) {
+        return Ok(false);
+    }
+    let Some((id, account)) = token else { return Ok(true) };
+    let (tokens, now) = (app.db.tokens(account).await?, unix_now());
+    Ok(tokens.iter().any(|token| token.id == id && token.expires > now))
+}
+
+fn no_session() -> Refusal {
+    Refusal::new(ProblemCode::SessionRequired, "")
+}
+
+fn forbidden(who: &str) -> Refusal {
+    Refusal::new(ProblemCode::Forbidden, who)
 }
 
 impl FromRequestParts<Arc<App>> for Visitor {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
-        let account = account(parts, app).await?;
-        Ok(Self(account.as_ref().map_or(Caller::Anonymous, Caller::from)))
+        Ok(Self(match identity(parts, app).await? {
+            Identity::Nobody => Caller::Anonymous,
+            Identity::Session(account) => Caller::from(&account),
+            Identity::Token(caller, ..) => caller,
+        }))
     }
 }
 
@@ -54,11 +110,42 @@ impl FromRequestParts<Arc<App>> for Publisher {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
-        match account(parts, app).await? {
-            None => Err(Refusal::new(ProblemCode::SessionRequired, "")),
-            Some(account) if account.role == Role::Publisher => Ok(Self(account)),
-            Some(_) => Err(Refusal::new(ProblemCode::Forbidden, "publishers only")),
+        let (caller, account) = match identity(parts, app).await? {
+            Identity::Nobody => return Err(no_session()),
+            Identity::Session(account) => (Caller::from(&account), account),
+            Identity::Token(_, _, TokenScope::Read) => {
+                return Err(forbidden("the token is for reading"));
+            }
+            Identity::Token(caller, account, TokenScope::Publish) => (caller, account),
+        };
+        if account.role < Role::Publisher {
+            return Err(forbidden("publishers only"));
         }
+        Ok(Self(caller))
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Member {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
+        match identity(parts, app).await? {
+            Identity::Nobody => Err(no_session()),
+            Identity::Session(account) => Ok(Self(account)),
+            Identity::Token(..) => Err(forbidden("a session is wanted, not a token")),
+        }
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Administrator {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
+        let Member(account) = Member::from_request_parts(parts, app).await?;
+        if account.role < Role::Administrator {
+            return Err(forbidden("administrators only"));
+        }
+        Ok(Self(account))
     }
 }
 
@@ -75,10 +162,20 @@ impl FromRequestParts<Arc<App>> for Segments {
 }
 
 impl Segments {
+    pub(crate) fn new<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        Self(pairs.into_iter().map(owned).collect())
+    }
+
     /// What stands at `{segment}`; nothing is found at what does not parse.
     pub(crate) fn parse<T: FromStr>(&self, segment: &str) -> Result<T, Refusal> {
         let text = self.0.get(segment).ok_or_else(Refusal::not_found)?;
         text.parse().map_err(|_| Refusal::not_found())
+    }
+
+    /// The key at `{key}`.
+    pub(crate) fn key(&self) -> Result<AccountKey, Refusal> {
+        Ok(AccountKey(self.parse::<Hex<32>>("key")?.0))
     }
 
     /// The name at `{team}/{name}`.
@@ -94,12 +191,63 @@ impl Segments {
         app.db.name(name.as_str(), caller).await?.ok_or_else(Refusal::not_found)
     }
 
+    /// The name at `{team}/{name}`, under which the caller may publish.
+    pub(crate) async fn publishable(
+        &self,
+        app: &App,
+        caller: &Caller,
+    ) -> Result<NameRecord, Refusal> {
+        let name = self.visible(app, caller).await?;
+        match app.db.grant_of(name.id, caller).await? {
+            Some(Grant::Owner | Grant::Publisher) => Ok(name),
+            Some(Grant::Reader) | None => Err(forbidden("the publishers of the name only")),
+        }
+    }
+
     /// The name at `{team}/{name}`, which `account` must own.
     pub(crate) async fn owned(&self, app: &App, account: &Account) -> Result<NameRecord, Refusal> {
         let name = self.visible(app, &account.into()).await?;
         if name.owner != account.id {
-            return Err(Refusal::new(ProblemCode::Forbidden, "the owner of the name only"));
+            return Err(forbidden("the owner of the name only"));
         }
         Ok(name)
+    }
+
+    /// The name at `{team}/{name}`, which `account` must own or administer.
+    pub(crate) async fn administered(
+        &self,
+        app: &App,
+        account: &Account,
+    ) -> Result<NameRecord, Refusal> {
+        if account.role < Role::Administrator {
+            return self.owned(app, account).await;
+        }
+        let name = self.name()?;
+        let found = app.db.all_names(&just_before(name.as_str()), 1).await?.pop();
+        found.filter(|found| found.name == name.as_str()).ok_or_else(Refusal::not_found)
+    }
+}
+
+/// A text below `name` with no other name between: all characters of names are below `~`.
+pub(crate) fn just_before(name: &str) -> String {
+    let mut before = name.to_owned();
+    let last = before.pop().map_or(0, |last| last as u8);
+    before.push(char::from(last.saturating_sub(1)));
+    before.push('~');
+    before
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_lies_between() {
+        let names = ["a/a", "a/a0", "a/b", "a/bz", "b/a-", "b/a.", "b/a.x", "zz/z"];
+        for name in names {
+            let before = just_before(name);
+            let first = names.iter().find(|other| **other > before.as_str());
+            assert_eq!(first, Some(&name), "{before:?}");
+        }
     }
 }

@@ -1,14 +1,18 @@
 //! What a hub is started with.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
+
+use crate::database::Database;
 
 /// Settings of a hub.
 #[derive(Debug, Clone)]
 pub struct HubConfig {
     /// Directory that holds everything the hub keeps; created when missing.
     pub data: PathBuf,
+    /// The server with the database, when it is not the file in the data directory.
+    pub database: Option<Database>,
     /// Where to listen; port 0 lets the system choose.
     pub listen: SocketAddr,
     /// How connections are protected.
@@ -16,6 +20,10 @@ pub struct HubConfig {
     /// The URL clients shall use, when it is not the listening address: behind a proxy, or when
     /// listening on all addresses.
     pub url: Option<String>,
+    /// Where collectors of metrics are answered, in plain HTTP; nowhere when `None`.
+    pub metrics_listen: Option<SocketAddr>,
+    /// Addresses of proxies whose word on where a request came from is taken.
+    pub trusted_proxies: Vec<IpAddr>,
     /// Most bytes the chunk store may take on disk.
     pub quota_bytes: Option<u64>,
     /// Bytes of the file system the store leaves free.
@@ -35,9 +43,12 @@ impl HubConfig {
     pub fn new(data: impl Into<PathBuf>, listen: SocketAddr) -> Self {
         Self {
             data: data.into(),
+            database: None,
             listen,
             tls: Tls::SelfSigned,
             url: None,
+            metrics_listen: None,
+            trusted_proxies: Vec::new(),
             quota_bytes: None,
             free_reserve_bytes: 1 << 30,
             gc_interval: Duration::from_hours(1),
@@ -60,18 +71,60 @@ pub enum Tls {
         cert: PathBuf,
         /// The private key.
         key: PathBuf,
+        /// How clients shall recognise it.
+        trust: CertificateTrust,
     },
+    /// A certificate obtained and renewed while the hub runs; clients check it as browsers do.
+    Acme(Acme),
 }
+
+/// How clients recognise a hub by a certificate of its own.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum CertificateTrust {
+    /// By its fingerprint, which invitations carry: a new certificate needs new invitations.
+    #[default]
+    Fingerprint,
+    /// By the authorities their systems trust, as browsers do.
+    WebPki,
+}
+
+/// Where certificates come from that an authority issues by ACME (RFC 8555).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Acme {
+    /// What the certificate is for; each leads to this hub, on port 443.
+    pub domains: Vec<String>,
+    /// URL of the authority's directory.
+    pub directory: String,
+    /// The authority that vouches for the directory's own certificate, in a PEM file; without
+    /// it, those the system trusts.
+    pub ca: Option<PathBuf>,
+    /// Whom the authority may write to.
+    pub contact: Option<String>,
+}
+
+/// The directory of Let's Encrypt.
+pub const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
 
 /// Bounds per hub and per request.
 #[derive(Debug, Clone)]
 pub struct HubLimits {
-    /// Connections at once; further ones wait in the system's queue.
+    /// Connections at once; further ones wait in the system's queue. The system's limit on open
+    /// files lowers it: [`Hub::start`](crate::Hub::start) warns then.
     pub connections_max: usize,
+    /// Connections at once from one IPv4 address or one IPv6 network of 64 bits; a further one is
+    /// closed at once. The machine's own addresses are no exception. `None` behind a proxy that
+    /// is trusted: all connections come from its address, and the proxy has to limit clients.
+    pub connections_per_address_max: Option<usize>,
+    /// Event streams at once, never more than three quarters of the connections, so that
+    /// streams, which live long, leave room for requests. A further one is told to come again.
+    pub event_streams_max: usize,
     /// Uploads at once: each holds up to some 12 MiB of frames.
     pub uploads_max: usize,
     /// Fetches at once: each holds up to some 24 MiB of frames.
     pub fetches_max: usize,
+    /// How long an upload, a fetch or a publication waits for another one to end before the
+    /// client is told to come again; less than `request_time`.
+    pub turn_time: Duration,
     /// Time for a TLS handshake.
     pub handshake_time: Duration,
     /// Time for the head of a request, counted from when it could begin.
@@ -82,6 +135,9 @@ pub struct HubLimits {
     pub request_time: Duration,
     /// Time for an upload (64 MiB over a 1 Mbit/s link take nine minutes) or a publication.
     pub transfer_time: Duration,
+    /// How long what a client still sends is thrown away after its connection was ended, so that
+    /// it can read the answer: a system resets a connection that is closed with bytes unread.
+    pub linger_time: Duration,
     /// Time for open requests to end when the hub stops.
     pub shutdown_time: Duration,
 }
@@ -89,14 +145,21 @@ pub struct HubLimits {
 impl Default for HubLimits {
     fn default() -> Self {
         Self {
-            connections_max: 1024,
+            // An idle one takes some 16 KiB without TLS (measured by the test `limits_streams`),
+            // so all of them take 256 MiB.
+            connections_max: 16_384,
+            // An office behind one address, each machine with a stream and a transfer or two.
+            connections_per_address_max: Some(256),
+            event_streams_max: 12_288,
             uploads_max: 32,
             fetches_max: 128,
+            turn_time: Duration::from_secs(20),
             handshake_time: Duration::from_secs(10),
             header_time: Duration::from_secs(30),
             idle_time: Duration::from_secs(30),
             request_time: Duration::from_secs(30),
             transfer_time: Duration::from_mins(15),
+            linger_time: Duration::from_secs(5),
             shutdown_time: Duration::from_secs(10),
         }
     }

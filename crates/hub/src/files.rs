@@ -9,6 +9,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use hub_api::Hex;
 use serde::{Deserialize, Serialize};
 
+use crate::database::AnnouncedDatabase;
+
 /// Where things are in a data directory.
 #[derive(Debug, Clone)]
 pub(crate) struct DataDir(PathBuf);
@@ -20,6 +22,9 @@ pub(crate) struct Announcement {
     pub(crate) url: String,
     /// SHA-256 of the certificate, zeros without TLS.
     pub(crate) fingerprint: Hex<32>,
+    /// Where its database is.
+    #[serde(default)]
+    pub(crate) database: AnnouncedDatabase,
 }
 
 impl DataDir {
@@ -34,6 +39,19 @@ impl DataDir {
             fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
         }
         Ok(Self(path.to_owned()))
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn acme(&self) -> PathBuf {
+        self.0.join("acme")
+    }
+
+    /// Locked while chunks are removed, or copied.
+    pub(crate) fn removing_lock(&self) -> PathBuf {
+        self.0.join("removing.lock")
     }
 
     pub(crate) fn database(&self) -> PathBuf {

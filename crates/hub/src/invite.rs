@@ -1,25 +1,20 @@
 //! Inviting people to a hub, also from another process.
 
-use std::path::Path;
 use std::time::Duration;
 
 use documents::{Invitation, ReleaseName};
-use hub_db::{DbError, HubDb as _, NewInvitation, Role, SqliteDb};
+use hub_db::{Actor, AuditEntry, DbError, NewInvitation, Role};
+use serde_json::json;
 
-use crate::files::{DataDir, unix_now};
+use crate::database::{BesideError, HubData, beside};
+use crate::files::unix_now;
 
 /// Why an invitation was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum InviteError {
-    /// No hub has run on this directory yet, or it cannot be read. Start the hub once.
-    #[error("no hub has announced itself in {}", path.display())]
-    NoHub {
-        /// The data directory.
-        path: std::path::PathBuf,
-        /// Why not.
-        #[source]
-        source: std::io::Error,
-    },
+    /// There is no hub, or its database cannot be used.
+    #[error(transparent)]
+    Hub(#[from] BesideError),
     /// The system gave no random bytes. Try again.
     #[error("no randomness")]
     Randomness(#[source] getrandom::Error),
@@ -28,7 +23,7 @@ pub enum InviteError {
     Db(#[from] DbError),
 }
 
-/// Makes an invitation for one key to the hub whose data is in `data_dir`.
+/// Makes an invitation for one key to a hub of this machine.
 ///
 /// `grants` are names the key may read then; `expires` is how long from now the invitation is
 /// good. It works while the hub runs.
@@ -36,28 +31,46 @@ pub enum InviteError {
 /// # Errors
 /// See [`InviteError`].
 pub async fn invite(
-    data_dir: &Path,
+    hub: impl Into<HubData>,
     role: Role,
     grants: &[ReleaseName],
     expires: Duration,
 ) -> Result<Invitation, InviteError> {
-    let data = DataDir::open(data_dir);
-    let no_hub = |source| InviteError::NoHub { path: data_dir.to_owned(), source };
-    let announcement = data.announcement().map_err(no_hub)?;
     let mut secret = [0; 16];
     getrandom::fill(&mut secret).map_err(InviteError::Randomness)?;
-    let db = SqliteDb::open(&data.database()).await?;
+    let (announcement, db) = beside(&hub.into()).await?;
+    let now = unix_now();
     let invitation = NewInvitation {
         secret_hash: secret_hash(&secret),
         role,
         grants: grants.iter().map(|name| name.as_str().to_owned()).collect(),
         uses: 1,
-        expires: unix_now().saturating_add(expires.as_secs()),
+        created: now,
+        expires: now.saturating_add(expires.as_secs()),
     };
-    let recorded = db.create_invitation(&invitation).await;
+    let entry = AuditEntry {
+        time: now,
+        actor: Actor::Local,
+        action: "invite".to_owned(),
+        subject: role_word(role).to_owned(),
+        detail: json!({ "names": invitation.grants, "expires": invitation.expires }).to_string(),
+    };
+    let recorded = match db.create_invitation(&invitation).await {
+        Ok(_) => db.record(&entry).await,
+        Err(error) => Err(error),
+    };
     db.close().await;
     recorded?;
     Ok(Invitation { url: announcement.url, fingerprint: announcement.fingerprint.0, secret })
+}
+
+/// A role in words.
+pub(crate) fn role_word(role: Role) -> &'static str {
+    match role {
+        Role::Reader => "reader",
+        Role::Publisher => "publisher",
+        Role::Administrator => "administrator",
+    }
 }
 
 /// What the database knows of a secret. The secret is random, so a plain hash hides it.

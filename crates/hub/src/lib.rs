@@ -7,6 +7,8 @@
 //! * [`Hub::start`] opens a data directory and serves it; [`RunningHub`] is the handle.
 //! * [`invite()`] works beside a running hub, from another process.
 //! * `routes/` holds one file per endpoint, in straight lines; `router` lists them.
+//! * `caller` says who asks, `acts` notes what changes rights, `browse` reads in plain trees,
+//!   `idempotency`, `conditional` and `pages` are what the interface promises everywhere.
 //! * `access` is the rule about who may read a chunk, `refusal` the only place where errors
 //!   become HTTP, `serve` the accept loop with its limits.
 //!
@@ -18,15 +20,33 @@
 //! Start reading at `router`, then `routes/publish`.
 
 mod access;
+mod acme;
+mod acts;
+mod addresses;
 mod app;
+mod backup;
 mod body;
+mod browse;
 mod bus;
 mod caller;
 mod challenges;
+mod conditional;
 mod config;
+mod console;
+mod database;
+mod escape;
 mod files;
 mod gc;
+mod idempotency;
 mod invite;
+mod linger;
+mod maintenance;
+mod metrics;
+mod observation;
+mod open_files;
+mod pages;
+mod peer;
+mod readiness;
 mod refusal;
 mod router;
 mod routes;
@@ -34,8 +54,13 @@ mod serve;
 mod stall;
 mod start;
 mod tls;
+mod transfers;
+mod validity;
 
-pub use config::{HubConfig, HubLimits, Tls};
+pub use backup::{BackedUp, BackupError, Restored, backup, restore};
+pub use config::{Acme, CertificateTrust, HubConfig, HubLimits, LETS_ENCRYPT, Tls};
+pub use console::{ConsoleLinkError, console_link};
+pub use database::{BesideError, Database, DatabaseError, HubData};
 pub use gc::{GcError, gc};
 pub use hub_db::Role;
 pub use invite::{InviteError, invite};

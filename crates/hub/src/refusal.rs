@@ -10,6 +10,8 @@ use hub_api::{Hex, MEDIA_PROBLEM, Problem, ProblemCode};
 use hub_db::{DbError, PublishError, RegisterError, RenewError};
 use store::StoreError;
 
+use crate::browse::BrowseError;
+
 /// A request that is not fulfilled, and what the client is told.
 #[derive(Debug)]
 pub(crate) struct Refusal {
@@ -28,12 +30,18 @@ impl Refusal {
         Self::new(ProblemCode::NotFound, "")
     }
 
+    /// What the client is told.
+    pub(crate) fn problem(&self) -> &Problem {
+        &self.problem
+    }
+
     pub(crate) fn malformed(detail: impl Into<String>) -> Self {
         Self::new(ProblemCode::MalformedRequest, detail)
     }
 
-    pub(crate) fn busy() -> Self {
-        let refusal = Self::new(ProblemCode::Unavailable, "too many transfers at once");
+    /// All places are taken: come again soon.
+    pub(crate) fn busy(what: &str) -> Self {
+        let refusal = Self::new(ProblemCode::Unavailable, what);
         Self { retry_after_s: Some(5), ..refusal }
     }
 
@@ -97,7 +105,19 @@ impl IntoResponse for Refusal {
 
 impl From<DbError> for Refusal {
     fn from(error: DbError) -> Self {
-        Self::internal(&error)
+        match &error {
+            DbError::Unavailable(_) => {
+                tracing::warn!(error = %Chain(&error), "a request failed");
+                Self::busy("the database cannot be reached")
+            }
+            DbError::Full(_) => {
+                tracing::warn!(error = %Chain(&error), "a request failed");
+                Self::new(ProblemCode::StorageFull, "")
+            }
+            DbError::Failed(_) | DbError::Newer { .. } | DbError::Damaged(_) | DbError::Copy(_) => {
+                Self::internal(&error)
+            }
+        }
     }
 }
 
@@ -131,6 +151,24 @@ impl From<StoreError> for Refusal {
     }
 }
 
+impl From<BrowseError> for Refusal {
+    fn from(error: BrowseError) -> Self {
+        match error {
+            BrowseError::Sealed => Self::new(ProblemCode::SealedRelease, ""),
+            // The same words for what is not here and what is not for this caller.
+            BrowseError::NoPath | BrowseError::Absent(_) => Self::not_found(),
+            BrowseError::Kind { .. } => Self::new(ProblemCode::NotFound, error.to_string()),
+            BrowseError::TooLarge(_) | BrowseError::Contradiction(_) => {
+                Self::new(ProblemCode::TreeRefused, error.to_string())
+            }
+            BrowseError::Malformed(error) => Self::new(ProblemCode::TreeRefused, error.to_string()),
+            BrowseError::Revoked => Self::new(ProblemCode::NotRegistered, ""),
+            BrowseError::Store(error) => error.into(),
+            BrowseError::Db(error) => error.into(),
+        }
+    }
+}
+
 impl From<RegisterError> for Refusal {
     fn from(error: RegisterError) -> Self {
         match error {
@@ -149,6 +187,7 @@ impl From<PublishError> for Refusal {
     fn from(error: PublishError) -> Self {
         match error {
             PublishError::Db(error) => error.into(),
+            PublishError::NoName => Self::not_found(),
             PublishError::NotNext { .. } | PublishError::WrongPrevious => {
                 Self::new(ProblemCode::ReleaseConflict, error.to_string())
             }

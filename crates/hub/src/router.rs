@@ -8,11 +8,14 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::header;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, post, put};
+use axum::routing::{MethodRouter, delete, get, post, put};
 use hub_api::limits::{HEADER_BYTES_MAX, HEADERS_MAX};
 use hub_api::{ProblemCode, routes as paths};
 
 use crate::app::App;
+use crate::console;
+use crate::metrics::count;
+use crate::peer::Peer;
 use crate::refusal::Refusal;
 use crate::routes;
 
@@ -25,6 +28,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
     };
     Router::new()
         .route(paths::HEALTH, get(routes::health::health))
+        .route(paths::READY, within(quick, get(routes::ready::ready)))
         .route(paths::HUB, within(quick, get(routes::hub::hub)))
         .route(paths::REGISTRATIONS, within(quick, post(routes::register::register)))
         .route(paths::SESSION_CHALLENGE, within(quick, post(routes::challenge::challenge)))
@@ -36,14 +40,28 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route(paths::NAMES, within(quick, get(routes::list_names::list_names)))
         .route(
             paths::NAME,
-            within(quick, get(routes::one_name::one_name).put(routes::put_name::put_name)),
-        )
-        .route(
-            paths::READER,
             within(
                 quick,
-                put(routes::grant_reader::grant_reader)
-                    .delete(routes::revoke_reader::revoke_reader),
+                get(routes::one_name::one_name)
+                    .put(routes::put_name::put_name)
+                    .delete(routes::delete_name::delete_name),
+            ),
+        )
+        .route(
+            paths::GRANT,
+            within(
+                quick,
+                put(routes::put_grant::put_grant).delete(routes::delete_grant::delete_grant),
+            ),
+        )
+        .route(paths::GRANTS, within(quick, get(routes::list_grants::list_grants)))
+        .route(paths::OWNER, within(quick, put(routes::transfer_name::transfer_name)))
+        .route(
+            paths::RETENTION,
+            within(
+                quick,
+                get(routes::read_retention::read_retention)
+                    .put(routes::put_retention::put_retention),
             ),
         )
         .route(paths::HEAD, within(quick, get(routes::head::head)))
@@ -55,13 +73,50 @@ pub(crate) fn router(app: Arc<App>) -> Router {
             ),
         )
         .route(paths::RELEASE, within(quick, get(routes::one_release::one_release)))
+        .route(
+            paths::PIN,
+            within(
+                quick,
+                put(routes::pin_release::pin_release).delete(routes::pin_release::unpin_release),
+            ),
+        )
+        .route(paths::ROOT_ENTRIES, within(quick, get(routes::list_entries::list_entries)))
+        .route(paths::ENTRIES, within(quick, get(routes::list_entries::list_entries)))
+        .route(paths::FILE, within(quick, get(routes::read_file::read_file)))
+        .route(paths::CHANGES, within(quick, get(routes::list_changes::list_changes)))
         .route(paths::EVENTS, within(quick, get(routes::events::events)))
+        .route(
+            paths::TOKENS,
+            within(
+                quick,
+                get(routes::list_tokens::list_tokens).post(routes::create_token::create_token),
+            ),
+        )
+        .route(paths::TOKEN, within(quick, delete(routes::delete_token::delete_token)))
+        .route(paths::ACCOUNTS, within(quick, get(routes::list_accounts::list_accounts)))
+        .route(paths::ACCOUNT, within(quick, delete(routes::revoke_account::revoke_account)))
+        .route(
+            paths::INVITATIONS,
+            within(
+                quick,
+                get(routes::list_invitations::list_invitations).post(routes::invite::invite),
+            ),
+        )
+        .route(
+            paths::INVITATION,
+            within(quick, delete(routes::revoke_invitation::revoke_invitation)),
+        )
+        .route(paths::AUDIT, within(quick, get(routes::audit::audit)))
+        .route(paths::OPENAPI, within(quick, get(routes::openapi::openapi)))
+        .route(paths::ERROR, within(quick, get(routes::explain_error::explain_error)))
+        .merge(console::router().layer(middleware::from_fn_with_state(quick, limit_time)))
         .fallback(async || Refusal::not_found())
         .method_not_allowed_fallback(async || {
             Refusal::new(ProblemCode::MethodNotAllowed, "").closing()
         })
         .layer(middleware::from_fn(limit_headers))
-        .layer(middleware::from_fn(log))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), log))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), count))
         .with_state(app)
 }
 
@@ -89,13 +144,16 @@ async fn limit_headers(request: Request, next: Next) -> Response {
 }
 
 /// Logs each request by its route: no header, no query, no id, no name.
-async fn log(request: Request, next: Next) -> Response {
+async fn log(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
+    let peer = request.extensions().get::<Peer>();
+    let client = peer.map(|peer| peer.client(request.headers(), &app.trusted_proxies));
     let mut response = next.run(request).await;
     tracing::debug!(
         %method,
+        client = client.map(tracing::field::display),
         route = route.as_ref().map_or("none", MatchedPath::as_str),
         status = response.status().as_u16(),
         duration_ms = started.elapsed().as_millis() as u64,

@@ -5,25 +5,32 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use documents::NodeKey;
+use documents::{NodeKey, origin_identity};
 use hub_api::Hex;
-use hub_db::{DbError, HubDb, SqliteDb};
+use hub_db::DbError;
 use store::{ChunkStore, DiskOptions, DiskStore, StoreError};
 use tokio::net::TcpListener;
 use tokio::sync::{RwLock, Semaphore, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
 use crate::access::Access;
 use crate::app::App;
 use crate::bus::Bus;
 use crate::challenges::Challenges;
-use crate::config::HubConfig;
+use crate::config::{HubConfig, Tls};
+use crate::console::Console;
+use crate::database::DatabaseError;
 use crate::files::{Announcement, DataDir};
-use crate::{gc, router, serve, tls};
+use crate::metrics::Metrics;
+use crate::readiness::Checks;
+use crate::{database, gc, observation, open_files, router, serve, tls};
 
 /// Releases checked at once: the ids of the largest closure take 128 MiB each.
-const PUBLISHES_MAX: usize = 2;
+pub(crate) const PUBLISHES_MAX: usize = 2;
+
+/// Directories or comparisons of trees in memory at once: a comparison takes up to some 100 MiB.
+const BROWSES_MAX: usize = 4;
 
 /// Starts hubs.
 #[derive(Debug)]
@@ -45,6 +52,9 @@ pub enum StartError {
     /// The chunk store cannot be opened; most often because another hub runs on the same data.
     #[error("cannot open the chunk store")]
     Store(#[source] StoreError),
+    /// It is not known which database to use.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
     /// The database cannot be opened.
     #[error("cannot open the database")]
     Db(#[source] DbError),
@@ -67,18 +77,23 @@ pub enum StartError {
 pub struct RunningHub {
     /// The URL clients use.
     pub url: String,
-    /// SHA-256 of the certificate; zeros without TLS.
+    /// SHA-256 of the certificate, for clients to pin; zeros without TLS, and where the
+    /// authorities that clients trust vouch for the certificate.
     pub fingerprint: [u8; 32],
     /// Where it listens.
     pub local_addr: SocketAddr,
+    /// Where metrics are told, if anywhere.
+    pub metrics_addr: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     stopped: watch::Receiver<bool>,
     serving: JoinHandle<()>,
-    collecting: JoinHandle<()>,
+    jobs: JoinSet<()>,
 }
 
 impl Hub {
     /// Opens the data directory and serves it in the background.
+    ///
+    /// Raises the number of files that this process may have open as far as the system allows.
     ///
     /// # Errors
     /// See [`StartError`].
@@ -98,20 +113,43 @@ impl Hub {
             .map_err(io::Error::other)
             .map_err(in_data)?
             .map_err(StartError::Store)?;
-        let store: Arc<dyn ChunkStore> = Arc::new(store);
-        let db = SqliteDb::open(&data.database()).await.map_err(StartError::Db)?;
-        let db: Arc<dyn HubDb> = Arc::new(db);
+        Self::start_on(config, Arc::new(store)).await
+    }
 
+    /// As [`Hub::start`], with chunks in a store of the caller's instead of the data directory.
+    /// The caller sees to it that no other hub uses the directory.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn start_on(
+        config: HubConfig,
+        store: Arc<dyn ChunkStore>,
+    ) -> Result<RunningHub, StartError> {
+        let in_data = |source| StartError::Data { path: config.data.clone(), source };
+        let data = DataDir::create(&config.data).map_err(in_data)?;
+        let (place, database) = database::choose(&data, config.database.as_ref())?;
+        let db = hub_db::open(&place).await.map_err(StartError::Db)?;
         let key = NodeKey::from_secret_bytes(data.key().map_err(in_data)?);
-        let identity = tls::identity(&config.tls, &data).map_err(StartError::Tls)?;
-        let no_listener = |source| StartError::Listen { address: config.listen, source };
-        let listener = TcpListener::bind(config.listen).await.map_err(no_listener)?;
-        let local_addr = listener.local_addr().map_err(no_listener)?;
-        let fingerprint = identity.as_ref().map_or([0; 32], |identity| identity.fingerprint);
-        let url = config.url.clone().unwrap_or_else(|| url(identity.is_some(), local_addr));
-        let announcement = Announcement { url: url.clone(), fingerprint: Hex(fingerprint) };
+        database::must_belong(&*db, &key.public(), &data, &database).await?;
+        // What the hub before left unfinished is nobody's now.
+        db.drop_running_claims().await.map_err(StartError::Db)?;
+
+        let tls = tls::identity(&config.tls, &data).map_err(StartError::Tls)?;
+        let (listener, local_addr) = listen(config.listen).await?;
+        let observed = match config.metrics_listen {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
+        let metrics_addr = observed.as_ref().map(|(_, address)| *address);
+        let url = config.url.clone().unwrap_or_else(|| own_url(&config.tls, local_addr));
+        let pinned = tls.as_ref().and_then(|tls| tls.fingerprint);
+        let fingerprint = pinned.unwrap_or_default();
+        let identity = pinned.unwrap_or_else(|| origin_identity(&url));
+        let announcement =
+            Announcement { url: url.clone(), fingerprint: Hex(fingerprint), database };
         data.announce(&announcement).map_err(in_data)?;
 
+        let limits = open_files::fit(config.limits);
         let (stop, stopping) = watch::channel(false);
         let (done, stopped) = watch::channel(false);
         let app = Arc::new(App {
@@ -120,34 +158,72 @@ impl Hub {
             store,
             bus: Bus::default(),
             challenges: Challenges::new().map_err(io::Error::other).map_err(in_data)?,
+            url: url.clone(),
             public_key: key.public(),
             key,
             fingerprint,
-            limits: config.limits.clone(),
+            identity,
+            data: data.clone(),
+            trusted_proxies: config.trusted_proxies,
+            certificate_ends: tls.as_ref().map(|tls| Arc::clone(&tls.ends)),
+            metrics: Metrics::new(),
+            readiness: Checks::default(),
+            limits: limits.clone(),
             publishing: RwLock::new(()),
-            uploads: Arc::new(Semaphore::new(config.limits.uploads_max)),
-            fetches: Arc::new(Semaphore::new(config.limits.fetches_max)),
+            uploads: Arc::new(Semaphore::new(limits.uploads_max)),
+            fetches: Arc::new(Semaphore::new(limits.fetches_max)),
             publishes: Arc::new(Semaphore::new(PUBLISHES_MAX)),
+            browses: Arc::new(Semaphore::new(BROWSES_MAX)),
+            event_streams: Arc::new(Semaphore::new(limits.event_streams_max)),
+            transfers: Arc::default(),
+            console: Console::new(&url, config.data.clone()),
             stopping: stopping.clone(),
         });
-        let acceptor = identity.map(|identity| TlsAcceptor::from(identity.server));
+        let mut jobs = JoinSet::new();
+        let mut acceptor = None;
+        if let Some(tls) = tls {
+            acceptor = Some(TlsAcceptor::from(tls.server));
+            if let Some(renewal) = tls.renewal {
+                jobs.spawn(renewal.run());
+            }
+        }
+        if let Some((listener, _)) = observed {
+            let router = observation::router(Arc::clone(&app));
+            let limits = observation::limits(&limits);
+            jobs.spawn(serve::serve(listener, None, router, limits, stopping.clone()));
+        }
         let router = router::router(Arc::clone(&app));
-        let collecting = tokio::spawn(gc::hourly(app, config.gc_interval, config.gc_grace));
-        let limits = config.limits;
+        jobs.spawn(gc::hourly(app, data, config.gc_interval, config.gc_grace));
         let serving = tokio::spawn(async move {
             serve::serve(listener, acceptor, router, limits, stopping).await;
             done.send_replace(true);
         });
-        Ok(RunningHub { url, fingerprint, local_addr, stop, stopped, serving, collecting })
+        Ok(RunningHub { url, fingerprint, local_addr, metrics_addr, stop, stopped, serving, jobs })
     }
 }
 
-/// How this machine itself reaches the hub; for others [`HubConfig::url`] says it.
-fn url(tls: bool, mut address: SocketAddr) -> String {
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source| StartError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let local = listener.local_addr().map_err(failed)?;
+    Ok((listener, local))
+}
+
+/// The hub's URL when nobody said one: the first domain of its certificate, else how this machine
+/// itself reaches it; for others [`HubConfig::url`] says it.
+fn own_url(tls: &Tls, mut address: SocketAddr) -> String {
     if address.ip().is_unspecified() {
         address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
     }
-    format!("{}://{address}", if tls { "https" } else { "http" })
+    match tls {
+        Tls::Off => format!("http://{address}"),
+        Tls::SelfSigned | Tls::Files { .. } => format!("https://{address}"),
+        Tls::Acme(acme) => match (acme.domains.first(), address.port()) {
+            (Some(domain), 443) => format!("https://{domain}"),
+            (Some(domain), port) => format!("https://{domain}:{port}"),
+            (None, _) => format!("https://{address}"),
+        },
+    }
 }
 
 impl RunningHub {
@@ -162,8 +238,7 @@ impl RunningHub {
     pub async fn shutdown(mut self) {
         self.stop.send_replace(true);
         let _ = (&mut self.serving).await;
-        self.collecting.abort();
-        let _ = (&mut self.collecting).await;
+        self.jobs.shutdown().await;
     }
 }
 
@@ -171,6 +246,6 @@ impl Drop for RunningHub {
     fn drop(&mut self) {
         self.stop.send_replace(true);
         self.serving.abort();
-        self.collecting.abort();
+        self.jobs.abort_all();
     }
 }

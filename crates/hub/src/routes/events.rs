@@ -12,12 +12,13 @@ use documents::ReleaseName;
 use futures_util::stream;
 use hub_api::limits::HEARTBEAT_INTERVAL;
 use hub_api::{EVENT_RELEASE, MEDIA_EVENTS, ReleaseEvent};
-use hub_db::{AccountKey, Caller, EventId, NameId};
+use hub_db::{Caller, EventId, NameId};
 use serde::Deserialize;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use crate::app::App;
 use crate::bus::Waiter;
-use crate::caller::Visitor;
+use crate::caller::{Visitor, is_in_force};
 use crate::refusal::Refusal;
 
 /// Releases read at once by a stream that catches up.
@@ -41,8 +42,11 @@ pub(crate) async fn events(
     }
     let name: ReleaseName = wanted.name.parse().map_err(|_| Refusal::not_found())?;
     let record = app.db.name(name.as_str(), &caller).await?.ok_or_else(Refusal::not_found)?;
+    let place = Arc::clone(&app.event_streams).try_acquire_owned();
+    let place = place.map_err(|_| Refusal::busy("too many event streams at once"))?;
     // Before looking for the latest: what comes in between wakes the waiter.
     let waiter = app.bus.waiter(record.id);
+    let taken_away = app.access.taken_away();
     let after = match headers.get("last-event-id") {
         Some(id) => {
             let id = id.to_str().ok().and_then(|id| id.parse().ok());
@@ -50,7 +54,16 @@ pub(crate) async fn events(
         }
         None => app.db.latest_release(record.id).await?.map_or(EventId(0), |last| last.event),
     };
-    let feed = Feed { app, caller, id: record.id, name: record.name, after, waiter };
+    let feed = Feed {
+        app,
+        caller,
+        id: record.id,
+        name: record.name,
+        after,
+        waiter,
+        taken_away,
+        _place: place,
+    };
     let body = stream::unfold(feed, async |mut feed| {
         let text = feed.next().await?;
         Some((Ok::<_, Infallible>(text), feed))
@@ -71,6 +84,8 @@ struct Feed {
     name: String,
     after: EventId,
     waiter: Waiter,
+    taken_away: watch::Receiver<()>,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Feed {
@@ -87,6 +102,7 @@ impl Feed {
         }
         tokio::select! {
             () = self.waiter.woken() => {}
+            _ = self.taken_away.changed() => {}
             () = tokio::time::sleep(HEARTBEAT_INTERVAL) => return Some(":\n\n".to_owned()),
             _ = stopping.changed() => return None,
         }
@@ -112,11 +128,8 @@ impl Feed {
     }
 
     async fn is_allowed(&self) -> bool {
-        if let Caller::Account { key: AccountKey(key), .. } = &self.caller {
-            let account = self.app.db.account(&AccountKey(*key)).await;
-            if !matches!(account, Ok(Some(account)) if account.revoked.is_none()) {
-                return false;
-            }
+        if !matches!(is_in_force(&self.app, &self.caller).await, Ok(true)) {
+            return false;
         }
         matches!(self.app.db.name(&self.name, &self.caller).await, Ok(Some(_)))
     }

@@ -1,7 +1,9 @@
 //! `POST /v1/chunks/fetch`: many chunks in one answer, as frames.
 
 use std::collections::HashSet;
+use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -10,19 +12,21 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use content::frame::{Codec, FrameBuilder, FrameCodec, FrameError};
 use content::{ChunkId, Frame};
-use futures_util::{StreamExt as _, stream};
 use hub_api::MEDIA_BYTES;
 use hub_api::limits::FETCH_IDS_MAX;
 use hub_db::Caller;
+use tokio::sync::mpsc::error::SendError;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::have_chunks::read_ids;
-use crate::app::{App, turn};
-use crate::caller::Visitor;
+use crate::app::App;
+use crate::caller::{Visitor, is_in_force};
 use crate::refusal::{Chain, Refusal};
+use crate::transfers::{Direction, Moving};
 
-type Batch = Result<Vec<Bytes>, std::io::Error>;
+type Piece = Result<Bytes, io::Error>;
 
 /// Chunks the caller may not read are listed as missing, like those that are not here.
 pub(crate) async fn fetch_chunks(
@@ -33,57 +37,107 @@ pub(crate) async fn fetch_chunks(
     let asked = read_ids(&app, request, FETCH_IDS_MAX).await?;
     let readable = app.access.readable(&caller, &asked).await?;
     // Only now: whoever drips a request must not hold a place.
-    let turn = turn(&app.fetches).await?;
+    let turn = app.turn(&app.fetches).await?;
     let mut seen = HashSet::with_capacity(asked.len());
-    let (wanted, missing): (Vec<_>, Vec<_>) =
+    let (rest, missing): (Vec<_>, Vec<_>) =
         asked.into_iter().filter(|id| seen.insert(*id)).partition(|id| readable.contains(id));
-    // One batch waits in the channel while the next is read.
-    let (sender, batches) = mpsc::channel(1);
-    tokio::spawn(send_batches(app, caller, wanted, missing, sender, turn));
-    let body = ReceiverStream::new(batches).flat_map(|batch: Batch| match batch {
-        Ok(pieces) => stream::iter(pieces.into_iter().map(Ok).collect::<Vec<_>>()),
-        Err(error) => stream::iter(vec![Err(error)]),
-    });
+    let (sender, pieces) = mpsc::channel(1);
+    let moving = app.transfers.begin((&caller).into(), Direction::Fetch, Instant::now());
+    tokio::spawn(Fetch { app, caller, rest, missing }.send(sender, turn, moving));
     let headers = [(header::CONTENT_TYPE, MEDIA_BYTES), (header::CACHE_CONTROL, "no-store")];
-    Ok((headers, Body::from_stream(body)).into_response())
+    Ok((headers, Body::from_stream(ReceiverStream::new(pieces))).into_response())
 }
 
-/// Reads batch after batch; ends when the client has gone. A failure after the first byte can
-/// only be told by breaking off: the end marker is then missing.
-async fn send_batches(
+/// What is still to be answered.
+struct Fetch {
     app: Arc<App>,
     caller: Caller,
-    wanted: Vec<ChunkId>,
-    mut missing: Vec<ChunkId>,
-    sender: mpsc::Sender<Batch>,
-    _turn: OwnedSemaphorePermit,
-) {
-    let mut rest = wanted;
-    while !rest.is_empty() {
-        let Ok((frames, lacking)) = readable_frames(&app, &caller, &rest).await else {
-            let error = std::io::Error::other("the hub could not read on");
-            let _ = sender.send(Err(error)).await;
-            return;
+    rest: Vec<ChunkId>,
+    missing: Vec<ChunkId>,
+}
+
+impl Fetch {
+    /// Sends batch after batch; ends when the client has gone. A failure after the first byte
+    /// can only be told by breaking off: the end marker is then missing.
+    ///
+    /// The place is held until the connection has taken the last piece: what waits for a slow
+    /// client is memory, and memory is what the places are counted for.
+    async fn send(
+        mut self,
+        sender: mpsc::Sender<Piece>,
+        turn: OwnedSemaphorePermit,
+        moving: Moving,
+    ) {
+        // A reader that takes a byte now and then must not hold its place for ever.
+        let time = self.app.limits.transfer_time;
+        let mut batch = Vec::new();
+        loop {
+            // The next batch is read while one is sent.
+            let sending = timeout(time, send_all(&sender, batch, &moving));
+            let (sent, next) = tokio::join!(sending, self.next_batch());
+            if !matches!(sent, Ok(Ok(()))) {
+                return;
+            }
+            match next {
+                Ok(Some(next)) => batch = next,
+                Ok(None) => break,
+                Err(Unreadable) => {
+                    let error = io::Error::other("the hub could not read on");
+                    let _ = timeout(time, sender.send(Err(error))).await;
+                    return;
+                }
+            }
+        }
+        let end = wire::encode_end(&self.missing);
+        let ending = async {
+            send_all(&sender, vec![end], &moving).await?;
+            // There is room again when the end has been taken.
+            sender.reserve().await.map(drop)
         };
+        let _ = timeout(time, ending).await;
+        drop(turn);
+    }
+
+    /// As many frames of what is wanted as the store gives at once; `None` when nothing is left.
+    async fn next_batch(&mut self) -> Result<Option<Vec<Bytes>>, Unreadable> {
+        if self.rest.is_empty() {
+            return Ok(None);
+        }
+        // A fetch that runs for minutes must not outlive the account or token it runs for.
+        if !matches!(is_in_force(&self.app, &self.caller).await, Ok(true)) {
+            return Err(Unreadable);
+        }
+        let read = readable_frames(&self.app, &self.caller, &self.rest).await;
+        let (frames, lacking) = read.map_err(|_| Unreadable)?;
         let entries = frames.iter().flat_map(|frame| frame.entries());
         // The store stops when enough is in memory; what is neither here nor missing comes next.
         let answered: HashSet<ChunkId> =
             entries.map(|entry| entry.id).chain(lacking.iter().copied()).collect();
-        let before = rest.len();
-        rest.retain(|id| !answered.contains(id));
-        if rest.len() == before {
+        let before = self.rest.len();
+        self.rest.retain(|id| !answered.contains(id));
+        if self.rest.len() == before {
             tracing::error!("the store answers nothing it was asked for");
-            return;
+            return Err(Unreadable);
         }
-        missing.extend(lacking);
-        let pieces = frames.iter().flat_map(wire::encode_frame).collect();
-        // A reader that takes a byte now and then must not hold its place for ever.
-        let sent = tokio::time::timeout(app.limits.transfer_time, sender.send(Ok(pieces))).await;
-        if !matches!(sent, Ok(Ok(()))) {
-            return;
-        }
+        self.missing.extend(lacking);
+        Ok(Some(frames.iter().flat_map(wire::encode_frame).collect()))
     }
-    let _ = sender.send(Ok(vec![wire::encode_end(&missing)])).await;
+}
+
+/// The rest cannot be read; why was logged.
+struct Unreadable;
+
+async fn send_all(
+    sender: &mpsc::Sender<Piece>,
+    pieces: Vec<Bytes>,
+    moving: &Moving,
+) -> Result<(), SendError<()>> {
+    for piece in pieces {
+        let bytes = piece.len();
+        sender.send(Ok(piece)).await.map_err(|_| SendError(()))?;
+        moving.add(bytes);
+    }
+    Ok(())
 }
 
 /// The frames of `wanted`, without any chunk the caller may not read: the store hands out whole

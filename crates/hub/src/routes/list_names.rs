@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
 use hub_api::limits::NAMES_PAGE_MAX;
 use hub_api::{Hex, NameInfo, NamesPage};
 use hub_db::NameRecord;
@@ -12,6 +13,8 @@ use serde::Deserialize;
 
 use crate::app::App;
 use crate::caller::Visitor;
+use crate::conditional;
+use crate::pages::Rows;
 use crate::refusal::Refusal;
 
 #[derive(Deserialize)]
@@ -25,11 +28,17 @@ pub(crate) async fn list_names(
     State(app): State<Arc<App>>,
     Visitor(caller): Visitor,
     page: Result<Query<Page>, QueryRejection>,
-) -> Result<Json<NamesPage>, Refusal> {
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
     let Query(page) = page?;
-    let limit = page.limit.unwrap_or(NAMES_PAGE_MAX).min(NAMES_PAGE_MAX);
-    let names = app.db.names(&caller, &page.after, limit).await?;
-    Ok(Json(NamesPage { names: names.into_iter().map(name_info).collect() }))
+    if page.after.contains('\0') {
+        return Err(Refusal::malformed("no name holds a NUL"));
+    }
+    let rows = Rows::new(page.limit, NAMES_PAGE_MAX, NAMES_PAGE_MAX);
+    let names = app.db.names(&caller, &page.after, rows.to_read()).await?;
+    let mut names: Vec<NameInfo> = names.into_iter().map(name_info).collect();
+    let next = rows.cut(&mut names, |last| last.name.clone());
+    Ok(conditional::json(&headers, &NamesPage { names, next }))
 }
 
 pub(super) fn name_info(name: NameRecord) -> NameInfo {

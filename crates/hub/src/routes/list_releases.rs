@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use documents::{Manifest, PublicKey};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use documents::Manifest;
 use hub_api::limits::{RELEASES_PAGE_DEFAULT, RELEASES_PAGE_MAX};
 use hub_api::{Base64Bytes, Hex, ReleaseInfo, ReleasesPage};
-use hub_db::{NameRecord, Release};
+use hub_db::Release;
 use serde::Deserialize;
 
 use crate::app::App;
 use crate::caller::{Segments, Visitor};
+use crate::conditional;
+use crate::pages::Rows;
 use crate::refusal::Refusal;
 
 #[derive(Deserialize)]
@@ -26,20 +29,22 @@ pub(crate) async fn list_releases(
     Visitor(caller): Visitor,
     segments: Segments,
     page: Result<Query<Page>, QueryRejection>,
-) -> Result<Json<ReleasesPage>, Refusal> {
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
     let Query(page) = page?;
     let name = segments.visible(&app, &caller).await?;
-    let limit = page.limit.unwrap_or(RELEASES_PAGE_DEFAULT).min(RELEASES_PAGE_MAX);
-    let releases = app.db.releases(name.id, page.before, limit).await?;
-    let releases = releases.into_iter().map(|release| release_info(&name, release)).collect();
-    Ok(Json(ReleasesPage { releases }))
+    let rows = Rows::new(page.limit, RELEASES_PAGE_DEFAULT, RELEASES_PAGE_MAX);
+    let releases = app.db.releases(name.id, page.before, rows.to_read()).await?;
+    let mut releases: Vec<ReleaseInfo> = releases.into_iter().map(release_info).collect();
+    let next = rows.cut(&mut releases, |last| last.sequence);
+    Ok(conditional::json(&headers, &ReleasesPage { releases, next }))
 }
 
-pub(super) fn release_info(name: &NameRecord, release: Release) -> ReleaseInfo {
-    let publisher = PublicKey::from_bytes(name.owner_key.0);
+pub(super) fn release_info(release: Release) -> ReleaseInfo {
     // The totals are told from the manifest; one that no longer opens is told without them, and
     // whoever uses it will see for themselves.
-    let totals = Manifest::open(&release.manifest, &publisher).ok();
+    let signer = Manifest::peek_publisher(&release.manifest);
+    let totals = signer.and_then(|key| Manifest::open(&release.manifest, &key)).ok();
     let totals = totals.and_then(|(manifest, _)| manifest.totals);
     ReleaseInfo {
         sequence: release.sequence,
@@ -48,6 +53,8 @@ pub(super) fn release_info(name: &NameRecord, release: Release) -> ReleaseInfo {
         files: totals.as_ref().map(|totals| totals.files),
         bytes: totals.as_ref().map(|totals| totals.bytes),
         stored_bytes: release.stored_bytes,
+        accepted: release.accepted,
+        pinned: release.pinned,
         manifest: Base64Bytes(release.manifest),
     }
 }

@@ -2,19 +2,22 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
-use hub_api::NameInfo;
+use axum::http::HeaderMap;
+use axum::response::Response;
 
 use super::list_names::name_info;
 use crate::app::App;
 use crate::caller::{Segments, Visitor};
+use crate::conditional;
 use crate::refusal::Refusal;
 
 pub(crate) async fn one_name(
     State(app): State<Arc<App>>,
     Visitor(caller): Visitor,
     segments: Segments,
-) -> Result<Json<NameInfo>, Refusal> {
-    Ok(Json(name_info(segments.visible(&app, &caller).await?)))
+    headers: HeaderMap,
+) -> Result<Response, Refusal> {
+    let name = segments.visible(&app, &caller).await?;
+    Ok(conditional::json(&headers, &name_info(name)))
 }

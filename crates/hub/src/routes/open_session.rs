@@ -20,7 +20,7 @@ pub(crate) async fn open_session(
     let now = unix_now();
     let key = PublicKey::from_bytes(request.key.0);
     let proof = SessionProof::open(&request.proof.0, &key)?;
-    if proof.hub != app.fingerprint {
+    if proof.hub != app.identity {
         return Err(Refusal::new(ProblemCode::ProofRefused, "made for another hub"));
     }
     if !app.challenges.is_open(&proof.challenge, &request.key.0, now) {

@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use content::{ChunkId, Closure, ClosureHead};
 use documents::{Manifest, PublicKey, accept_head};
 use hub_api::limits::{HAVE_IDS_MAX, MISSING_IDS_MAX};
 use hub_api::{HeadDocuments, Hex, ProblemCode, ReleaseAccepted};
-use hub_db::{Caller, NewRelease};
+use hub_db::{AccountKey, Caller, Grant, NameRecord, NewRelease, Role};
 
-use crate::app::{App, turn};
-use crate::body::Json;
+use crate::app::App;
 use crate::caller::{Publisher, Segments};
 use crate::files::unix_now;
+use crate::idempotency::Once;
 use crate::refusal::Refusal;
 
 /// Most chunks in a closure: 128 GiB at the least average size, 128 MiB of ids in memory.
@@ -21,16 +22,29 @@ const CLOSURE_CHUNKS_MAX: usize = 4 << 20;
 
 pub(crate) async fn publish(
     State(app): State<Arc<App>>,
-    Publisher(account): Publisher,
+    Publisher(caller): Publisher,
     segments: Segments,
-    Json(documents): Json<HeadDocuments>,
-) -> Result<(StatusCode, axum::Json<ReleaseAccepted>), Refusal> {
-    let name = segments.owned(&app, &account).await?;
+    request: Once<HeadDocuments>,
+) -> Result<Response, Refusal> {
+    let name = segments.publishable(&app, &caller).await?;
+    let account = caller.account().ok_or_else(Refusal::not_found)?;
+    let (documents, done) = request.split();
+    let work = accept(Arc::clone(&app), caller, name, documents);
+    done.once(&app, account, work).await
+}
+
+async fn accept(
+    app: Arc<App>,
+    caller: Caller,
+    name: NameRecord,
+    documents: HeadDocuments,
+) -> Result<(StatusCode, ReleaseAccepted), Refusal> {
     let (manifest, head) = (documents.manifest.0, documents.head.0);
-    let publisher = PublicKey::from_bytes(account.key.0);
-    let accepted = accept_head(&head, &manifest, &publisher, &segments.name()?, None, unix_now())?;
+    let signer = signer(&app, &name, &manifest).await?;
+    let text = name.name.parse().map_err(|_| Refusal::not_found())?;
+    let accepted = accept_head(&head, &manifest, &signer, &text, None, unix_now())?;
     let (release, hash) = (accepted.manifest, *accepted.hash.as_bytes());
-    let answer = axum::Json(ReleaseAccepted { sequence: release.sequence });
+    let answer = ReleaseAccepted { sequence: release.sequence };
 
     // The newest release once more: its answer was lost, or its head is renewed.
     let latest = app.db.latest_release(name.id).await?;
@@ -39,9 +53,9 @@ pub(crate) async fn publish(
         return Ok((StatusCode::OK, answer));
     }
 
-    let _turn = turn(&app.publishes).await?;
+    let _turn = app.turn(&app.publishes).await?;
     let kept = app.publishing.read().await;
-    let closure = present_closure(&app, &(&account).into(), &release).await?;
+    let closure = present_closure(&app, &caller, &release).await?;
     let new = NewRelease {
         name: name.id,
         sequence: release.sequence,
@@ -53,14 +67,36 @@ pub(crate) async fn publish(
         closure: release.closure.id,
         stored_bytes: closure.stored_bytes,
         issued: release.issued,
+        accepted: unix_now(),
     };
     // Something the closure names may have been taken in and never acknowledged.
     app.store.flush().await?;
     app.db.publish(&new, &closure.ids).await?;
     drop(kept);
     app.bus.released(name.id);
+    app.metrics.releases.inc();
     tracing::info!(sequence = release.sequence, chunks = closure.ids.len(), "released");
     Ok((StatusCode::CREATED, answer))
+}
+
+/// Whoever signed the manifest, by its own word, if that is the owner of the name or somebody in
+/// force to whom the owner granted publishing. That the signature holds is checked next.
+async fn signer(app: &App, name: &NameRecord, manifest: &[u8]) -> Result<PublicKey, Refusal> {
+    let signer = Manifest::peek_publisher(manifest)
+        .map_err(|error| Refusal::new(ProblemCode::DocumentRefused, error.to_string()))?;
+    let key = AccountKey(*signer.as_bytes());
+    if key == name.owner_key {
+        return Ok(signer);
+    }
+    let grants = app.db.grants(&name.name).await?;
+    let is_granted = grants.iter().any(|one| one.key == key && one.grant == Grant::Publisher);
+    let account = app.db.account(&key).await?;
+    let in_force =
+        account.is_some_and(|account| account.revoked.is_none() && account.role >= Role::Publisher);
+    if is_granted && in_force {
+        return Ok(signer);
+    }
+    Err(refused("signed neither by the owner of the name nor by a publisher of it"))
 }
 
 /// Chunks of a release, all of them here and the publisher's to use.

@@ -20,7 +20,7 @@ pub(crate) async fn register(
     let key = PublicKey::from_bytes(request.key.0);
     let secret = request.secret.0.0;
     let proof = Registration::open(&request.proof.0, &key)?;
-    if proof.hub != app.fingerprint || proof.secret != secret {
+    if proof.hub != app.identity || proof.secret != secret {
         return Err(Refusal::new(ProblemCode::ProofRefused, "made for another hub or invitation"));
     }
     let account =

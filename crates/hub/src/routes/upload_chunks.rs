@@ -1,6 +1,7 @@
 //! `POST /v1/chunks`: a publisher's chunks, answered when they are durable.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Json;
 use axum::extract::{Request, State};
@@ -9,10 +10,11 @@ use hub_api::limits::{UPLOAD_BYTES_MAX, UPLOAD_CHUNKS_MAX};
 use hub_api::{ProblemCode, UploadResponse};
 use wire::FrameStreamDecoder;
 
-use crate::app::{App, turn};
+use crate::app::App;
 use crate::body::BoundedBody;
 use crate::caller::Publisher;
 use crate::refusal::Refusal;
+use crate::transfers::Direction;
 
 /// Bytes of frames given to the store at once: enough to write in long runs, little enough for
 /// many uploads side by side.
@@ -21,14 +23,19 @@ const BATCH_BYTES: usize = 4 << 20;
 /// The uploader becomes a holder of every chunk it sent, new or known: it has shown the bytes.
 pub(crate) async fn upload_chunks(
     State(app): State<Arc<App>>,
-    Publisher(account): Publisher,
+    publisher: Result<Publisher, Refusal>,
     request: Request,
 ) -> Result<Json<UploadResponse>, Refusal> {
-    let _turn = turn(&app.uploads).await?;
+    // A refusal before the body is read leaves a connection that cannot be used again.
+    let Publisher(caller) = publisher.map_err(Refusal::closing)?;
+    let holder = caller.holder().ok_or_else(Refusal::not_found)?;
+    let _turn = app.turn(&app.uploads).await.map_err(Refusal::closing)?;
+    let moving = app.transfers.begin((&caller).into(), Direction::Upload, Instant::now());
     let mut body = BoundedBody::new(request, UPLOAD_BYTES_MAX, app.limits.idle_time)?;
     let mut decoder = FrameStreamDecoder::new();
     let mut upload = Upload::default();
     while let Some(bytes) = body.next().await? {
+        moving.add(bytes.len());
         decoder.push(bytes);
         while let Some(frame) = decoder.next_frame().map_err(malformed)? {
             upload.push(&app, frame).await?;
@@ -41,7 +48,7 @@ pub(crate) async fn upload_chunks(
     upload.store(&app).await?;
     // In this order: nobody is a holder of a chunk that a crash could take away.
     app.store.flush().await?;
-    app.db.add_holders(account.id.into(), &upload.ids).await?;
+    app.db.add_holders(holder, &upload.ids).await?;
     Ok(Json(upload.response))
 }
 

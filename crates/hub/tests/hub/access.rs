@@ -6,9 +6,9 @@ use std::collections::HashSet;
 
 use content::ChunkId;
 use hub::{Role, Tls};
-use hub_api::ProblemCode;
+use hub_api::{GivenGrant, ProblemCode};
 use hub_client::HubClient;
-use hub_db::{AccountKey, HubDb as _, SqliteDb};
+use hub_db::{AccountKey, Accounts as _, SqliteDb};
 use scene::{Person, Scene, Tree, chunk, code, fetch, frames, name};
 
 /// Asserts what `client` gets of `ids` on each chunk route: all of them or none.
@@ -48,9 +48,9 @@ async fn a_private_release_is_read_by_its_owner_and_granted_readers_alone() {
     assert_reads(&other.client, &ids, false, "a reader without grant").await;
     assert_reads(&scene.anonymous(), &ids, false, "nobody").await;
 
-    owner.client.add_reader(&tools, &other.key.public()).await.expect("grants");
+    owner.client.set_grant(&tools, &other.key.public(), GivenGrant::Reader).await.expect("grants");
     assert_reads(&other.client, &ids, true, "a reader with a grant").await;
-    owner.client.remove_reader(&tools, &other.key.public()).await.expect("revokes");
+    owner.client.remove_grant(&tools, &other.key.public()).await.expect("revokes");
     assert_reads(&other.client, &ids, false, "a reader whose grant was taken back").await;
 
     owner.client.put_name(&tools, true).await.expect("opens to all");
@@ -153,7 +153,7 @@ async fn a_private_name_looks_like_one_that_is_not_there() {
         }
     }
     for name in [&private, &absent] {
-        let refused = other.client.add_reader(name, &other.key.public()).await;
+        let refused = other.client.set_grant(name, &other.key.public(), GivenGrant::Reader).await;
         assert_eq!(code(refused), ProblemCode::NotFound);
         let refused = other.post(name, &tree, None).await;
         assert_eq!(code(refused), ProblemCode::NotFound);
@@ -190,12 +190,12 @@ async fn readers_and_strangers_change_nothing() {
         assert_eq!(code(person.client.upload(tree.frames()).await), expected);
         assert_eq!(code(person.client.put_name(&name("new/name"), true).await), expected);
         assert_eq!(code(person.post(&tools, &tree, Some(first)).await), expected);
-        let grant = person.client.add_reader(&tools, &person.key.public()).await;
+        let grant = person.client.set_grant(&tools, &person.key.public(), GivenGrant::Reader).await;
         assert_eq!(code(grant), expected);
     }
     assert_eq!(code(other.client.put_name(&tools, false).await), ProblemCode::NameTaken);
     assert_eq!(code(other.post(&tools, &tree, Some(first)).await), ProblemCode::Forbidden);
-    let revoke = other.client.remove_reader(&tools, &reader.key.public()).await;
+    let revoke = other.client.remove_grant(&tools, &reader.key.public()).await;
     assert_eq!(code(revoke), ProblemCode::Forbidden);
 }
 

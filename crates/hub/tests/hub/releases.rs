@@ -194,7 +194,7 @@ async fn a_stream_of_a_private_name_ends_when_the_grant_does() {
     let tree = Tree::new(1, 5);
     let first = owner.publish(&tools, false, &tree).await;
     let mut events = reader.client.events(&tools, None).await.expect("subscribes");
-    owner.client.remove_reader(&tools, &reader.key.public()).await.expect("revokes");
+    owner.client.remove_grant(&tools, &reader.key.public()).await.expect("revokes");
     owner.post(&tools, &tree, Some(first)).await.expect("publishes");
     let next = tokio::time::timeout(Duration::from_secs(10), events.next()).await;
     assert!(matches!(next.expect("in time"), Ok(None)), "told nothing");

@@ -1,0 +1,105 @@
+//! Conditional requests and ranges (RFC 9110, sections 13 and 14).
+
+use std::ops::Range;
+
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use hub_api::{MEDIA_JSON, ProblemCode};
+use serde::Serialize;
+
+use crate::refusal::Refusal;
+
+/// A JSON answer with a tag of its bytes; without a body when the caller has it.
+pub(crate) fn json(headers: &HeaderMap, answer: &impl Serialize) -> Response {
+    let body = serde_json::to_vec(answer).expect("an answer is plain data");
+    let etag = etag(&blake3::hash(&body).to_hex()[..32]);
+    let common = [
+        // Revalidated each time, by the one caller it was for.
+        (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache")),
+        (header::VARY, HeaderValue::from_static("authorization")),
+        (header::ETAG, etag.clone()),
+    ];
+    if names_etag(headers, &etag) {
+        return (StatusCode::NOT_MODIFIED, common).into_response();
+    }
+    let media = [(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_JSON))];
+    (common, media, body).into_response()
+}
+
+/// The tag of what is called `digits`.
+pub(crate) fn etag(digits: impl std::fmt::Display) -> HeaderValue {
+    HeaderValue::from_str(&format!("\"{digits}\"")).expect("hexadecimal digits in quotes")
+}
+
+/// Whether `If-None-Match` names the tag.
+pub(crate) fn names_etag(headers: &HeaderMap, etag: &HeaderValue) -> bool {
+    headers.get_all(header::IF_NONE_MATCH).iter().any(|value| {
+        value.to_str().is_ok_and(|value| {
+            value
+                .split(',')
+                .map(str::trim)
+                .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+        })
+    })
+}
+
+/// The range that a request asks for out of `length` bytes; `None` for all of them and for what
+/// the standard says to ignore: other units, several ranges, a malformed one.
+pub(crate) fn range(headers: &HeaderMap, length: u64) -> Result<Option<Range<u64>>, Refusal> {
+    let range = headers.get(header::RANGE).and_then(|range| range.to_str().ok());
+    range.map_or(Ok(None), |range| parse_range(range, length))
+}
+
+fn parse_range(text: &str, length: u64) -> Result<Option<Range<u64>>, Refusal> {
+    let Some((first, last)) = text.strip_prefix("bytes=").and_then(|text| text.split_once('-'))
+    else {
+        return Ok(None);
+    };
+    let (first, last) = (first.trim(), last.trim());
+    let range = match (first.parse::<u64>(), last.parse::<u64>()) {
+        (Ok(first), Ok(last)) if first <= last => first..last.saturating_add(1).min(length),
+        (Ok(first), Err(_)) if last.is_empty() => first..length,
+        (Err(_), Ok(last)) if first.is_empty() => length.saturating_sub(last)..length,
+        (Ok(_) | Err(_), Ok(_) | Err(_)) => return Ok(None),
+    };
+    if range.is_empty() {
+        return Err(Refusal::new(ProblemCode::RangeNotSatisfiable, format!("of {length} bytes")));
+    }
+    Ok(Some(range))
+}
+
+/// `Content-Range` of a part.
+pub(crate) fn content_range(range: &Range<u64>, length: u64) -> HeaderValue {
+    let (first, last) = (range.start, range.end - 1);
+    HeaderValue::from_str(&format!("bytes {first}-{last}/{length}")).expect("digits and signs")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_those_of_the_standard() {
+        let parsed = |text| parse_range(text, 10).map_err(|_| "not satisfiable");
+        assert_eq!(parsed("bytes=0-3"), Ok(Some(0..4)));
+        assert_eq!(parsed("bytes=3-3"), Ok(Some(3..4)));
+        assert_eq!(parsed("bytes=8-"), Ok(Some(8..10)));
+        assert_eq!(parsed("bytes=-3"), Ok(Some(7..10)));
+        assert_eq!(parsed("bytes=-30"), Ok(Some(0..10)));
+        assert_eq!(parsed("bytes=5-18446744073709551615"), Ok(Some(5..10)));
+        assert_eq!(parsed("bytes=10-"), Err("not satisfiable"));
+        assert_eq!(parsed("bytes=-0"), Err("not satisfiable"));
+        for ignored in ["bytes=4-3", "bytes=0-1,3-4", "items=0-1", "bytes=a-b", "bytes=-", "0-1"] {
+            assert_eq!(parsed(ignored), Ok(None), "{ignored}");
+        }
+    }
+
+    #[test]
+    fn tags_are_found_among_others() {
+        let mut headers = HeaderMap::new();
+        assert!(!names_etag(&headers, &etag("a")));
+        headers.insert(header::IF_NONE_MATCH, HeaderValue::from_static("\"b\", W/\"a\""));
+        assert!(names_etag(&headers, &etag("a")));
+        assert!(!names_etag(&headers, &etag("c")));
+    }
+}

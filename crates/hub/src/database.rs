@@ -1,0 +1,301 @@
+//! Which database a hub uses, and how commands beside it find the same one.
+//!
+//! Without anything said it is `hub.sqlite` in the data directory. A server's address comes from
+//! the command line, a file or the environment; `hub.json` says which kind it was and, as long
+//! as that gives no password away, where. So a hub that was started once without its address is
+//! refused, instead of beginning with an empty database and collecting all its chunks.
+
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use documents::PublicKey;
+use hub_db::{DatabaseKind, DatabaseUrl, DbError, HubDb};
+use serde::{Deserialize, Serialize};
+
+use crate::files::{Announcement, DataDir};
+use crate::start::StartError;
+
+/// A database on a server.
+#[derive(Debug, Clone)]
+pub struct Database {
+    url: DatabaseUrl,
+    /// The file the address is in.
+    file: Option<PathBuf>,
+}
+
+/// Why it is not known which database to use. Nothing was opened.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// The text is not the address of a server. It is not repeated: it may hold a password.
+    #[error("a database is postgres://USER@HOST/DATABASE")]
+    NotADatabase,
+    /// The file with the address cannot be read. Check that it belongs to who runs this.
+    #[error("cannot read the address of the database in {}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// Everybody on the machine may read the file, and the password in it. Take that away.
+    #[error("everybody may read {}: chmod o-rwx it, it may hold a password", path.display())]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The hub uses a server whose address is not written down, because it holds a password.
+    /// Give it again.
+    #[error(
+        "the hub's database is on a server: name it with --database-file, or in CONSIGN_DATABASE"
+    )]
+    Elsewhere,
+    /// The database is empty, or another hub's. Name the one this hub has used: with another it
+    /// would collect the chunks of all releases it does not find there.
+    #[error("this is not the database that the hub in this directory has used")]
+    NotThisHubs,
+    /// The hub in this directory has used another kind of database. Name that one; only to begin
+    /// anew with an empty database, on an empty directory, use another.
+    #[error("the hub in this directory uses {announced}, not {asked}")]
+    Other {
+        /// What it uses.
+        announced: DatabaseKind,
+        /// What was asked for.
+        asked: DatabaseKind,
+    },
+}
+
+impl Database {
+    /// The server at `postgres://…`.
+    ///
+    /// # Errors
+    /// [`DatabaseError::NotADatabase`].
+    pub fn at(address: &str) -> Result<Self, DatabaseError> {
+        let url: DatabaseUrl = address.parse().map_err(|_| DatabaseError::NotADatabase)?;
+        match url.kind() {
+            DatabaseKind::Postgres => Ok(Self { url, file: None }),
+            DatabaseKind::Sqlite => Err(DatabaseError::NotADatabase),
+        }
+    }
+
+    /// The server whose address is the first line of a file.
+    ///
+    /// # Errors
+    /// See [`DatabaseError`].
+    pub fn in_file(path: &Path) -> Result<Self, DatabaseError> {
+        let unreadable = |source| DatabaseError::File { path: path.to_owned(), source };
+        let path = path.canonicalize().map_err(unreadable)?;
+        let text = std::fs::read_to_string(&path).map_err(unreadable)?;
+        let mode = path.metadata().map_err(unreadable)?.mode();
+        let database = Self::at(text.lines().next().unwrap_or_default().trim())?;
+        if database.has_password() && mode & 0o007 != 0 {
+            return Err(DatabaseError::Exposed { path });
+        }
+        Ok(Self { file: Some(path), ..database })
+    }
+
+    /// Whether the address holds a password.
+    #[must_use]
+    pub fn has_password(&self) -> bool {
+        self.url.has_password()
+    }
+}
+
+/// What `hub.json` says of the database.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub(crate) enum AnnouncedDatabase {
+    /// `hub.sqlite` in the data directory.
+    #[default]
+    Sqlite,
+    /// A server.
+    Postgres {
+        /// Its address, unless that holds a password or is in a file.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        address: Option<String>,
+        /// The file its address is in.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<PathBuf>,
+    },
+}
+
+/// A hub's data, as commands beside the hub are told of it.
+#[derive(Debug, Clone)]
+pub struct HubData {
+    directory: PathBuf,
+    database: Option<Database>,
+}
+
+impl HubData {
+    /// The data directory, and the database when it was named.
+    #[must_use]
+    pub fn new(directory: impl Into<PathBuf>, database: Option<Database>) -> Self {
+        Self { directory: directory.into(), database }
+    }
+}
+
+impl From<&Path> for HubData {
+    fn from(directory: &Path) -> Self {
+        Self::new(directory, None)
+    }
+}
+
+impl From<&PathBuf> for HubData {
+    fn from(directory: &PathBuf) -> Self {
+        Self::new(directory, None)
+    }
+}
+
+/// Which database the hub on `data` uses, given what was said now and what `hub.json` says.
+pub(crate) fn choose(
+    data: &DataDir,
+    given: Option<&Database>,
+) -> Result<(DatabaseUrl, AnnouncedDatabase), DatabaseError> {
+    let own = || (DatabaseUrl::Sqlite(data.database()), AnnouncedDatabase::Sqlite);
+    match (data.announcement().ok().map(|it| it.database), given) {
+        (None | Some(AnnouncedDatabase::Sqlite), None) => Ok(own()),
+        (Some(AnnouncedDatabase::Sqlite), Some(given)) => {
+            Err(DatabaseError::Other { announced: DatabaseKind::Sqlite, asked: given.url.kind() })
+        }
+        (None | Some(AnnouncedDatabase::Postgres { .. }), Some(given)) => Ok(announced(given)),
+        (Some(AnnouncedDatabase::Postgres { address, file }), None) => {
+            let known = match (file, address) {
+                (Some(file), _) => Database::in_file(&file)?,
+                (None, Some(address)) => Database::at(&address)?,
+                (None, None) => return Err(DatabaseError::Elsewhere),
+            };
+            Ok(announced(&known))
+        }
+    }
+}
+
+fn announced(database: &Database) -> (DatabaseUrl, AnnouncedDatabase) {
+    let address = database.url.address().filter(|_| database.file.is_none()).map(str::to_owned);
+    let announced = AnnouncedDatabase::Postgres { address, file: database.file.clone() };
+    (database.url.clone(), announced)
+}
+
+/// Refuses a server's database that is not this hub's. A hub that starts for the first time takes
+/// one that is nobody's; the file in the data directory needs no proof.
+pub(crate) async fn must_belong(
+    db: &dyn HubDb,
+    hub: &PublicKey,
+    data: &DataDir,
+    database: &AnnouncedDatabase,
+) -> Result<(), StartError> {
+    let begins = data.announcement().is_err();
+    let is_file = *database == AnnouncedDatabase::Sqlite;
+    let belongs = db.belongs_to(hub.as_bytes(), begins || is_file).await;
+    if belongs.map_err(StartError::Db)? || is_file {
+        return Ok(());
+    }
+    Err(DatabaseError::NotThisHubs.into())
+}
+
+/// Why a command beside a hub cannot use the hub's database.
+#[derive(Debug, thiserror::Error)]
+pub enum BesideError {
+    /// No hub has run on this directory yet, or it cannot be read. Start the hub once.
+    #[error("no hub has announced itself in {}", path.display())]
+    NoHub {
+        /// The data directory.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// It is not known which database to use.
+    #[error(transparent)]
+    Which(#[from] DatabaseError),
+    /// The database cannot be opened.
+    #[error(transparent)]
+    Db(#[from] DbError),
+}
+
+/// What the hub says of itself, and its database.
+pub(crate) async fn beside(hub: &HubData) -> Result<(Announcement, Arc<dyn HubDb>), BesideError> {
+    let data = DataDir::open(&hub.directory);
+    let no_hub = |source| BesideError::NoHub { path: hub.directory.clone(), source };
+    let announcement = data.announcement().map_err(no_hub)?;
+    let (url, _) = choose(&data, hub.database.as_ref())?;
+    Ok((announcement, hub_db::open(&url).await?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use hub_api::Hex;
+
+    use super::*;
+
+    const PLAIN: &str = "postgres://consign@db.example.org/consign";
+    const SECRET: &str = "postgres://consign:hunter2@db.example.org/consign";
+
+    /// A directory on which a hub ran with `database`.
+    fn after(database: Option<&Database>) -> (tempfile::TempDir, DataDir) {
+        let directory = tempfile::tempdir().expect("a directory");
+        let data = DataDir::create(directory.path()).expect("creates");
+        let (_, database) = choose(&data, database).expect("is the first");
+        let url = "https://hub.example.org".to_owned();
+        let announcement = Announcement { url, fingerprint: Hex([0; 32]), database };
+        data.announce(&announcement).expect("writes");
+        (directory, data)
+    }
+
+    fn kind(chosen: Result<(DatabaseUrl, AnnouncedDatabase), DatabaseError>) -> DatabaseKind {
+        chosen.expect("is known").0.kind()
+    }
+
+    #[test]
+    fn a_server_is_remembered_and_its_password_is_not() {
+        let (_keep, data) = after(Some(&Database::at(PLAIN).expect("an address")));
+        assert_eq!(kind(choose(&data, None)), DatabaseKind::Postgres);
+
+        let secret = Database::at(SECRET).expect("an address");
+        let (directory, data) = after(Some(&secret));
+        let written = std::fs::read_to_string(directory.path().join("hub.json")).expect("reads");
+        assert!(!written.contains("hunter2"), "{written}");
+        let refused = choose(&data, None).expect_err("nobody said where");
+        assert!(matches!(refused, DatabaseError::Elsewhere), "{refused}");
+        assert_eq!(kind(choose(&data, Some(&secret))), DatabaseKind::Postgres);
+        assert!(!format!("{secret:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_file_is_remembered_and_must_not_be_everybodys() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("database");
+        std::fs::write(&file, format!("{SECRET}\n")).expect("writes");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).expect("ours");
+        let refused = Database::in_file(&file).expect_err("is everybody's");
+        assert!(matches!(refused, DatabaseError::Exposed { .. }), "{refused}");
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).expect("ours");
+        let database = Database::in_file(&file).expect("an address");
+        let (_keep, data) = after(Some(&database));
+        assert_eq!(kind(choose(&data, None)), DatabaseKind::Postgres);
+        std::fs::write(&file, "hunter2").expect("writes");
+        let refused = choose(&data, None).expect_err("is no address");
+        assert!(!refused.to_string().contains("hunter2"), "{refused}");
+        std::fs::remove_file(&file).expect("removes");
+        assert!(matches!(choose(&data, None), Err(DatabaseError::File { .. })));
+    }
+
+    /// A hub that began with an empty database would collect all chunks of the other one.
+    #[test]
+    fn a_hub_keeps_to_its_kind_of_database() {
+        let (_keep, data) = after(None);
+        assert_eq!(kind(choose(&data, None)), DatabaseKind::Sqlite);
+        let server = Database::at(PLAIN).expect("an address");
+        let refused = choose(&data, Some(&server)).expect_err("it uses a file");
+        assert!(matches!(refused, DatabaseError::Other { .. }), "{refused}");
+        assert!(Database::at("sqlite:/var/lib/hub.sqlite").is_err(), "the file has its place");
+        // What was written before there was a choice.
+        let old = r#"{"url": "https://hub.example.org", "fingerprint": "FP"}"#;
+        let old = old.replace("FP", &"00".repeat(32));
+        std::fs::write(data.path().join("hub.json"), old).expect("writes");
+        assert_eq!(kind(choose(&data, None)), DatabaseKind::Sqlite);
+    }
+}

@@ -1,0 +1,146 @@
+//! A hub whose database is on a PostgreSQL server.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use hub::{Database, DatabaseError, Hub, HubConfig, HubData, Role, StartError, Tls};
+use hub_client::HubClient;
+use testkit::Postgres;
+
+use crate::scene::{Scene, Tree, config, fetch, name};
+
+/// Writes an address to a file that others may not read.
+fn address_file(directory: &Path, address: &str) -> Database {
+    let path = directory.join("database");
+    std::fs::write(&path, format!("{address}\n")).expect("writes");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("is ours");
+    Database::in_file(&path).expect("an address")
+}
+
+/// Whether a client is given all chunks of a tree; others in the same frames may come along.
+async fn reads(client: &HubClient, tree: &Tree) -> bool {
+    let (came, missing) = fetch(client, &tree.ids()).await;
+    missing.is_empty() && tree.ids().iter().all(|id| came.contains(id))
+}
+
+async fn start(dir: tempfile::TempDir, database: Option<Database>) -> Scene {
+    let hub = Hub::start(HubConfig { database, ..config(&dir, Tls::Off) }).await.expect("starts");
+    Scene { dir, hub }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_publishes_and_serves_from_a_server_and_finds_it_again() {
+    let Some(server) = Postgres::start() else { return };
+    let dir = tempfile::tempdir().expect("a directory");
+    let database = address_file(dir.path(), &server.create_database());
+    let scene = start(dir, Some(database)).await;
+    assert!(!scene.dir.path().join("hub.sqlite").exists());
+
+    // Invitations are made beside the hub, which has noted where its database is.
+    let (public, private) = (name("team/public"), name("team/private"));
+    let owner = scene.person(1, Role::Publisher, &[]).await;
+    let reader = scene.person(2, Role::Reader, std::slice::from_ref(&private)).await;
+    let (open, closed) = (Tree::new(1, 20), Tree::new(2, 20));
+    owner.publish(&public, true, &open).await;
+    let first = owner.publish(&private, false, &closed).await;
+    assert!(reads(&scene.anonymous(), &open).await);
+    assert!(!reads(&scene.anonymous(), &closed).await);
+    assert!(reads(&reader.client, &closed).await);
+    hub::console_link(scene.dir.path()).await.expect("makes a link");
+
+    // Again, without being told where the database is.
+    let Scene { dir, hub } = scene;
+    hub.shutdown().await;
+    let scene = start(dir, None).await;
+    let owner = scene.stranger(1);
+    let more = Tree::new(3, 5);
+    owner.client.upload(more.frames()).await.expect("is still registered");
+    owner.post(&private, &more, Some(first)).await.expect("follows the first");
+    let reader = scene.stranger(2);
+    assert!(reads(&reader.client, &more).await);
+    scene.hub.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_says_so_while_its_server_is_away_and_goes_on_after() {
+    let Some(mut server) = Postgres::start() else { return };
+    let dir = tempfile::tempdir().expect("a directory");
+    let database = address_file(dir.path(), &server.create_database());
+    let scene = start(dir, Some(database)).await;
+    let owner = scene.person(1, Role::Publisher, &[]).await;
+    let name = name("team/tools");
+    let first = owner.publish(&name, true, &Tree::new(1, 5)).await;
+
+    tokio::task::block_in_place(|| server.kill());
+    let tree = Tree::new(2, 5);
+    let answer = plain(&scene.hub.local_addr.to_string(), "/v1/names").await;
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    assert!(answer.to_ascii_lowercase().contains("retry-after: "), "{answer}");
+    assert!(!answer.contains("socket"), "causes are for the log: {answer}");
+
+    tokio::task::block_in_place(|| server.restart());
+    owner.client.upload(tree.frames()).await.expect("uploads");
+    owner.post(&name, &tree, Some(first)).await.expect("publishes");
+    assert!(reads(&scene.anonymous(), &tree).await);
+    scene.hub.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_is_not_written_down_and_must_be_given_again() {
+    let Some(server) = Postgres::start() else { return };
+    let address = server.create_database();
+    let database = Database::at(&address).expect("an address");
+    assert!(database.has_password());
+    let dir = tempfile::tempdir().expect("a directory");
+    let scene = start(dir, Some(database.clone())).await;
+    let hour = std::time::Duration::from_secs(3600);
+    let refused = hub::invite(scene.dir.path(), Role::Reader, &[], hour).await;
+    let refused = refused.expect_err("does not know where").to_string();
+    assert!(refused.contains("CONSIGN_DATABASE"), "{refused}");
+    let beside = HubData::new(scene.dir.path(), Some(database));
+    let invitation = hub::invite(beside, Role::Reader, &[], hour).await.expect("invites");
+    scene.stranger(1).client.register(&invitation).await.expect("is the same database");
+
+    // Starting it without would begin with an empty database.
+    let Scene { dir, hub } = scene;
+    hub.shutdown().await;
+    let refused = Hub::start(config(&dir, Tls::Off)).await.expect_err("does not know where");
+    assert!(matches!(refused, StartError::Database(DatabaseError::Elsewhere)), "{refused}");
+    for entry in std::fs::read_dir(dir.path()).expect("lists") {
+        let path = entry.expect("an entry").path();
+        let text = std::fs::read(&path).unwrap_or_default();
+        assert!(!text.windows(12).any(|it| it == b"not-a-secret"), "{}", path.display());
+    }
+}
+
+/// With the database of somebody else, or an empty one, it would collect all its chunks.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_starts_with_its_own_database_alone() {
+    let Some(server) = Postgres::start() else { return };
+    let own = Database::at(&server.create_database()).expect("an address");
+    let empty = Database::at(&server.create_database()).expect("an address");
+    let Scene { dir, hub } =
+        start(tempfile::tempdir().expect("a directory"), Some(own.clone())).await;
+    hub.shutdown().await;
+    let refused = async |dir: &tempfile::TempDir, database: &Database| {
+        let database = Some(database.clone());
+        let config = HubConfig { database, ..config(dir, Tls::Off) };
+        let error = Hub::start(config).await.expect_err("is not its own");
+        assert!(matches!(error, StartError::Database(DatabaseError::NotThisHubs)), "{error}");
+    };
+    refused(&dir, &empty).await;
+    refused(&tempfile::tempdir().expect("a directory"), &own).await;
+    let scene = start(dir, Some(own)).await;
+    scene.hub.shutdown().await;
+}
+
+/// The answer to a plain request, head and body.
+async fn plain(address: &str, path: &str) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = tokio::net::TcpStream::connect(address).await.expect("connects");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: hub\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("sends");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("reads");
+    answer
+}

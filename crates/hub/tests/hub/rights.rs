@@ -1,0 +1,323 @@
+//! Grants, tokens, accounts: who may do what, and that it ends at once.
+
+use std::time::{Duration, Instant};
+
+use content::ChunkId;
+use documents::{Manifest, NodeKey};
+use hub::{Role, Tls};
+use hub_api::{
+    AccountRole, GivenGrant, Grant, Hex, InvitationRequest, ProblemCode, Retention, TokenCreated,
+    TokenRequest, TokenScope,
+};
+use serde_json::json;
+use tokio::io::AsyncReadExt as _;
+
+use crate::ask::Ask;
+use crate::raw::{PATIENCE, Wire, post, token};
+use crate::scene::{Person, Scene, Tree, code, head, name};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publisher_with_a_grant_releases_and_nobody_else() {
+    let scene = Scene::start(Tls::Off).await;
+    let owner = scene.person(1, Role::Publisher, &[]).await;
+    let other = scene.person(2, Role::Publisher, &[]).await;
+    let tools = name("team/tools");
+    let (tree, next) = (Tree::new(1, 5), Tree::new(2, 5));
+    let first = owner.publish(&tools, false, &tree).await;
+    other.client.upload(next.frames()).await.expect("uploads");
+
+    assert_eq!(code(other.post(&tools, &next, Some(first)).await), ProblemCode::NotFound);
+    let key = other.key.public();
+    owner.client.set_grant(&tools, &key, GivenGrant::Reader).await.expect("grants");
+    assert_eq!(code(other.post(&tools, &next, Some(first)).await), ProblemCode::Forbidden);
+    owner.client.set_grant(&tools, &key, GivenGrant::Publisher).await.expect("grants");
+    // What `consign publish` asks first: for the name to be as it is.
+    other.client.put_name(&tools, false).await.expect("is as asked");
+    assert_eq!(code(other.client.put_name(&tools, true).await), ProblemCode::NameTaken);
+    let second = other.post(&tools, &next, Some(first)).await.expect("releases");
+    assert_eq!(owner.client.name_info(&tools).await.expect("reads").latest, Some(2));
+    // Publishing is not owning.
+    let refused = other.client.set_grant(&tools, &key, GivenGrant::Publisher).await;
+    assert_eq!(code(refused), ProblemCode::Forbidden);
+    assert_eq!(code(other.client.delete_name(&tools).await), ProblemCode::Forbidden);
+    // Nor may a publisher bring a manifest that somebody else signed.
+    let stranger = scene.stranger(3);
+    let manifest = next.manifest(&stranger, &tools, Some(second));
+    let signed = manifest.sign(&stranger.key);
+    let its_head = head(&stranger, &manifest, &signed);
+    let refused = other.client.post_release(&tools, &signed, &its_head).await;
+    assert_eq!(code(refused), ProblemCode::DocumentRefused);
+
+    let (grants, next_page) = owner.client.grants(&tools, None).await.expect("lists");
+    let expected = [(owner.key.public(), Grant::Owner), (key, Grant::Publisher)];
+    let listed: Vec<_> = grants.iter().map(|one| (one.key, one.grant)).collect();
+    assert_eq!(listed, expected.map(|(key, grant)| (Hex(*key.as_bytes()), grant)));
+    assert_eq!(next_page, None);
+
+    owner.client.remove_grant(&tools, &key).await.expect("takes back");
+    assert_eq!(code(other.post(&tools, &next, Some(second)).await), ProblemCode::NotFound);
+    // A release by somebody whose grant ended stays, and the owner goes on from it.
+    owner.post(&tools, &tree, Some(second)).await.expect("releases");
+}
+
+async fn new_token(person: &Person, scope: TokenScope, names: &[&str]) -> TokenCreated {
+    let request = TokenRequest {
+        label: "a machine".to_owned(),
+        scope,
+        names: names.iter().map(|name| (*name).to_owned()).collect(),
+        lifetime_s: 3600,
+    };
+    person.client.create_token(&request).await.expect("makes a token")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_reads_the_names_it_is_for_and_changes_nothing() {
+    let scene = Scene::start(Tls::Off).await;
+    let owner = scene.person(1, Role::Publisher, &[]).await;
+    let (one, two) = (Tree::new(1, 3), Tree::new(2, 3));
+    owner.publish(&name("team/one"), false, &one).await;
+    owner.publish(&name("team/two"), false, &two).await;
+    let created = new_token(&owner, TokenScope::Read, &["team/one"]).await;
+    let secret = created.token.0.as_str();
+    assert!(secret.starts_with("consign_pat_") && secret.len() == 12 + 64, "{}", secret.len());
+
+    let ask = async |method: &str, path: &str| {
+        Ask::new(method, path).token(secret).json(&json!({})).send(&scene).await
+    };
+    let chunk = |tree: &Tree| format!("/v1/chunks/{}", tree.ids()[0]);
+    assert_eq!(ask("GET", "/v1/names/team/one/head").await.status, 200);
+    assert_eq!(ask("GET", "/v1/names/team/two/head").await.status, 404);
+    let one_chunk = ask("GET", &chunk(&one)).await;
+    assert_eq!((one_chunk.status, one_chunk.body), (200, one.chunks[0].to_vec()));
+    assert_eq!(ask("GET", &chunk(&two)).await.status, 404);
+    let names = ask("GET", "/v1/names").await.json();
+    assert_eq!(names["names"].as_array().map(Vec::len), Some(1));
+    let key = NodeKey::from_secret_bytes([9; 32]).public();
+    for (method, path) in [
+        ("POST", "/v1/chunks".to_owned()),
+        ("POST", "/v1/names/team/one/releases".to_owned()),
+        ("PUT", "/v1/names/team/one".to_owned()),
+        ("PUT", format!("/v1/names/team/one/grants/{key}")),
+        ("DELETE", "/v1/names/team/one".to_owned()),
+        ("GET", "/v1/tokens".to_owned()),
+        ("POST", "/v1/tokens".to_owned()),
+        ("GET", "/v1/audit".to_owned()),
+    ] {
+        let refused = ask(method, &path).await;
+        assert_eq!(refused.problem(), (403, "forbidden".to_owned()), "{method} {path}");
+    }
+    // Listed without its text, used or not.
+    let (tokens, _) = owner.client.tokens(None).await.expect("lists");
+    assert_eq!((tokens.len(), tokens[0].id), (1, created.id));
+    assert!(tokens[0].last_used.is_some());
+
+    // Nobody else's.
+    let other = scene.person(2, Role::Publisher, &[]).await;
+    assert_eq!(code(other.client.revoke_token(created.id).await), ProblemCode::NotFound);
+    owner.client.revoke_token(created.id).await.expect("revokes");
+    let refused = ask("GET", "/v1/names/team/one/head").await;
+    assert_eq!(refused.problem(), (401, "session-expired".to_owned()));
+    let mut forged = secret.to_owned();
+    forged.replace_range(20..21, if &secret[20..21] == "0" { "1" } else { "0" });
+    let refused = Ask::get("/v1/names").token(&forged).send(&scene).await;
+    assert_eq!(refused.problem(), (401, "session-expired".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_to_publish_posts_what_was_signed_elsewhere() {
+    let scene = Scene::start(Tls::Off).await;
+    let owner = scene.person(1, Role::Publisher, &[]).await;
+    let tools = name("team/tools");
+    owner.client.put_name(&tools, true).await.expect("puts");
+    owner.client.put_name(&name("team/other"), true).await.expect("puts");
+    let secret = new_token(&owner, TokenScope::Publish, &["team/tools"]).await.token.0;
+
+    let tree = Tree::new(1, 5);
+    let mut upload: Vec<u8> = Vec::new();
+    for frame in tree.frames() {
+        wire::encode_frame(&frame).iter().for_each(|part| upload.extend_from_slice(part));
+    }
+    upload.extend_from_slice(&wire::encode_end(&[]));
+    let mut wire = Wire::connect(&scene).await;
+    let length = format!("Content-Length: {}\r\n", upload.len());
+    wire.send(post("/v1/chunks", Some(&secret), &length).as_bytes()).await;
+    wire.send(&upload).await;
+    let answer = wire.answer().await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+
+    let manifest: Manifest = tree.manifest(&owner, &tools, None);
+    let signed = manifest.sign(&owner.key);
+    let body = json!({
+        "manifest": hub_api::Base64Bytes(signed.clone()),
+        "head": hub_api::Base64Bytes(head(&owner, &manifest, &signed)),
+    });
+    let publish =
+        async |path: &str| Ask::new("POST", path).token(&secret).json(&body).send(&scene).await;
+    let refused = publish("/v1/names/team/other/releases").await;
+    assert_eq!(refused.status, 403, "the token is not for it: {refused:?}");
+    assert_eq!(publish("/v1/names/team/tools/releases").await.status, 201);
+    assert_eq!(scene.anonymous().name_info(&tools).await.expect("reads").latest, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_account_loses_streams_and_fetches_at_once() {
+    let scene = Scene::start(Tls::Off).await;
+    let admin = scene.person(9, Role::Administrator, &[]).await;
+    let owner = scene.person(1, Role::Publisher, &[]).await;
+    let tools = name("team/tools");
+    let reader = scene.person(2, Role::Reader, std::slice::from_ref(&tools)).await;
+    // Far more than the hub and the sockets between hold at once.
+    let chunks = (0u32..320).map(|number| {
+        let mut bytes = vec![0; 128 << 10];
+        blake3::Hasher::new().update(&number.to_le_bytes()).finalize_xof().fill(&mut bytes);
+        bytes.into()
+    });
+    let tree = Tree::of(chunks.collect());
+    owner.client.put_name(&tools, false).await.expect("puts");
+    for part in tree.frames().chunks(32) {
+        owner.client.upload(part.to_vec()).await.expect("uploads");
+    }
+    owner.post(&tools, &tree, None).await.expect("publishes");
+
+    let machine = new_token(&reader, TokenScope::Read, &[]).await.token.0;
+    let mut events = reader.client.events(&tools, None).await.expect("subscribes");
+    let mut fetch = Wire::connect(&scene).await;
+    let session = token(&scene, &reader);
+    let ids: Vec<u8> = tree.ids().iter().flat_map(|id| *id.as_bytes()).collect();
+    let length = format!("Connection: close\r\nContent-Length: {}\r\n", ids.len());
+    fetch.send(post("/v1/chunks/fetch", Some(&session), &length).as_bytes()).await;
+    fetch.send(&ids).await;
+    assert!(fetch.head().await.starts_with("HTTP/1.1 200"));
+
+    let began = Instant::now();
+    admin.client.revoke_account(&reader.key.public()).await.expect("revokes");
+    let ended = tokio::time::timeout(PATIENCE, events.next()).await.expect("in time");
+    assert!(matches!(ended, Ok(None) | Err(_)), "{ended:?}");
+    // Sooner than a heart-beat would have noticed.
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    let mut rest = Vec::new();
+    let _ = tokio::time::timeout(PATIENCE, fetch.0.read_to_end(&mut rest)).await.expect("ends");
+    let whole = tree.chunks.iter().map(bytes::Bytes::len).sum::<usize>();
+    assert!(rest.len() < whole, "{} of {whole} bytes came", rest.len());
+    let refused = Ask::get("/v1/names/team/tools").token(&machine).send(&scene).await;
+    assert_eq!(refused.problem(), (401, "session-expired".to_owned()));
+    let refused = reader.client.have(&[ChunkId::of(b"any")]).await;
+    assert_eq!(code(refused), ProblemCode::NotRegistered);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn administrators_alone_administer_and_every_act_is_noted() {
+    let scene = Scene::start(Tls::Off).await;
+    let admin = scene.person(9, Role::Administrator, &[]).await;
+    let owner = scene.person(1, Role::Publisher, &[]).await;
+    assert_eq!(code(owner.client.accounts(None).await), ProblemCode::Forbidden);
+    assert_eq!(code(owner.client.audit(None).await), ProblemCode::Forbidden);
+    assert_eq!(code(owner.client.invitations(None).await), ProblemCode::Forbidden);
+    let key = owner.key.public();
+    assert_eq!(code(owner.client.revoke_account(&key).await), ProblemCode::Forbidden);
+    assert_eq!(code(scene.anonymous().accounts(None).await), ProblemCode::SessionRequired);
+
+    let wanted = InvitationRequest {
+        role: AccountRole::Publisher,
+        names: vec!["team/tools".to_owned()],
+        uses: 1,
+        lifetime_s: 60,
+    };
+    let invited = admin.client.invite(&wanted).await.expect("invites");
+    let invitation = invited.invitation.0.parse().expect("an invitation");
+    let newcomer = scene.stranger(3);
+    newcomer.client.register(&invitation).await.expect("registers");
+    let second = admin.client.invite(&wanted).await.expect("invites");
+    let (invitations, _) = admin.client.invitations(None).await.expect("lists");
+    let [left] = &invitations[..] else { panic!("one is used up: {invitations:?}") };
+    assert_eq!((left.uses_left, &left.names), (1, &wanted.names));
+    admin.client.revoke_invitation(left.id).await.expect("takes back");
+    let taken_back = second.invitation.0.parse().expect("an invitation");
+    let refused = scene.stranger(4).client.register(&taken_back).await;
+    assert_eq!(code(refused), ProblemCode::InvitationRefused);
+    assert_eq!(code(admin.client.revoke_invitation(left.id).await), ProblemCode::NotFound);
+
+    let newcomer_key = newcomer.key.public();
+    admin.client.revoke_account(&newcomer_key).await.expect("revokes");
+    assert_eq!(code(admin.client.revoke_account(&newcomer_key).await), ProblemCode::NotFound);
+    let own = admin.client.revoke_account(&admin.key.public()).await;
+    assert_eq!(code(own), ProblemCode::Forbidden);
+    let (accounts, _) = admin.client.accounts(None).await.expect("lists");
+    let revoked: Vec<bool> = accounts.iter().map(|one| one.revoked.is_some()).collect();
+    assert_eq!(revoked, [false, false, true]);
+
+    let tools = name("team/tools");
+    owner.client.put_name(&tools, true).await.expect("puts");
+    owner.client.set_grant(&tools, &newcomer_key, GivenGrant::Reader).await.expect("grants");
+    let made = new_token(&owner, TokenScope::Read, &[]).await;
+    admin.client.delete_name(&tools).await.expect("an administrator may");
+    assert_eq!(code(owner.client.name_info(&tools).await), ProblemCode::NotFound);
+
+    let (entries, _) = admin.client.audit(None).await.expect("reads");
+    let from_here: Vec<_> = entries.iter().filter(|entry| entry.actor != "local").collect();
+    let actions: Vec<&str> = from_here.iter().rev().map(|entry| entry.action.as_str()).collect();
+    let expected = [
+        "invite",
+        "invite",
+        "revoke-invitation",
+        "revoke-account",
+        "visibility",
+        "grant",
+        "create-token",
+        "delete-name",
+    ];
+    assert_eq!(actions, expected);
+    assert_eq!(from_here[0].actor, admin.key.public().to_string());
+    assert_eq!(from_here[2].actor, owner.key.public().to_string());
+    let log = serde_json::to_string(&entries).expect("json");
+    for secret in [&made.token.0, &invited.invitation.0, &second.invitation.0] {
+        assert!(!log.contains(secret.as_str()), "a secret in the log");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_changes_hands_with_all_that_hangs_on_it() {
+    let scene = Scene::start(Tls::Off).await;
+    let owner = scene.person(1, Role::Publisher, &[]).await;
+    let heir = scene.person(2, Role::Publisher, &[]).await;
+    let reader = scene.person(3, Role::Reader, &[]).await;
+    let tools = name("team/tools");
+    let tree = Tree::new(1, 3);
+    let first = owner.publish(&tools, false, &tree).await;
+    let refused = owner.client.transfer_name(&tools, &reader.key.public()).await;
+    assert_eq!(code(refused), ProblemCode::Forbidden, "a reader cannot own a name");
+    owner.client.transfer_name(&tools, &heir.key.public()).await.expect("gives away");
+    assert_eq!(code(owner.post(&tools, &tree, Some(first)).await), ProblemCode::NotFound);
+    assert_eq!(code(owner.client.delete_name(&tools).await), ProblemCode::NotFound);
+    heir.post(&tools, &tree, Some(first)).await.expect("goes on");
+    let release = heir.client.release_info(&tools, 1).await.expect("is kept");
+    assert_eq!(release.sequence, 1);
+    heir.client.delete_name(&tools).await.expect("deletes");
+    assert_eq!(code(heir.client.name_info(&tools).await), ProblemCode::NotFound);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn owners_say_what_is_kept() {
+    let scene = Scene::start(Tls::Off).await;
+    let owner = scene.person(1, Role::Publisher, &[]).await;
+    let other = scene.person(2, Role::Publisher, &[]).await;
+    let tools = name("team/tools");
+    owner.publish(&tools, true, &Tree::new(1, 3)).await;
+    let none = Retention::default();
+    assert_eq!(owner.client.retention(&tools).await.expect("reads"), none);
+    let rules = Retention { last: Some(2), days: Some(30) };
+    owner.client.set_retention(&tools, rules).await.expect("sets");
+    assert_eq!(owner.client.retention(&tools).await.expect("reads"), rules);
+    let nothing = Retention { last: Some(0), days: None };
+    let refused = owner.client.set_retention(&tools, nothing).await;
+    assert_eq!(code(refused), ProblemCode::MalformedRequest);
+    assert_eq!(code(other.client.set_retention(&tools, none).await), ProblemCode::Forbidden);
+    assert_eq!(code(other.client.retention(&tools).await), ProblemCode::Forbidden);
+
+    owner.client.set_pinned(&tools, 1, true).await.expect("pins");
+    assert!(owner.client.release_info(&tools, 1).await.expect("reads").pinned);
+    owner.client.set_pinned(&tools, 1, false).await.expect("unpins");
+    assert!(!owner.client.release_info(&tools, 1).await.expect("reads").pinned);
+    assert_eq!(code(owner.client.set_pinned(&tools, 7, true).await), ProblemCode::NotFound);
+    assert_eq!(code(other.client.set_pinned(&tools, 1, true).await), ProblemCode::Forbidden);
+}
