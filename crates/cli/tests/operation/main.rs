@@ -1,0 +1,8 @@
+//! Running a hub as an administrator does: the real binary behind real programs.
+
+mod acme;
+mod backup;
+mod nginx;
+mod package;
+mod restart;
+mod world;
