@@ -1,8 +1,19 @@
 //! The command line, as `--help` shows it.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
+
+use crate::database::DatabaseArgs;
+
+mod rights;
+
+pub(crate) use self::rights::{
+    AccountArgs, AccountCommand, AuditArgs, GrantArgs, GrantsArgs, InvitationArgs,
+    InvitationCommand, InvitationCreateArgs, InvitedRole, KeepArgs, PinArgs, RevokeArgs, TokenArgs,
+    TokenCommand, TokenCreateArgs,
+};
 
 /// Carry content to people and machines: verified, resumable, only what changed.
 #[derive(Debug, Parser)]
@@ -22,6 +33,10 @@ pub(crate) struct Args {
     /// Hub to speak to [default: the first one registered with]
     #[arg(long, global = true, env = "CONSIGN_HUB", value_name = "URL")]
     pub(crate) hub: Option<String>,
+    /// Read this configuration file instead of $XDG_CONFIG_HOME/consign/config.toml and
+    /// /etc/consign/config.toml
+    #[arg(long, global = true, env = "CONSIGN_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// One JSON object per line on standard output
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -39,19 +54,38 @@ pub(crate) enum Command {
     /// Show publishing and fetching on real content, with a hub and three nodes
     Demo(DemoArgs),
     /// Print this node's public key
+    #[command(after_help = "Example:\n  consign id")]
     Id,
     /// Make an invitation to a hub on this machine
     Invite(InviteArgs),
+    /// Make a link that signs in to the console of a hub on this machine
+    Console(ConsoleArgs),
     /// Register this node with a hub
     Register(RegisterArgs),
     /// Publish a file or directory as the next release of a name
     Publish(PublishArgs),
     /// Write a release or tree into a directory
     Get(GetArgs),
-    /// Let a node read the private releases of a name
+    /// Let a node read the private releases of a name, or publish under it
     Grant(GrantArgs),
     /// Take back what `grant` gave
-    Revoke(GrantArgs),
+    Revoke(RevokeArgs),
+    /// List who may do what with a name
+    Grants(GrantsArgs),
+    /// Make, list and revoke tokens for programs that hold no key
+    Token(TokenArgs),
+    /// Say which releases of a name the hub keeps
+    Keep(KeepArgs),
+    /// Keep a release whatever `keep` says
+    Pin(PinArgs),
+    /// Take back what `pin` did
+    Unpin(PinArgs),
+    /// List and revoke accounts (administrators)
+    Account(AccountArgs),
+    /// Make, list and take back invitations (administrators)
+    Invitation(InvitationArgs),
+    /// Show who changed what at the hub (administrators)
+    Audit(AuditArgs),
     /// List a tree, or the names at a hub
     Ls(LsArgs),
     /// Print a file of a tree
@@ -68,23 +102,198 @@ pub(crate) enum Command {
     Gc(GcArgs),
     /// Show what this machine's store holds
     Stats(StatsArgs),
+    /// Be the node of this machine: own its store, serve commands, follow names
+    Node(NodeArgs),
+    /// Follow the releases of a name into a directory, each made current in one step
+    Watch(WatchArgs),
+    /// Show what runs, what waits and for what, and how to go on
+    Status(StatusArgs),
+    /// Find what is wrong around this node, and say what to do
+    Doctor(DoctorArgs),
+    /// Show or check the configuration
+    Config(ConfigArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+    /// Write the manual pages
+    #[command(hide = true)]
+    Man(ManArgs),
+    /// Become the hook of a watch
+    #[command(hide = true)]
+    RunHook(RunHookArgs),
+}
+
+impl Command {
+    /// The file with a capability that was named.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the others take none")]
+    pub(crate) fn capability_file(&self) -> Option<&PathBuf> {
+        let sealed = match self {
+            Self::Get(args) => &args.sealed,
+            Self::Ls(args) => &args.sealed,
+            Self::Cat(args) => &args.sealed,
+            Self::Diff(args) => &args.sealed,
+            Self::Watch(args) => &args.sealed,
+            _ => return None,
+        };
+        sealed.capability.as_ref()
+    }
+
+    /// Whether it shows progress while it moves, not only why it stands still.
+    pub(crate) fn shows_progress(&self) -> bool {
+        matches!(self, Self::Publish(_) | Self::Get(_) | Self::Put(_))
+    }
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "Example:\n  consign hub --data /var/lib/consign --listen 0.0.0.0:7400")]
+#[command(after_help = "Example:\n  consign node\n\n\
+                        Commands find it by its state directory and let it do their work.")]
+pub(crate) struct NodeArgs {}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  consign watch team/site --to /srv/site --keep 3\n  \
+                        consign watch team/site --to /srv/site --hook 'systemctl reload nginx'\n  \
+                        consign watch team/site --to /srv/site --to-release 4\n  \
+                        consign watch --list\n\n\
+                        DIR/current is the newest release, DIR/releases/N those that are kept.")]
+pub(crate) struct WatchArgs {
+    /// Name, as in team/site
+    #[arg(required_unless_present_any = ["list", "remove"])]
+    pub(crate) name: Option<String>,
+    /// Directory to follow into
+    #[arg(long, value_name = "DIR", required_unless_present_any = ["list", "remove"])]
+    pub(crate) to: Option<PathBuf>,
+    /// How many releases stay on disk
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) keep: u32,
+    /// Run this with /bin/sh after a release has become current
+    #[arg(long, value_name = "CMD")]
+    pub(crate) hook: Option<String>,
+    /// Seconds the hook may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    pub(crate) hook_timeout: u64,
+    /// When the hook fails, make the release before current again
+    #[arg(long, requires = "hook")]
+    pub(crate) rollback: bool,
+    /// Make DIR/current a plain directory that is exchanged, not a link
+    #[arg(long)]
+    pub(crate) exchange: bool,
+    /// Make the newest release current and end
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// Make this release current and stay there until --follow
+    #[arg(long, value_name = "N", conflicts_with = "follow", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) to_release: Option<u64>,
+    /// Follow again after --to-release
+    #[arg(long)]
+    pub(crate) follow: bool,
+    /// Show what the running node follows
+    #[arg(long, conflicts_with_all = ["name", "remove"])]
+    pub(crate) list: bool,
+    /// Follow into this directory no more
+    #[arg(long, value_name = "DIR", conflicts_with = "name")]
+    pub(crate) remove: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) sealed: SealedArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  consign run-hook 'systemctl reload nginx'")]
+pub(crate) struct RunHookArgs {
+    /// The line for the shell
+    pub(crate) command: std::ffi::OsString,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Example:\n  consign hub --data /var/lib/consign --listen 0.0.0.0:7400 \\\n      \
+                  --url https://hub.example.org:7400\n  \
+                  consign hub --data /var/lib/consign --listen 0.0.0.0:443 \\\n      \
+                  --tls acme --domain hub.example.org\n  \
+                  consign hub backup --data /var/lib/consign --to /backup/hub\n\n\
+                  docs/operations.md describes running a hub.",
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
 pub(crate) struct HubArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<HubCommand>,
     /// Where the hub keeps its database, chunks and keys
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: PathBuf,
+    #[arg(long, value_name = "DIR", required = true)]
+    pub(crate) data: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
     /// Address and port
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7400")]
     pub(crate) listen: String,
-    /// Certificate: `self` makes one, `off` is plain HTTP (behind a proxy), or CERT,KEY files
-    #[arg(long, value_name = "self|off|CERT,KEY", default_value = "self")]
+    /// Certificate: `self` makes one, `off` is plain HTTP (behind a proxy), `acme` obtains one
+    /// for --domain, or CERT,KEY files
+    #[arg(long, value_name = "self|off|acme|CERT,KEY", default_value = "self")]
     pub(crate) tls: String,
     /// Address that invitations name, when it is not the one listened on
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
+    /// How clients recognise the certificate in CERT,KEY: `pin` its fingerprint, or `web`, by the
+    /// authorities their systems trust
+    #[arg(long, value_name = "pin|web", default_value = "pin")]
+    pub(crate) certificate: Recognised,
+    /// With --tls acme: what the certificate is for (may be given several times)
+    #[arg(long, value_name = "DOMAIN")]
+    pub(crate) domain: Vec<String>,
+    /// With --tls acme: directory of the authority [default: Let's Encrypt]
+    #[arg(long, value_name = "URL")]
+    pub(crate) acme_directory: Option<String>,
+    /// With --tls acme: PEM file of who vouches for the directory itself, when systems do not
+    #[arg(long, value_name = "FILE")]
+    pub(crate) acme_ca: Option<PathBuf>,
+    /// With --tls acme: mail address the authority may write to
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) acme_contact: Option<String>,
+    /// Answer collectors of metrics here, in plain HTTP: /metrics, /healthz, /readyz
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) metrics_listen: Option<String>,
+    /// Believe this proxy about where requests come from (may be given several times)
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) trusted_proxy: Vec<IpAddr>,
+}
+
+/// How clients recognise a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Recognised {
+    /// By its fingerprint.
+    Pin,
+    /// By the authorities their systems trust.
+    Web,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum HubCommand {
+    /// Copy a hub's data while it runs; only what is new when repeated
+    Backup(HubBackupArgs),
+    /// Make a hub's data of a backup, and check that it is whole
+    Restore(HubRestoreArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  consign hub backup --data /var/lib/consign --to /backup/hub")]
+pub(crate) struct HubBackupArgs {
+    /// The hub's data directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// Directory for the backup; one that an earlier run filled is brought up to date
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Example:\n  consign hub restore --from /backup/hub --data /var/lib/consign"
+)]
+pub(crate) struct HubRestoreArgs {
+    /// Directory of the backup
+    #[arg(long, value_name = "DIR")]
+    pub(crate) from: PathBuf,
+    /// Directory to make; it must not exist, or be empty
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -103,6 +312,8 @@ pub(crate) struct InviteArgs {
     /// The hub's data directory
     #[arg(long, value_name = "DIR")]
     pub(crate) data: PathBuf,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
     /// May only read
     #[arg(long)]
     pub(crate) reader: bool,
@@ -112,6 +323,18 @@ pub(crate) struct InviteArgs {
     /// Hours until the invitation expires
     #[arg(long, value_name = "HOURS", default_value_t = 72)]
     pub(crate) valid: u64,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  consign console --data /var/lib/consign\n\n\
+                        The link works once, within ten minutes, while the hub runs. Whoever opens it\n\
+                        first administers the hub for eight hours: hand it to nobody else.")]
+pub(crate) struct ConsoleArgs {
+    /// The hub's data directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -172,6 +395,9 @@ pub(crate) struct GetArgs {
     /// Only paths that match (may be given several times)
     #[arg(long, value_name = "GLOB")]
     pub(crate) only: Vec<String>,
+    /// This release, as in NAME@N
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) to_release: Option<u64>,
     /// Fetch from here too: another hub, a store, or any folder with some of the files (may be
     /// given several times); whatever a source says is checked
     #[arg(long, value_name = "URL|DIR")]
@@ -181,15 +407,6 @@ pub(crate) struct GetArgs {
     pub(crate) owners: bool,
     #[command(flatten)]
     pub(crate) sealed: SealedArgs,
-}
-
-#[derive(Debug, ClapArgs)]
-#[command(after_help = "Example:\n  consign grant team/tools 3f0c…  (the key `consign id` prints)")]
-pub(crate) struct GrantArgs {
-    /// Name
-    pub(crate) name: String,
-    /// Public key of the reader's node
-    pub(crate) reader: String,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -271,19 +488,69 @@ pub(crate) struct GcArgs {
 #[command(after_help = "Example:\n  consign stats --json")]
 pub(crate) struct StatsArgs {}
 
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory as _;
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  consign status\n  consign status --json")]
+pub(crate) struct StatusArgs {}
 
-    #[test]
-    fn every_command_is_well_formed_and_has_an_example() {
-        let mut command = super::Args::command();
-        command.clone().debug_assert();
-        command.build();
-        for sub in command.get_subcommands().filter(|sub| !matches!(sub.get_name(), "id" | "help"))
-        {
-            let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
-            assert!(help.contains("Example:"), "{} has no example", sub.get_name());
-        }
-    }
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Example:\n  consign doctor\n  consign doctor --only hub-port-closed --json\n\n\
+                        Ends with 1 when something fails. docs/doctor.md explains every code."
+)]
+pub(crate) struct DoctorArgs {
+    /// Only this check (may be given several times)
+    #[arg(long, value_name = "CODE")]
+    pub(crate) only: Vec<String>,
+    /// Repair what can be repaired without losing anything
+    #[arg(long)]
+    pub(crate) fix: bool,
+    /// Show what is well, too
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Look at this destination [default: the current directory]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: Option<PathBuf>,
 }
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  consign config show --origin\n  consign config check")]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    pub(crate) what: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Show every option that has a value
+    Show(ConfigShowArgs),
+    /// Say what is wrong in the configuration files
+    #[command(after_help = "Example:\n  consign config check")]
+    Check,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  consign config show --origin")]
+pub(crate) struct ConfigShowArgs {
+    /// Say where each value comes from
+    #[arg(long)]
+    pub(crate) origin: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  consign completions bash > /etc/bash_completion.d/consign\n  \
+                  consign completions fish > ~/.config/fish/completions/consign.fish")]
+pub(crate) struct CompletionsArgs {
+    /// Which shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  consign man --to /usr/share/man/man1")]
+pub(crate) struct ManArgs {
+    /// Directory to write them into
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: PathBuf,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,28 +1,51 @@
 //! One file per command.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
+use ::node::service::Service;
+use ::node::{Node, Turn, TurnError, Waits};
 use anyhow::Context as _;
-use node::Node;
+use hub_client::Activity;
 
 use crate::args::{Args, Command};
+use crate::config::Layers;
 use crate::exit::{Ended, Interrupted, Usage};
 use crate::output::Output;
+use crate::progress::{Look, watch_silence};
+use crate::{remote, serving};
 
+mod account;
+mod audit;
 mod cat;
+pub(crate) mod completions;
+pub(crate) mod config;
+mod console;
 mod demo;
 mod diff;
+mod doctor;
 mod get;
 mod grant;
+mod grants;
 mod hub;
 mod id;
+mod invitation;
 mod invite;
+mod keep;
 mod local;
 mod log;
 mod ls;
+mod node;
+mod pin;
 mod publish;
 mod put;
 mod register;
+mod revoke;
+pub(crate) mod run_hook;
+mod status;
+mod token;
+mod watch;
 
 /// What every command is given.
 pub(crate) struct Session {
@@ -30,31 +53,153 @@ pub(crate) struct Session {
     /// Where the node's state is; the default when not named.
     pub(crate) state: Option<PathBuf>,
     pub(crate) hub: Option<String>,
+    pub(crate) config: Layers,
+    /// What calls to hubs wait for.
+    pub(crate) activity: Arc<Activity>,
+    /// Opened once: what uses the store shares it.
+    pub(crate) opened: OnceLock<Node>,
+    /// The node this process is, when it runs the command for another.
+    pub(crate) service: Option<Arc<Service>>,
+    /// Where relative paths start; this process's own directory when it runs its own command.
+    pub(crate) directory: Option<PathBuf>,
 }
 
 impl Session {
+    /// Where the node's state is, or would be.
+    pub(crate) fn state_directory(&self) -> anyhow::Result<PathBuf> {
+        match &self.state {
+            Some(state) => Ok(state.clone()),
+            None => default_state(),
+        }
+    }
+
     pub(crate) fn node(&self) -> anyhow::Result<Node> {
-        let state = match &self.state {
-            Some(state) => state.clone(),
-            None => default_state()?,
-        };
-        Ok(Node::open(&state)?)
+        if let Some(node) = self.opened.get() {
+            return Ok(node.clone());
+        }
+        let node = Node::open(&self.state_directory()?)?;
+        Ok(self.opened.get_or_init(|| node.with_activity(Arc::clone(&self.activity))).clone())
+    }
+
+    /// A path as the user meant it.
+    pub(crate) fn path(&self, path: &Path) -> PathBuf {
+        self.directory.as_ref().map_or_else(|| path.to_owned(), |from| from.join(path))
+    }
+
+    /// Waits until the store is free for this command, saying who has it.
+    async fn turn(&self) -> anyhow::Result<Turn> {
+        let (node, waits) = (self.node()?, Waits::default());
+        let look = || Look { waits_for: waits.reason(), ..Look::default() };
+        Ok(watch_silence(self.output, node.turn(&waits), look).await?)
+    }
+
+    /// Runs a job that shows no progress; when it stands still, says what it waits for.
+    async fn patiently<T>(&self, job: impl Future<Output = T>) -> T {
+        let look = || Look::default().with_calls(&self.activity, Instant::now());
+        watch_silence(self.output, job, look).await
+    }
+
+    /// Runs a job that works on this machine alone and takes its time for `reason`.
+    pub(super) async fn busily<T>(&self, reason: &str, job: impl Future<Output = T>) -> T {
+        let look = || Look { waits_for: Some(reason.to_owned()), ..Look::default() };
+        watch_silence(self.output, job, look).await
     }
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "every other command ends the same way")]
-pub(crate) async fn run(args: Args, output: &Output) -> anyhow::Result<Ended> {
-    let session = Session { output: *output, state: args.state, hub: args.hub };
+pub(crate) async fn run(args: Args, output: &Output, config: Layers) -> anyhow::Result<Ended> {
+    let (state, hub) = (args.state, args.hub);
+    let session = Session {
+        output: *output,
+        state,
+        hub,
+        config,
+        activity: Arc::default(),
+        opened: OnceLock::new(),
+        service: None,
+        directory: None,
+    };
     match args.command {
+        Command::Node(_) => node::run(&session).await,
         // These listen for Ctrl-C themselves.
         Command::Hub(args) => hub::run(&session, args).await,
         Command::Demo(args) => demo::run(&session, args).await,
         other => {
             tokio::select! {
-                result = dispatch(&session, other) => result,
+                result = here_or_there(&session, other, args.config.as_deref()) => result,
                 signal = interrupted() => Err(signal.err().unwrap_or_else(|| Interrupted.into())),
             }
         }
+    }
+}
+
+/// Runs a command for somebody else, in the node.
+pub(crate) async fn serve(
+    args: Args,
+    config: Layers,
+    service: Arc<Service>,
+    directory: PathBuf,
+) -> anyhow::Result<Ended> {
+    let activity: Arc<Activity> = Arc::default();
+    let node = Node::clone(service.node()).with_activity(Arc::clone(&activity));
+    let session = Session {
+        output: Output::new(args.json, args.quiet),
+        state: Some(node.directory().to_owned()),
+        hub: args.hub,
+        config,
+        activity,
+        opened: OnceLock::from(node),
+        service: Some(service),
+        directory: Some(directory),
+    };
+    dispatch(&session, args.command).await
+}
+
+/// Whether a running node does this command's work.
+pub(crate) fn is_for_the_node(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Publish(_)
+            | Command::Get(_)
+            | Command::Ls(_)
+            | Command::Cat(_)
+            | Command::Diff(_)
+            | Command::Log(_)
+            | Command::Put(_)
+            | Command::Verify(_)
+            | Command::Gc(_)
+            | Command::Stats(_)
+            | Command::Watch(_)
+    )
+}
+
+/// Lets the node of the machine do the work if one runs, else does it here.
+async fn here_or_there(
+    session: &Session,
+    command: Command,
+    config: Option<&Path>,
+) -> anyhow::Result<Ended> {
+    if !is_for_the_node(&command) {
+        return dispatch(session, command).await;
+    }
+    let asked = remote::Asked {
+        capability: command.capability_file().cloned(),
+        config: config.map(Path::to_owned),
+        shows_progress: command.shows_progress(),
+    };
+    let state = session.state_directory()?;
+    if let Some(connection) = ::node::control::connect(&state).await? {
+        return remote::run(session, &asked, connection).await;
+    }
+    match dispatch(session, command).await {
+        Err(error) if matches!(error.downcast_ref(), Some(TurnError::NodeRuns)) => {
+            // A node was started while this command waited for the store.
+            match ::node::control::connect(&state).await? {
+                Some(connection) => remote::run(session, &asked, connection).await,
+                None => Err(error),
+            }
+        }
+        ended => ended,
     }
 }
 
@@ -62,20 +207,54 @@ async fn dispatch(session: &Session, command: Command) -> anyhow::Result<Ended> 
     match command {
         Command::Id => id::run(session),
         Command::Invite(args) => invite::run(session, args).await,
+        Command::Console(args) => console::run(session, args).await,
         Command::Register(args) => register::run(session, args).await,
         Command::Publish(args) => publish::run(session, args).await,
         Command::Get(args) => get::run(session, args).await,
-        Command::Grant(args) => grant::run(session, args, true).await,
-        Command::Revoke(args) => grant::run(session, args, false).await,
-        Command::Ls(args) => ls::run(session, args).await,
-        Command::Cat(args) => cat::run(session, args).await,
-        Command::Diff(args) => diff::run(session, args).await,
-        Command::Log(args) => log::run(session, args).await,
-        Command::Put(args) => put::run(session, args).await,
-        Command::Verify(args) => local::verify(session, args).await,
-        Command::Gc(args) => local::gc(session, args).await,
-        Command::Stats(_) => local::stats(session).await,
-        Command::Hub(_) | Command::Demo(_) => unreachable!("handled by the caller"),
+        Command::Grant(args) => session.patiently(grant::run(session, args)).await,
+        Command::Revoke(args) => session.patiently(revoke::run(session, args)).await,
+        Command::Grants(args) => session.patiently(grants::run(session, args)).await,
+        Command::Token(args) => session.patiently(token::run(session, args)).await,
+        Command::Keep(args) => session.patiently(keep::run(session, args)).await,
+        Command::Pin(args) => session.patiently(pin::run(session, args, true)).await,
+        Command::Unpin(args) => session.patiently(pin::run(session, args, false)).await,
+        Command::Account(args) => session.patiently(account::run(session, args)).await,
+        Command::Invitation(args) => session.patiently(invitation::run(session, args)).await,
+        Command::Audit(args) => session.patiently(audit::run(session, args)).await,
+        Command::Ls(args) => session.patiently(ls::run(session, args)).await,
+        Command::Cat(args) => session.patiently(cat::run(session, args)).await,
+        Command::Diff(args) => session.patiently(diff::run(session, args)).await,
+        Command::Log(args) => session.patiently(log::run(session, args)).await,
+        Command::Put(args) => {
+            let _turn = session.turn().await?;
+            put::run(session, args).await
+        }
+        Command::Watch(args) => watch::run(session, args).await,
+        Command::Verify(args) => {
+            let _turn = session.turn().await?;
+            let job = local::verify(session, args);
+            session.busily("every chunk of the store to be read", job).await
+        }
+        Command::Gc(args) => {
+            let _turn = session.turn().await?;
+            let job = local::gc(session, args);
+            session.busily("unused chunks to be found and packs to be rewritten", job).await
+        }
+        Command::Stats(_) => {
+            let _turn = session.turn().await?;
+            session.busily("the store's index", local::stats(session)).await
+        }
+        Command::Status(_) => session.busily("the node to answer", status::run(session)).await,
+        Command::Doctor(args) => {
+            session.busily("the hub's address to be looked at", doctor::run(session, args)).await
+        }
+        Command::Hub(_)
+        | Command::Demo(_)
+        | Command::Config(_)
+        | Command::Completions(_)
+        | Command::Man(_)
+        | Command::Node(_)
+        | Command::RunHook(_) => unreachable!("handled by the caller"),
     }
 }
 
@@ -109,19 +288,25 @@ where
 }
 
 /// Reads a capability from a file, or asks for it when a person is there to answer.
-pub(crate) fn capability(
+pub(crate) async fn capability(
     file: Option<&PathBuf>,
     ask: bool,
 ) -> anyhow::Result<Option<documents::Capability>> {
     use std::io::IsTerminal as _;
+    if let Some(sent) = serving::capability(ask).await {
+        return sent.map(|text| parse(text.trim())).transpose();
+    }
     let text = match file {
         Some(file) => std::fs::read_to_string(file)
             .with_context(|| format!("cannot read the capability in {}", file.display()))?,
         None if ask && std::io::stdin().is_terminal() => {
             eprint!("Capability of this sealed release: ");
-            let mut line = String::new();
-            std::io::stdin().read_line(&mut line)?;
-            line
+            // On a thread of its own, so that Ctrl-C is heard meanwhile.
+            let typed = tokio::task::spawn_blocking(|| {
+                let mut line = String::new();
+                std::io::stdin().read_line(&mut line).map(|_| line)
+            });
+            typed.await??
         }
         None => return Ok(None),
     };

@@ -1,22 +1,18 @@
-//! Errors become exit codes and hints here and nowhere else.
-
-#![expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "whatever has no exit code of its own is a plain failure, new errors too"
-)]
+//! Errors become exit codes and hints here and nowhere else; [`judge`] has the table.
 
 use std::process::ExitCode;
 
 use serde_json::json;
 
+mod judge;
+
+use judge::judge;
+
+use crate::invocation::Misconfigured;
 use crate::output::Output;
-use fetch::{Fault, FetchError, SourceReason};
-use hub_client::ClientError;
-use node::get::GetError;
-use node::hubs::{HubChoiceError, RegisterError};
-use node::publish::PublishError;
+use crate::remote::FailedThere;
 use node::tree::TreeError;
-use store::StoreError;
+use node_api::Failure;
 
 /// How a command ended; the numbers are documented in `--help` and never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +27,25 @@ pub(crate) enum Ended {
     InUse = 8,
     NoSpace = 9,
     Interrupted = 130,
+}
+
+impl Ended {
+    /// The way to end with this exit code.
+    pub(crate) fn of(code: u8) -> Option<Self> {
+        const ALL: [Ended; 10] = [
+            Ended::Done,
+            Ended::Failed,
+            Ended::InPart,
+            Ended::NotFound,
+            Ended::NotAllowed,
+            Ended::Refused,
+            Ended::Unreachable,
+            Ended::InUse,
+            Ended::NoSpace,
+            Ended::Interrupted,
+        ];
+        ALL.into_iter().find(|ended| *ended as u8 == code)
+    }
 }
 
 impl From<Ended> for ExitCode {
@@ -54,16 +69,7 @@ pub(crate) fn report(output: &Output, error: &anyhow::Error) -> ExitCode {
     if is_broken_pipe(error) {
         return ExitCode::SUCCESS;
     }
-    let (code, hint) = judge(error);
-    let code = if error.is::<Usage>() { 2 } else { code as u8 };
-    let mut causes: Vec<String> = Vec::new();
-    for cause in error.chain() {
-        let text = cause.to_string();
-        // Wrappers that only pass on their cause's words would say them twice.
-        if causes.last() != Some(&text) {
-            causes.push(text);
-        }
-    }
+    let Failure { exit_code: code, causes, hint } = judgement(error);
     if output.is_json() {
         let line = json!({"event": "error", "exit_code": code, "message": causes.join(": "), "hint": hint});
         println!("{line}");
@@ -76,6 +82,25 @@ pub(crate) fn report(output: &Output, error: &anyhow::Error) -> ExitCode {
     ExitCode::from(code)
 }
 
+/// What an error comes to: exit code, causes and hint.
+pub(crate) fn judgement(error: &anyhow::Error) -> Failure {
+    if let Some(there) = error.downcast_ref::<FailedThere>() {
+        return there.0.clone();
+    }
+    let (code, hint) = judge(error);
+    let is_usage = error.is::<Usage>() || error.is::<Misconfigured>();
+    let exit_code = if is_usage { 2 } else { code as u8 };
+    let mut causes: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        // Wrappers that only pass on their cause's words would say them twice.
+        if causes.last() != Some(&text) {
+            causes.push(text);
+        }
+    }
+    Failure { exit_code, causes, hint }
+}
+
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     // Only writing to our own output: a broken connection is another matter.
     let closed = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
@@ -83,205 +108,25 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
         || matches!(error.downcast_ref(), Some(TreeError::Sink(error)) if closed(error))
 }
 
-fn judge(error: &anyhow::Error) -> (Ended, Option<String>) {
-    for cause in error.chain() {
-        if let Some(verdict) = judge_one(cause) {
-            return verdict;
-        }
-    }
-    (Ended::Failed, None)
-}
-
-fn judge_one(cause: &(dyn std::error::Error + 'static)) -> Option<(Ended, Option<String>)> {
-    let hint = |text: &str| Some(text.to_owned());
-    if cause.is::<Interrupted>() {
-        return Some((Ended::Interrupted, hint("run the same command again to go on")));
-    }
-    if let Some(error) = cause.downcast_ref::<HubChoiceError>() {
-        return match error {
-            HubChoiceError::NoneKnown | HubChoiceError::NotRegistered(_) => Some((
-                Ended::Failed,
-                hint(
-                    "ask the hub's administrator for an invitation (`consign invite` on the hub) and run `consign register INVITATION`",
-                ),
-            )),
-            HubChoiceError::Url { .. } | HubChoiceError::State(_) => None,
-        };
-    }
-    if let Some(error) = cause.downcast_ref::<RegisterError>() {
-        return match error {
-            RegisterError::Hub(source) => Some((
-                judge_client(source).0,
-                hint(
-                    "invitations work once and expire: ask for a new one; if the hub moved, it must be reachable under the address in the invitation",
-                ),
-            )),
-            RegisterError::Choice(error) => judge_one(error),
-            RegisterError::State(_) => None,
-        };
-    }
-    // What passes its cause's words on does not show up in the chain: look inside.
-    if let Some(GetError::Tree(error)) = cause.downcast_ref::<GetError>() {
-        return judge_tree(error);
-    }
-    if let Some(error) = cause.downcast_ref::<TreeError>() {
-        return judge_tree(error);
-    }
-    if let Some(error) = cause.downcast_ref::<PublishError>() {
-        return match error {
-            PublishError::RolledBack { .. }
-            | PublishError::History { .. }
-            | PublishError::OtherHistory { .. } => Some((
-                Ended::Refused,
-                hint(
-                    "the hub may have been restored from an old backup; compare with `consign log`",
-                ),
-            )),
-            _ => None,
-        };
-    }
-    if let Some(FetchError::Unavailable { reasons, .. }) = cause.downcast_ref() {
-        return Some(judge_sources(reasons));
-    }
-    if let Some(checkout::CheckoutError::Busy { .. }) = cause.downcast_ref() {
-        return Some((Ended::InUse, hint("wait for the other `consign get`")));
-    }
-    if let Some(error) = cause.downcast_ref::<StoreError>() {
-        return match error {
-            StoreError::Locked { .. } => {
-                Some((Ended::InUse, hint("wait for the other command, or use another --state")))
-            }
-            StoreError::Full { .. } => Some((
-                Ended::NoSpace,
-                hint(
-                    "make room, then run the command again; `consign gc` frees what nothing needs",
-                ),
-            )),
-            _ => None,
-        };
-    }
-    if let Some(error) = cause.downcast_ref::<ClientError>() {
-        return Some(judge_client(error));
-    }
-    if let Some(error) = cause.downcast_ref::<std::io::Error>() {
-        return match error.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-                Some((Ended::NoSpace, hint("make room, then run the command again")))
-            }
-            std::io::ErrorKind::PermissionDenied => Some((Ended::NotAllowed, None)),
-            std::io::ErrorKind::NotFound => Some((Ended::NotFound, None)),
-            _ => None,
-        };
-    }
-    None
-}
-
-fn judge_tree(error: &TreeError) -> Option<(Ended, Option<String>)> {
-    let hint = |text: &str| Some(text.to_owned());
-    match error {
-        TreeError::NeedsCapability(_) => Some((
-            Ended::NotAllowed,
-            hint("pass --capability FILE with what `consign publish --sealed` printed"),
-        )),
-        TreeError::WrongCapability(_) => {
-            Some((Ended::NotAllowed, hint("ask the publisher for the capability of this name")))
-        }
-        TreeError::OtherPublisher { offered, .. } => Some((
-            Ended::Refused,
-            Some(format!(
-                "if the name really changed hands, accept the new publisher with --publisher {offered}"
-            )),
-        )),
-        TreeError::HoleInDirectory
-        | TreeError::Refused { .. }
-        | TreeError::Document { .. }
-        | TreeError::Decode(_)
-        | TreeError::Open(_) => Some((Ended::Refused, None)),
-        TreeError::NoPath(_) => Some((Ended::NotFound, hint("`consign ls` shows what is there"))),
-        TreeError::HubChoice(error) => judge_one(error),
-        TreeError::Kind { .. } => Some((Ended::Failed, None)),
-        _ => None,
-    }
-}
-
-fn judge_client(error: &ClientError) -> (Ended, Option<String>) {
-    let hint = |text: &str| Some(text.to_owned());
-    match error {
-        ClientError::Problem { status, detail, .. } => match status {
-            401 | 403 => (
-                Ended::NotAllowed,
-                hint(
-                    "`consign id` prints this node's key; whoever owns the name can `consign grant NAME KEY`",
-                ),
-            ),
-            404 => (
-                Ended::NotFound,
-                hint(
-                    "check the name with `consign ls`; a private name shows only to those granted to read it",
-                ),
-            ),
-            _ if error.is_retryable() => {
-                (Ended::Unreachable, hint("the hub is overloaded or stopping: try again later"))
-            }
-            507 => (Ended::NoSpace, hint("the hub is full: tell its administrator")),
-            _ => (Ended::Failed, Some(detail.clone()).filter(|detail| !detail.is_empty())),
-        },
-        ClientError::WrongFingerprint { .. } => (
-            Ended::Refused,
-            hint(
-                "the hub's certificate is not the one it was registered with: somebody may be in between, or the hub was set up anew; if so, register again with a new invitation",
-            ),
-        ),
-        _ if error.is_retryable() => (
-            Ended::Unreachable,
-            hint(
-                "check that the hub runs and can be reached from here; running the command again goes on",
-            ),
-        ),
-        _ => (Ended::Failed, None),
-    }
-}
-
-/// What no source could give: a lie weighs most, then that one may do better later.
-fn judge_sources(reasons: &[SourceReason]) -> (Ended, Option<String>) {
-    let any = |fault| reasons.iter().any(|reason| reason.fault == Some(fault));
-    if any(Fault::Dishonest) {
-        let hint = "a source sent wrong bytes; name another one with --source";
-        (Ended::Refused, Some(hint.to_owned()))
-    } else if any(Fault::GivenUp) {
-        let hint = "check that the hub runs; running the command again goes on";
-        (Ended::Unreachable, Some(hint.to_owned()))
-    } else if any(Fault::Refused) {
-        (Ended::NotAllowed, None)
-    } else {
-        (Ended::NotFound, None)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// The numbers in a table of exit codes.
+    fn codes(text: &str) -> Vec<u8> {
+        let rows = text.lines().filter_map(|line| line.strip_prefix("| "));
+        rows.filter_map(|row| row.split(" |").next()?.parse().ok()).collect()
+    }
+
     #[test]
-    fn what_no_source_gives_ends_as_the_worst_of_their_reasons() {
-        let ended = |faults: &[Option<Fault>]| {
-            let reason = |fault: &Option<Fault>| SourceReason {
-                source: "hub".into(),
-                fault: *fault,
-                reason: "reason".into(),
-            };
-            let id = content::ChunkId::of(b"chunk");
-            let reasons = faults.iter().map(reason).collect();
-            let error =
-                anyhow::Error::new(GetError::Tree(TreeError::Fetch(FetchError::Unavailable {
-                    id,
-                    reasons,
-                })));
-            judge(&error).0
-        };
-        assert_eq!(ended(&[None]), Ended::NotFound);
-        assert_eq!(ended(&[None, Some(Fault::Refused)]), Ended::NotAllowed);
-        assert_eq!(ended(&[Some(Fault::Refused), Some(Fault::GivenUp)]), Ended::Unreachable);
-        assert_eq!(ended(&[Some(Fault::GivenUp), Some(Fault::Dishonest)]), Ended::Refused);
+    fn the_documents_name_every_exit_code() {
+        // 2 is clap's, and that of mistakes in a configuration.
+        let known: Vec<u8> =
+            (0..=255).filter(|code| Ended::of(*code).is_some() || *code == 2).collect();
+        let document = include_str!("../../../docs/cli.md");
+        let (_, rest) = document.split_once("## Exit codes").expect("a section");
+        let (section, _) = rest.split_once("\n## ").expect("a section after it");
+        assert_eq!(codes(section), known);
+        assert_eq!(codes(include_str!("../../../README.md")), known);
     }
 }

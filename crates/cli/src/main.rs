@@ -2,20 +2,38 @@
 //!
 //! One file per command under `commands`. What is printed goes through [`output::Output`]:
 //! facts to standard output (as JSON lines with `--json`), talk to standard error. Errors
-//! become exit codes and hints in `exit.rs` and nowhere else.
+//! become exit codes and hints in `exit.rs` and nowhere else. Options come from the command
+//! line, the environment and configuration files, in this order (`invocation.rs`, `config.rs`);
+//! `doctor.rs` knows what can be wrong around a node.
 
 mod args;
 mod commands;
+mod config;
+mod database;
+mod doctor;
 mod exit;
+mod invocation;
 mod output;
 mod progress;
+mod remote;
+mod serving;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use args::Command;
+use invocation::{Invocation, NotUnderstood};
+use output::Output;
 
 fn main() -> ExitCode {
-    let args = args::Args::parse();
+    let words: Vec<_> = std::env::args_os().collect();
+    let json = words.iter().any(|word| word == "--json");
+    let invocation = match invocation::parse(words) {
+        Ok(invocation) => invocation,
+        Err(NotUnderstood::Words(error)) => error.exit(),
+        Err(NotUnderstood::Config(mistake)) => {
+            return exit::report(&Output::new(json, false), &mistake.into());
+        }
+    };
     tracing_subscriber::fmt()
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_env("CONSIGN_LOG")
@@ -23,16 +41,31 @@ fn main() -> ExitCode {
         )
         .with_writer(std::io::stderr)
         .init();
-    let output = output::Output::new(args.json, args.quiet);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return exit::report(&output, &anyhow::Error::new(error)),
-    };
-    let result = runtime.block_on(commands::run(args, &output));
-    // Blocking reads of a cancelled command must not hold the process back.
-    runtime.shutdown_background();
-    match result {
+    let output = Output::new(invocation.args.json, invocation.args.quiet);
+    match run(invocation, &output) {
         Ok(code) => code.into(),
         Err(error) => exit::report(&output, &error),
     }
+}
+
+fn run(invocation: Invocation, output: &Output) -> anyhow::Result<exit::Ended> {
+    let Invocation { args, parser, matches, config } = invocation;
+    // What needs neither a node nor a runtime.
+    if let Command::Config(asked) = &args.command {
+        return commands::config::run(*output, &asked.what, &parser, &matches, &config);
+    }
+    if let Command::Completions(asked) = &args.command {
+        return commands::completions::completions(asked.shell, parser);
+    }
+    if let Command::Man(asked) = &args.command {
+        return commands::completions::man(*output, &asked.to, parser);
+    }
+    if let Command::RunHook(asked) = &args.command {
+        return commands::run_hook::run(asked);
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(commands::run(args, output, config));
+    // Blocking reads of a cancelled command must not hold the process back.
+    runtime.shutdown_background();
+    result
 }

@@ -4,16 +4,48 @@ use std::io::{IsTerminal as _, Write as _};
 
 use serde_json::Value;
 
+use crate::serving;
+
 /// How this run speaks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
     json: bool,
     quiet: bool,
+    /// Facts may be coloured.
+    colour: bool,
+    /// Talk may be coloured.
+    talk_colour: bool,
+}
+
+/// What a word is to stand out as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Paint {
+    Good,
+    Warning,
+    Bad,
+    Faint,
+    Strong,
+    Name,
 }
 
 impl Output {
     pub(crate) fn new(json: bool, quiet: bool) -> Self {
-        Self { json, quiet }
+        let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let wanted = !json && !set("NO_COLOR") && !dumb;
+        let colour = wanted && std::io::stdout().is_terminal();
+        let talk_colour = wanted && std::io::stderr().is_terminal();
+        Self { json, quiet, colour, talk_colour }
+    }
+
+    /// A part of a fact in a colour, where there are colours.
+    pub(crate) fn paint(self, paint: Paint, text: String) -> String {
+        if self.colour { painted(paint, &text) } else { text }
+    }
+
+    /// A part of a remark in a colour, where there are colours.
+    pub(crate) fn paint_talk(self, paint: Paint, text: String) -> String {
+        if self.talk_colour { painted(paint, &text) } else { text }
     }
 
     pub(crate) fn is_json(self) -> bool {
@@ -32,8 +64,11 @@ impl Output {
 
     /// A fact: `human` to people, `json` to programs.
     pub(crate) fn fact(self, human: impl AsRef<str>, json: &Value) -> anyhow::Result<()> {
-        let mut out = std::io::stdout().lock();
         let text = human.as_ref();
+        if let Some(sent) = serving::fact(text, json) {
+            return sent.map_err(Into::into);
+        }
+        let mut out = std::io::stdout().lock();
         let written = if self.json {
             writeln!(out, "{json}")
         } else if text.is_empty() {
@@ -44,8 +79,24 @@ impl Output {
         written.and_then(|()| out.flush()).map_err(Into::into)
     }
 
+    /// Contents, as they are.
+    pub(crate) fn write(self, bytes: &[u8]) -> std::io::Result<()> {
+        match serving::contents(bytes) {
+            Some(sent) => sent,
+            None => std::io::stdout().write_all(bytes),
+        }
+    }
+
+    /// Whether neither progress nor remarks are wanted.
+    pub(crate) fn is_quiet(self) -> bool {
+        self.quiet
+    }
+
     /// A remark for people.
     pub(crate) fn remark(self, text: impl AsRef<str>) {
+        if serving::remark(text.as_ref()).is_some() {
+            return;
+        }
         if !self.quiet && !self.json {
             eprintln!("{}", text.as_ref());
         }
@@ -53,12 +104,27 @@ impl Output {
 
     /// Something that must not be missed, even with `--quiet`; with `--json` it is a line too.
     pub(crate) fn warn(self, text: impl AsRef<str>, json: &Value) -> anyhow::Result<()> {
+        if let Some(sent) = serving::warning(text.as_ref(), json) {
+            return sent.map_err(Into::into);
+        }
         if self.json {
             return self.fact("", json);
         }
         eprintln!("{}", text.as_ref());
         Ok(())
     }
+}
+
+fn painted(paint: Paint, text: &str) -> String {
+    let code = match paint {
+        Paint::Good => "32",
+        Paint::Warning => "33",
+        Paint::Bad => "31;1",
+        Paint::Faint => "2",
+        Paint::Strong => "1",
+        Paint::Name => "36",
+    };
+    format!("\x1b[{code}m{text}\x1b[0m")
 }
 
 /// Bytes for people: decimal units, three digits.
@@ -90,6 +156,21 @@ pub(crate) fn number(count: u64) -> String {
     grouped
 }
 
+/// Seconds since 1970 as a date and time (civil-from-days, Howard Hinnant).
+pub(crate) fn utc(seconds: u64) -> String {
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_index = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_index + 2) / 5 + 1;
+    let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", rest / 3600, rest % 3600 / 60)
+}
+
 /// A path for people: what is not printable is escaped, so that a name cannot move the cursor.
 pub(crate) fn path(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes)
@@ -116,6 +197,13 @@ mod tests {
             ["0 B", "999 B", "1.00 kB", "1.23 MB", "100.0 MB", "5.00 GB"].map(String::from)
         );
         assert_eq!([0, 999, 1_000, 1_234_567].map(number), ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn seconds_become_dates() {
+        assert_eq!(utc(0), "1970-01-01 00:00 UTC");
+        assert_eq!(utc(951_782_400), "2000-02-29 00:00 UTC");
+        assert_eq!(utc(1_795_132_799), "2026-11-19 23:59 UTC");
     }
 
     #[test]

@@ -1,16 +1,21 @@
 //! Progress on a terminal, plain lines when piped, and always what is waited for.
+//!
+//! What is said when is decided by [`Narrator`] in `progress/narrator.rs`, which knows no clock
+//! and no terminal; this file looks at the job and draws.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use hub_client::Activity;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::output::{Output, bytes, number};
+use crate::output::{Output, number};
 
-/// How often a piped run says where it is.
-const LINE_EVERY: Duration = Duration::from_secs(10);
-/// Without movement for this long, the reason is shown.
-const STALL_AFTER: Duration = Duration::from_secs(3);
+mod narrator;
+
+use narrator::Narrator;
+pub(crate) use narrator::duration;
+
 const TICK: Duration = Duration::from_millis(200);
 
 /// A look at a running job.
@@ -48,6 +53,37 @@ impl Look {
             waits_for: progress.waits_for().map(|waits| waits.what),
         }
     }
+
+    /// The same, waiting for `reason` if there is one.
+    pub(crate) fn or_waits_for(self, reason: Option<String>) -> Self {
+        Self { waits_for: reason.or(self.waits_for), ..self }
+    }
+
+    /// Adds what the calls to hubs wait for, and what happens if it does not come.
+    pub(crate) fn with_calls(mut self, activity: &Activity, now: Instant) -> Self {
+        let Some(call) = activity.longest_wait() else { return self };
+        let next =
+            format!("{} in {}", call.next, duration(call.next_at.saturating_duration_since(now)));
+        self.waits_for = Some(match self.waits_for {
+            Some(what) => format!("{what}; {next}"),
+            None => format!("{} from {} ({}); {next}", call.waiting_for, call.hub, call.doing),
+        });
+        self
+    }
+}
+
+impl From<Look> for node_api::Look {
+    fn from(look: Look) -> Self {
+        let Look { phase, done, total, waits_for } = look;
+        Self { phase, done, total, waits_for }
+    }
+}
+
+impl From<node_api::Look> for Look {
+    fn from(look: node_api::Look) -> Self {
+        let node_api::Look { phase, done, total, waits_for } = look;
+        Self { phase, done, total, waits_for }
+    }
 }
 
 /// Runs `job` and shows what `look` says until it ends.
@@ -56,8 +92,20 @@ pub(crate) async fn watch<T>(
     job: impl Future<Output = T>,
     look: impl Fn() -> Look,
 ) -> T {
+    show(View::new(output, Narrator::talking(Instant::now())), job, look).await
+}
+
+/// Runs `job`, which has no progress of its own, and says what it waits for once it stands still.
+pub(crate) async fn watch_silence<T>(
+    output: Output,
+    job: impl Future<Output = T>,
+    look: impl Fn() -> Look,
+) -> T {
+    show(View::new(output, Narrator::reticent(Instant::now())), job, look).await
+}
+
+async fn show<T>(mut view: View, job: impl Future<Output = T>, look: impl Fn() -> Look) -> T {
     let mut job = std::pin::pin!(job);
-    let mut view = View::new(output);
     loop {
         tokio::select! {
             biased;
@@ -65,7 +113,12 @@ pub(crate) async fn watch<T>(
                 view.clear();
                 return result;
             }
-            () = tokio::time::sleep(TICK) => view.show(&look(), Instant::now()),
+            () = tokio::time::sleep(TICK) => {
+                // Who works for another command shows it there.
+                if !crate::serving::look(|| look().into()) {
+                    view.show(&look(), Instant::now());
+                }
+            }
         }
     }
 }
@@ -73,47 +126,31 @@ pub(crate) async fn watch<T>(
 struct View {
     bar: Option<ProgressBar>,
     lines: bool,
-    started: Instant,
-    last_line: Instant,
-    moved: (u64, String, Instant),
+    narrator: Narrator,
 }
 
 impl View {
-    fn new(output: Output) -> Self {
-        let now = Instant::now();
-        let bar = output.shows_bars().then(|| {
-            let bar = ProgressBar::new_spinner();
-            bar.enable_steady_tick(TICK);
-            bar
-        });
-        Self {
-            bar,
-            lines: output.shows_lines(),
-            started: now,
-            last_line: now,
-            moved: (0, String::new(), now),
-        }
+    fn new(output: Output, narrator: Narrator) -> Self {
+        let bar = output.shows_bars().then(ProgressBar::new_spinner);
+        Self { bar, lines: output.shows_lines(), narrator }
     }
 
     fn show(&mut self, look: &Look, now: Instant) {
-        if (look.done, &look.phase) != (self.moved.0, &self.moved.1) {
-            self.moved = (look.done, look.phase.clone(), now);
-        }
-        let text = describe(look, now - self.started, now - self.moved.2);
+        self.narrator.handle_look(look, now);
         if let Some(bar) = &self.bar {
-            if let Some(total) = look.total
-                && bar.length() != Some(total)
-            {
-                bar.set_length(total);
-                let style = ProgressStyle::with_template("{spinner} [{wide_bar}] {msg}")
-                    .expect("the template is well-formed");
-                bar.set_style(style.progress_chars("=> "));
+            match self.narrator.message(now) {
+                None => bar.finish_and_clear(),
+                Some(text) => {
+                    if bar.is_finished() {
+                        bar.reset();
+                    }
+                    draw(bar, look, text);
+                }
             }
-            bar.set_position(look.done);
-            bar.set_message(text);
-        } else if self.lines && now - self.last_line >= LINE_EVERY {
-            self.last_line = now;
-            eprintln!("{text}");
+        } else if self.lines
+            && let Some(line) = self.narrator.poll_line(now)
+        {
+            eprintln!("{line}");
         }
     }
 
@@ -124,62 +161,16 @@ impl View {
     }
 }
 
-/// One line: how far, how fast, how long still, and after a stall what is waited for.
-fn describe(look: &Look, elapsed: Duration, still: Duration) -> String {
-    let rate = look.done as f64 / elapsed.as_secs_f64().max(0.001);
-    let mut text = look.phase.clone();
-    match look.total {
-        Some(total) => {
-            text.push_str(&format!(" {} of {}", bytes(look.done), bytes(total)));
-        }
-        None => text.push_str(&format!(" {}", bytes(look.done))),
-    }
-    if look.done > 0 {
-        text.push_str(&format!(", {}/s", bytes(rate as u64)));
-    }
+fn draw(bar: &ProgressBar, look: &Look, text: String) {
     if let Some(total) = look.total
-        && look.done > 0
-        && look.done < total
-        && still < STALL_AFTER
+        && bar.length() != Some(total)
     {
-        let left = Duration::from_secs_f64((total - look.done) as f64 / rate.max(1.0));
-        text.push_str(&format!(", {} left", duration(left)));
+        bar.set_length(total);
+        let style = ProgressStyle::with_template("{spinner} [{wide_bar}] {msg}")
+            .expect("the template is well-formed");
+        bar.set_style(style.progress_chars("=> "));
     }
-    if still >= STALL_AFTER {
-        let reason = look.waits_for.as_deref().unwrap_or("the step to finish");
-        text.push_str(&format!(", for {} waiting for {reason}", duration(still)));
-    }
-    text
-}
-
-/// A duration for people.
-pub(crate) fn duration(duration: Duration) -> String {
-    match duration.as_secs() {
-        seconds @ 0..60 => format!("{seconds} s"),
-        seconds @ 60..3600 => format!("{} min {} s", seconds / 60, seconds % 60),
-        seconds => format!("{} h {} min", seconds / 3600, seconds % 3600 / 60),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_moving_job_tells_rate_and_rest_and_a_stalled_one_its_reason() {
-        let mut look = Look {
-            phase: "fetching".into(),
-            done: 50_000_000,
-            total: Some(100_000_000),
-            waits_for: None,
-        };
-        let moving = describe(&look, Duration::from_secs(10), Duration::ZERO);
-        assert_eq!(moving, "fetching 50.0 MB of 100 MB, 5.00 MB/s, 10 s left");
-        look.waits_for = Some("https://hub: 3 chunks asked for".into());
-        let stalled = describe(&look, Duration::from_secs(10), Duration::from_secs(7));
-        assert_eq!(
-            stalled,
-            "fetching 50.0 MB of 100 MB, 5.00 MB/s, for 7 s waiting for https://hub: 3 chunks asked for"
-        );
-    }
+    bar.set_position(look.done);
+    bar.set_message(text);
+    bar.tick();
 }

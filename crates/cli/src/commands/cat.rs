@@ -18,9 +18,8 @@ pub(super) async fn run(session: &Session, args: CatArgs) -> anyhow::Result<Ende
         is: "the root",
         wanted: "a file",
     })?;
-    let mut out = std::io::stdout();
-    found.read_file(&entry, range, |bytes| out.write_all(bytes)).await?;
-    out.flush()?;
+    found.read_file(&entry, range, |bytes| session.output.write(bytes)).await?;
+    std::io::stdout().flush()?;
     Ok(Ended::Done)
 }
 

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::Session;
 use crate::args::DemoArgs;
 use crate::exit::Ended;
-use crate::output::{bytes, number};
+use crate::output::{Output, Paint, bytes, number};
 
 mod compare;
 mod edit;
@@ -24,15 +24,16 @@ mod processes;
 use processes::{HubProcess, KillOutcome, Program};
 
 const NAME: &str = "demo/files";
+/// Columns of the word at the beginning of a line.
+const LABEL_WIDTH: usize = 9;
 
 pub(super) async fn run(session: &Session, args: DemoArgs) -> anyhow::Result<Ended> {
-    let (session, keep) =
-        (Session { state: session.state.clone(), hub: None, output: session.output }, args.keep);
+    let keep = args.keep;
     let base = std::env::temp_dir().join(format!("consign-demo-{}", std::process::id()));
     let (shelf, output) = (processes::Shelf::default(), session.output);
     let (kept, place) = (Arc::clone(&shelf), base.clone());
     let job = tokio::task::spawn_blocking(move || {
-        Demo::new(session, args, place, kept).and_then(|mut demo| {
+        Demo::new(output, args, place, kept).and_then(|mut demo| {
             let result = demo.show();
             demo.end(keep, result.is_ok());
             result
@@ -50,7 +51,7 @@ pub(super) async fn run(session: &Session, args: DemoArgs) -> anyhow::Result<End
 }
 
 struct Demo {
-    session: Session,
+    output: Output,
     source: PathBuf,
     base: PathBuf,
     hub: HubProcess,
@@ -58,7 +59,7 @@ struct Demo {
 
 impl Demo {
     fn new(
-        session: Session,
+        output: Output,
         args: DemoArgs,
         base: PathBuf,
         shelf: processes::Shelf,
@@ -73,11 +74,23 @@ impl Demo {
         std::fs::create_dir_all(&base)
             .with_context(|| format!("cannot create {}", base.display()))?;
         let hub = HubProcess::start(&base.join("hub"), shelf)?;
-        Ok(Self { session, source, base, hub })
+        Ok(Self { output, source, base, hub })
     }
 
     fn say(&self, text: impl AsRef<str>) {
-        self.session.output.remark(text);
+        // Lines begin with who or what they are about, in a column of its own.
+        let text = text.as_ref();
+        let label = text.split_at_checked(LABEL_WIDTH).filter(|(label, _)| {
+            label.ends_with(' ')
+                && !label.trim_end().contains(' ')
+                && *label == label.to_lowercase()
+        });
+        self.output.remark(match label {
+            Some((label, rest)) => {
+                format!("{}{rest}", self.output.paint_talk(Paint::Name, label.to_owned()))
+            }
+            None => text.to_owned(),
+        });
     }
 
     fn program(&self, node: &str) -> anyhow::Result<Program> {
@@ -140,7 +153,8 @@ impl Demo {
         }
 
         let edits = edit::some_files(&published)?;
-        self.say(format!("anna     {edits}"));
+        // One change a line, in the column of the first.
+        self.say(format!("anna     {}", edits.replace(", ", "\n         ")));
         let second = self.program("anna")?.json(&["publish", path(&published)?, NAME])?;
         self.tell_publish("release 2", &second);
         let mut updates = Vec::new();
@@ -171,7 +185,7 @@ impl Demo {
             "equal": true,
         });
         let seconds = first["wall_s"].as_f64().unwrap_or(1.0).max(0.001);
-        self.session.output.fact(
+        self.output.fact(
             format!(
                 "\n{} files, {}: published at {}/s, {} on the wire; \
                  fetched by two nodes in {both:.1} s, one of them killed and resumed.\n\

@@ -1,7 +1,8 @@
 //! `consign get`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use checkout::CheckoutProgress;
 use node::get::{GetRequest, Got};
@@ -16,18 +17,24 @@ use crate::progress::{Look, watch};
 
 pub(super) async fn run(session: &Session, args: GetArgs) -> anyhow::Result<Ended> {
     let node = session.node()?;
-    let spec: TreeSpec = parse(&args.tree)?;
+    let spec = match (parse(&args.tree)?, args.to_release) {
+        (TreeSpec::Release { name, sequence: None }, sequence) => {
+            TreeSpec::Release { name, sequence }
+        }
+        (spec, None) => spec,
+        (_, Some(_)) => return Err(Usage("--to-release goes with a NAME alone".into()).into()),
+    };
     let mut request = GetRequest {
-        to: args.to.unwrap_or_else(|| default_directory(&spec)),
+        to: session.path(&args.to.unwrap_or_else(|| default_directory(&spec))),
         only: globs(&args.only)?,
-        capability: capability(args.sealed.capability.as_ref(), false)?,
+        capability: capability(args.sealed.capability.as_ref(), false).await?,
         publisher: args.sealed.publisher.as_deref().map(parse).transpose()?,
         owners: args.owners,
-        also: args.source,
+        also: args.source.iter().map(|source| place(session, source)).collect(),
         spec,
     };
     let progress = Arc::new(CheckoutProgress::default());
-    let look = || Look::of_checkout(&progress);
+    let look = || Look::of_checkout(&progress).with_calls(&session.activity, Instant::now());
     let get = |request| {
         let (node, hub, progress) = (&node, session.hub.as_deref(), Arc::clone(&progress));
         async move {
@@ -37,7 +44,7 @@ pub(super) async fn run(session: &Session, args: GetArgs) -> anyhow::Result<Ende
     };
     let mut result = watch(session.output, get(request.clone()), look).await;
     if let Err(node::GetError::Tree(TreeError::NeedsCapability(_))) = &result
-        && let Some(typed) = capability(None, true)?
+        && let Some(typed) = capability(None, true).await?
     {
         request.capability = Some(typed);
         result = watch(session.output, get(request.clone()), look).await;
@@ -81,6 +88,14 @@ fn finish(session: &Session, request: &GetRequest, got: &Got) -> anyhow::Result<
         }),
     )?;
     Ok(Ended::Done)
+}
+
+/// A source as the user meant it: URLs as they are, directories from where the user is.
+fn place(session: &Session, source: &str) -> String {
+    if source.contains("://") {
+        return source.to_owned();
+    }
+    session.path(Path::new(source)).to_string_lossy().into_owned()
 }
 
 fn default_directory(spec: &TreeSpec) -> PathBuf {

@@ -1,25 +1,23 @@
-//! `consign grant` and `consign revoke`
+//! `consign grant`
 
+use documents::{PublicKey, ReleaseName};
+use hub_api::GivenGrant;
 use serde_json::json;
 
 use super::{Session, parse};
 use crate::args::GrantArgs;
 use crate::exit::Ended;
 
-pub(super) async fn run(session: &Session, args: GrantArgs, give: bool) -> anyhow::Result<Ended> {
-    let name: documents::ReleaseName = parse(&args.name)?;
-    let reader: documents::PublicKey = parse(&args.reader)?;
+pub(super) async fn run(session: &Session, args: GrantArgs) -> anyhow::Result<Ended> {
+    let name: ReleaseName = parse(&args.name)?;
+    let key: PublicKey = parse(&args.key)?;
     let link = session.node()?.hub(session.hub.as_deref())?;
-    let word = if give {
-        link.client.add_reader(&name, &reader).await?;
-        "may read"
-    } else {
-        link.client.remove_reader(&name, &reader).await?;
-        "may no longer read"
-    };
+    let grant = if args.publisher { GivenGrant::Publisher } else { GivenGrant::Reader };
+    link.client.set_grant(&name, &key, grant).await?;
+    let may = if args.publisher { "publish under" } else { "read" };
     session.output.fact(
-        format!("{reader} {word} {name}"),
-        &json!({"event": if give { "granted" } else { "revoked" }, "name": args.name, "reader": args.reader}),
+        format!("{key} may {may} {name}"),
+        &json!({"event": "granted", "name": args.name, "key": args.key, "grant": grant}),
     )?;
     Ok(Ended::Done)
 }

@@ -1,43 +1,128 @@
-//! `consign hub`
+//! `consign hub`, and the commands under it.
+
+mod backup;
+mod supervised;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use serde_json::json;
 
+use self::supervised::Supervisor;
 use super::{Session, interrupted};
-use crate::args::HubArgs;
+use crate::args::{HubArgs, HubCommand, Recognised};
 use crate::exit::{Ended, Usage};
 
-pub(super) async fn run(session: &Session, args: HubArgs) -> anyhow::Result<Ended> {
-    let tls = match args.tls.as_str() {
-        "self" => hub::Tls::SelfSigned,
-        "off" => hub::Tls::Off,
-        files => {
-            let (cert, key) = files.split_once(',').ok_or_else(|| {
-                Usage(format!("--tls takes self, off or CERT,KEY, not {files:?}"))
-            })?;
-            hub::Tls::Files { cert: cert.into(), key: key.into() }
-        }
-    };
-    let listen = args
-        .listen
-        .parse()
-        .map_err(|_| Usage(format!("--listen takes ADDRESS:PORT, not {:?}", args.listen)))?;
-    let mut config = hub::HubConfig::new(args.data.clone(), listen);
-    config.tls = tls;
+pub(super) async fn run(session: &Session, mut args: HubArgs) -> anyhow::Result<Ended> {
+    match args.command.take() {
+        Some(HubCommand::Backup(args)) => backup::backup(session, args).await,
+        Some(HubCommand::Restore(args)) => backup::restore(session, args).await,
+        None => serve(session, args).await,
+    }
+}
+
+async fn serve(session: &Session, args: HubArgs) -> anyhow::Result<Ended> {
+    let data = args.data.clone().ok_or_else(|| Usage("--data is missing".into()))?;
+    let listen = address("--listen", &args.listen)?;
+    let metrics = args.metrics_listen.as_deref().map(|text| address("--metrics-listen", text));
+    let mut config = hub::HubConfig::new(data.clone(), listen);
+    config.metrics_listen = metrics.transpose()?;
+    config.database = args.database.named()?;
+    config.tls = tls(&args)?;
+    config.trusted_proxies = args.trusted_proxy.iter().map(|it| it.to_canonical()).collect();
     config.url = args.url;
+    let behind_proxy = config.tls == hub::Tls::Off && config.listen.ip().is_loopback();
+    if behind_proxy || !config.trusted_proxies.is_empty() {
+        // All connections come from the proxy's address; it has to limit its clients itself.
+        config.limits.connections_per_address_max = None;
+    }
+    let names_loopback = config.url.is_none()
+        && listen.ip().is_unspecified()
+        && !matches!(config.tls, hub::Tls::Acme(_));
+    let supervisor = Supervisor::from_environment();
     let running = hub::Hub::start(config)
         .await
-        .with_context(|| format!("cannot start the hub in {}", args.data.display()))?;
+        .with_context(|| format!("cannot start the hub in {}", data.display()))?;
     let fingerprint = hex::encode(running.fingerprint);
+    let recognised = if running.fingerprint != [0; 32] {
+        format!("certificate {fingerprint}")
+    } else if running.url.starts_with("https://") {
+        "certificate checked by the authorities that clients trust".to_owned()
+    } else {
+        "no certificate: plain HTTP".to_owned()
+    };
+    let metrics = running.metrics_addr.map(|address| format!("http://{address}/metrics"));
+    let told = metrics.as_ref().map(|url| format!("\nmetrics at {url}")).unwrap_or_default();
     session.output.fact(
-        format!("hub at {}\ncertificate {fingerprint}", running.url),
-        &json!({"event": "listening", "url": running.url, "fingerprint": fingerprint}),
+        format!("hub at {}\n{recognised}{told}", running.url),
+        &json!({
+            "event": "listening",
+            "url": running.url,
+            "fingerprint": fingerprint,
+            "metrics": metrics,
+        }),
     )?;
+    if names_loopback {
+        let warning = format!(
+            "the hub listens on all addresses, but invitations will name {}, which leads \
+             nowhere from other machines: say --url with the address they use",
+            running.url
+        );
+        session.output.warn(&warning, &json!({"event": "warning", "code": "hub-url-loopback"}))?;
+    }
     session
         .output
-        .remark(format!("invite a publisher with: consign invite --data {}", args.data.display()));
+        .remark(format!("invite a publisher with: consign invite --data {}", data.display()));
+    supervisor.ready(&running.url);
+    let watched = tokio::spawn(supervisor.clone().watch());
     interrupted().await?;
+    watched.abort();
+    supervisor.stopping();
     session.output.remark("stopping: requests under way are finished first");
     running.shutdown().await;
     Ok(Ended::Done)
+}
+
+fn address(option: &str, text: &str) -> anyhow::Result<SocketAddr> {
+    let wrong = || Usage(format!("{option} takes ADDRESS:PORT, not {text:?}"));
+    Ok(text.parse().map_err(|_| wrong())?)
+}
+
+fn tls(args: &HubArgs) -> anyhow::Result<hub::Tls> {
+    let is_acme = args.tls == "acme";
+    let acme_alone = [
+        ("--domain", !args.domain.is_empty()),
+        ("--acme-directory", args.acme_directory.is_some()),
+        ("--acme-ca", args.acme_ca.is_some()),
+        ("--acme-contact", args.acme_contact.is_some()),
+    ];
+    if let Some((option, _)) = acme_alone.into_iter().find(|(_, given)| *given && !is_acme) {
+        return Err(Usage(format!("{option} goes with --tls acme")).into());
+    }
+    let trust = match args.certificate {
+        Recognised::Pin => hub::CertificateTrust::Fingerprint,
+        Recognised::Web => hub::CertificateTrust::WebPki,
+    };
+    Ok(match args.tls.as_str() {
+        "self" => hub::Tls::SelfSigned,
+        "off" => hub::Tls::Off,
+        "acme" => {
+            if args.domain.is_empty() {
+                return Err(Usage("--tls acme needs a --domain".into()).into());
+            }
+            hub::Tls::Acme(hub::Acme {
+                domains: args.domain.clone(),
+                directory: args.acme_directory.clone().unwrap_or_else(|| hub::LETS_ENCRYPT.into()),
+                ca: args.acme_ca.clone(),
+                contact: args.acme_contact.clone(),
+            })
+        }
+        files => {
+            let (cert, key) = files.split_once(',').ok_or_else(|| {
+                Usage(format!("--tls takes self, off, acme or CERT,KEY, not {files:?}"))
+            })?;
+            hub::Tls::Files { cert: PathBuf::from(cert), key: PathBuf::from(key), trust }
+        }
+    })
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Session, parse};
 use crate::args::LogArgs;
 use crate::exit::Ended;
-use crate::output::{bytes, number};
+use crate::output::{bytes, number, utc};
 
 pub(super) async fn run(session: &Session, args: LogArgs) -> anyhow::Result<Ended> {
     let name: documents::ReleaseName = parse(&args.name)?;
@@ -58,30 +58,5 @@ pub(super) async fn run(session: &Session, args: LogArgs) -> anyhow::Result<Ende
         if page.is_empty() || before == Some(1) {
             return Ok(Ended::Done);
         }
-    }
-}
-
-/// Seconds since 1970 as a date and time (civil-from-days, Howard Hinnant).
-fn utc(seconds: u64) -> String {
-    let (days, rest) = (seconds / 86_400, seconds % 86_400);
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_index = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_index + 2) / 5 + 1;
-    let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02} {:02}:{:02} UTC", rest / 3600, rest % 3600 / 60)
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn seconds_become_dates() {
-        assert_eq!(super::utc(0), "1970-01-01 00:00 UTC");
-        assert_eq!(super::utc(951_782_400), "2000-02-29 00:00 UTC");
-        assert_eq!(super::utc(1_795_132_799), "2026-11-19 23:59 UTC");
     }
 }

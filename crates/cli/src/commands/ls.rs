@@ -60,13 +60,13 @@ pub(super) async fn find(
 ) -> anyhow::Result<FoundTree> {
     let spec: TreeSpec = parse(tree)?;
     let publisher = sealed.publisher.as_deref().map(parse).transpose()?;
-    let mut key = capability(sealed.capability.as_ref(), false)?;
+    let mut key = capability(sealed.capability.as_ref(), false).await?;
     let node = session.node()?;
     let hub = session.hub.as_deref();
     loop {
         match node.find_tree(&spec, hub, key.as_ref(), publisher.as_ref(), &[]).await {
             Err(node::tree::TreeError::NeedsCapability(name)) if key.is_none() => {
-                key = capability(None, true)?;
+                key = capability(None, true).await?;
                 if key.is_none() {
                     return Err(node::tree::TreeError::NeedsCapability(name).into());
                 }

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use node::publish::{PublishProgress, PublishRequest};
@@ -18,7 +18,7 @@ pub(super) async fn run(session: &Session, args: PublishArgs) -> anyhow::Result<
     let node = session.node()?;
     let link = node.hub(session.hub.as_deref())?;
     let request = PublishRequest {
-        path: args.path,
+        path: session.path(&args.path),
         name: parse(&args.name)?,
         public: args.public,
         sealed: args.sealed,
@@ -33,7 +33,8 @@ pub(super) async fn run(session: &Session, args: PublishArgs) -> anyhow::Result<
             progress.upload.sent_bytes.load(Relaxed) + progress.upload.known_bytes.load(Relaxed);
         let waits = (offered > settled)
             .then(|| format!("{} to take {}", link.url, bytes(offered - settled)));
-        Look { waits_for: waits, ..Look::of_snapshot(&progress.snapshot) }
+        let look = Look { waits_for: waits, ..Look::of_snapshot(&progress.snapshot) };
+        look.or_waits_for(progress.waits.reason()).with_calls(&session.activity, Instant::now())
     };
     let published = watch(session.output, node.publish(&link, &request, &progress), look).await?;
 
@@ -41,7 +42,8 @@ pub(super) async fn run(session: &Session, args: PublishArgs) -> anyhow::Result<
     let manifest = &published.manifest;
     let release = format!("{}@{}", manifest.name, manifest.sequence);
     let capability = published.capability.as_ref().map(ToString::to_string);
-    if let (Some(file), Some(text)) = (&args.capability_file, &capability) {
+    let file = args.capability_file.as_deref().map(|file| session.path(file));
+    if let (Some(file), Some(text)) = (&file, &capability) {
         std::fs::OpenOptions::new()
             .write(true)
             .create(true)

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use node::Waits;
 use serde_json::json;
 use snapshot::SnapshotProgress;
 
@@ -16,8 +17,10 @@ pub(super) async fn run(session: &Session, args: PutArgs) -> anyhow::Result<Ende
     let started = std::time::Instant::now();
     let node = session.node()?;
     let progress = Arc::new(SnapshotProgress::default());
-    let look = || Look::of_snapshot(&progress);
-    let job = node.put(&args.path, args.reread, Arc::clone(&progress));
+    let waits = Waits::default();
+    let look = || Look::of_snapshot(&progress).or_waits_for(waits.reason());
+    let path = session.path(&args.path);
+    let job = node.put(&path, args.reread, Arc::clone(&progress), &waits);
     let shot = watch(session.output, job, look).await?;
     report_skipped(session.output, &shot.skipped)?;
     let elapsed = started.elapsed().as_secs_f64();

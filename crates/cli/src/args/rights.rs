@@ -1,0 +1,193 @@
+//! Options of the commands that say who may do what, and for how long.
+
+use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(
+    after_help = "Example:\n  consign grant team/tools 3f0c…  (the key `consign id` prints)\n  \
+                        consign grant team/tools 3f0c… --publisher"
+)]
+pub(crate) struct GrantArgs {
+    /// Name
+    pub(crate) name: String,
+    /// Public key of the node
+    pub(crate) key: String,
+    /// Let it publish releases, too; its account must be a publisher's
+    #[arg(long)]
+    pub(crate) publisher: bool,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(after_help = "Example:\n  consign revoke team/tools 3f0c…")]
+pub(crate) struct RevokeArgs {
+    /// Name
+    pub(crate) name: String,
+    /// Public key of the node
+    pub(crate) key: String,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(after_help = "Example:\n  consign grants team/tools")]
+pub(crate) struct GrantsArgs {
+    /// Name
+    pub(crate) name: String,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(
+    after_help = "Example:\n  consign token create --label \"build machine\" --name team/tools --publish\n  \
+                  consign token list\n  consign token revoke 3"
+)]
+pub(crate) struct TokenArgs {
+    #[command(subcommand)]
+    pub(crate) what: TokenCommand,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token for a program that holds no key; it is shown once
+    Create(TokenCreateArgs),
+    /// List this node's tokens
+    List,
+    /// End a token, at once
+    Revoke(TokenRevokeArgs),
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(
+    after_help = "Example:\n  consign token create --label \"build machine\" --name team/tools --publish\n  \
+                  consign token create --label mirror --days 30 --quiet > token.txt"
+)]
+pub(crate) struct TokenCreateArgs {
+    /// What it is for
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) label: String,
+    /// Good for this name only (may be given several times) [default: all this node may use]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Vec<String>,
+    /// May upload and post signed releases, too
+    #[arg(long)]
+    pub(crate) publish: bool,
+    /// Days until it ends
+    #[arg(long, value_name = "DAYS", default_value_t = 90, value_parser = clap::value_parser!(u64).range(1..=730))]
+    pub(crate) days: u64,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(after_help = "Example:\n  consign token revoke 3")]
+pub(crate) struct TokenRevokeArgs {
+    /// Number of the token, as `consign token list` shows it
+    pub(crate) number: u64,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(
+    after_help = "Example:\n  consign keep team/site --last 10 --days 30\n  consign keep team/site --all\n  \
+                  consign keep team/site   (shows the rules)\n\n\
+                  A release is kept if any rule keeps it; the newest and pinned ones always are."
+)]
+pub(crate) struct KeepArgs {
+    /// Name
+    pub(crate) name: String,
+    /// Keep this many of the newest releases
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) last: Option<u32>,
+    /// Keep releases of so many days
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) days: Option<u32>,
+    /// Keep all releases
+    #[arg(long, conflicts_with_all = ["last", "days"])]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(after_help = "Example:\n  consign pin team/site@7\n  consign unpin team/site@7")]
+pub(crate) struct PinArgs {
+    /// NAME@RELEASE
+    pub(crate) release: String,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(after_help = "Example:\n  consign account list\n  consign account revoke 3f0c…")]
+pub(crate) struct AccountArgs {
+    #[command(subcommand)]
+    pub(crate) what: AccountCommand,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum AccountCommand {
+    /// List all accounts of the hub (administrators)
+    List,
+    /// Revoke an account, at once and for good (administrators)
+    Revoke(AccountRevokeArgs),
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(after_help = "Example:\n  consign account revoke 3f0c…")]
+pub(crate) struct AccountRevokeArgs {
+    /// Public key of the account
+    pub(crate) key: String,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(after_help = "Example:\n  consign invitation create --role publisher --hours 24\n  \
+                  consign invitation list\n  consign invitation revoke 3")]
+pub(crate) struct InvitationArgs {
+    #[command(subcommand)]
+    pub(crate) what: InvitationCommand,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum InvitationCommand {
+    /// Make an invitation, from anywhere (administrators); it is shown once
+    Create(InvitationCreateArgs),
+    /// List invitations that can still be used (administrators)
+    List,
+    /// Take an invitation back (administrators)
+    Revoke(InvitationRevokeArgs),
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(
+    after_help = "Example:\n  consign invitation create --role reader --read team/tools --uses 20"
+)]
+pub(crate) struct InvitationCreateArgs {
+    /// What the new account may do
+    #[arg(long, value_name = "ROLE", default_value = "publisher")]
+    pub(crate) role: InvitedRole,
+    /// Grant reading of this name (may be given several times)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) read: Vec<String>,
+    /// How many nodes may register with it
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) uses: u32,
+    /// Hours until it expires
+    #[arg(long, value_name = "HOURS", default_value_t = 72, value_parser = clap::value_parser!(u64).range(1..=8760))]
+    pub(crate) hours: u64,
+}
+
+/// What an invited account may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum InvitedRole {
+    /// Read what it is granted.
+    Reader,
+    /// Also own names and publish.
+    Publisher,
+    /// Also administer the hub.
+    Administrator,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(after_help = "Example:\n  consign invitation revoke 3")]
+pub(crate) struct InvitationRevokeArgs {
+    /// Number of the invitation, as `consign invitation list` shows it
+    pub(crate) number: u64,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(after_help = "Example:\n  consign audit\n  consign audit --last 500 --json")]
+pub(crate) struct AuditArgs {
+    /// How many entries, newest first
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub(crate) last: usize,
+}

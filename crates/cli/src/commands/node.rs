@@ -1,0 +1,42 @@
+//! `consign node`
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::{Session, interrupted};
+use crate::exit::Ended;
+use crate::serving::Serving;
+
+pub(super) async fn run(session: &Session) -> anyhow::Result<Ended> {
+    let node = Arc::new(session.node()?);
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let runtime = runtime.filter(|runtime| runtime.is_absolute());
+    let output = session.output;
+    let state = node.directory().to_owned();
+    let ready = |socket: &Path| {
+        let said = output.fact(
+            format!("node of {} at {}", state.display(), socket.display()),
+            &json!({"event": "serving", "state": state.display().to_string(), "socket": socket.display().to_string(), "process": std::process::id()}),
+        );
+        if let Err(error) = said {
+            tracing::debug!(%error, "nobody reads what the node says");
+        }
+        if let Err(error) = sd_notify::notify(&[sd_notify::NotifyState::Ready]) {
+            tracing::debug!(%error, "nobody waits to hear that the node is ready");
+        }
+    };
+    let stop = async {
+        if let Err(error) = interrupted().await {
+            tracing::error!(%error, "cannot listen for signals");
+        }
+        output.remark("stopping: jobs under way are cancelled and can be run again");
+        drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
+    };
+    let commands = |service: &Arc<node::service::Service>| {
+        Arc::new(Serving { service: Arc::clone(service) }) as Arc<dyn node::control::Commands>
+    };
+    node::service::run(node, runtime.as_deref(), commands, ready, stop).await?;
+    Ok(Ended::Done)
+}

@@ -1,0 +1,238 @@
+//! Which exit code and which advice each error has.
+
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "whatever has no exit code of its own is a plain failure, new errors too"
+)]
+
+use fetch::{Fault, FetchError, SourceReason};
+use hub_client::ClientError;
+use node::control::ControlError;
+use node::get::GetError;
+use node::hubs::{HubChoiceError, RegisterError};
+use node::publish::PublishError;
+use node::service::ServiceError;
+use node::tree::TreeError;
+use node::watch::follow::FollowError;
+use node::watch::releases::ReleasesError;
+use store::StoreError;
+
+use super::{Ended, Interrupted};
+use crate::invocation::Misconfigured;
+
+/// The exit code of an error, and what to do about it.
+pub(super) fn judge(error: &anyhow::Error) -> (Ended, Option<String>) {
+    for cause in error.chain() {
+        if let Some(verdict) = judge_one(cause) {
+            return verdict;
+        }
+    }
+    (Ended::Failed, None)
+}
+
+fn judge_one(cause: &(dyn std::error::Error + 'static)) -> Option<(Ended, Option<String>)> {
+    let hint = |text: &str| Some(text.to_owned());
+    if cause.is::<Misconfigured>() {
+        return Some((Ended::Failed, hint("`consign config check` names every mistake")));
+    }
+    if cause.is::<Interrupted>() {
+        return Some((Ended::Interrupted, hint("run the same command again to go on")));
+    }
+    if let Some(error) = cause.downcast_ref::<HubChoiceError>() {
+        return match error {
+            HubChoiceError::NoneKnown | HubChoiceError::NotRegistered(_) => Some((
+                Ended::Failed,
+                hint(
+                    "ask the hub's administrator for an invitation (`consign invite` on the hub) and run `consign register INVITATION`",
+                ),
+            )),
+            HubChoiceError::Url { .. } | HubChoiceError::State(_) => None,
+        };
+    }
+    if let Some(error) = cause.downcast_ref::<RegisterError>() {
+        return match error {
+            RegisterError::Hub(source) => Some((
+                judge_client(source).0,
+                hint(
+                    "invitations work once and expire: ask for a new one; if the hub moved, it must be reachable under the address in the invitation",
+                ),
+            )),
+            RegisterError::Choice(error) => judge_one(error),
+            RegisterError::State(_) => None,
+        };
+    }
+    if let Some(error) = cause.downcast_ref::<ControlError>() {
+        return Some(judge_control(error));
+    }
+    if let Some(ServiceError::Running { .. }) = cause.downcast_ref() {
+        return Some((Ended::InUse, hint("`consign status` shows what it does")));
+    }
+    if let Some(ReleasesError::Busy { .. }) = cause.downcast_ref() {
+        return Some((Ended::InUse, hint("`consign watch --list` shows what the node follows")));
+    }
+    // What passes its cause's words on does not show up in the chain: look inside.
+    if let Some(FollowError::Get(error)) = cause.downcast_ref::<FollowError>() {
+        return judge_one(error);
+    }
+    if let Some(FollowError::Releases(error)) = cause.downcast_ref::<FollowError>() {
+        return judge_one(error);
+    }
+    if let Some(GetError::Tree(error)) = cause.downcast_ref::<GetError>() {
+        return judge_tree(error);
+    }
+    if let Some(error) = cause.downcast_ref::<TreeError>() {
+        return judge_tree(error);
+    }
+    if let Some(error) = cause.downcast_ref::<PublishError>() {
+        return match error {
+            PublishError::RolledBack { .. }
+            | PublishError::History { .. }
+            | PublishError::OtherHistory { .. } => Some((
+                Ended::Refused,
+                hint(
+                    "the hub may have been restored from an old backup; compare with `consign log`",
+                ),
+            )),
+            _ => None,
+        };
+    }
+    if let Some(FetchError::Unavailable { reasons, .. }) = cause.downcast_ref() {
+        return Some(judge_sources(reasons));
+    }
+    if let Some(error) = cause.downcast_ref::<StoreError>() {
+        return match error {
+            StoreError::Locked { .. } => {
+                Some((Ended::InUse, hint("wait for the other command, or use another --state")))
+            }
+            StoreError::Full { .. } => Some((
+                Ended::NoSpace,
+                hint(
+                    "make room, then run the command again; `consign gc` frees what nothing needs",
+                ),
+            )),
+            _ => None,
+        };
+    }
+    if let Some(error) = cause.downcast_ref::<ClientError>() {
+        return Some(judge_client(error));
+    }
+    if let Some(error) = cause.downcast_ref::<std::io::Error>() {
+        return match error.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                Some((Ended::NoSpace, hint("make room, then run the command again")))
+            }
+            std::io::ErrorKind::PermissionDenied => Some((Ended::NotAllowed, None)),
+            std::io::ErrorKind::NotFound => Some((Ended::NotFound, None)),
+            _ => None,
+        };
+    }
+    None
+}
+
+fn judge_control(error: &ControlError) -> (Ended, Option<String>) {
+    let hint = |text: &str| Some(text.to_owned());
+    match error {
+        ControlError::NotAllowed { .. } => (
+            Ended::NotAllowed,
+            hint("run the command as the node's user, or use a --state directory of your own"),
+        ),
+        ControlError::Skew { .. } => (
+            Ended::InUse,
+            hint("restart the node, for example with `systemctl --user restart consign-node`"),
+        ),
+        ControlError::Silent { .. } => (
+            Ended::Unreachable,
+            hint("if it is stopped, let it go on or end it: commands work without a node as well"),
+        ),
+        ControlError::Gone { .. } => (
+            Ended::Unreachable,
+            hint("run the same command again: it goes on where it stopped, with a node or without"),
+        ),
+        ControlError::Frame(_) | ControlError::Socket { .. } => (Ended::Failed, None),
+    }
+}
+
+fn judge_tree(error: &TreeError) -> Option<(Ended, Option<String>)> {
+    let hint = |text: &str| Some(text.to_owned());
+    match error {
+        TreeError::NeedsCapability(_) => Some((
+            Ended::NotAllowed,
+            hint("pass --capability FILE with what `consign publish --sealed` printed"),
+        )),
+        TreeError::WrongCapability(_) => {
+            Some((Ended::NotAllowed, hint("ask the publisher for the capability of this name")))
+        }
+        TreeError::OtherPublisher { offered, .. } => Some((
+            Ended::Refused,
+            Some(format!(
+                "if the name really changed hands, accept the new publisher with --publisher {offered}"
+            )),
+        )),
+        TreeError::HoleInDirectory
+        | TreeError::Refused { .. }
+        | TreeError::Document { .. }
+        | TreeError::Decode(_)
+        | TreeError::Open(_) => Some((Ended::Refused, None)),
+        TreeError::NoPath(_) => Some((Ended::NotFound, hint("`consign ls` shows what is there"))),
+        TreeError::HubChoice(error) => judge_one(error),
+        TreeError::Kind { .. } => Some((Ended::Failed, None)),
+        _ => None,
+    }
+}
+
+fn judge_client(error: &ClientError) -> (Ended, Option<String>) {
+    let hint = |text: &str| Some(text.to_owned());
+    match error {
+        ClientError::Problem { status, detail, .. } => match status {
+            401 | 403 => (
+                Ended::NotAllowed,
+                hint(
+                    "`consign id` prints this node's key; whoever owns the name can `consign grant NAME KEY`",
+                ),
+            ),
+            404 => (
+                Ended::NotFound,
+                hint(
+                    "check the name with `consign ls`; a private name shows only to those granted to read it",
+                ),
+            ),
+            _ if error.is_retryable() => {
+                (Ended::Unreachable, hint("the hub is overloaded or stopping: try again later"))
+            }
+            507 => (Ended::NoSpace, hint("the hub is full: tell its administrator")),
+            _ => (Ended::Failed, Some(detail.clone()).filter(|detail| !detail.is_empty())),
+        },
+        ClientError::WrongFingerprint { .. } => (
+            Ended::Refused,
+            hint(
+                "the hub's certificate is not the one it was registered with: somebody may be in between, or the hub was set up anew; if so, register again with a new invitation",
+            ),
+        ),
+        _ if error.is_retryable() => (
+            Ended::Unreachable,
+            hint(
+                "check that the hub runs and can be reached from here; running the command again goes on",
+            ),
+        ),
+        _ => (Ended::Failed, None),
+    }
+}
+
+/// What no source could give: a lie weighs most, then that one may do better later.
+fn judge_sources(reasons: &[SourceReason]) -> (Ended, Option<String>) {
+    let any = |fault| reasons.iter().any(|reason| reason.fault == Some(fault));
+    if any(Fault::Dishonest) {
+        let hint = "a source sent wrong bytes; name another one with --source";
+        (Ended::Refused, Some(hint.to_owned()))
+    } else if any(Fault::GivenUp) {
+        let hint = "check that the hub runs; running the command again goes on";
+        (Ended::Unreachable, Some(hint.to_owned()))
+    } else if any(Fault::Refused) {
+        (Ended::NotAllowed, None)
+    } else {
+        (Ended::NotFound, None)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,117 @@
+//! Every branch of the judgement, as a person sees it.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hub_api::{Hex, ProblemCode};
+use hub_client::WaitingFor;
+
+use super::*;
+use crate::exit::{Usage, judgement};
+
+#[test]
+fn what_no_source_gives_ends_as_the_worst_of_their_reasons() {
+    let ended = |faults: &[Option<Fault>]| {
+        let reason = |fault: &Option<Fault>| SourceReason {
+            source: "hub".into(),
+            fault: *fault,
+            reason: "reason".into(),
+        };
+        let id = content::ChunkId::of(b"chunk");
+        let reasons = faults.iter().map(reason).collect();
+        let error = anyhow::Error::new(GetError::Tree(TreeError::Fetch(FetchError::Unavailable {
+            id,
+            reasons,
+        })));
+        judge(&error).0
+    };
+    assert_eq!(ended(&[None]), Ended::NotFound);
+    assert_eq!(ended(&[None, Some(Fault::Refused)]), Ended::NotAllowed);
+    assert_eq!(ended(&[Some(Fault::Refused), Some(Fault::GivenUp)]), Ended::Unreachable);
+    assert_eq!(ended(&[Some(Fault::GivenUp), Some(Fault::Dishonest)]), Ended::Refused);
+}
+
+fn problem(code: ProblemCode) -> ClientError {
+    ClientError::Problem {
+        url: "https://hub/v1/x".into(),
+        doing: "read a head",
+        code,
+        status: code.status(),
+        detail: "the hub's words".into(),
+        missing: Vec::new(),
+    }
+}
+
+fn unreachable() -> ClientError {
+    let source = io::Error::from(io::ErrorKind::ConnectionRefused);
+    ClientError::Unreachable { url: "https://hub/v1/x".into(), doing: "read a head", source }
+}
+
+/// One error for each thing the table tells apart.
+fn all() -> Vec<anyhow::Error> {
+    let name = || "team/site".parse().expect("a name");
+    let (url, doing) = ("https://hub/v1/x".to_owned(), "read a head");
+    let io =
+        |kind: io::ErrorKind| anyhow::Error::new(io::Error::from(kind)).context("cannot write x");
+    let mut all: Vec<anyhow::Error> = vec![
+        Interrupted.into(),
+        Usage("--range takes FIRST-LAST".into()).into(),
+        HubChoiceError::NoneKnown.into(),
+        HubChoiceError::NotRegistered("https://hub".into()).into(),
+        RegisterError::Hub(problem(ProblemCode::InvitationRefused)).into(),
+        RegisterError::Hub(unreachable()).into(),
+        PublishError::RolledBack { name: name(), offered: 2, published: 3 }.into(),
+        PublishError::OtherHistory { name: name() }.into(),
+        PublishError::StillMissing { name: name(), missing: 7 }.into(),
+        PublishError::Hub {
+            name: name(),
+            url: "https://hub".into(),
+            source: problem(ProblemCode::NameTaken),
+        }
+        .into(),
+        checkout::CheckoutError::InTheWay { path: "docs".into() }.into(),
+        StoreError::Locked { path: PathBuf::from("/store") }.into(),
+        StoreError::Full { limit: store::Limit::Disk, missing_bytes: 4096 }.into(),
+        StoreError::Poisoned { reason: "a sync failed".into() }.into(),
+        ClientError::WrongFingerprint {
+            url: url.clone(),
+            doing,
+            expected: Hex([1; 32]),
+            got: Hex([2; 32]),
+        }
+        .into(),
+        ClientError::TimedOut {
+            url: url.clone(),
+            doing,
+            waiting_for: WaitingFor::ResponseHead,
+            after: Duration::from_secs(30),
+        }
+        .into(),
+        ClientError::Protocol { url, doing, reason: "it is no JSON".into() }.into(),
+        unreachable().into(),
+        GetError::Tree(TreeError::NeedsCapability("team/site".into())).into(),
+        GetError::Tree(TreeError::WrongCapability("team/site".into())).into(),
+        GetError::Tree(TreeError::NoPath("docs/none".into())).into(),
+        GetError::Tree(TreeError::HoleInDirectory).into(),
+        io(io::ErrorKind::StorageFull),
+        io(io::ErrorKind::PermissionDenied),
+        io(io::ErrorKind::NotFound),
+        io(io::ErrorKind::InvalidData),
+    ];
+    all.extend(ProblemCode::ALL.iter().map(|code| problem(*code).into()));
+    all
+}
+
+#[test]
+fn every_error_says_what_happened_and_what_to_do() {
+    let mut told = String::new();
+    for error in all() {
+        let failure = judgement(&error);
+        told.push_str(&format!("{} {}\n", failure.exit_code, failure.causes.join("\n  because: ")));
+        if let Some(hint) = failure.hint {
+            told.push_str(&format!("  help: {hint}\n"));
+        }
+    }
+    insta::assert_snapshot!(told);
+}
