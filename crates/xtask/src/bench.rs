@@ -8,7 +8,10 @@
 
 mod consign;
 mod data;
+mod desync;
 mod large;
+mod load;
+mod machine;
 mod measure;
 mod peers;
 mod proxy;
@@ -17,6 +20,7 @@ mod report;
 mod row;
 mod same;
 mod session;
+mod sources;
 mod transfer;
 mod trees;
 mod update;
@@ -53,6 +57,9 @@ const ROWS: &[(&str, Measured)] = &[
     ("T6", trees::nothing_changed),
     ("T7", large::memory),
     ("T8", large::killed),
+    ("T9", sources::three_hubs),
+    ("T10a", load::single_chunks),
+    ("T10b", load::many_clients),
     ("T11", large::one_change_in_many),
 ];
 
@@ -62,7 +69,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let session = Session::open(&options)?;
     let mut results = report::Results::load(&options)?;
     for (id, measure) in ROWS {
-        if !options.rows.is_empty() && !options.rows.iter().any(|row| row == id) {
+        if !options.rows.is_empty() && !options.rows.iter().any(|row| is_called(id, row)) {
             continue;
         }
         eprintln!("xtask: {id}");
@@ -72,6 +79,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
         results.save(&session)?;
     }
     Ok(())
+}
+
+/// Whether `row` names the row `id`, alone or with the other parts of its number.
+fn is_called(id: &str, row: &str) -> bool {
+    id == row || id.trim_end_matches(|last: char| last.is_ascii_lowercase()) == row
 }
 
 fn parse(arguments: &[String]) -> Result<Options> {
@@ -92,7 +104,9 @@ fn parse(arguments: &[String]) -> Result<Options> {
             "--data" => options.data = PathBuf::from(value()?),
             "--runs" => options.runs = value()?.parse().context("--runs needs a number")?,
             "--program" => options.program = Some(PathBuf::from(value()?).canonicalize()?),
-            row if ROWS.iter().any(|(id, _)| *id == row) => options.rows.push(row.to_owned()),
+            row if ROWS.iter().any(|(id, _)| is_called(id, row)) => {
+                options.rows.push(row.to_owned());
+            }
             other => bail!("no row or option is called {other}"),
         }
     }
@@ -119,10 +133,21 @@ mod tests {
     }
 
     #[test]
+    fn a_number_names_all_of_its_parts() {
+        let named = |row| ROWS.iter().filter(move |(id, _)| is_called(id, row)).map(|(id, _)| *id);
+        assert!(named("T10").eq(["T10a", "T10b"]) && named("T10b").eq(["T10b"]));
+        assert!(named("T1").eq(["T1"]));
+    }
+
+    #[test]
     fn what_is_not_known_is_refused_by_name() {
-        for (line, named) in
-            [("T99", "T99"), ("--fast", "--fast"), ("--data", "--data"), ("--runs 0", "--runs")]
-        {
+        for (line, named) in [
+            ("T99", "T99"),
+            ("T10c", "T10c"),
+            ("--fast", "--fast"),
+            ("--data", "--data"),
+            ("--runs 0", "--runs"),
+        ] {
             assert!(parsed(line).unwrap_err().to_string().contains(named), "{line}");
         }
     }

@@ -34,6 +34,8 @@ struct Listening {
 #[derive(Debug)]
 pub(super) struct Hub {
     pub(super) server: Server,
+    /// Where it listens, whatever its invitations say.
+    pub(super) url: String,
     consign: Consign,
     data: PathBuf,
 }
@@ -88,22 +90,32 @@ impl Consign {
         if !listening.url.starts_with("https://") {
             bail!("the hub listens on {}, which is not TLS", listening.url);
         }
-        Ok(Hub { server, consign: self.clone(), data })
+        Ok(Hub { server, url: listening.url, consign: self.clone(), data })
     }
 }
 
 impl Hub {
-    /// Makes a node in a new directory and registers it.
-    pub(super) fn node(&self, state: PathBuf) -> Result<Node> {
-        data::clear(&state)?;
+    /// An invitation: where the hub is and how it is recognised.
+    pub(super) fn invitation(&self) -> Result<String> {
         let mut invite = self.consign.command();
         let said = shell::output(invite.args(["invite", "--data"]).arg(&self.data))?;
         let invitation = said.split_whitespace().find(|word| word.starts_with("consign-invite-1:"));
-        let invitation = invitation.context("`consign invite` printed no invitation")?;
+        invitation.map(str::to_owned).context("`consign invite` printed no invitation")
+    }
+
+    /// Makes a node in a new directory and registers it.
+    pub(super) fn node(&self, state: PathBuf) -> Result<Node> {
+        data::clear(&state)?;
         let node = Node { consign: self.consign.clone(), state };
-        let mut register = node.command();
-        measure::run(register.arg("register"), &format!("{invitation}\n"), &[])?;
+        self.register(&node)?;
         Ok(node)
+    }
+
+    /// Registers a node that other hubs may know already.
+    pub(super) fn register(&self, node: &Node) -> Result<()> {
+        let mut register = node.command();
+        measure::run(register.arg("register"), &format!("{}\n", self.invitation()?), &[])?;
+        Ok(())
     }
 }
 

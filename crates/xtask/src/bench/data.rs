@@ -2,7 +2,8 @@
 //!
 //! | name | what |
 //! |---|---|
-//! | F2 | one file of 2 GiB that does not compress |
+//! | F1, F2 | one file of 1 or 2 GiB that does not compress |
+//! | KIB, MIB | one file of 1 KiB or 1 MiB that does not compress |
 //! | SMALL | 20,000 files of 200 B to 32 KiB, about 127 MB: a third random, the rest text |
 //! | TREE | a copy of the Rust toolchain's directory |
 //! | TREE2 | TREE after an update: see [`update`] |
@@ -20,7 +21,8 @@ use super::random::Random;
 use super::update::update;
 use crate::shell;
 
-/// Bytes of the one file in F2.
+/// Bytes of the one file in F1 and in F2.
+pub(super) const F1_BYTES: u64 = 1 << 30;
 const F2_BYTES: u64 = 2 << 30;
 /// Files in SMALL.
 const SMALL_FILES: u64 = 20_000;
@@ -56,10 +58,26 @@ impl Data {
         Ok(path)
     }
 
+    pub(super) fn f1(&self) -> Result<PathBuf> {
+        self.one_file("f1", 1, F1_BYTES)
+    }
+
     pub(super) fn f2(&self) -> Result<PathBuf> {
-        self.once("f2", |path| {
+        self.one_file("f2", 2, F2_BYTES)
+    }
+
+    pub(super) fn kib(&self) -> Result<PathBuf> {
+        self.one_file("kib", 10, 1 << 10)
+    }
+
+    pub(super) fn mib(&self) -> Result<PathBuf> {
+        self.one_file("mib", 20, 1 << 20)
+    }
+
+    fn one_file(&self, name: &str, seed: u64, bytes: u64) -> Result<PathBuf> {
+        self.once(name, |path| {
             let mut file = File::create(path.join("big.bin"))?;
-            Random::new(2).pour(F2_BYTES, &mut file)?;
+            Random::new(seed).pour(bytes, &mut file)?;
             Ok(())
         })
     }

@@ -60,9 +60,15 @@ pub(super) fn memory(session: &Session) -> Result<Row> {
     for name in ["publish 100 GB", "get 100 GB"] {
         row = row
             .at_most("node", name, CLIENT_MIB, 128.0, "MiB")
-            .at_most("hub", name, SERVER_MIB, 128.0, "MiB");
+            .at_most("hub", name, SERVER_MIB, 128.0, "MiB")
+            .at_most("node", name, CLIENT_MIB, 64.0, "MiB")
+            .beyond()
+            .at_most("hub", name, SERVER_MIB, 64.0, "MiB")
+            .beyond();
     }
-    Ok(row.note("The memory columns of the other rows have the same limit."))
+    Ok(row
+        .note("The other rows have the same limit, see the table of peaks at the end; T10b has its own.")
+        .note("desync reads holes as zeros and was not measured with this file; its peaks are in T3 to T5."))
 }
 
 /// Compares where there is data; 100 GB of holes are only counted.

@@ -29,6 +29,9 @@ pub(super) struct Sample {
     pub(super) server_rss_bytes: u64,
     /// Payload and overhead that crossed the wire, where the contender tells.
     pub(super) wire_bytes: Option<u64>,
+    /// What the row is about when it is none of the above; the row says what it counts.
+    #[serde(default)]
+    pub(super) figure: Option<f64>,
 }
 
 impl Sample {
@@ -128,6 +131,7 @@ pub(super) fn run(
         client_rss_bytes: peaks.client,
         server_rss_bytes: peaks.server,
         wire_bytes: None,
+        figure: None,
     };
     Ok((sample, String::from_utf8_lossy(&output.stdout).into_owned()))
 }
@@ -207,10 +211,16 @@ pub(super) fn first_line(server: &mut Server) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Mutex, PoisonError};
+
     use super::*;
+
+    /// Held by tests with busy children: in one process each would be charged for the others'.
+    static BUSY: Mutex<()> = Mutex::new(());
 
     #[test]
     fn a_run_is_charged_for_its_time_and_its_processor() {
+        let _alone = BUSY.lock().unwrap_or_else(PoisonError::into_inner);
         let busy = "i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done; cat; sleep 0.2";
         let (sample, said) = run(Command::new("sh").args(["-c", busy]), "heard", &[]).unwrap();
         assert_eq!(said, "heard");
@@ -221,6 +231,7 @@ mod tests {
 
     #[test]
     fn a_server_is_charged_apart_and_ends_with_its_handle() {
+        let _alone = BUSY.lock().unwrap_or_else(PoisonError::into_inner);
         let busy = "while :; do :; done";
         let server = Server::start(Command::new("sh").args(["-c", busy])).unwrap();
         let pid = server.child.id();

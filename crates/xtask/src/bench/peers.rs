@@ -1,15 +1,16 @@
 //! The programs we measure ourselves against: how to get them, start them and call them.
 
 use std::fs;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
+use super::desync;
 use super::measure::Server;
 use crate::packages::{self, Need};
 use crate::shell;
@@ -19,6 +20,8 @@ const NEEDS: &[Need] = &[
     Need { program: "curl", package: "curl" },
     Need { program: "openssl", package: "openssl" },
     Need { program: "rsync", package: "rsync" },
+    Need { program: "aria2c", package: "aria2" },
+    Need { program: "wrk", package: "wrk" },
 ];
 
 /// What is there of the peers.
@@ -39,7 +42,7 @@ impl Peers {
         } else if own.is_file() {
             Some(own)
         } else if install {
-            match unpack_desync(&root.join("peers")) {
+            match desync::unpack(&root.join("peers")) {
                 Ok(()) => Some(own),
                 Err(error) => {
                     eprintln!("xtask: desync cannot be had: {error:#}");
@@ -60,12 +63,18 @@ impl Peers {
             let said = [done.stdout, done.stderr].concat();
             String::from_utf8_lossy(&said).lines().next().map(|line| line.trim().to_owned())
         };
-        let mut versions: Vec<String> =
-            [("curl", "--version"), ("nginx", "-v"), ("rsync", "--version"), ("cp", "--version")]
-                .into_iter()
-                .filter_map(|(program, flag)| first(program, flag))
-                .map(|line| line.split(" (").next().unwrap_or_default().to_owned())
-                .collect();
+        let mut versions: Vec<String> = [
+            ("curl", "--version"),
+            ("nginx", "-v"),
+            ("rsync", "--version"),
+            ("cp", "--version"),
+            ("aria2c", "--version"),
+            ("wrk", "-v"),
+        ]
+        .into_iter()
+        .filter_map(|(program, flag)| first(program, flag))
+        .map(|line| line.split(['(', '[']).next().unwrap_or_default().trim().to_owned())
+        .collect();
         if let Some(desync) = &self.desync {
             let package = desync.ancestors().nth(3).map(|peers| peers.join("version"));
             let version = package.and_then(|file| fs::read_to_string(file).ok());
@@ -76,50 +85,6 @@ impl Peers {
         }
         versions
     }
-}
-
-/// The stable distribution has no desync: takes the one package from a later suite of the same
-/// archive, by lists of its own, and unpacks it without installing anything.
-fn unpack_desync(folder: &Path) -> Result<()> {
-    let lists = folder.join("apt/lists");
-    fs::create_dir_all(lists.join("partial"))?;
-    fs::create_dir_all(folder.join("apt/archives/partial"))?;
-    let known =
-        ["indextargets", "--format", "$(ORIGIN) $(REPO_URI) $(SUITE)", "Created-By: Packages"];
-    let known = shell::output(Command::new("apt-get").args(known))?;
-    let archive = known
-        .lines()
-        .filter_map(|line| line.strip_prefix("Debian "))
-        .find(|line| !line.contains("-security") && !line.contains("-updates"))
-        .and_then(|line| line.split(' ').next())
-        .context("apt knows no Debian archive")?;
-    let source = folder.join("apt/sources.list");
-    let keys = "/usr/share/keyrings/debian-archive-keyring.gpg";
-    fs::write(&source, format!("deb [signed-by={keys}] {archive} forky main\n"))?;
-    let options = [
-        format!("Dir::Etc::sourcelist={}", source.display()),
-        "Dir::Etc::sourceparts=/dev/null".to_owned(),
-        format!("Dir::State::lists={}", lists.display()),
-        format!("Dir::Cache={}", folder.join("apt").display()),
-    ];
-    let apt = |arguments: &[&str]| {
-        let mut command = Command::new("apt-get");
-        command.current_dir(folder);
-        for option in &options {
-            command.args(["-o", option]);
-        }
-        shell::output(command.args(arguments))
-    };
-    apt(&["update"])?;
-    apt(&["download", "desync"])?;
-    let package = fs::read_dir(folder)?
-        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .find(|path| path.extension().is_some_and(|extension| extension == "deb"))
-        .context("apt downloaded nothing")?;
-    shell::run(Command::new("dpkg-deb").arg("-x").arg(&package).arg(folder))?;
-    let version = shell::output(Command::new("dpkg-deb").arg("-f").arg(&package).arg("Version"))?;
-    fs::write(folder.join("version"), version)?;
-    Ok(())
 }
 
 /// A port nobody listens on at the moment.
@@ -212,6 +177,11 @@ impl Nginx {
 
     pub(super) fn tls_url(&self, path: &str) -> String {
         format!("https://127.0.0.1:{}/{path}", self.tls)
+    }
+
+    /// Where it speaks TLS.
+    pub(super) fn tls_address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.tls))
     }
 
     /// Bytes it has sent of chunk stores, headers included.

@@ -7,7 +7,10 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::row::{CPU, Contender, Goal, Measure, Row, WALL, WIRE};
+use super::machine::machine;
+use super::row::{
+    Bound, CLIENT_MIB, CPU, Contender, FIGURE, Goal, Measure, Row, SERVER_MIB, WALL, WIRE,
+};
 use super::session::Session;
 use super::{Options, ROWS};
 use crate::shell;
@@ -48,8 +51,8 @@ impl Results {
         if let Some(folder) = self.table.parent() {
             fs::create_dir_all(folder)?;
         }
-        let in_order = ROWS.iter().filter_map(|(id, _)| self.rows.get(*id));
-        fs::write(&self.table, page(in_order, &machine(session)))?;
+        let in_order: Vec<&Row> = ROWS.iter().filter_map(|(id, _)| self.rows.get(*id)).collect();
+        fs::write(&self.table, page(&in_order, &machine(session)))?;
         eprintln!("xtask: wrote {}", self.table.display());
         Ok(())
     }
@@ -61,7 +64,7 @@ pub(super) fn now() -> String {
     said.map_or_else(|_| "at an unknown time".to_owned(), |said| said.trim().to_owned())
 }
 
-fn page<'a>(rows: impl Iterator<Item = &'a Row>, machine: &str) -> String {
+fn page(rows: &[&Row], machine: &str) -> String {
     let mut page = format!(
         "# Benchmarks\n\n\
          Written by `cargo xtask bench`; do not edit. Contenders take turns on one machine, on loopback, and every\n\
@@ -72,7 +75,26 @@ fn page<'a>(rows: impl Iterator<Item = &'a Row>, machine: &str) -> String {
     for row in rows {
         table(&mut page, row);
     }
+    peaks(&mut page, rows);
     page
+}
+
+/// The peaks of our side in every row, beside each other.
+fn peaks(page: &mut String, rows: &[&Row]) {
+    if !rows.iter().flat_map(|row| &row.contenders).any(|one| one.is_ours) {
+        return;
+    }
+    page.push_str("\n## Peak memory of consign in every row\n\n");
+    page.push_str("| row | contender | node MiB | hub MiB |\n|---|---|---|---|\n");
+    for row in rows {
+        for contender in row.contenders.iter().filter(|one| one.is_ours) {
+            let peak = |of: Measure| contender.samples.iter().filter_map(of).fold(0.0, f64::max);
+            let (node, hub) = (peak(CLIENT_MIB), peak(SERVER_MIB));
+            let shown = |mib: f64| if mib > 0.0 { format!("{mib:.0}") } else { "–".to_owned() };
+            let name = &contender.name;
+            page.push_str(&format!("| {} | {name} | {} | {} |\n", row.id, shown(node), shown(hub)));
+        }
+    }
 }
 
 fn table(page: &mut String, row: &Row) {
@@ -81,12 +103,18 @@ fn table(page: &mut String, row: &Row) {
         page.push('\n');
     };
     line(&format!("\n## {}: {}\n", row.id, row.title));
-    line("| contender | runs | wall s | CPU s | memory MB | wire MB |");
-    line("|---|---|---|---|---|---|");
+    let own = row.figure.as_ref().map_or_else(String::new, |figure| format!(" {figure} |"));
+    line(&format!("| contender | runs | wall s | CPU s | memory MB | wire MB |{own}"));
+    line(&format!("|---|---|---|---|---|---|{}", if own.is_empty() { "" } else { "---|" }));
     for contender in &row.contenders {
-        line(&figures(contender));
+        let own = if own.is_empty() {
+            String::new()
+        } else {
+            format!(" {} |", spread(contender, FIGURE))
+        };
+        line(&format!("{}{own}", figures(contender)));
     }
-    line("\n| goal | at most | reached | |");
+    line("\n| goal | limit | reached | |");
     line("|---|---|---|---|");
     for goal in &row.goals {
         line(&judged(goal));
@@ -104,16 +132,6 @@ fn figures(contender: &Contender) -> String {
         let why = contender.absent.as_deref().unwrap_or("not run").replace(['\n', '|'], " ");
         return format!("| {name} | 0 | {why} | | | |");
     }
-    let spread = |measure: Measure| {
-        let values = || contender.samples.iter().filter_map(measure);
-        let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(0.0, f64::max));
-        let median = contender.median(measure).unwrap_or_default();
-        if contender.samples.len() == 1 {
-            format!("{median:.2}")
-        } else {
-            format!("{median:.2} ({low:.2}–{high:.2})")
-        }
-    };
     let megabytes = |bytes: u64| bytes as f64 / 1e6;
     let peak = |of: fn(&super::measure::Sample) -> u64| {
         contender.samples.iter().map(of).max().unwrap_or(0)
@@ -127,11 +145,24 @@ fn figures(contender: &Contender) -> String {
     format!(
         "| {name} | {}{failed} | {} | {:.2} ({client_cpu:.2} + {server_cpu:.2}) | {:.0} / {:.0} | {wire} |",
         contender.samples.len(),
-        spread(WALL),
+        spread(contender, WALL),
         contender.median(CPU).unwrap_or_default(),
         megabytes(client),
         megabytes(server),
     )
+}
+
+/// The median, with the smallest and largest of several; nothing when it was not measured.
+fn spread(contender: &Contender, measure: Measure) -> String {
+    let Some(median) = contender.median(measure) else { return String::new() };
+    let values: Vec<f64> = contender.samples.iter().filter_map(measure).collect();
+    if values.len() == 1 {
+        return format!("{median:.2}");
+    }
+    let (low, high) = values
+        .iter()
+        .fold((f64::INFINITY, 0.0), |(low, high), value| (value.min(low), value.max(high)));
+    format!("{median:.2} ({low:.2}–{high:.2})")
 }
 
 fn judged(goal: &Goal) -> String {
@@ -150,66 +181,11 @@ fn judged(goal: &Goal) -> String {
         Some(false) => "**missed**",
         None => "not measured",
     };
-    format!("| {kind}{} | {} | {reached} | {verdict} |", goal.what, number(goal.limit))
-}
-
-/// The facts that the figures depend on.
-fn machine(session: &Session) -> String {
-    let mut facts = String::from("| machine | |\n|---|---|\n");
-    let mut fact = |name: &str, value: &str| {
-        if !value.is_empty() {
-            let value = value.replace(['\n', '|'], " ");
-            facts.push_str(&format!("| {name} | {value} |\n"));
-        }
+    let bound = match goal.bound {
+        Bound::AtMost => "≤",
+        Bound::AtLeast => "≥",
     };
-    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let field = |text: &str, name: &str| {
-        let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_default();
-        line.split_once([':', '='])
-            .map_or(String::new(), |(_, value)| value.trim().trim_matches('"').to_owned())
-    };
-    let said = |program: &str, arguments: &[&str]| {
-        shell::output(Command::new(program).args(arguments).current_dir(shell::root()))
-            .unwrap_or_default()
-            .trim()
-            .to_owned()
-    };
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let kib: f64 = field(&read("/proc/meminfo"), "MemTotal")
-        .trim_end_matches(" kB")
-        .parse()
-        .unwrap_or_default();
-    fact("processor", &format!("{cores} × {}", field(&read("/proc/cpuinfo"), "model name")));
-    fact("memory", &format!("{:.1} GiB", kib / f64::from(1 << 20)));
-    fact(
-        "system",
-        &format!(
-            "{}, Linux {}",
-            field(&read("/etc/os-release"), "PRETTY_NAME"),
-            said("uname", &["-r"])
-        ),
-    );
-    let disk = Command::new("df").args(["--output=fstype"]).arg(session.data.root()).output();
-    let disk =
-        disk.map(|done| String::from_utf8_lossy(&done.stdout).into_owned()).unwrap_or_default();
-    fact("file system of the data", disk.lines().nth(1).unwrap_or_default());
-    fact(
-        "load before the last row ended",
-        &read("/proc/loadavg").split(' ').take(3).collect::<Vec<_>>().join(" "),
-    );
-    fact("compiler", &said("rustc", &["--version"]));
-    fact("revision", &said("git", &["describe", "--always", "--dirty"]));
-    fact("peers", &session.peers.versions().join(", "));
-    let change = read(&session.data.root().join("tree2.json").to_string_lossy());
-    fact(
-        "TREE to TREE2",
-        &change
-            .replace(['{', '}', '"', '\n'], " ")
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" "),
-    );
-    facts
+    format!("| {kind}{} | {bound} {} | {reached} | {verdict} |", goal.what, number(goal.limit))
 }
 
 #[cfg(test)]
@@ -220,44 +196,54 @@ mod tests {
 
     #[test]
     fn a_page_shows_figures_verdicts_and_reasons() {
-        let sample = |wall_s| Sample { wall_s, wire_bytes: Some(1_500_000), ..Sample::default() };
+        let sample = |wall_s| Sample {
+            wall_s,
+            server_rss_bytes: 2 << 20,
+            wire_bytes: Some(1_500_000),
+            figure: Some(wall_s * 10.0),
+            ..Sample::default()
+        };
         let ours = Contender {
             name: "ours".into(),
+            is_ours: true,
             samples: vec![sample(1.0), sample(3.0)],
-            absent: None,
+            ..Contender::default()
         };
-        let peer = Contender { name: "peer".into(), samples: vec![sample(4.0)], absent: None };
+        let peer =
+            Contender { name: "peer".into(), samples: vec![sample(4.0)], ..Contender::default() };
         let gone = Contender {
             name: "gone".into(),
-            samples: Vec::new(),
             absent: Some("is not | here".into()),
+            ..Contender::default()
         };
         let row = Row::new("T0", "nothing much", vec![ours, peer, gone])
             .ratio("wall", "ours", "peer", WALL, 0.5)
             .ratio("wall", "ours", "peer", WALL, 0.4)
             .beyond()
-            .ratio("wall", "ours", "gone", WALL, 1.0);
-        let page = page([&row].into_iter(), "");
+            .ratio("wall", "ours", "gone", WALL, 1.0)
+            .figure("spins/s")
+            .at_least("spins", "ours", FIGURE, 25.0, "spins/s");
+        let page = page(&[&row], "");
         for expected in [
             "## T0: nothing much",
-            "| ours | 2 | 2.00 (1.00–3.00) | 0.00 (0.00 + 0.00) | 0 / 0 | 1.500 |",
-            "| gone | 0 | is not   here | | | |",
-            "| ours: wall / peer | 0.500 × | 0.500 × | met |",
-            "| beyond: ours: wall / peer | 0.400 × | 0.500 × | **missed** |",
-            "| ours: wall / gone | 1.000 × | – | not measured |",
+            "| contender | runs | wall s | CPU s | memory MB | wire MB | spins/s |",
+            "| ours | 2 | 2.00 (1.00–3.00) | 0.00 (0.00 + 0.00) | 0 / 2 | 1.500 | 20.00 (10.00–30.00) |",
+            "| gone | 0 | is not   here | | | |  |",
+            "| ours: wall / peer | ≤ 0.500 × | 0.500 × | met |",
+            "| beyond: ours: wall / peer | ≤ 0.400 × | 0.500 × | **missed** |",
+            "| ours: wall / gone | ≤ 1.000 × | – | not measured |",
+            "| ours: spins | ≥ 25.000 spins/s | 20.000 spins/s | **missed** |",
+            "| T0 | ours | – | 2 |",
         ] {
             assert!(page.contains(expected), "{expected} is not in\n{page}");
         }
+        assert!(!page.contains("| T0 | peer |"), "a peer's peak is not ours\n{page}");
     }
 
     #[test]
     fn rows_survive_being_written_and_read() {
-        let row = Row::new(
-            "T1",
-            "x",
-            vec![Contender { name: "a".into(), samples: vec![], absent: None }],
-        )
-        .ratio("wall", "a", "a", WALL, 1.0);
+        let row = Row::new("T1", "x", vec![Contender { name: "a".into(), ..Contender::default() }])
+            .ratio("wall", "a", "a", WALL, 1.0);
         let again: Row = serde_json::from_slice(&serde_json::to_vec(&row).unwrap()).unwrap();
         assert_eq!((again.id, again.goals[0].reached), ("T1".to_owned(), None));
     }

@@ -13,14 +13,20 @@ pub(super) struct Row {
     /// When it was measured, in UTC.
     pub(super) measured: String,
     pub(super) contenders: Vec<Contender>,
+    /// What the samples' own figure counts, as in "requests/s", where they have one.
+    #[serde(default)]
+    pub(super) figure: Option<String>,
     pub(super) goals: Vec<Goal>,
     pub(super) notes: Vec<String>,
 }
 
 /// One program, or one way to use it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Contender {
     pub(super) name: String,
+    /// Whether it is consign and not a peer.
+    #[serde(default)]
+    pub(super) is_ours: bool,
     pub(super) samples: Vec<Sample>,
     /// Why there are no more samples.
     pub(super) absent: Option<String>,
@@ -34,15 +40,28 @@ pub(super) struct Goal {
     /// Nothing when a contender is absent.
     pub(super) reached: Option<f64>,
     pub(super) limit: f64,
+    #[serde(default)]
+    pub(super) bound: Bound,
     /// As in "×" or "MiB".
     pub(super) unit: String,
     /// Wanted, but not yet asked for.
     pub(super) is_beyond: bool,
 }
 
+/// On which side of its limit a goal is met.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Bound {
+    #[default]
+    AtMost,
+    AtLeast,
+}
+
 impl Goal {
     pub(super) fn is_met(&self) -> Option<bool> {
-        self.reached.map(|reached| reached <= self.limit)
+        self.reached.map(|reached| match self.bound {
+            Bound::AtMost => reached <= self.limit,
+            Bound::AtLeast => reached >= self.limit,
+        })
     }
 }
 
@@ -56,12 +75,20 @@ pub(super) const CLIENT_MIB: Measure =
     |sample| Some(sample.client_rss_bytes as f64 / f64::from(1 << 20));
 pub(super) const SERVER_MIB: Measure =
     |sample| Some(sample.server_rss_bytes as f64 / f64::from(1 << 20));
+pub(super) const FIGURE: Measure = |sample| sample.figure;
 
 impl Row {
     pub(super) fn new(id: &str, title: &str, contenders: Vec<Contender>) -> Self {
         let measured = super::report::now();
         let (id, title) = (id.to_owned(), title.to_owned());
-        Self { id, title, measured, contenders, goals: Vec::new(), notes: Vec::new() }
+        let (goals, notes) = (Vec::new(), Vec::new());
+        Self { id, title, measured, contenders, figure: None, goals, notes }
+    }
+
+    /// Says what the samples' own figure counts.
+    pub(super) fn figure(mut self, unit: &str) -> Self {
+        self.figure = Some(unit.to_owned());
+        self
     }
 
     fn median(&self, name: &str, measure: Measure) -> Option<f64> {
@@ -70,23 +97,33 @@ impl Row {
 
     /// Ours over theirs is to be at most `limit`.
     pub(super) fn ratio(
-        mut self,
+        self,
         what: &str,
         ours: &str,
         theirs: &str,
         measure: Measure,
         limit: f64,
     ) -> Self {
-        let reached = self.median(ours, measure).zip(self.median(theirs, measure));
-        let reached = reached.map(|(ours, theirs)| ours / theirs);
-        let what = format!("{ours}: {what} / {theirs}");
-        self.goals.push(Goal { what, reached, limit, unit: "×".to_owned(), is_beyond: false });
-        self
+        let reached = self.quotient(ours, theirs, measure);
+        self.goal(format!("{ours}: {what} / {theirs}"), reached, Bound::AtMost, limit, "×")
+    }
+
+    /// Ours over theirs is to be at least `limit`.
+    pub(super) fn ratio_at_least(
+        self,
+        what: &str,
+        ours: &str,
+        theirs: &str,
+        measure: Measure,
+        limit: f64,
+    ) -> Self {
+        let reached = self.quotient(ours, theirs, measure);
+        self.goal(format!("{ours}: {what} / {theirs}"), reached, Bound::AtLeast, limit, "×")
     }
 
     /// Ours is to be at most `limit`, whatever others do.
     pub(super) fn at_most(
-        mut self,
+        self,
         what: &str,
         ours: &str,
         measure: Measure,
@@ -94,8 +131,37 @@ impl Row {
         unit: &str,
     ) -> Self {
         let reached = self.median(ours, measure);
-        let (what, unit) = (format!("{ours}: {what}"), unit.to_owned());
-        self.goals.push(Goal { what, reached, limit, unit, is_beyond: false });
+        self.goal(format!("{ours}: {what}"), reached, Bound::AtMost, limit, unit)
+    }
+
+    /// Ours is to be at least `limit`, whatever others do.
+    pub(super) fn at_least(
+        self,
+        what: &str,
+        ours: &str,
+        measure: Measure,
+        limit: f64,
+        unit: &str,
+    ) -> Self {
+        let reached = self.median(ours, measure);
+        self.goal(format!("{ours}: {what}"), reached, Bound::AtLeast, limit, unit)
+    }
+
+    fn quotient(&self, ours: &str, theirs: &str, measure: Measure) -> Option<f64> {
+        let both = self.median(ours, measure).zip(self.median(theirs, measure));
+        both.map(|(ours, theirs)| ours / theirs)
+    }
+
+    fn goal(
+        mut self,
+        what: String,
+        reached: Option<f64>,
+        bound: Bound,
+        limit: f64,
+        unit: &str,
+    ) -> Self {
+        let unit = unit.to_owned();
+        self.goals.push(Goal { what, reached, limit, bound, unit, is_beyond: false });
         self
     }
 
@@ -134,7 +200,7 @@ pub(super) type Runner<'a> = Box<dyn FnMut() -> Result<Sample> + 'a>;
 pub(super) fn alternate(runs: usize, contenders: Vec<(&str, Runner<'_>)>) -> Vec<Contender> {
     let mut done: Vec<Contender> = contenders
         .iter()
-        .map(|(name, _)| Contender { name: (*name).to_owned(), samples: Vec::new(), absent: None })
+        .map(|(name, _)| Contender { name: (*name).to_owned(), ..Contender::default() })
         .collect();
     let mut runners: Vec<Runner<'_>> = contenders.into_iter().map(|(_, runner)| runner).collect();
     for round in 1..=runs {
@@ -168,7 +234,7 @@ mod tests {
     fn walls(name: &str, walls: &[f64]) -> Contender {
         let samples =
             walls.iter().map(|wall_s| Sample { wall_s: *wall_s, ..Sample::default() }).collect();
-        Contender { name: name.to_owned(), samples, absent: None }
+        Contender { name: name.to_owned(), samples, ..Contender::default() }
     }
 
     #[test]
@@ -179,9 +245,18 @@ mod tests {
             .ratio("wall", "ours", "peer", WALL, 0.5)
             .ratio("wall", "ours", "gone", WALL, 0.5)
             .at_most("wall", "ours", WALL, 1.0, "s")
-            .beyond();
+            .beyond()
+            .at_least("wall", "ours", WALL, 3.0, "s")
+            .ratio_at_least("wall", "ours", "peer", WALL, 0.4);
         let reached: Vec<_> = row.goals.iter().map(|goal| (goal.reached, goal.is_met())).collect();
-        assert_eq!(reached, [(Some(0.4), Some(true)), (None, None), (Some(2.0), Some(false))]);
+        let expected = [
+            (Some(0.4), Some(true)),
+            (None, None),
+            (Some(2.0), Some(false)),
+            (Some(2.0), Some(false)),
+            (Some(0.4), Some(true)),
+        ];
+        assert_eq!(reached, expected);
         assert!(row.goals[2].is_beyond && !row.goals[1].is_beyond);
     }
 

@@ -74,12 +74,17 @@ impl Session {
         ours: Vec<(&str, Runner<'a>)>,
         peers: Vec<(&str, Runner<'a>)>,
     ) -> Vec<Contender> {
+        let count = ours.len();
         let ours = ours.into_iter().map(|(name, runner)| {
             let left_out: Runner<'a> =
                 Box::new(|| bail!("left out: only the peers were asked for"));
             (name, if self.is_peers_only { left_out } else { runner })
         });
-        alternate(self.runs, ours.chain(peers).collect())
+        let mut contenders = alternate(self.runs, ours.chain(peers).collect());
+        for contender in contenders.iter_mut().take(count) {
+            contender.is_ours = true;
+        }
+        contenders
     }
 
     /// Where trees are written, and on what.
@@ -176,7 +181,8 @@ impl Published {
     }
 }
 
-fn need(program: &str) -> Result<()> {
+/// Refuses to go on without a program of the peers.
+pub(super) fn need(program: &str) -> Result<()> {
     if !shell::on_path(program) {
         bail!("{program} is not here (--install-peers fetches it)");
     }
