@@ -2,13 +2,19 @@
 //!
 //! Everything a person or a machine does to this repository again and again is a task here, so
 //! that there is one way to do it. Tasks decide nothing about the product: `bench` drives the real
-//! `consign` binary by its command line and knows no crate of the workspace.
+//! `consign` binary by its command line. Only where a thousand processes would measure the machine
+//! instead of the hub does [`crowd`] speak to it through `hub-client`.
 //!
 //! Start with [`mod@test`], [`mod@lint`] and [`mod@bench`].
 
 mod bench;
+mod browser;
+mod crowd;
+mod fuzzer;
 mod lint;
+mod package;
 mod packages;
+mod screenshots;
 mod shell;
 mod test;
 
@@ -19,9 +25,13 @@ Usage: cargo xtask TASK
 
   test                 install what the tests need, then run all of them
   lint                 formatting, clippy, dependency directions, documentation, licences
+  package [--program FILE] [--to DIR]
+                       make the Debian package
   bench [ROW...] [--install-peers] [--data DIR] [--runs N] [--program FILE] [--peers-only]
-                       measure consign and its peers alternately (rows: T1 T2 T3 T4 T5 T6 T7 T8 T11;
-                       none named means all); writes docs/benchmarks.md
+                       measure consign and its peers alternately (rows: T1 T2 T3 T4 T5 T6 T7 T8 T9 T10a T10b
+                       T11; T10 means both; none named means all); writes docs/benchmarks.md
+  screenshots [--program FILE]
+                       draw the terminal pictures of the README into docs/images
 ";
 
 fn main() -> ExitCode {
@@ -29,7 +39,11 @@ fn main() -> ExitCode {
     let done = match arguments.split_first() {
         Some((task, [])) if task == "test" => test::run(),
         Some((task, [])) if task == "lint" => lint::run(),
+        Some((task, rest)) if task == "package" => package::run(rest),
         Some((task, rest)) if task == "bench" => bench::run(rest),
+        Some((task, rest)) if task == "screenshots" => screenshots::run(rest),
+        // Started by the bench itself.
+        Some((task, rest)) if task == "crowd" => crowd::run(rest),
         Some((task, _)) if task == "help" || task == "--help" => {
             print!("{USAGE}");
             Ok(())

@@ -16,11 +16,8 @@ pub(crate) struct Need {
 
 /// Installs what is missing, without asking, as root or through sudo.
 pub(crate) fn install(needs: &[Need]) -> Result<()> {
-    let packages: Vec<&str> = needs
-        .iter()
-        .filter(|need| !shell::on_path(need.program))
-        .map(|need| need.package)
-        .collect();
+    let packages: Vec<&str> =
+        needs.iter().filter(|need| !is_here(need.program)).map(|need| need.package).collect();
     if packages.is_empty() {
         return Ok(());
     }
@@ -36,6 +33,14 @@ pub(crate) fn install(needs: &[Need]) -> Result<()> {
         install().with_context(|| format!("cannot install {wanted}"))?;
     }
     Ok(())
+}
+
+/// Where Debian keeps PostgreSQL, each version in a directory of its own, off the search path.
+const POSTGRES_VERSIONS: &str = "/usr/lib/postgresql";
+
+fn is_here(program: &str) -> bool {
+    let mut versions = std::fs::read_dir(POSTGRES_VERSIONS).into_iter().flatten().flatten();
+    shell::on_path(program) || versions.any(|it| it.path().join("bin").join(program).is_file())
 }
 
 /// `apt-get` with the rights to change the machine.
