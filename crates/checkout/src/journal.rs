@@ -279,4 +279,41 @@ mod tests {
         assert!(place.abandoned().expect("opens").is_none(), "its own is no other's");
         assert!(other.open().expect("opens").1.is_empty());
     }
+
+    #[test]
+    fn every_bit_counts_and_what_precedes_damage_is_kept() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("journal");
+        let place = JournalPlace::new(&path, ChunkId::of(b"tree"), [1; 16]);
+        let names = [0u8, 1, 2].map(|byte| TempName::of(b"p", &BlobId::of(&[byte])));
+        let (mut journal, _) = place.open().expect("opens");
+        for name in names {
+            journal.complete(name);
+        }
+        journal.write().expect("writes");
+        let bytes = std::fs::read(&path).expect("reads");
+        assert_eq!(bytes.len(), HEADER_BYTES + names.len() * RECORD_BYTES);
+
+        // How many statements are whole before a byte; `None` within the header.
+        let before = |at: usize| at.checked_sub(HEADER_BYTES).map(|below| below / RECORD_BYTES);
+        let check = |bytes: &[u8], sound: Option<usize>, what: &str| {
+            std::fs::write(&path, bytes).expect("writes");
+            let read = place.read().expect("readable").map(|(_, placed, whole)| {
+                assert_eq!(whole, HEADER_BYTES + placed.complete.len() * RECORD_BYTES, "{what}");
+                assert!(placed.ranges.is_empty(), "{what}");
+                placed.complete
+            });
+            let expected = sound.map(|count| names[..count].iter().copied().collect());
+            assert_eq!(read, expected, "{what}");
+        };
+        check(&bytes, Some(names.len()), "whole");
+        for at in 0..bytes.len() {
+            check(&bytes[..at], before(at), &format!("cut at {at}"));
+            for bit in 0..8 {
+                let mut altered = bytes.clone();
+                altered[at] ^= 1 << bit;
+                check(&altered, before(at), &format!("bit {bit} of byte {at}"));
+            }
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Reads the nodes of a tree: from the metadata store, and what that lacks through the fetcher.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use content::frame::{Codec, FrameBuilder, FrameCodec};
@@ -11,7 +12,7 @@ use content::{
 };
 use fetch::{Fetcher, Priority, Want};
 use store::ChunkStore;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::CheckoutError;
 use crate::known::KnownDirectories;
@@ -23,6 +24,17 @@ const BATCH_NODES: usize = 4096;
 const BATCH_BYTES: u64 = 8 << 20;
 /// Opened chunks kept for the nodes that share them.
 const CACHE_BYTES: usize = 8 << 20;
+
+/// Longest node of a directory that is read. An entry takes a hundred bytes or so: ten million.
+const NODE_BYTES_MAX: u64 = 1 << 30;
+/// Half the shortest chunk that cutting makes; shorter ones are only the ends of stretches.
+const PIECE_BYTES_MIN: u64 = 4096;
+/// Pieces of any file whatever its size: two lists of them.
+const PIECES_FREE: usize = 2 * PieceList::PIECES_MAX;
+/// Most pieces in the lists of one directory's files together: 8 TiB in chunks of average length.
+const PIECES_MAX: usize = 16 << 20;
+/// Most memory of directories on their way to the planner; a larger one goes alone.
+const LISTINGS_BYTES_MAX: u32 = 256 << 20;
 
 /// What the planner is told, directory by directory.
 pub(crate) enum Found {
@@ -45,6 +57,8 @@ pub(crate) struct Listing {
     pub(crate) node: Node,
     /// The pieces of files whose contents are lists.
     pub(crate) listed: HashMap<Name, Vec<Piece>>,
+    /// Its part of [`LISTINGS_BYTES_MAX`].
+    pub(crate) _room: OwnedSemaphorePermit,
 }
 
 /// Reader of one tree's metadata.
@@ -76,7 +90,8 @@ impl<'a> Metadata<'a> {
         self.ensure(&mut seen, [tree.0].iter()).await?;
         let root = TreeRoot::decode(&self.chunk(&tree.0).await?).map_err(malformed(b""))?;
         let mut level = vec![(Vec::new(), root.size, root.contents.clone())];
-        let mut lists: Vec<ChunkRef> = Vec::new();
+        // Nodes may repeat each other and name one list many times.
+        let (mut lists, mut named) = (Vec::<ChunkRef>::new(), HashSet::new());
         while !level.is_empty() {
             let mut next = Vec::new();
             for batch in level.chunks(BATCH_NODES) {
@@ -85,7 +100,7 @@ impl<'a> Metadata<'a> {
                 lists.clear();
                 for (path, size, contents) in batch {
                     if let Contents::List(_) = contents {
-                        let pieces = self.listed(contents, b"").await?;
+                        let pieces = self.listed(*size, contents, b"", PIECES_MAX).await?;
                         self.ensure(&mut seen, pieces.iter().filter_map(chunk_of)).await?;
                     }
                     for entry in self.node(*size, contents, b"").await?.entries {
@@ -99,7 +114,8 @@ impl<'a> Metadata<'a> {
                                 }
                             }
                             Kind::File { contents: contents @ Contents::List(_), .. } => {
-                                lists.extend(contents.chunks());
+                                let new = contents.chunks().filter(|chunk| named.insert(chunk.id));
+                                lists.extend(new);
                             }
                             Kind::File { .. } | Kind::Symlink { .. } => {}
                         }
@@ -201,12 +217,19 @@ impl<'a> Metadata<'a> {
         Ok(bytes)
     }
 
-    /// The pieces that contents of the kind list name.
+    /// The pieces that contents of the kind list name, for `size` bytes; at most `room` of them.
+    ///
+    /// Lists may repeat each other, so few bytes of metadata can name pieces without end: what
+    /// makes no sense for the size is refused before it is in memory.
     async fn listed(
         &mut self,
+        size: u64,
         contents: &Contents,
         path: &[u8],
+        room: usize,
     ) -> Result<Vec<Piece>, CheckoutError> {
+        let plausible = usize::try_from(size / PIECE_BYTES_MIN).unwrap_or(usize::MAX);
+        let most = plausible.saturating_add(PIECES_FREE).min(room);
         let mut pieces = Vec::new();
         if let Contents::List(segments) = contents {
             for segment in segments {
@@ -216,6 +239,10 @@ impl<'a> Metadata<'a> {
                     list.0.iter().try_fold(0u64, |sum, piece| sum.checked_add(piece.length()));
                 if span != Some(segment.span) {
                     let reason = "a list of pieces spans something else than stated";
+                    return Err(CheckoutError::Contradiction { path: shown(path), reason });
+                }
+                if pieces.len() + list.0.len() > most {
+                    let reason = "a file of more pieces than its size allows";
                     return Err(CheckoutError::Contradiction { path: shown(path), reason });
                 }
                 pieces.extend(list.0);
@@ -230,31 +257,36 @@ impl<'a> Metadata<'a> {
         contents: &Contents,
         path: &[u8],
     ) -> Result<Node, CheckoutError> {
+        let contradiction =
+            |reason| Err(CheckoutError::Contradiction { path: shown(path), reason });
+        if size > NODE_BYTES_MAX {
+            return contradiction("a directory larger than any");
+        }
         let pieces = match contents {
             Contents::Inline(bytes) => return Node::decode(bytes).map_err(malformed(path)),
             Contents::Slice { chunk, offset } => {
                 let bytes = self.chunk(chunk).await?;
                 let start = *offset as usize;
-                let slice =
-                    usize::try_from(size).ok().and_then(|size| bytes.get(start..start + size));
-                let slice = slice.ok_or(CheckoutError::Contradiction {
-                    path: shown(path),
-                    reason: "a slice reaches past its chunk",
-                })?;
+                let end = usize::try_from(size).ok().and_then(|size| start.checked_add(size));
+                let Some(slice) = end.and_then(|end| bytes.get(start..end)) else {
+                    return contradiction("a slice reaches past its chunk");
+                };
                 return Node::decode(slice).map_err(malformed(path));
             }
             Contents::Pieces(pieces) => pieces.clone(),
-            Contents::List(_) => self.listed(contents, path).await?,
+            Contents::List(_) => self.listed(size, contents, path, PIECES_MAX).await?,
         };
+        // Their lengths add up to the size, so that bounds these bytes.
         let mut bytes = Vec::new();
         for piece in &pieces {
-            match piece {
-                Piece::Chunk(chunk) => bytes.extend_from_slice(&self.chunk(chunk).await?),
-                Piece::Hole(_) => {
-                    let reason = "a directory with a hole";
-                    return Err(CheckoutError::Contradiction { path: shown(path), reason });
-                }
+            let Piece::Chunk(chunk) = piece else {
+                return contradiction("a directory with a hole");
+            };
+            let plain = self.chunk(chunk).await?;
+            if plain.len() != chunk.length as usize {
+                return contradiction("one chunk has two lengths");
             }
+            bytes.extend_from_slice(&plain);
         }
         Node::decode(&bytes).map_err(malformed(path))
     }
@@ -265,6 +297,7 @@ impl<'a> Metadata<'a> {
         root: &TreeRoot,
         planner: mpsc::Sender<Found>,
     ) -> Result<(), CheckoutError> {
+        let room = Arc::new(Semaphore::new(LISTINGS_BYTES_MAX as usize));
         let mut open: Vec<(Vec<u8>, Option<Entry>)> = vec![(Vec::new(), None)];
         while let Some((path, entry)) = open.pop() {
             let (size, contents) = match entry.as_ref().map(|entry| &entry.kind) {
@@ -281,22 +314,30 @@ impl<'a> Metadata<'a> {
                 continue;
             }
             let node = self.node(size, contents, &path).await?;
-            let mut listed = HashMap::new();
+            let (mut listed, mut pieces_count) = (HashMap::new(), 0);
             let first = open.len();
             for child in &node.entries {
                 match &child.kind {
                     Kind::Directory { .. } => {
                         open.push((join(&path, child.name.as_bytes()), Some(child.clone())));
                     }
-                    Kind::File { contents: contents @ Contents::List(_), .. } => {
-                        let pieces = self.listed(contents, &path).await?;
+                    Kind::File { size, contents: contents @ Contents::List(_), .. } => {
+                        let left = PIECES_MAX - pieces_count;
+                        let pieces = self.listed(*size, contents, &path, left).await?;
+                        pieces_count += pieces.len();
                         listed.insert(child.name.clone(), pieces);
                     }
                     Kind::File { .. } | Kind::Symlink { .. } => {}
                 }
             }
             open[first..].reverse();
-            let found = Found::Listing(Listing { path, entry, node, listed });
+            let bytes = (size as usize).saturating_add(pieces_count * size_of::<Piece>());
+            let part = u32::try_from(bytes).unwrap_or(u32::MAX).min(LISTINGS_BYTES_MAX);
+            let _room = Arc::clone(&room)
+                .acquire_many_owned(part)
+                .await
+                .expect("the semaphore is never closed");
+            let found = Found::Listing(Listing { path, entry, node, listed, _room });
             if planner.send(found).await.is_err() {
                 return Ok(());
             }

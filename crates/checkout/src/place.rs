@@ -77,6 +77,20 @@ impl Place {
         Ok(())
     }
 
+    /// Gives a temporary file exactly the attributes of `entry`; it has to be dressed after this.
+    pub(crate) fn reset_xattrs(
+        &self,
+        file: &File,
+        temp: TempName,
+        entry: &Entry,
+    ) -> io::Result<()> {
+        // Of a file that even its owner may not write, attributes cannot be changed.
+        fchmod(file, Mode::RUSR | Mode::WUSR)?;
+        self.temp
+            .set_xattrs(temp.file_name().as_bytes(), &entry.xattrs, self.scope())
+            .map_err(io::Error::other)
+    }
+
     /// Makes a temporary file anew.
     ///
     /// What has the name may be a second name of a file in use, so it is never truncated.

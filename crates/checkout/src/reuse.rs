@@ -8,7 +8,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use content::{BlobId, ChunkId, ChunkRef, Contents, Kind, Piece};
+use content::{BlobId, ChunkId, ChunkRef, Contents, Entry, Kind, Piece};
 use directory::Root;
 
 use crate::journal::{Journal, Placed, Ranges, TempName};
@@ -68,7 +68,7 @@ impl Capture<'_> {
                 continue;
             }
             let temp = TempName::of(&record.path, blob);
-            let mut whole = self.is_complete(temp, *size, blob)?;
+            let mut whole = self.is_complete(temp, &record.entry, *size, blob)?;
             for old in &mut old {
                 whole = whole || old.sources.whole_file(&self, &mut old.dirs, &record, temp)?;
             }
@@ -101,15 +101,25 @@ impl Capture<'_> {
         Ok(captured)
     }
 
-    /// Whether an earlier run finished this temporary file.
-    fn is_complete(&self, temp: TempName, size: u64, blob: &BlobId) -> Result<bool, CheckoutError> {
+    /// Whether an earlier run finished this temporary file, and it is as it was then.
+    ///
+    /// It may be a second name of an old file, which somebody has changed since by its first. Files
+    /// are dressed before the journal calls them complete, so another time tells; and while the
+    /// first name is there, the bytes are asked, because times can be set.
+    fn is_complete(
+        &self,
+        temp: TempName,
+        entry: &Entry,
+        size: u64,
+        blob: &BlobId,
+    ) -> Result<bool, CheckoutError> {
         if !self.placed.complete.contains(&temp) {
             return Ok(false);
         }
         let name = temp.file_name();
         match self.place.temp.stat(name.as_bytes()) {
-            Ok(facts) if facts.size != size => Ok(false),
-            Ok(_) if self.placed.same_boot => Ok(true),
+            Ok(facts) if facts.size != size || !self.place.is_dressed(&facts, entry) => Ok(false),
+            Ok(facts) if self.placed.same_boot && facts.links == 1 => Ok(true),
             Ok(_) => {
                 let hashed = hash_unchanged(&self.place.temp, name.as_bytes())?;
                 Ok(hashed.is_some_and(|(hashed, _)| hashed == *blob))
@@ -187,6 +197,19 @@ impl Capture<'_> {
     ) -> Result<(), CheckoutError> {
         self.place
             .dress(file, temp, &Dress::of(&record.entry))
+            .map_err(|error| CheckoutError::contents("finish", &record.path, error))
+    }
+
+    /// Gives a temporary file that is a second name of an old one exactly the attributes of its
+    /// entry: dressing takes none away, because other temporary files have none.
+    pub(crate) fn undress(
+        &self,
+        file: &File,
+        temp: TempName,
+        record: &Record,
+    ) -> Result<(), CheckoutError> {
+        self.place
+            .reset_xattrs(file, temp, &record.entry)
             .map_err(|error| CheckoutError::contents("finish", &record.path, error))
     }
 

@@ -107,6 +107,9 @@ impl Sources {
                 let temp_name = temp.file_name();
                 drop(capture.place.temp.unlink(temp_name.as_bytes()));
                 if dir.link(name, &capture.place.temp, temp_name.as_bytes()).is_ok() {
+                    if old.entry.xattrs != record.entry.xattrs {
+                        capture.undress(&source, temp, record)?;
+                    }
                     capture.dress(&source, temp, record)?;
                     return Ok(true);
                 }

@@ -10,9 +10,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::sync::atomic::Ordering::SeqCst;
 
+use content::reference::{ListSegment, PieceList};
 use content::{
-    BlobId, ChunkId, ChunkRef, Contents, ConvergenceSecret, Entry, Kind, Mtime, Name, Node, Sealer,
-    Totals, TreeRef, TreeRoot,
+    BlobId, ChunkId, ChunkRef, Contents, ConvergenceSecret, Entry, Kind, Mtime, Name, Node, Piece,
+    Sealer, Totals, TreeRef, TreeRoot,
 };
 use globset::{Glob, GlobSetBuilder};
 use snapshot::{ChunkKind, ChunkSink};
@@ -160,4 +161,55 @@ async fn a_reserved_name_and_a_bad_destination_are_refused() {
     fs::write(&world.to, b"a file").expect("writes");
     let refused = world.get(world.publish()).await;
     assert!(matches!(refused, Err(CheckoutError::Destination { .. })), "{refused:?}");
+}
+
+/// A tree whose root directory has `size` bytes in `contents`, offered to the shelf.
+fn tree_of(world: &World, size: u64, contents: Contents) -> TreeRef {
+    let node = BlobId::of(b"nobody looks at it");
+    let root = TreeRoot { parameters: 1, size, node, contents, totals: Totals::default() };
+    TreeRef(offer(world, root.encode()))
+}
+
+fn offer(world: &World, bytes: Vec<u8>) -> ChunkRef {
+    let length = u32::try_from(bytes.len()).expect("short");
+    let chunk = ChunkRef::plain(ChunkId::of(&bytes), length);
+    world.shelf.offer(&chunk, bytes.into(), ChunkKind::Metadata).expect("takes");
+    chunk
+}
+
+/// A tree with one file of `repeats` times the same list of `pieces`.
+fn repeating(world: &World, piece: Piece, repeats: usize) -> TreeRef {
+    let list = PieceList(vec![piece; PieceList::PIECES_MAX]);
+    let span = piece.length() * PieceList::PIECES_MAX as u64;
+    let segment = ListSegment { chunk: offer(world, list.encode()), span };
+    let contents = Contents::List(vec![segment; repeats]);
+    let size = span * repeats as u64;
+    let kind = Kind::File { size, blob: BlobId::of(b"unknown"), contents, link: None };
+    let (name, mtime) = (Name::new(b"file").expect("valid"), Mtime { seconds: 0, nanos: 0 });
+    let entry = Entry { name, mode: 0o644, mtime, owner: None, xattrs: Vec::new(), kind };
+    let node = offer(world, Node { entries: vec![entry] }.encode());
+    tree_of(world, node.length.into(), Contents::Pieces(vec![Piece::Chunk(node)]))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_tree_cannot_fill_the_memory() {
+    let world = World::new();
+    let refused = async |tree: TreeRef| match world.get(tree).await {
+        Err(CheckoutError::Contradiction { reason, .. }) => reason,
+        other => panic!("{other:?}"),
+    };
+    let byte = Piece::Chunk(offer(&world, b"1".to_vec()));
+    let too_many = "a file of more pieces than its size allows";
+    assert_eq!(refused(repeating(&world, byte, 3)).await, too_many);
+    // Its size allows them, but not the memory.
+    let hole = Piece::Hole(1 << 30);
+    assert_eq!(refused(repeating(&world, hole, 8193)).await, too_many);
+
+    let size = (1 << 30) + 1;
+    let tree = tree_of(&world, size, Contents::Pieces(vec![Piece::Hole(size)]));
+    assert_eq!(refused(tree).await, "a directory larger than any");
+    let ChunkRef { id, length, .. } = offer(&world, Node::default().encode());
+    let pieces = [length, 1].map(|length| Piece::Chunk(ChunkRef::plain(id, length)));
+    let tree = tree_of(&world, u64::from(length) + 1, Contents::Pieces(pieces.into()));
+    assert_eq!(refused(tree).await, "one chunk has two lengths");
 }

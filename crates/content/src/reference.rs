@@ -254,7 +254,8 @@ impl Contents {
             }
             Self::Inline(bytes) => Some(bytes.len() as u64),
             Self::Slice { chunk, offset } => {
-                if u64::from(*offset) + size > u64::from(chunk.length) {
+                let end = u64::from(*offset).checked_add(size);
+                if end.is_none_or(|end| end > u64::from(chunk.length)) {
                     return Err("a slice reaches past its chunk".into());
                 }
                 Some(size)
@@ -356,5 +357,25 @@ impl PieceList {
             Ok(Self(pieces))
         };
         crate::cbor::decode_canonical(Self::WHAT, bytes, read, Self::encode)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slice_of_any_size_is_compared_with_its_chunk_without_wrapping() {
+        let chunk = ChunkRef::plain(ChunkId::of(b"shared"), 6);
+        let check = |offset, size| Contents::Slice { chunk, offset }.check(size);
+        assert_eq!((check(0, 6), check(5, 1), check(6, 0)), (Ok(()), Ok(()), Ok(())));
+        for (offset, size) in [(0, 7), (6, 1), (1, u64::MAX), (0, u64::MAX), (7, u64::MAX - 6)] {
+            assert!(check(offset, size).is_err(), "{size} bytes at {offset}");
+        }
+        let spans = |spans: &[u64]| {
+            let segments = spans.iter().map(|span| ListSegment { chunk, span: *span });
+            Contents::List(segments.collect()).check(1)
+        };
+        assert!(spans(&[u64::MAX, 2]).is_err() && spans(&[1]).is_ok());
     }
 }

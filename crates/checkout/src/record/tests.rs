@@ -43,11 +43,61 @@ fn records_come_back_and_damage_anywhere_means_no_file() {
 
     let bytes = std::fs::read(&path).expect("reads");
     for at in (0..bytes.len()).step_by(97) {
-        let mut altered = bytes.clone();
-        altered[at] ^= 4;
-        std::fs::write(&path, &altered).expect("writes");
-        assert!(RecordReader::open(&path).expect("readable").is_none(), "byte {at}");
-        std::fs::write(&path, &bytes[..at]).expect("writes");
-        assert!(RecordReader::open(&path).expect("readable").is_none(), "cut at {at}");
+        assert_no_file(&path, &flipped(&bytes, at, 2), &format!("byte {at}"));
+        assert_no_file(&path, &bytes[..at], &format!("cut at {at}"));
+    }
+}
+
+fn flipped(bytes: &[u8], at: usize, bit: u32) -> Vec<u8> {
+    let mut altered = bytes.to_vec();
+    altered[at] ^= 1 << bit;
+    altered
+}
+
+fn assert_no_file(path: &Path, bytes: &[u8], what: &str) {
+    std::fs::write(path, bytes).expect("writes");
+    assert!(RecordReader::open(path).expect("readable").is_none(), "{what}");
+}
+
+#[test]
+fn a_file_altered_or_cut_at_any_byte_is_no_file() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("plan");
+    let mut writer =
+        RecordWriter::create(&path, ChunkId::of(b"tree"), Covers::Part).expect("creates");
+    for (path, listed) in [(&b"a"[..], Vec::new()), (b"b", vec![Piece::Hole(32768)])] {
+        writer.push(&record(path, listed)).expect("writes");
+    }
+    writer.finish(true).expect("finishes");
+    let bytes = std::fs::read(&path).expect("reads");
+    assert!(RecordReader::open(&path).expect("readable").is_some());
+    for at in 0..bytes.len() {
+        // Another bit of each byte: all eight of all of them take ten seconds.
+        let bit = u32::try_from(at % 8).expect("below 8");
+        assert_no_file(&path, &flipped(&bytes, at, bit), &format!("bit {bit} of byte {at}"));
+        assert_no_file(&path, &bytes[..at], &format!("cut at {at}"));
+    }
+    assert_no_file(&path, &[&bytes[..], b"\0"].concat(), "a byte more");
+}
+
+/// Bodies come from files that checked, and still must not be trusted with a panic.
+#[test]
+fn a_body_that_is_cut_or_altered_is_refused_or_read_and_never_panics() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("plan");
+    let mut writer =
+        RecordWriter::create(&path, ChunkId::of(b"tree"), Covers::Part).expect("creates");
+    let written = record(b"dir/b", vec![Piece::Hole(32768)]);
+    writer.push(&written).expect("writes");
+    writer.finish(true).expect("finishes");
+    let bytes = std::fs::read(&path).expect("reads");
+    let body = &bytes[HEADER_BYTES + 4..bytes.len() - TRAILER_BYTES];
+    let open = |body: &[u8]| Raw::decode(body).and_then(Raw::open);
+    assert_eq!(open(body), Some(written));
+    for at in 0..body.len() {
+        assert_eq!(open(&body[..at]), None, "cut at {at}");
+        for bit in 0..8 {
+            let _ = open(&flipped(body, at, bit));
+        }
     }
 }

@@ -279,3 +279,93 @@ async fn two_checkouts_into_one_directory_take_turns() {
     waiting.await.expect("works");
     world.assert_equal();
 }
+
+/// A destination with `old`, and a second version that has it as `new` beside much to fetch;
+/// getting that was interrupted when `new` was finished and nothing had its name.
+async fn interrupted_move(bytes: &[u8]) -> (World, content::TreeRef) {
+    let world = World::new();
+    world.write("old", bytes);
+    world.transfer().await;
+    fs::rename(world.from.join("old"), world.from.join("new")).expect("moves");
+    world.write("new huge", &noise(92, 5 << 20));
+    let second = world.publish();
+    world.shelf.allowance.store(0, SeqCst);
+    let begun = || fs::metadata(world.to.join("old")).is_ok_and(|facts| facts.nlink() == 2);
+    let cut_off = async {
+        while !begun() || !world.state.join("journal").exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    };
+    tokio::select! {
+        ended = world.get(second) => panic!("{ended:?}"),
+        () = cut_off => {}
+    }
+    assert!(begun() && !world.to.join("new").exists(), "linked and not yet named");
+    world.shelf.allowance.store(1 << 40, SeqCst);
+    (world, second)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_edited_under_its_old_name_meanwhile_is_not_taken() {
+    let old = noise(93, 100_000);
+    for keeps_time in [false, true] {
+        let (world, second) = interrupted_move(&old).await;
+        let path = world.to.join("old");
+        let time = fs::metadata(&path).and_then(|facts| facts.modified()).expect("there");
+        {
+            use std::os::unix::fs::FileExt as _;
+            let file = fs::File::options().write(true).open(&path).expect("opens");
+            file.write_all_at(b"edited", 50_000).expect("writes");
+            if keeps_time {
+                file.set_modified(time).expect("sets");
+            }
+        }
+        world.get(second).await.expect("works");
+        world.assert_equal();
+    }
+    // Without an edit it is moved.
+    let (world, second) = interrupted_move(&old).await;
+    let inode = fs::metadata(world.to.join("old")).expect("there").ino();
+    world.get(second).await.expect("works");
+    world.assert_equal();
+    assert_eq!(fs::metadata(world.to.join("new")).expect("there").ino(), inode);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_moved_file_has_the_attributes_of_its_new_version() {
+    use rustix::fs::{XattrFlags, getxattr, removexattr, setxattr};
+    let world = World::new();
+    let set = |path: &str, name: &str| {
+        setxattr(world.from.join(path), name, b"value", XattrFlags::empty()).expect("kept here");
+    };
+    for name in ["loses all", "loses one", "gains", "read only"] {
+        world.write(name, &noise(name.len() as u64 + 100, 50_000 + name.len()));
+    }
+    set("loses all", "user.one");
+    set("loses one", "user.one");
+    set("loses one", "user.two");
+    set("read only", "user.one");
+    let mode = fs::Permissions::from_mode(0o444);
+    fs::set_permissions(world.from.join("read only"), mode).expect("sets");
+    world.transfer().await;
+    let there = |path: &str, name: &str| {
+        getxattr(world.to.join(path), name, &mut [0; 16][..]).is_ok_and(|length| length == 5)
+    };
+    assert!(there("loses all", "user.one") && there("loses one", "user.two"));
+
+    let moved = |name: &str| format!("moved {name}");
+    for name in ["loses all", "loses one", "gains", "read only"] {
+        fs::rename(world.from.join(name), world.from.join(moved(name))).expect("moves");
+    }
+    for name in ["loses all", "loses one", "read only"] {
+        removexattr(world.from.join(moved(name)), "user.one").expect("had it");
+    }
+    set("moved gains", "user.three");
+    let report = world.transfer().await;
+    assert_eq!((report.bytes_written, report.removed), (0, 4), "moved, not fetched");
+    assert!(there("moved loses one", "user.two") && there("moved gains", "user.three"));
+    for name in ["loses all", "loses one", "read only"] {
+        assert!(!there(&moved(name), "user.one"), "{name}");
+    }
+}
