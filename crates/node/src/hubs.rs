@@ -6,7 +6,7 @@ use documents::{Invitation, ReleaseName};
 use hub_client::{ClientError, HubClient, Pin};
 use serde::{Deserialize, Serialize};
 
-use crate::state::{Node, StateError, read_json, write_json};
+use crate::state::{Node, StateError, lock_for_change, read_json, write_json};
 use crate::trust::Trust;
 
 /// Why no hub could be spoken to.
@@ -71,13 +71,19 @@ impl Node {
         let known = KnownHub { url: invitation.url.clone(), fingerprint };
         let link = self.link(&known)?;
         link.client.register(invitation).await.map_err(RegisterError::Hub)?;
-        let mut hubs: Vec<KnownHub> = read_json(&self.hubs_path())?.unwrap_or_default();
+        self.remember_hub(known)?;
+        Ok(link)
+    }
+
+    fn remember_hub(&self, known: KnownHub) -> Result<(), StateError> {
+        let path = self.hubs_path();
+        let _lock = lock_for_change(&path)?;
+        let mut hubs: Vec<KnownHub> = read_json(&path)?.unwrap_or_default();
         match hubs.iter_mut().find(|hub| hub.url == known.url) {
             Some(hub) => *hub = known,
             None => hubs.push(known),
         }
-        write_json(&self.hubs_path(), &hubs)?;
-        Ok(link)
+        write_json(&path, &hubs)
     }
 
     /// The hub at `url`, or the first one this node registered with.
@@ -146,4 +152,30 @@ pub enum RegisterError {
     /// The state directory failed.
     #[error("cannot remember the hub")]
     State(#[from] StateError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hubs_that_are_registered_at_once_are_all_remembered() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let node = Node::open(directory.path()).expect("opens");
+        std::thread::scope(|scope| {
+            for hub in 0..8 {
+                let node = &node;
+                scope.spawn(move || {
+                    for port in 0..5 {
+                        let url = format!("http://hub{hub}:{port}");
+                        let known = KnownHub { url, fingerprint: None };
+                        node.remember_hub(known).expect("remembered");
+                    }
+                });
+            }
+        });
+        let hubs: Vec<KnownHub> =
+            read_json(&node.hubs_path()).expect("readable").expect("there are some");
+        assert_eq!(hubs.len(), 40);
+    }
 }

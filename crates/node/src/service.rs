@@ -133,7 +133,7 @@ pub async fn run(
     let owning = async {
         let turn = node.turn(&service.waits).await?;
         // Only now, so that their metadata is kept: a command before this one may have the store.
-        service.watches.resume();
+        service.watches.resume().await;
         std::future::pending::<()>().await;
         drop(turn);
         Ok::<(), TurnError>(())

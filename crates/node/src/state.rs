@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, Weak};
 
 use content::ConvergenceSecret;
@@ -158,7 +158,7 @@ fn secret(path: &Path) -> Result<[u8; 32], StateError> {
         }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let fresh: [u8; 32] = random()?;
-            let draft = path.with_extension(format!("{}.new", std::process::id()));
+            let draft = draft_of(path);
             write_durably(&draft, &fresh)?;
             // A link, not a rename: whoever comes first wins and nobody overwrites a key.
             let linked = fs::hard_link(&draft, path);
@@ -201,10 +201,49 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
     if let Some(parent) = path.parent() {
         create_private_directory(parent)?;
     }
-    let draft = path.with_extension(format!("{}.new", std::process::id()));
-    write_durably(&draft, bytes)?;
-    fs::rename(&draft, path).map_err(io("replace", path))?;
+    let draft = draft_of(path);
+    let replaced = write_durably(&draft, bytes)
+        .and_then(|()| fs::rename(&draft, path).map_err(io("replace", path)));
+    if replaced.is_err() {
+        let _ = fs::remove_file(&draft);
+    }
+    replaced?;
     sync_parent(path)
+}
+
+/// A name beside `path` that no other writer uses, in this process or another.
+fn draft_of(path: &Path) -> PathBuf {
+    static DRAFTS: AtomicU64 = AtomicU64::new(0);
+    let count = DRAFTS.fetch_add(1, Relaxed);
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}-{count}.new", std::process::id()));
+    path.with_file_name(name)
+}
+
+/// Keeps other tasks and processes from changing `path` between reading and replacing it, until
+/// the returned file is dropped.
+pub(crate) fn lock_for_change(path: &Path) -> Result<fs::File, StateError> {
+    if let Some(parent) = path.parent() {
+        create_private_directory(parent)?;
+    }
+    // The file itself is replaced, so its lock would be one of a file that is gone.
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".lock");
+    let lock = path.with_file_name(name);
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&lock)
+        .map_err(io("create", &lock))?;
+    loop {
+        match rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive) {
+            Ok(()) => return Ok(file),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(io("lock", &lock)(errno.into())),
+        }
+    }
 }
 
 /// Reads a small JSON file; `None` when it does not exist.
@@ -244,6 +283,39 @@ mod tests {
             fs::metadata(directory.path().join(name)).expect("exists").permissions().mode() & 0o777
         };
         assert_eq!(mode("node.key"), 0o600);
+    }
+
+    #[test]
+    fn tasks_of_one_process_do_not_tear_each_others_files() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let path = directory.path().join("file.json");
+        std::thread::scope(|scope| {
+            for byte in b'a'..b'i' {
+                let path = &path;
+                scope.spawn(move || {
+                    for _ in 0..25 {
+                        replace(path, &vec![byte; 5000]).expect("replaced");
+                        let read = fs::read(path).expect("there");
+                        assert!(read.len() == 5000 && read.iter().all(|it| *it == read[0]));
+                    }
+                });
+            }
+        });
+        assert_eq!(fs::read_dir(directory.path()).expect("listed").count(), 1, "no drafts stay");
+    }
+
+    #[test]
+    fn tasks_that_make_a_secret_at_once_have_the_same_one() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        for round in 0..50 {
+            let path = directory.path().join(format!("{round}.key"));
+            let made: Vec<[u8; 32]> = std::thread::scope(|scope| {
+                let makers: Vec<_> =
+                    (0..4).map(|_| scope.spawn(|| secret(&path).expect("made"))).collect();
+                makers.into_iter().map(|maker| maker.join().expect("no panic")).collect()
+            });
+            assert!(made.iter().all(|one| *one == made[0]));
+        }
     }
 
     #[test]

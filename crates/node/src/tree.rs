@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use content::reference::PieceList;
+use content::reference::{ListSegment, PieceList};
 use content::{
     ChunkId, ChunkRef, Contents, DecodeError, Entry, Kind, Node as Directory, Piece, TreeRef,
     TreeRoot,
@@ -17,6 +17,12 @@ use crate::hubs::{HubChoiceError, HubLink};
 use crate::publish::unix_now;
 use crate::state::{Node, StateError};
 use crate::trust::Trust;
+
+/// Most bytes of a directory's node, which is read into memory: room for ten million entries, far
+/// above what a directory of any file system is used with.
+const DIRECTORY_BYTES_MAX: u64 = 1 << 30;
+/// Pieces asked for together, and with them the chunks in memory at a time.
+const BATCH_PIECES: usize = 64;
 
 /// What a user calls a tree: a name, a name and a release, or an id.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -369,20 +375,18 @@ impl FoundTree {
         Ok(TreeRoot::decode(&bytes[0])?)
     }
 
-    /// The pieces of `contents`, with lists resolved; none for slices and inline bytes.
-    async fn pieces(&self, contents: &Contents) -> Result<Vec<Piece>, TreeError> {
-        match contents {
-            Contents::Inline(_) | Contents::Slice { .. } => Ok(Vec::new()),
-            Contents::Pieces(pieces) => Ok(pieces.clone()),
-            Contents::List(segments) => {
-                let lists: Vec<ChunkRef> = segments.iter().map(|segment| segment.chunk).collect();
-                let mut pieces = Vec::new();
-                for bytes in self.chunks(&lists, true).await? {
-                    pieces.extend(PieceList::decode(&bytes)?.0);
-                }
-                Ok(pieces)
-            }
+    /// The pieces of one list, which span what the list's parent states.
+    async fn listed(&self, segment: &ListSegment) -> Result<Vec<Piece>, TreeError> {
+        let bytes = self.chunks(&[segment.chunk], true).await?;
+        let pieces = PieceList::decode(&bytes[0])?.0;
+        let span = pieces.iter().try_fold(0u64, |sum, piece| sum.checked_add(piece.length()));
+        if span != Some(segment.span) {
+            return Err(malformed(
+                "a list of pieces",
+                format!("it spans something else than the {} bytes stated", segment.span),
+            ));
         }
+        Ok(pieces)
     }
 
     /// Reads `range` of contents of `size` bytes, giving it in order to `sink`.
@@ -403,25 +407,46 @@ impl FoundTree {
                 sink(&bytes[0][(from + range.start) as usize..(from + range.end) as usize])
                     .map_err(TreeError::Sink)?;
             }
-            Contents::Pieces(_) | Contents::List(_) => {
-                let pieces = self.pieces(contents).await?;
+            Contents::Pieces(pieces) => {
+                self.read_pieces(pieces, 0, &range, keep, &mut sink).await?;
+            }
+            // One list at a time: lists that repeat chunks are short for what they stand for.
+            Contents::List(segments) => {
                 let mut at = 0u64;
-                let mut batch: Vec<(Piece, u64)> = Vec::new();
-                for piece in pieces {
-                    let end = at.saturating_add(piece.length());
+                for segment in segments {
+                    let end = at.saturating_add(segment.span);
                     if end > range.start && at < range.end {
-                        batch.push((piece, at));
+                        let pieces = self.listed(segment).await?;
+                        self.read_pieces(&pieces, at, &range, keep, &mut sink).await?;
                     }
                     at = end;
-                    if batch.len() == 64 {
-                        self.read_batch(&std::mem::take(&mut batch), &range, keep, &mut sink)
-                            .await?;
-                    }
                 }
-                self.read_batch(&batch, &range, keep, &mut sink).await?;
             }
         }
         Ok(())
+    }
+
+    /// Reads what `range` covers of pieces that begin at `at`.
+    async fn read_pieces(
+        &self,
+        pieces: &[Piece],
+        mut at: u64,
+        range: &std::ops::Range<u64>,
+        keep: bool,
+        sink: &mut impl FnMut(&[u8]) -> std::io::Result<()>,
+    ) -> Result<(), TreeError> {
+        let mut batch: Vec<(Piece, u64)> = Vec::new();
+        for piece in pieces {
+            let end = at.saturating_add(piece.length());
+            if end > range.start && at < range.end {
+                batch.push((*piece, at));
+            }
+            at = end;
+            if batch.len() == BATCH_PIECES {
+                self.read_batch(&std::mem::take(&mut batch), range, keep, sink).await?;
+            }
+        }
+        self.read_batch(&batch, range, keep, sink).await
     }
 
     async fn read_batch(
@@ -463,10 +488,25 @@ impl FoundTree {
 
     /// Reads a directory's node.
     async fn node(&self, size: u64, contents: &Contents) -> Result<Directory, TreeError> {
+        if size > DIRECTORY_BYTES_MAX {
+            return Err(malformed("a directory of the tree", format!("it has {size} bytes")));
+        }
         // A hole costs nothing to claim and everything to fill: no directory has one.
-        let pieces = self.pieces(contents).await?;
-        if pieces.iter().any(|piece| matches!(piece, Piece::Hole(_))) {
-            return Err(TreeError::HoleInDirectory);
+        let has_hole = |pieces: &[Piece]| pieces.iter().any(|it| matches!(it, Piece::Hole(_)));
+        match contents {
+            Contents::Inline(_) | Contents::Slice { .. } => {}
+            Contents::Pieces(pieces) => {
+                if has_hole(pieces) {
+                    return Err(TreeError::HoleInDirectory);
+                }
+            }
+            Contents::List(segments) => {
+                for segment in segments {
+                    if has_hole(&self.listed(segment).await?) {
+                        return Err(TreeError::HoleInDirectory);
+                    }
+                }
+            }
         }
         let mut bytes = Vec::new();
         self.read_contents(contents, 0..size, true, |part| {
@@ -575,6 +615,10 @@ impl FoundTree {
     }
 }
 
+fn malformed(what: &'static str, reason: String) -> TreeError {
+    TreeError::Decode(DecodeError::Malformed { what, reason })
+}
+
 /// What an entry is, in a word.
 #[must_use]
 pub fn kind_word(entry: &Entry) -> &'static str {
@@ -599,5 +643,62 @@ mod tests {
         for wrong in ["", "tools", "team/tools@", "team/tools@0", "team/tools@x", "../x", "a/b/c"] {
             assert!(wrong.parse::<TreeSpec>().is_err(), "{wrong:?}");
         }
+    }
+
+    /// A tree of which only the store counts.
+    fn found(node: &Node, chunks: &[&[u8]]) -> (FoundTree, Vec<content::frame::Frame>) {
+        let pairs: Vec<_> = chunks
+            .iter()
+            .map(|bytes| (ChunkId::of(bytes), Bytes::copy_from_slice(bytes)))
+            .collect();
+        let store = node.metadata_store().expect("opens");
+        let tree = TreeRef(ChunkRef::plain(ChunkId::of(b"root"), 4));
+        let fetcher = Arc::new(Fetcher::new(Vec::new(), FetchConfig::default()));
+        let frames = crate::upload::frames_of(&pairs, content::frame::Codec::Zstd);
+        (FoundTree { tree, release: None, fetcher, store, hub: None }, frames)
+    }
+
+    #[tokio::test]
+    async fn lists_that_repeat_chunks_are_read_in_parts_and_span_what_is_stated() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let node = Node::open(directory.path()).expect("opens");
+        let letters = b"abcdefgh";
+        let piece = Piece::Chunk(ChunkRef::plain(ChunkId::of(letters), 8));
+        let list = PieceList(vec![piece; 1000]).encode();
+        let (found, frames) = found(&node, &[letters, &list]);
+        found.store.append(frames).await.expect("stored");
+        let chunk = ChunkRef::plain(ChunkId::of(&list), u32::try_from(list.len()).expect("short"));
+        let segment = |span| ListSegment { chunk, span };
+
+        let contents = Contents::List(vec![segment(8000); 1_000_000]);
+        let mut read = Vec::new();
+        let range = 4_000_000_006..4_000_000_013;
+        let sink = |part: &[u8]| {
+            read.extend_from_slice(part);
+            Ok(())
+        };
+        found.read_contents(&contents, range, false, sink).await.expect("reads");
+        assert_eq!(read, b"ghabcde");
+
+        let lies = Contents::List(vec![segment(7999)]);
+        let refused = found.read_contents(&lies, 0..10, false, |_| Ok(())).await;
+        assert!(matches!(refused, Err(TreeError::Decode(_))), "{refused:?}");
+        let refused = found.node(7999, &lies).await;
+        assert!(matches!(refused, Err(TreeError::Decode(_))), "{refused:?}");
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_would_fill_the_memory_is_refused() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let node = Node::open(directory.path()).expect("opens");
+        let (found, _) = found(&node, &[]);
+        // Nothing of it is in the store: it is refused before anything is asked for.
+        let chunk = ChunkRef::plain(ChunkId::of(b"list"), 4);
+        let contents = Contents::List(vec![ListSegment { chunk, span: (1 << 30) + 1 }]);
+        let refused = found.node((1 << 30) + 1, &contents).await;
+        assert!(matches!(refused, Err(TreeError::Decode(_))), "{refused:?}");
+        let hole = Contents::Pieces(vec![Piece::Hole(1 << 20)]);
+        let refused = found.node(1 << 20, &hole).await;
+        assert!(matches!(refused, Err(TreeError::HoleInDirectory)), "{refused:?}");
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use documents::{DocumentHash, PublicKey, ReleaseName, Seen};
 use serde::{Deserialize, Serialize};
 
-use crate::state::{Node, StateError, read_json, write_json};
+use crate::state::{Node, StateError, lock_for_change, read_json, write_json};
 
 /// What is remembered about one name at one hub.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,8 +55,10 @@ impl Node {
         name: &ReleaseName,
         trust: &Trust,
     ) -> Result<(), StateError> {
+        let path = self.trust_path(hub, name);
+        let _lock = lock_for_change(&path)?;
         // A run that took long must not take back what a later one has seen.
-        if let Some(known) = self.trust(hub, name)?
+        if let Some(known) = read(&path)?
             && known.publisher == trust.publisher
             && known.seen.as_ref().map(|seen| seen.sequence)
                 > trust.seen.as_ref().map(|seen| seen.sequence)
@@ -68,7 +70,7 @@ impl Node {
             sequence: trust.seen.as_ref().map(|seen| seen.sequence),
             manifest: trust.seen.as_ref().map(|seen| seen.manifest.to_string()),
         };
-        write_json(&self.trust_path(hub, name), &stored)
+        write_json(&path, &stored)
     }
 }
 
@@ -87,4 +89,32 @@ pub(crate) fn read(path: &Path) -> Result<Option<Trust>, StateError> {
         _ => None,
     };
     Ok(Some(Trust { publisher, seen }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_seen_is_not_taken_back_by_runs_at_the_same_time() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let node = Node::open(directory.path()).expect("opens");
+        let name: ReleaseName = "team/site".parse().expect("valid");
+        let publisher = node.key().public();
+        let seen = |sequence| Seen { sequence, manifest: DocumentHash::from_bytes([0; 32]) };
+        for round in 0..20u64 {
+            std::thread::scope(|scope| {
+                for sequence in 1..=8 {
+                    let (node, name) = (&node, &name);
+                    let seen = Some(seen(round * 8 + sequence));
+                    scope.spawn(move || {
+                        let trust = Trust { publisher, seen };
+                        node.remember_trust("hub", name, &trust).expect("remembered");
+                    });
+                }
+            });
+            let trust = node.trust("hub", &name).expect("readable").expect("there");
+            assert_eq!(trust.seen.expect("seen").sequence, (round + 1) * 8);
+        }
+    }
 }

@@ -30,7 +30,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use documents::{Capability, PublicKey, ReleaseName};
 use node_api::status::WatchStatus;
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
 use crate::state::{Node, StateError, read_json, write_json};
@@ -115,12 +115,16 @@ pub struct Watches {
     node: Arc<Node>,
     path: PathBuf,
     running: Mutex<BTreeMap<PathBuf, Running>>,
+    /// One place for whoever changes the list and saves it; closed when the node ends.
+    changing: Semaphore,
 }
 
 struct Running {
     spec: WatchSpec,
     status: Arc<Mutex<WatchStatus>>,
     orders: mpsc::UnboundedSender<Order>,
+    /// The other end while no task takes orders: early ones wait here.
+    waiting: Option<mpsc::UnboundedReceiver<Order>>,
     task: Option<JoinHandle<()>>,
 }
 
@@ -147,6 +151,9 @@ pub enum WatchError {
     /// The list cannot be kept.
     #[error("cannot keep the list of watches")]
     State(#[from] StateError),
+    /// The node is about to end. Ask the next one.
+    #[error("the node is ending")]
+    Ending,
 }
 
 impl Watches {
@@ -162,38 +169,68 @@ impl Watches {
             })?;
             running.insert(spec.to.clone(), Running::new(spec));
         }
-        Ok(Arc::new(Self { node, path, running: Mutex::new(running) }))
+        let (running, changing) = (Mutex::new(running), Semaphore::new(1));
+        Ok(Arc::new(Self { node, path, running, changing }))
     }
 
     /// Follows everything in the list.
-    pub(crate) fn resume(&self) {
+    pub(crate) async fn resume(&self) {
+        let Ok(_changing) = self.changing.acquire().await else { return };
         for running in self.lock().values_mut() {
             running.start(&self.node);
         }
     }
 
-    /// Follows one more name, or follows it in another way; remembered over restarts.
+    /// Follows one more name, or follows it in another way; remembered over restarts. Goes on to
+    /// its end when the future is dropped; when it fails, what was followed before still is.
     ///
     /// # Errors
     /// See [`WatchError`].
-    pub async fn add(&self, spec: WatchSpec) -> Result<(), WatchError> {
+    pub async fn add(self: &Arc<Self>, spec: WatchSpec) -> Result<(), WatchError> {
+        let watches = Arc::clone(self);
+        to_its_end(async move { watches.change(spec).await }).await
+    }
+
+    async fn change(&self, spec: WatchSpec) -> Result<(), WatchError> {
+        let _changing = self.changing.acquire().await.map_err(|_| WatchError::Ending)?;
         let known = self.lock().get(&spec.to).map(|known| known.spec.name.clone());
         if let Some(name) = known.filter(|name| *name != spec.name) {
             return Err(WatchError::OtherName { to: spec.to, name });
         }
-        let before = self.lock().remove(&spec.to);
-        if let Some(before) = before {
-            before.stop().await;
+        let to = spec.to.clone();
+        let task = self.lock().get_mut(&to).and_then(Running::release);
+        end(task, &to).await;
+        let changed = self.replace(spec);
+        // The new one, or else the one before.
+        if let Some(running) = self.lock().get_mut(&to) {
+            running.start(&self.node);
         }
-        // What cannot work is said now, to whom it may concern.
-        drop(Releases::open(&self.node, &spec)?);
-        let mut running = Running::new(spec.clone());
-        running.start(&self.node);
-        self.lock().insert(spec.to, running);
-        Ok(self.save()?)
+        changed
     }
 
-    /// Stays at a release, or follows again when it is `None`.
+    /// Puts a watch into the list; when that fails, the list is what it was.
+    fn replace(&self, spec: WatchSpec) -> Result<(), WatchError> {
+        // What cannot work is said now, to whom it may concern.
+        drop(Releases::open(&self.node, &spec)?);
+        let to = spec.to.clone();
+        let before = self.lock().insert(to.clone(), Running::new(spec));
+        if let Err(error) = self.save() {
+            let mut running = self.lock();
+            drop(running.remove(&to));
+            running.extend(before.map(|before| (to, before)));
+            return Err(error.into());
+        }
+        if let Some(before) = before
+            && let Some(running) = self.lock().get_mut(&to)
+        {
+            // What was ordered meanwhile is for the one that follows now.
+            (running.orders, running.waiting) = (before.orders, before.waiting);
+        }
+        Ok(())
+    }
+
+    /// Stays at a release, or follows again when it is `None`. What failed before is forgotten:
+    /// an error in the status comes from the order, or from what was done since.
     ///
     /// # Errors
     /// See [`WatchError`].
@@ -201,17 +238,33 @@ impl Watches {
         let running = self.lock();
         let unknown = || WatchError::Unknown { to: to.to_owned() };
         let watch = running.get(to).ok_or_else(unknown)?;
+        let mut status = lock(&watch.status);
+        (status.last_error, status.next_try) = (None, None);
+        drop(status);
         watch.orders.send(Order::Hold(hold)).map_err(|_| unknown())
     }
 
-    /// Follows a name no more. What is on disk stays.
+    /// Follows a name no more. What is on disk stays. Goes on to its end when the future is
+    /// dropped.
     ///
     /// # Errors
     /// See [`WatchError`].
-    pub async fn remove(&self, to: &Path) -> Result<(), WatchError> {
+    pub async fn remove(self: &Arc<Self>, to: &Path) -> Result<(), WatchError> {
+        let (watches, to) = (Arc::clone(self), to.to_owned());
+        to_its_end(async move { watches.drop_one(&to).await }).await
+    }
+
+    async fn drop_one(&self, to: &Path) -> Result<(), WatchError> {
+        let _changing = self.changing.acquire().await.map_err(|_| WatchError::Ending)?;
         let removed = self.lock().remove(to);
-        removed.ok_or_else(|| WatchError::Unknown { to: to.to_owned() })?.stop().await;
-        Ok(self.save()?)
+        let mut removed = removed.ok_or_else(|| WatchError::Unknown { to: to.to_owned() })?;
+        end(removed.release(), to).await;
+        if let Err(error) = self.save() {
+            removed.start(&self.node);
+            self.lock().insert(to.to_owned(), removed);
+            return Err(error.into());
+        }
+        Ok(())
     }
 
     /// What is followed, by directory.
@@ -223,9 +276,14 @@ impl Watches {
 
     /// Ends all of them; they are resumed with the next node.
     pub(crate) async fn stop(&self) {
-        let all = std::mem::take(&mut *self.lock());
-        for (_, running) in all {
-            running.stop().await;
+        // A change under way is finished first, and none begins any more.
+        let changing = self.changing.acquire().await;
+        self.changing.close();
+        drop(changing);
+        let tasks: Vec<_> =
+            self.lock().iter_mut().map(|(to, running)| (to.clone(), running.release())).collect();
+        for (to, task) in tasks {
+            end(task, &to).await;
         }
     }
 
@@ -246,17 +304,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Running {
     fn new(spec: WatchSpec) -> Self {
         let status = Arc::new(Mutex::new(follow::first_status(&spec)));
-        // Orders given before it starts are lost with this channel; nobody can give any.
-        let (orders, _) = mpsc::unbounded_channel();
-        Self { spec, status, orders, task: None }
+        let (orders, waiting) = mpsc::unbounded_channel();
+        Self { spec, status, orders, waiting: Some(waiting), task: None }
     }
 
     fn start(&mut self, node: &Arc<Node>) {
         if self.task.is_some() {
             return;
         }
-        let (orders, taken) = mpsc::unbounded_channel();
-        self.orders = orders;
+        let taken = self.waiting.take().unwrap_or_else(|| self.reopen());
         let follower = Follower::new(Arc::clone(node), self.spec.clone(), Arc::clone(&self.status));
         self.task = Some(tokio::spawn(async move {
             // Ends when its orders do.
@@ -264,15 +320,44 @@ impl Running {
         }));
     }
 
-    /// Ends it, and waits until nothing of it touches the directory any more.
-    async fn stop(self) {
-        if let Some(task) = self.task {
-            task.abort();
-            if let Err(error) = task.await
-                && error.is_panic()
-            {
-                tracing::error!(to = %self.spec.to.display(), "a watch had failed from within");
-            }
-        }
+    /// Gives up its task, for [`end`]; orders wait from now on.
+    fn release(&mut self) -> Option<JoinHandle<()>> {
+        let task = self.task.take()?;
+        self.waiting = Some(self.reopen());
+        Some(task)
+    }
+
+    fn reopen(&mut self) -> mpsc::UnboundedReceiver<Order> {
+        let (orders, taken) = mpsc::unbounded_channel();
+        self.orders = orders;
+        taken
     }
 }
+
+/// Ends the task of a watch, and waits until nothing of it touches the directory any more.
+async fn end(task: Option<JoinHandle<()>>, to: &Path) {
+    let Some(task) = task else { return };
+    task.abort();
+    if let Err(error) = task.await
+        && error.is_panic()
+    {
+        tracing::error!(to = %to.display(), "a watch had failed from within");
+    }
+}
+
+/// Runs a change in a task of its own, which a command that goes away does not cut off.
+async fn to_its_end(
+    change: impl Future<Output = Result<(), WatchError>> + Send + 'static,
+) -> Result<(), WatchError> {
+    match tokio::spawn(change).await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // Only the end of the runtime cancels it.
+            Err(_) => Err(WatchError::Ending),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

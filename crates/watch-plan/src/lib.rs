@@ -205,11 +205,16 @@ impl WatchPlan {
         self.apply_at = now + self.apply_delay.next_delay();
     }
 
-    /// Stay at `hold`, or follow again when it is `None`.
+    /// What is current changed without an [`Action::Apply`] that ended: one that was cut off may
+    /// have switched already. `None` when nothing is current, or when what is current is not
+    /// finished, for example because its hook has not run.
+    pub fn handle_current(&mut self, current: Option<u64>) {
+        self.current = current;
+    }
+
+    /// Stay at `hold`, or follow again when it is `None`. Said once more, what failed is tried
+    /// again at once.
     pub fn handle_hold(&mut self, hold: Option<u64>, now: Instant) {
-        if self.hold == hold {
-            return;
-        }
         self.hold = hold;
         self.failed = false;
         self.apply_delay.reset();

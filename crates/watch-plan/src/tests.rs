@@ -136,6 +136,35 @@ fn holds_what_it_was_told_to_and_follows_again_when_released() {
 }
 
 #[test]
+fn a_fetch_that_was_cut_off_after_its_switch_is_gone_back_from() {
+    let now = start();
+    let mut plan = plan(Some(1), now);
+    actions(&mut plan, now);
+    plan.handle_stream_opened(now);
+    actions(&mut plan, now);
+    plan.handle_newest(Some(2), now);
+    assert_eq!(actions(&mut plan, now), [Action::Apply(Wanted::Newest)]);
+    // Release 2 is current and its hook runs when the user wants release 1 back.
+    plan.handle_apply_failed(now);
+    plan.handle_current(Some(2));
+    plan.handle_hold(Some(1), now);
+    assert_eq!(actions(&mut plan, now), [Action::CloseStream, Action::Apply(Wanted::Release(1))]);
+    plan.handle_applied(1, now);
+    assert_eq!((actions(&mut plan, now), plan.doing()), (vec![], Doing::Holding));
+}
+
+#[test]
+fn what_is_current_but_not_finished_is_applied_again() {
+    let now = start();
+    let mut plan = WatchPlan::new(WatchConfig::default(), Some(2), Some(2), 7, now);
+    assert_eq!(actions(&mut plan, now), []);
+    plan.handle_current(None);
+    assert_eq!(actions(&mut plan, now), [Action::Apply(Wanted::Release(2))]);
+    plan.handle_applied(2, now);
+    assert_eq!(actions(&mut plan, now), []);
+}
+
+#[test]
 fn an_announcement_nobody_signed_is_not_fetched_for_ever() {
     let now = start();
     let mut plan = plan(Some(4), now);
@@ -156,7 +185,7 @@ proptest! {
     #[test]
     fn never_two_at_once_and_never_stuck(
         seed: u64,
-        steps in prop::collection::vec((0u8..9, 1u64..50), 1..200),
+        steps in prop::collection::vec((0u8..10, 1u64..50), 1..200),
     ) {
         let mut now = start();
         let mut plan = WatchPlan::new(WatchConfig::default(), None, None, seed, now);
@@ -205,6 +234,7 @@ proptest! {
                 },
                 6 if applying.take().is_some() => plan.handle_apply_failed(now),
                 7 => plan.handle_hold((number % 3 == 0).then_some(number), now),
+                8 => plan.handle_current((number % 4 != 0).then_some(number)),
                 _ => now = plan.poll_timeout().map_or(now + SECOND, |due| due.max(now)),
             }
         }

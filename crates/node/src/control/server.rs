@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Mutex, Semaphore, mpsc};
+use tokio::task::JoinSet;
 
 use super::hello;
 use super::socket::{may_trust, own_user};
@@ -108,7 +109,7 @@ pub(crate) async fn serve(
     commands: Arc<dyn Commands>,
 ) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let mut tasks = tokio::task::JoinSet::new();
+    let mut tasks = JoinSet::new();
     loop {
         while tasks.try_join_next().is_some() {}
         let place = Arc::clone(&places).acquire_owned().await.expect("never closed");
@@ -193,11 +194,21 @@ async fn job(
     let words: Vec<String> = run.arguments.iter().map(node_api::Text::to_shown).collect();
     let job = service.jobs().begin(words.join(" "));
     let line = Arc::new(Line { sender, answers: Mutex::new(answers), job: Arc::clone(&job) });
-    let writing = async move {
+    // A task of its own: a job that says much without a pause holds up the task it runs in, and
+    // the frames it waits for must go out all the same.
+    let mut writer = JoinSet::new();
+    writer.spawn(async move {
         while let Some(frame) = frames.recv().await {
             send(&mut write, &frame).await?;
         }
         io::Result::Ok(())
+    });
+    let writing = async move {
+        match writer.join_next().await {
+            Some(Ok(done)) => done,
+            Some(Err(error)) => Err(io::Error::other(error)),
+            None => Ok(()),
+        }
     };
     let listening = async {
         loop {

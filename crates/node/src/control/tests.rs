@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use node_api::{FromNode, Look, Run, Text, ToNode};
@@ -12,6 +13,9 @@ use tokio::sync::Notify;
 use super::*;
 use crate::Node;
 use crate::service::{self, ServiceError};
+
+/// Far longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Says back what it was given; some words have it do something else.
 #[derive(Default)]
@@ -42,6 +46,21 @@ impl Commands for Echo {
             "ask" => {
                 let answer = line.ask("Who? ").await.unwrap_or_else(|| "nobody".into());
                 line.say(&FromNode::Fact { human: answer, json: json!({}) }).expect("heard");
+                Outcome::Ended(0)
+            }
+            "count" => {
+                for number in 0..1000 {
+                    let human = number.to_string();
+                    let fact = FromNode::Fact { human, json: json!({ "number": number }) };
+                    if line.say(&fact).is_err() {
+                        break;
+                    }
+                }
+                Outcome::Ended(0)
+            }
+            "flood" => {
+                let _told = OnDrop(Arc::clone(&self.cancelled), Arc::clone(&self.waits));
+                while line.write(&[7; 1000]).is_ok() {}
                 Outcome::Ended(0)
             }
             "write" => {
@@ -141,6 +160,35 @@ async fn a_command_is_run_and_its_output_comes_back() {
         panic!("no failure");
     };
     assert_eq!(failure.exit_code, 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_says_much_without_a_pause_is_heard_and_can_be_left() {
+    let world = World::start(None).await;
+    let mut command = world.connect().await;
+    command.send(&run_of("count")).await.expect("sent");
+    let heard = async {
+        let mut facts = 0;
+        loop {
+            match command.next().await.expect("the node speaks") {
+                Reply::Message(FromNode::Fact { json, .. }) => {
+                    assert_eq!(json["number"], facts);
+                    facts += 1;
+                }
+                Reply::Message(FromNode::Ended { .. }) => break facts,
+                Reply::Message(_) | Reply::Bytes(_) => {}
+            }
+        }
+    };
+    let facts = tokio::time::timeout(PATIENCE, heard).await.expect("it does not hang");
+    assert_eq!(facts, 1000);
+
+    // One that never pauses notices that its command went away.
+    let mut command = world.connect().await;
+    command.send(&run_of("flood")).await.expect("sent");
+    command.next().await.expect("it runs");
+    drop(command);
+    tokio::time::timeout(PATIENCE, world.ended.notified()).await.expect("it is noticed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use watch_plan::{Action, Doing, Wanted, WatchConfig, WatchPlan};
 
 use super::hook::{HookError, HookFacts, Launch};
-use super::releases::{Releases, ReleasesError};
+use super::releases::{Origin, Releases, ReleasesError};
 use super::{WatchSpec, lock};
 use crate::get::GetError;
 use crate::hubs::HubChoiceError;
@@ -210,6 +210,7 @@ impl Follower {
         let mut opening: Option<Working<Result<ReleaseEvents, FollowError>>> = None;
         let mut asking: Option<Working<Result<Option<u64>, FollowError>>> = None;
         let mut applying: Option<Working<Result<u64, FollowError>>> = None;
+        let mut failures = Failures::default();
         if releases.lock().await.hook_due().is_some() {
             // The last run was cut off between a switch and the end of its hook.
             let (work, releases, say) = (
@@ -218,9 +219,11 @@ impl Follower {
                 say.clone(),
             );
             if let Err(error) = work.hook(&mut *releases.lock().await, &say).await {
-                self.fail(&error, &say, None);
+                failures.work = Some(self.fail(&error, &say, None));
             }
-            plan.handle_hold(releases.lock().await.hold(), now);
+            let releases = releases.lock().await;
+            plan.handle_current(finished(&releases));
+            plan.handle_hold(releases.hold(), now);
         }
         loop {
             while let Some(action) = plan.poll_action(Instant::now()) {
@@ -257,9 +260,15 @@ impl Follower {
                     if applying.take().is_some() {
                         plan.handle_apply_failed(Instant::now());
                     }
-                    if let Err(error) = releases.lock().await.set_hold(hold) {
+                    // Whoever gave it wants to know what goes wrong from now on.
+                    failures = Failures::default();
+                    self.show(None);
+                    let mut releases = releases.lock().await;
+                    if let Err(error) = releases.set_hold(hold) {
                         self.fail(&error, &say, None);
                     }
+                    // What was cut off may have switched already.
+                    plan.handle_current(finished(&releases));
                     plan.handle_hold(hold, Instant::now());
                 }
                 applied = or_never(&mut applying) => {
@@ -269,18 +278,20 @@ impl Follower {
                     match applied {
                         Ok(sequence) => {
                             plan.handle_applied(sequence, now);
-                            let mut status = lock(&self.status);
-                            (status.last_error, status.next_try) = (None, None);
+                            failures = Failures::default();
+                            self.show(None);
                         }
                         Err(error @ (FollowError::Hook { .. } | FollowError::RolledBack { .. })) => {
                             // The switch is made, or taken back; the hook is not run again.
                             plan.handle_applied(current.unwrap_or_default(), now);
-                            self.fail(&error, &say, None);
+                            failures.work = Some(self.fail(&error, &say, None));
+                            failures.link = None;
                         }
                         Err(error @ (FollowError::Get(_) | FollowError::Releases(_))) => {
                             plan.handle_apply_failed(now);
                             let wait = plan.poll_timeout().map(|due| due.duration_since(now));
-                            self.fail(&error, &say, wait);
+                            failures.work = Some(self.fail(&error, &say, wait));
+                            failures.link = None;
                         }
                     }
                 }
@@ -290,20 +301,26 @@ impl Follower {
                         Ok(opened) => {
                             stream = Some(opened);
                             plan.handle_stream_opened(Instant::now());
+                            self.works_again(&mut failures, Link::Stream);
                         }
                         Err(error) => {
                             plan.handle_stream_lost(Instant::now());
                             self.fail(&error, &say, None);
+                            failures.link = Some(Link::Stream);
                         }
                     }
                 }
                 asked = or_never(&mut asking) => {
                     asking = None;
                     match asked {
-                        Ok(newest) => plan.handle_newest(newest, Instant::now()),
+                        Ok(newest) => {
+                            plan.handle_newest(newest, Instant::now());
+                            self.works_again(&mut failures, Link::Question);
+                        }
                         Err(error) => {
                             plan.handle_question_failed(Instant::now());
                             self.fail(&error, &say, None);
+                            failures.link = Some(Link::Question);
                         }
                     }
                 }
@@ -367,17 +384,63 @@ impl Follower {
         error: &(dyn std::error::Error + 'static),
         say: &impl Fn(WatchEvent),
         next: Option<Duration>,
-    ) {
+    ) -> Failure {
         let what = chain(error);
-        let mut status = lock(&self.status);
-        status.next_try = next.map(|next| unix_now() + next.as_secs().max(1));
+        let next_try = next.map(|next| unix_now() + next.as_secs().max(1));
         // The same failure again and again is said once.
-        let news = status.last_error.as_ref() != Some(&what);
-        status.last_error = Some(what.clone());
-        drop(status);
+        let news = lock(&self.status).last_error.as_ref() != Some(&what);
+        let failure = Failure { what, next_try };
+        self.show(Some(&failure));
         if news {
-            say(WatchEvent::Failed { name: self.spec.name.to_string(), what });
+            let (name, what) = (self.spec.name.to_string(), failure.what.clone());
+            say(WatchEvent::Failed { name, what });
         }
+        failure
+    }
+
+    /// Shows a failure, or that there is none any more.
+    fn show(&self, failure: Option<&Failure>) {
+        let mut status = lock(&self.status);
+        status.last_error = failure.map(|failure| failure.what.clone());
+        status.next_try = failure.and_then(|failure| failure.next_try);
+    }
+
+    /// Takes the failure of a link back that works; what failed beside it shows again.
+    fn works_again(&self, failures: &mut Failures, link: Link) {
+        if failures.link == Some(link) {
+            failures.link = None;
+            self.show(failures.work.as_ref());
+        }
+    }
+}
+
+/// A failure as it is shown.
+struct Failure {
+    what: String,
+    next_try: Option<u64>,
+}
+
+/// What failed last and has not worked since.
+#[derive(Default)]
+struct Failures {
+    /// The way to the hub, if its failure is the one that is shown.
+    link: Option<Link>,
+    /// The last release.
+    work: Option<Failure>,
+}
+
+/// A way to the hub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Link {
+    Stream,
+    Question,
+}
+
+/// The release that is current, if nothing is left to do for it.
+fn finished(releases: &Releases) -> Option<u64> {
+    match releases.hook_due() {
+        Some(_) => None,
+        None => releases.current().unwrap_or_default(),
     }
 }
 
@@ -459,23 +522,24 @@ impl Work {
         let current = releases.current()?;
         let sequence = match self.wanted {
             // It was checked when it was fetched: going back must not need the hub.
-            Wanted::Release(sequence) if releases.kept().contains(&sequence) => sequence,
+            Wanted::Release(sequence) if releases.keeps(sequence, self.spec.publisher.as_ref()) => {
+                sequence
+            }
             Wanted::Newest | Wanted::Release(_) => self.fetch(&mut releases).await?,
         };
-        if self.wanted == Wanted::Newest && releases.refused() == Some(sequence) {
-            return Ok(current.unwrap_or(sequence));
-        }
-        // A run that was killed after its switch left the rest to do.
-        if current != Some(sequence) {
+        let refused = self.wanted == Wanted::Newest && releases.refused() == Some(sequence);
+        // A run that was killed after its switch left the rest to do, its hook for example.
+        if current != Some(sequence) && !refused {
             releases.switch(sequence)?;
             let (name, release) = (self.spec.name.to_string(), sequence);
             say(WatchEvent::Switched { name, release, previous: current, rolled_back: false });
         }
         let hooked = self.hook(&mut releases, say).await;
-        let current = releases.current()?;
-        releases.prune(self.spec.keep, None)?;
+        let pruned = releases.prune(self.spec.keep, None);
+        // That old releases cannot be removed must not hide that the hook failed.
         hooked?;
-        Ok(current.unwrap_or(sequence))
+        pruned?;
+        Ok(releases.current()?.unwrap_or(sequence))
     }
 
     /// Fetches what is wanted beside the current release; returns its number.
@@ -492,7 +556,8 @@ impl Work {
             let none = HubChoiceError::NoneKnown;
             return Err(TreeError::HubChoice(none).into());
         };
-        let sequence = manifest.sequence;
+        let (sequence, origin) = (manifest.sequence, Origin::of(manifest));
+        releases.check_origin(sequence, &origin)?;
         let current = releases.current()?;
         let refused = self.wanted == Wanted::Newest && releases.refused() == Some(sequence);
         if current == Some(sequence) || refused || releases.kept().contains(&sequence) {
@@ -507,7 +572,7 @@ impl Work {
         let options = CheckoutOptions { base, ..CheckoutOptions::default() };
         let (to, memory) = (releases.path_of(sequence), releases.memory_of(sequence));
         found.check_out(&to, &memory, options, &self.progress).await?;
-        releases.completed(sequence)?;
+        releases.completed(sequence, origin)?;
         Ok(sequence)
     }
 
@@ -533,18 +598,21 @@ impl Work {
             rollback,
         };
         let (directory, log) = (releases.directory().to_owned(), releases.hook_log());
-        let first = facts(due.release, due.previous, false);
-        let ran = hook.run(&first, &directory, &log, &self.launch).await;
-        releases.hook_done()?;
-        let Err(source) = ran else { return Ok(()) };
-        let (Some(previous), true) = (due.previous, hook.rollback) else {
+        let rollback_log = log.with_extension("rollback.log");
+        // Due since a rollback that was cut off: there is nothing to go back to once more.
+        let back = due.previous.is_some() && due.previous == releases.refused();
+        let log = if back { &rollback_log } else { &log };
+        let first = facts(due.release, due.previous, back);
+        let Err(source) = hook.run(&first, &directory, log, &self.launch).await else {
+            return Ok(releases.hook_done()?);
+        };
+        let may_go_back = hook.rollback && !back;
+        let previous = due.previous.filter(|it| may_go_back && releases.kept().contains(it));
+        let Some(previous) = previous else {
+            releases.hook_done()?;
             return Err(FollowError::Hook { name, release: due.release, source });
         };
-        releases.refuse(due.release)?;
-        if releases.hold() == Some(due.release) {
-            releases.set_hold(Some(previous))?;
-        }
-        releases.switch(previous)?;
+        releases.roll_back(due, previous)?;
         say(WatchEvent::Switched {
             name: name.clone(),
             release: previous,
@@ -553,8 +621,7 @@ impl Work {
         });
         // What it restarts must be restarted with the old files too; how that ends is in the log.
         let again = facts(previous, Some(due.release), true);
-        let log = log.with_extension("rollback.log");
-        if let Err(error) = hook.run(&again, &directory, &log, &self.launch).await {
+        if let Err(error) = hook.run(&again, &directory, &rollback_log, &self.launch).await {
             tracing::warn!(%name, %error, "the hook failed for the release before as well");
         }
         releases.hook_done()?;

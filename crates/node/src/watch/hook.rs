@@ -9,17 +9,23 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
+
+use super::lock;
 
 /// Most bytes of what a hook says that are kept; the rest is read and thrown away.
 pub const OUTPUT_BYTES_MAX: usize = 64 << 10;
 /// Between asking a hook to stop and making it.
 const KILL_AFTER: Duration = Duration::from_secs(5);
+/// How long the pipes of a hook that ended are read for what is still in them.
+const SAID_WITHIN: Duration = Duration::from_secs(1);
 /// Where a hook finds programs.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
@@ -119,17 +125,11 @@ impl Hook {
         let group = Group::of(&child);
         let (out, err) = (child.stdout.take(), child.stderr.take());
         let timeout = Duration::from_secs(self.timeout_seconds);
-        let running = async {
-            // What it leaves running may keep the pipes open: its own end counts.
-            let mut said = tokio::spawn(async move {
-                tokio::join!(keep(out, OUTPUT_BYTES_MAX), keep(err, OUTPUT_BYTES_MAX))
-            });
-            let status = child.wait().await;
-            let said = tokio::time::timeout(Duration::from_secs(1), &mut said).await;
-            (status, said.ok().and_then(Result::ok).unwrap_or_default())
-        };
-        match tokio::time::timeout(timeout, running).await {
-            Ok((status, (out, err))) => {
+        let (out, err) = (Said::listen(out), Said::listen(err));
+        match tokio::time::timeout(timeout, child.wait()).await {
+            Ok(status) => {
+                // What it leaves running may keep the pipes open: its own end counts.
+                let (out, err) = tokio::join!(out.end(), err.end());
                 drop(group);
                 let text = [out, err].concat();
                 note(log, &text);
@@ -144,11 +144,18 @@ impl Hook {
             }
             Err(_) => {
                 group.ask_to_stop();
-                if tokio::time::timeout(KILL_AFTER, child.wait()).await.is_err() {
-                    drop(group);
+                let ended = tokio::time::timeout(KILL_AFTER, child.wait()).await;
+                drop(group);
+                if ended.is_err() {
                     drop(child.wait().await);
                 }
-                note(log, b"killed: it took too long\n");
+                let (out, err) = tokio::join!(out.end(), err.end());
+                let mut text = [out, err].concat();
+                if text.last().is_some_and(|last| *last != b'\n') {
+                    text.push(b'\n');
+                }
+                text.extend_from_slice(b"killed: it took too long\n");
+                note(log, &text);
                 Err(HookError::TimedOut(self.timeout_seconds))
             }
         }
@@ -179,17 +186,45 @@ impl Drop for Group {
     }
 }
 
+/// What a hook says through one pipe: the first bytes of it, read while it runs.
+struct Said {
+    kept: Arc<Mutex<Vec<u8>>>,
+    reading: AbortOnDrop,
+}
+
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Said {
+    fn listen(pipe: Option<impl AsyncRead + Unpin + Send + 'static>) -> Self {
+        let kept = Arc::new(Mutex::new(Vec::new()));
+        let reading = tokio::spawn(keep(pipe, OUTPUT_BYTES_MAX, Arc::clone(&kept)));
+        Self { kept, reading: AbortOnDrop(reading) }
+    }
+
+    /// What was said until the pipe was closed, or until a while from now.
+    async fn end(mut self) -> Vec<u8> {
+        drop(tokio::time::timeout(SAID_WITHIN, &mut self.reading.0).await);
+        std::mem::take(&mut *lock(&self.kept))
+    }
+}
+
 /// Reads to the end, keeping the first bytes.
-async fn keep(pipe: Option<impl AsyncRead + Unpin>, most: usize) -> Vec<u8> {
-    let (mut kept, mut buffer) = (Vec::new(), [0; 4096]);
-    let Some(mut pipe) = pipe else { return kept };
+async fn keep(pipe: Option<impl AsyncRead + Unpin>, most: usize, kept: Arc<Mutex<Vec<u8>>>) {
+    let mut buffer = [0; 4096];
+    let Some(mut pipe) = pipe else { return };
     while let Ok(count) = pipe.read(&mut buffer).await
         && count > 0
     {
+        let mut kept = lock(&kept);
         let room = most.saturating_sub(kept.len()).min(count);
         kept.extend_from_slice(&buffer[..room]);
     }
-    kept
 }
 
 fn note(log: &Path, text: &[u8]) {
@@ -210,4 +245,45 @@ pub fn become_hook(line: &std::ffi::OsStr) -> io::Error {
         return errno.into();
     }
     std::process::Command::new("/bin/sh").arg("-c").arg(line).exec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs a line with a helper that only starts a session.
+    async fn run(line: &str, directory: &Path) -> (Result<(), HookError>, String) {
+        let hook = Hook { command: line.into(), timeout_seconds: 1, rollback: false };
+        let facts = HookFacts {
+            name: "team/site".into(),
+            release: 2,
+            previous: Some(1),
+            current: directory.join("current"),
+            rollback: false,
+        };
+        let launch = Launch {
+            program: "/usr/bin/setsid".into(),
+            arguments: ["/bin/sh", "-c"].map(Into::into).into(),
+        };
+        let log = directory.join("hook.log");
+        let ran = hook.run(&facts, directory, &log, &launch).await;
+        (ran, std::fs::read_to_string(log).expect("there is a log"))
+    }
+
+    #[tokio::test]
+    async fn what_a_hook_said_before_it_took_too_long_is_kept() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let line = "echo out; printf 'half a line' >&2; exec sleep 1000";
+        let (ran, said) = run(line, directory.path()).await;
+        assert_eq!(ran, Err(HookError::TimedOut(1)));
+        assert_eq!(said, "out\nhalf a line\nkilled: it took too long\n");
+    }
+
+    #[tokio::test]
+    async fn the_last_line_of_a_failed_hook_is_told_and_all_of_them_are_kept() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let (ran, said) = run("echo one; echo two >&2; exit 3", directory.path()).await;
+        let Err(HookError::Status { last, .. }) = ran else { panic!("{ran:?}") };
+        assert_eq!((&*last, &*said), ("two", "one\ntwo\n"));
+    }
 }

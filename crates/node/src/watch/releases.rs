@@ -5,11 +5,13 @@
 //! from which release to which, and the inode of the new one. After a crash the inode under
 //! `current` tells whether the exchange had happened, and what is left of it is completed.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use documents::{Manifest, PublicKey, ReleaseName};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -43,6 +45,16 @@ pub enum ReleasesError {
     /// Another process watches into this directory. Stop it first.
     #[error("another process watches into {}", path.display())]
     Busy {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// What is kept in the directory are releases of another name, or of another publisher of
+    /// this one. Remove them, or watch into another directory.
+    #[error(
+        "{} holds releases of another history: remove releases/ and current there, or watch into another directory",
+        path.display()
+    )]
+    OtherHistory {
         /// The directory.
         path: PathBuf,
     },
@@ -93,6 +105,30 @@ struct Memory {
     hook_due: Option<HookDue>,
     /// An exchange under way.
     exchange: Option<Exchange>,
+    /// Whose releases these are; none in what a version before this field wrote.
+    #[serde(default)]
+    name: Option<String>,
+    /// What each complete release is: a number alone is another release under another publisher.
+    #[serde(default)]
+    origins: BTreeMap<u64, Origin>,
+}
+
+/// What a release is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Origin {
+    /// Its tree id.
+    pub tree: String,
+    /// Its publisher.
+    pub publisher: String,
+}
+
+impl Origin {
+    /// What a checked manifest describes.
+    #[must_use]
+    pub fn of(manifest: &Manifest) -> Self {
+        Self { tree: manifest.tree.id.to_string(), publisher: manifest.publisher.to_string() }
+    }
 }
 
 /// A hook that is to run.
@@ -127,6 +163,8 @@ pub struct Releases {
 /// Where a switch can be cut off, for tests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
+    /// A release is refused, and the way back from it not begun.
+    Refused,
     /// The link that will be `current` is made, or the exchange is written down.
     Prepared,
     /// `current` is the new release.
@@ -144,10 +182,15 @@ impl Releases {
         fs::create_dir_all(&spec.to).map_err(failed("create", &spec.to))?;
         let to = spec.to.canonicalize().map_err(failed("open", &spec.to))?;
         let memory = node.memory_of("watch", &[path_bytes(&to)])?;
-        Self::open_at(to, memory, spec.switch)
+        Self::open_at(to, memory, spec.switch, &spec.name)
     }
 
-    fn open_at(to: PathBuf, memory: PathBuf, switch: Switch) -> Result<Self, ReleasesError> {
+    fn open_at(
+        to: PathBuf,
+        memory: PathBuf,
+        switch: Switch,
+        name: &ReleaseName,
+    ) -> Result<Self, ReleasesError> {
         let path = memory.join("lock");
         let lock = fs::File::create(&path).map_err(failed("create", &path))?;
         match rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
@@ -159,8 +202,26 @@ impl Releases {
         let mut releases = Self { to, memory, switch, known, _lock: lock };
         let below = releases.to.join(RELEASES);
         fs::create_dir_all(&below).map_err(failed("create", &below))?;
+        releases.belong_to(name)?;
         releases.recover()?;
         Ok(releases)
+    }
+
+    /// Refuses the releases of another name; what is remembered of them goes when they do.
+    fn belong_to(&mut self, name: &ReleaseName) -> Result<(), ReleasesError> {
+        let name = name.to_string();
+        if self.known.name.as_ref() == Some(&name) {
+            return Ok(());
+        }
+        if self.known.name.is_some() {
+            let is_current = fs::symlink_metadata(self.current_path()).is_ok();
+            if is_current || !self.kept().is_empty() {
+                return Err(ReleasesError::OtherHistory { path: self.to.clone() });
+            }
+            self.known = Memory::default();
+        }
+        self.known.name = Some(name);
+        self.save()
     }
 
     /// The release that is current.
@@ -243,15 +304,6 @@ impl Releases {
         self.known.refused
     }
 
-    /// Remembers that a release was rolled back.
-    ///
-    /// # Errors
-    /// When the state cannot be written.
-    pub fn refuse(&mut self, sequence: u64) -> Result<(), ReleasesError> {
-        self.known.refused = Some(sequence);
-        self.save()
-    }
-
     /// The hook that is to run for the last switch.
     #[must_use]
     pub fn hook_due(&self) -> Option<HookDue> {
@@ -271,12 +323,88 @@ impl Releases {
     ///
     /// # Errors
     /// When the state cannot be written.
-    pub fn completed(&mut self, sequence: u64) -> Result<(), ReleasesError> {
+    pub fn completed(&mut self, sequence: u64, origin: Origin) -> Result<(), ReleasesError> {
         if !self.known.complete.contains(&sequence) {
             self.known.complete.push(sequence);
-            self.save()?;
         }
-        Ok(())
+        self.known.origins.insert(sequence, origin);
+        self.save()
+    }
+
+    /// Whether a release is kept that is known, without asking anybody, to be of `publisher`.
+    #[must_use]
+    pub fn keeps(&self, sequence: u64, publisher: Option<&PublicKey>) -> bool {
+        let origin = self.known.origins.get(&sequence);
+        let is_theirs = match (origin, publisher) {
+            (Some(origin), Some(publisher)) => origin.publisher == publisher.to_string(),
+            (None, _) | (_, None) => true,
+        };
+        is_theirs && self.kept().contains(&sequence)
+    }
+
+    /// Checks that what is kept under a number is the release that has this number.
+    ///
+    /// # Errors
+    /// [`ReleasesError::OtherHistory`] when it is another one.
+    pub fn check_origin(&self, sequence: u64, origin: &Origin) -> Result<(), ReleasesError> {
+        match self.known.origins.get(&sequence) {
+            Some(known) if known.tree != origin.tree => {
+                Err(ReleasesError::OtherHistory { path: self.to.clone() })
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Makes the release before current again, because the hook of `due` failed. Cut off at any
+    /// point it is finished when the directory is opened again.
+    ///
+    /// # Errors
+    /// See [`ReleasesError`].
+    pub fn roll_back(&mut self, due: HookDue, previous: u64) -> Result<(), ReleasesError> {
+        self.roll_back_until(due, previous, None)
+    }
+
+    fn roll_back_until(
+        &mut self,
+        due: HookDue,
+        previous: u64,
+        stop: Option<Step>,
+    ) -> Result<(), ReleasesError> {
+        self.known.refused = Some(due.release);
+        if self.known.hold == Some(due.release) {
+            self.known.hold = Some(previous);
+        }
+        self.save()?;
+        if stop == Some(Step::Refused) {
+            return Ok(());
+        }
+        self.switch_until(previous, stop)
+    }
+
+    /// Where a rollback that was cut off was going.
+    fn unfinished_rollback(&self) -> Result<Option<u64>, ReleasesError> {
+        let (Some(due), Some(refused)) = (self.known.hook_due, self.known.refused) else {
+            return Ok(None);
+        };
+        if self.current()? != Some(refused) {
+            return Ok(None);
+        }
+        // The way back was written down and not gone, or not even written down.
+        let back = if due.release == refused { due.previous } else { Some(due.release) };
+        Ok(back.filter(|back| self.kept().contains(back)))
+    }
+
+    /// Forgets releases whose directories somebody removed: they are fetched again.
+    fn forget_missing(&mut self) -> Result<(), ReleasesError> {
+        let kept = self.kept();
+        let missing: Vec<u64> =
+            self.known.complete.iter().copied().filter(|it| !kept.contains(it)).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        self.known.complete.retain(|sequence| kept.contains(sequence));
+        self.known.origins.retain(|sequence, _| kept.contains(sequence));
+        self.save()
     }
 
     /// Makes a kept release current in one step. The hook is due from then on.
@@ -380,7 +508,12 @@ impl Releases {
         let current = self.current_path();
         match self.switch {
             Switch::Link => {
-                self.linked()?;
+                if let Some(sequence) = self.linked()?
+                    && !self.path_of(sequence).is_dir()
+                {
+                    // Somebody removed the release: it is fetched again.
+                    remove_file(&current)?;
+                }
             }
             Switch::Exchange => {
                 if let Some(exchange) = self.known.exchange {
@@ -401,6 +534,10 @@ impl Releases {
                     self.save()?;
                 }
             }
+        }
+        self.forget_missing()?;
+        if let Some(back) = self.unfinished_rollback()? {
+            self.switch(back)?;
         }
         if let Some(due) = self.known.hook_due
             && self.current()? != Some(due.release)
@@ -460,6 +597,7 @@ impl Releases {
             return Ok(gone);
         }
         self.known.complete.retain(|sequence| !gone.contains(sequence));
+        self.known.origins.retain(|sequence, _| !gone.contains(sequence));
         self.save()?;
         for sequence in &gone {
             let path = below.join(sequence.to_string());

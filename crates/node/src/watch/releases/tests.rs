@@ -21,14 +21,19 @@ impl World {
 
     fn open(&self) -> Result<Releases, ReleasesError> {
         let base = self.directory.path();
-        Releases::open_at(base.join("to"), base.join("memory"), self.switch)
+        self.open_as(base, "team/site")
+    }
+
+    fn open_as(&self, base: &Path, name: &str) -> Result<Releases, ReleasesError> {
+        let name = name.parse().expect("valid");
+        Releases::open_at(base.join("to"), base.join("memory"), self.switch, &name)
     }
 
     fn fetch(&self, releases: &mut Releases, sequence: u64) {
         let path = releases.path_of(sequence);
         fs::create_dir(&path).expect("made");
         fs::write(path.join("number"), sequence.to_string()).expect("written");
-        releases.completed(sequence).expect("remembered");
+        releases.completed(sequence, origin("tree", sequence)).expect("remembered");
     }
 
     /// What programs read under `current`.
@@ -45,6 +50,10 @@ fn check(world: &World, releases: &Releases) {
         let number = fs::read_to_string(releases.path_of(sequence).join("number"));
         assert_eq!(number.expect("kept releases are whole"), sequence.to_string());
     }
+}
+
+fn origin(tree: &str, sequence: u64) -> Origin {
+    Origin { tree: format!("{tree} {sequence}"), publisher: "anna".into() }
 }
 
 const BOTH: [Switch; 2] = [Switch::Link, Switch::Exchange];
@@ -172,4 +181,81 @@ fn one_process_watches_into_a_directory() {
     assert!(matches!(world.open(), Err(ReleasesError::Busy { .. })));
     drop(first);
     world.open().expect("free again");
+}
+
+#[test]
+fn a_rollback_that_is_cut_off_is_finished() {
+    for switch in BOTH {
+        for stop in [Step::Refused, Step::Prepared, Step::Switched, Step::Named] {
+            let world = World::new(switch);
+            let mut releases = world.open().expect("opens");
+            world.fetch(&mut releases, 1);
+            world.fetch(&mut releases, 2);
+            releases.switch(1).expect("switches");
+            releases.set_hold(Some(2)).expect("remembered");
+            releases.switch(2).expect("switches");
+            let due = releases.hook_due().expect("due");
+            releases.roll_back_until(due, 1, Some(stop)).expect("cut off");
+            drop(releases);
+            let releases = world.open().expect("recovers");
+            check(&world, &releases);
+            assert_eq!(world.seen(), Some(1), "{switch:?} {stop:?}");
+            assert_eq!((releases.refused(), releases.hold()), (Some(2), Some(1)));
+            let due = HookDue { release: 1, previous: Some(2) };
+            assert_eq!(releases.hook_due(), Some(due), "the old files' hook is due");
+        }
+    }
+}
+
+#[test]
+fn releases_of_another_history_are_not_served() {
+    for switch in BOTH {
+        let world = World::new(switch);
+        let base = world.directory.path();
+        let mut releases = world.open().expect("opens");
+        world.fetch(&mut releases, 1);
+        releases.check_origin(1, &origin("tree", 1)).expect("the same");
+        releases.check_origin(2, &origin("tree", 2)).expect("not kept");
+        let other = releases.check_origin(1, &origin("other", 1));
+        assert!(matches!(other, Err(ReleasesError::OtherHistory { .. })), "{other:?}");
+        let publisher = documents::NodeKey::from_secret_bytes([7; 32]).public();
+        assert!(releases.keeps(1, None) && !releases.keeps(1, Some(&publisher)));
+        releases.switch(1).expect("switches");
+        drop(releases);
+        let other = world.open_as(base, "team/other");
+        assert!(matches!(other, Err(ReleasesError::OtherHistory { .. })), "{other:?}");
+        assert_eq!(world.open().expect("still its own").kept(), [1]);
+
+        // Somebody makes room for the other name.
+        fs::remove_dir_all(base.join("to")).expect("removed");
+        fs::create_dir(base.join("to")).expect("made");
+        let releases = world.open_as(base, "team/other").expect("opens");
+        assert_eq!((releases.current().expect("readable"), releases.kept()), (None, vec![]));
+        assert_eq!(releases.hook_due(), None);
+    }
+}
+
+#[test]
+fn a_release_that_somebody_removed_is_fetched_again() {
+    let world = World::new(Switch::Link);
+    let mut releases = world.open().expect("opens");
+    world.fetch(&mut releases, 1);
+    releases.switch(1).expect("switches");
+    drop(releases);
+    fs::remove_dir_all(world.directory.path().join("to/releases")).expect("removed");
+    let releases = world.open().expect("opens");
+    assert_eq!((releases.current().expect("readable"), releases.kept()), (None, vec![]));
+}
+
+#[test]
+fn the_memory_of_an_older_version_is_read() {
+    let world = World::new(Switch::Link);
+    let mut releases = world.open().expect("opens");
+    world.fetch(&mut releases, 1);
+    drop(releases);
+    let old = r#"{"current":null,"complete":[1],"hold":null,"refused":null,"hook_due":null,"exchange":null}"#;
+    fs::write(world.directory.path().join("memory/state.json"), old).expect("written");
+    let releases = world.open().expect("opens");
+    assert_eq!(releases.kept(), [1]);
+    releases.check_origin(1, &origin("any", 1)).expect("nothing is known of it");
 }
