@@ -116,6 +116,8 @@ pub struct NewInvitation {
     pub grants: Vec<String>,
     /// How many keys may register with it.
     pub uses: u32,
+    /// The account that makes it; `None` for the hub's own machine and its console.
+    pub creator: Option<AccountId>,
     /// When it was made.
     pub created: u64,
     /// When it ends.
@@ -162,8 +164,9 @@ pub enum RegisterError {
 /// Accounts and invitations.
 #[async_trait]
 pub trait Accounts: Send + Sync {
-    /// Records an invitation; returns its number.
-    async fn create_invitation(&self, invitation: &NewInvitation) -> Result<i64, DbError>;
+    /// Records an invitation; returns its number. `None`, and nothing recorded, when its creator's
+    /// account was revoked.
+    async fn create_invitation(&self, invitation: &NewInvitation) -> Result<Option<i64>, DbError>;
 
     /// The invitations that have uses left and end after `now`, oldest first.
     async fn invitations(&self, now: u64) -> Result<Vec<InvitationRecord>, DbError>;
@@ -191,6 +194,7 @@ pub trait Accounts: Send + Sync {
     async fn accounts(&self, after: Option<AccountId>, limit: u32)
     -> Result<Vec<Account>, DbError>;
 
-    /// Revokes the account of a key; returns whether there was an account in force.
+    /// Revokes the account of a key, and with it the invitations it made that have uses left;
+    /// returns whether there was an account in force.
     async fn revoke_account(&self, key: &AccountKey, now: u64) -> Result<bool, DbError>;
 }

@@ -30,11 +30,14 @@ pub struct AuditEntry {
     pub detail: String,
 }
 
-/// The audit log. Nothing removes entries.
+/// The audit log. Nothing removes entries, but those of acts that came to nothing.
 #[async_trait]
 pub trait Audit: Send + Sync {
-    /// Adds an entry.
-    async fn record(&self, entry: &AuditEntry) -> Result<(), DbError>;
+    /// Adds an entry; returns its number. Before the act, so that none is done unrecorded.
+    async fn record(&self, entry: &AuditEntry) -> Result<i64, DbError>;
+
+    /// Takes the entry of an act back that changed nothing.
+    async fn withdraw(&self, id: i64) -> Result<(), DbError>;
 
     /// Up to `limit` entries with their numbers, newest first, those numbered below `before`.
     async fn audit(

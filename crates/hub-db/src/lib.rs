@@ -19,8 +19,8 @@
 //! Several processes may open one database at the same time: `consign invite` runs beside the
 //! hub. Every implementation passes the suite in `tests/suite`.
 //!
-//! Start reading at [`HubDb`], then `migrations/postgres/0001_first.sql`, which is the newest
-//! schema in one piece; SQLite's is the sum of its steps.
+//! Start reading at [`HubDb`], then `migrations/postgres/0001_first.sql`, which is nearly the newest
+//! schema in one piece; SQLite's is the sum of more steps.
 
 mod account;
 mod audit;

@@ -63,6 +63,9 @@ pub trait Names: Send + Sync {
         now: u64,
     ) -> Result<NamePut, DbError>;
 
+    /// Changes whether a name is public, whoever owns it; false when it is gone.
+    async fn set_public(&self, name: NameId, public: bool) -> Result<bool, DbError>;
+
     /// The name, if `caller` may see it.
     async fn name(&self, name: &str, caller: &Caller) -> Result<Option<NameRecord>, DbError>;
 

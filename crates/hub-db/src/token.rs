@@ -1,5 +1,7 @@
 //! Tokens: bearer secrets of an account, for programs that hold no key.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use crate::{Account, AccountId, DbError};
@@ -24,6 +26,10 @@ impl TokenId {
 
 /// Seconds between two records of a token's use, so that reading does not become writing.
 pub(crate) const USE_RECORDED: u64 = 60;
+
+/// How long a request waits for the use of its token to be noted. While others write for long, or
+/// nobody can write, it is left for the next use: reading goes on with a full disk.
+pub(crate) const NOTE_TIME: Duration = Duration::from_millis(500);
 
 /// What a token may be used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -80,13 +86,21 @@ pub trait Tokens: Send + Sync {
     /// Records a token.
     async fn create_token(&self, token: &NewToken) -> Result<TokenId, DbError>;
 
-    /// The token with this secret hash and its account, and notes that it was used. `None` when
-    /// there is none, it has ended, or its account was revoked.
+    /// The token with this secret hash and its account; notes that it was used, if that is
+    /// possible now. `None` when there is none, it has ended, or its account was revoked.
     async fn token(
         &self,
         secret_hash: &[u8; 32],
         now: u64,
     ) -> Result<Option<(TokenRecord, Account)>, DbError>;
+
+    /// Whether the token is still that account's, has not ended, and the account is in force.
+    async fn token_in_force(
+        &self,
+        id: TokenId,
+        account: AccountId,
+        now: u64,
+    ) -> Result<bool, DbError>;
 
     /// The tokens of an account, oldest first, ended ones too until they are forgotten.
     async fn tokens(&self, account: AccountId) -> Result<Vec<TokenRecord>, DbError>;

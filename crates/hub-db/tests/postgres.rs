@@ -46,6 +46,7 @@ async fn several_processes_may_create_and_write_one_database() {
                     role: Role::Reader,
                     grants: vec![],
                     uses: 1,
+                    creator: None,
                     created: 1,
                     expires: 10,
                 };
@@ -69,7 +70,7 @@ async fn a_database_of_a_newer_version_is_left_alone() {
     open(&address).await.expect("opens").close().await;
     server.sql(&address, "UPDATE schema_version SET version = 99");
     let refused = open(&address).await.expect_err("is newer");
-    assert!(matches!(refused, DbError::Newer { found: 99, known: 1 }), "{refused}");
+    assert!(matches!(refused, DbError::Newer { found: 99, known: 2 }), "{refused}");
     assert!(refused.to_string().contains("run a newer version"), "{refused}");
     server.sql(&address, "DELETE FROM schema_version");
     let refused = open(&address).await.expect_err("is damaged");
@@ -119,4 +120,18 @@ async fn a_server_that_answers_early_is_told_to_answer_late() {
     };
     hub_db::Audit::record(&db, &entry).await.expect("records");
     assert_eq!(server.sql(&address, "SELECT setting FROM seen").trim(), "on");
+}
+
+#[tokio::test]
+async fn a_token_opens_though_its_use_cannot_be_noted() {
+    let Some(server) = Postgres::start() else { return };
+    let address = server.create_database();
+    let db = open(&address).await.expect("opens");
+    let account = suite::publisher(&db, 1).await;
+    suite::create_token(&db, &account, 1).await;
+    db.close().await;
+    server.sql(&address, "ALTER DATABASE test0 SET default_transaction_read_only = on");
+    let db = open(&address).await.expect("nothing to be written");
+    let found = hub_db::Tokens::token(&db, &[1; 32], suite::NOW).await.expect("reads");
+    assert_eq!(found.expect("is there").0.last_used, None);
 }

@@ -115,6 +115,7 @@ async fn register(load: Arc<Load>, writer: u8) -> Vec<AccountKey> {
             role: Role::Reader,
             grants: vec!["team/tools".to_owned()],
             uses: 1,
+            creator: None,
             created: NOW,
             expires: NOW + 10,
         };
@@ -148,6 +149,7 @@ async fn owner(db: &dyn HubDb, number: u8) -> Account {
         role: Role::Publisher,
         grants: vec![],
         uses: 1,
+        creator: None,
         created: NOW,
         expires: NOW + 10,
     };

@@ -5,7 +5,7 @@ mod suite;
 use content::ChunkId;
 use hub_db::{
     AccountKey, Accounts as _, Caller, Chunks as _, DatabaseUrl, DbError, Grant, GrantRecord,
-    HubDb as _, NewInvitation, Role, SqliteDb,
+    HubDb as _, NewInvitation, Role, SqliteDb, Tokens as _,
 };
 
 async fn open() -> (tempfile::TempDir, SqliteDb) {
@@ -45,6 +45,7 @@ async fn several_processes_may_create_and_write_one_database() {
                     role: Role::Reader,
                     grants: vec![],
                     uses: 1,
+                    creator: None,
                     created: 1,
                     expires: 10,
                 })
@@ -211,4 +212,24 @@ async fn a_snapshot_is_whole_while_others_write() {
     assert_eq!(mode & 0o777, 0o600);
     let again = db.snapshot_to(&copy).await.expect_err("it exists");
     assert!(matches!(again, DbError::Copy(_)), "{again:?}");
+}
+
+/// With a full disk, and while another process writes for long.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_opens_though_its_use_cannot_be_noted() {
+    let (dir, db) = open().await;
+    let account = suite::publisher(&db, 1).await;
+    suite::create_token(&db, &account, 1).await;
+    let pool = raw(&dir.path().join("hub.sqlite")).await;
+    let full = "CREATE TRIGGER full BEFORE UPDATE ON tokens BEGIN SELECT RAISE(FAIL, 'full'); END";
+    sqlx::raw_sql(full).execute(&pool).await.expect("refuses from now on");
+    let found = db.token(&[1; 32], suite::NOW).await.expect("reads");
+    assert_eq!(found.expect("is there").0.last_used, None);
+    sqlx::raw_sql("DROP TRIGGER full").execute(&pool).await.expect("drops");
+
+    let writing = pool.begin_with("BEGIN IMMEDIATE").await.expect("begins");
+    let asked = std::time::Instant::now();
+    assert!(db.token(&[1; 32], suite::NOW).await.expect("reads").is_some());
+    assert!(asked.elapsed() < std::time::Duration::from_secs(10), "{:?}", asked.elapsed());
+    writing.rollback().await.expect("ends");
 }

@@ -2,6 +2,8 @@
 ALTER TABLE accounts ADD COLUMN admin INTEGER NOT NULL DEFAULT 0 CHECK (admin IN (0, 1));
 ALTER TABLE invitations ADD COLUMN admin INTEGER NOT NULL DEFAULT 0 CHECK (admin IN (0, 1));
 ALTER TABLE invitations ADD COLUMN created INTEGER NOT NULL DEFAULT 0;
+-- NULL: made on the hub's own machine or in its console.
+ALTER TABLE invitations ADD COLUMN creator INTEGER REFERENCES accounts (id);
 
 -- In place of `readers`. `level`: 0 reader, 1 publisher; the owner is in `names`.
 CREATE TABLE grants (

@@ -12,17 +12,30 @@ use crate::{
 
 #[async_trait]
 impl Accounts for PostgresDb {
-    async fn create_invitation(&self, invitation: &NewInvitation) -> Result<i64, DbError> {
+    async fn create_invitation(&self, invitation: &NewInvitation) -> Result<Option<i64>, DbError> {
         let mut transaction = self.write().await?;
+        if let Some(creator) = invitation.creator {
+            // Whoever revokes the account waits, and then finds the invitation.
+            let in_force: Option<i64> = sqlx::query_scalar(
+                "SELECT id FROM accounts WHERE id = $1 AND revoked IS NULL FOR SHARE",
+            )
+            .bind(creator.0)
+            .fetch_optional(&mut *transaction)
+            .await?;
+            if in_force.is_none() {
+                return Ok(None);
+            }
+        }
         let (role, admin) = role_codes(invitation.role);
         let id: i64 = sqlx::query_scalar(
-            "INSERT INTO invitations (secret_hash, role, admin, uses_left, created, expires)
-             VALUES ($1, $2, $3, $4, $5, $6) RETURNING id",
+            "INSERT INTO invitations (secret_hash, role, admin, uses_left, creator, created, expires)
+             VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
         )
         .bind(invitation.secret_hash.to_vec())
         .bind(role)
         .bind(admin)
         .bind(i64::from(invitation.uses))
+        .bind(invitation.creator.map(|creator| creator.0))
         .bind(signed(invitation.created))
         .bind(signed(invitation.expires))
         .fetch_one(&mut *transaction)
@@ -36,7 +49,7 @@ impl Accounts for PostgresDb {
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
-        Ok(id)
+        Ok(Some(id))
     }
 
     async fn invitations(&self, now: u64) -> Result<Vec<InvitationRecord>, DbError> {
@@ -140,13 +153,21 @@ impl Accounts for PostgresDb {
     }
 
     async fn revoke_account(&self, key: &AccountKey, now: u64) -> Result<bool, DbError> {
-        let done =
-            sqlx::query("UPDATE accounts SET revoked = $1 WHERE key = $2 AND revoked IS NULL")
-                .bind(signed(now))
-                .bind(key.0.to_vec())
-                .execute(&self.pool)
-                .await?;
-        Ok(done.rows_affected() > 0)
+        let mut transaction = self.write().await?;
+        let revoked: Option<i64> = sqlx::query_scalar(
+            "UPDATE accounts SET revoked = $1 WHERE key = $2 AND revoked IS NULL RETURNING id",
+        )
+        .bind(signed(now))
+        .bind(key.0.to_vec())
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(revoked) = revoked else { return Ok(false) };
+        sqlx::query("DELETE FROM invitations WHERE creator = $1 AND uses_left > 0")
+            .bind(revoked)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(true)
     }
 }
 

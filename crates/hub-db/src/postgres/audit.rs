@@ -8,11 +8,11 @@ use crate::{Audit, AuditEntry, DbError};
 
 #[async_trait]
 impl Audit for PostgresDb {
-    async fn record(&self, entry: &AuditEntry) -> Result<(), DbError> {
+    async fn record(&self, entry: &AuditEntry) -> Result<i64, DbError> {
         let (actor, key, label) = actor_codes(&entry.actor);
-        sqlx::query(
+        let id = sqlx::query_scalar(
             "INSERT INTO audit (time, actor, key, label, action, subject, detail)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+             VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
         )
         .bind(signed(entry.time))
         .bind(actor)
@@ -21,8 +21,13 @@ impl Audit for PostgresDb {
         .bind(text(&entry.action))
         .bind(text(&entry.subject))
         .bind(text(&entry.detail))
-        .execute(&self.pool)
+        .fetch_one(&self.pool)
         .await?;
+        Ok(id)
+    }
+
+    async fn withdraw(&self, id: i64) -> Result<(), DbError> {
+        sqlx::query("DELETE FROM audit WHERE id = $1").bind(id).execute(&self.pool).await?;
         Ok(())
     }
 

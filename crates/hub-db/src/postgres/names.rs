@@ -92,6 +92,15 @@ impl Names for PostgresDb {
         })
     }
 
+    async fn set_public(&self, name: NameId, public: bool) -> Result<bool, DbError> {
+        let done = sqlx::query("UPDATE names SET public = $1 WHERE id = $2")
+            .bind(public)
+            .bind(name.0)
+            .execute(&self.pool)
+            .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
     async fn name(&self, name: &str, caller: &Caller) -> Result<Option<NameRecord>, DbError> {
         let (account, key, token) = caller.binds();
         let row: Option<NameRow> = sqlx::query_as(select_names!(may_read!(), " AND n.name = $4"))

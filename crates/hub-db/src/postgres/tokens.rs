@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::{PostgresDb, text};
 use crate::stored::{self, AccountRow, TokenRow, scope_code, signed};
-use crate::token::USE_RECORDED;
+use crate::token::{NOTE_TIME, USE_RECORDED};
 use crate::{Account, AccountId, DbError, NewToken, TokenId, TokenRecord, Tokens};
 
 macro_rules! select_tokens {
@@ -68,13 +68,31 @@ impl Tokens for PostgresDb {
         let Some(account) = account.map(stored::account).transpose()? else { return Ok(None) };
         let noted = token.last_used.is_some_and(|last| last.saturating_add(USE_RECORDED) > now);
         if !noted {
-            sqlx::query("UPDATE tokens SET last_used = $1 WHERE id = $2")
+            let noting = sqlx::query("UPDATE tokens SET last_used = $1 WHERE id = $2")
                 .bind(signed(now))
                 .bind(token.id.0)
-                .execute(&self.pool)
-                .await?;
+                .execute(&self.pool);
+            let _ = tokio::time::timeout(NOTE_TIME, noting).await;
         }
         Ok(Some((token, account)))
+    }
+
+    async fn token_in_force(
+        &self,
+        id: TokenId,
+        account: AccountId,
+        now: u64,
+    ) -> Result<bool, DbError> {
+        let found: Option<i64> = sqlx::query_scalar(
+            "SELECT t.id FROM tokens t JOIN accounts a ON a.id = t.account
+             WHERE t.id = $1 AND t.account = $2 AND t.expires > $3 AND a.revoked IS NULL",
+        )
+        .bind(id.0)
+        .bind(account.0)
+        .bind(signed(now))
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(found.is_some())
     }
 
     async fn tokens(&self, account: AccountId) -> Result<Vec<TokenRecord>, DbError> {

@@ -12,17 +12,28 @@ use crate::{
 
 #[async_trait]
 impl Accounts for SqliteDb {
-    async fn create_invitation(&self, invitation: &NewInvitation) -> Result<i64, DbError> {
+    async fn create_invitation(&self, invitation: &NewInvitation) -> Result<Option<i64>, DbError> {
         let mut transaction = self.write().await?;
+        if let Some(creator) = invitation.creator {
+            let in_force: Option<i64> =
+                sqlx::query_scalar("SELECT 1 FROM accounts WHERE id = ? AND revoked IS NULL")
+                    .bind(creator.0)
+                    .fetch_optional(&mut *transaction)
+                    .await?;
+            if in_force.is_none() {
+                return Ok(None);
+            }
+        }
         let (role, admin) = role_codes(invitation.role);
         let id: i64 = sqlx::query_scalar(
-            "INSERT INTO invitations (secret_hash, role, admin, uses_left, created, expires)
-             VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
+            "INSERT INTO invitations (secret_hash, role, admin, uses_left, creator, created, expires)
+             VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
         )
         .bind(invitation.secret_hash.to_vec())
         .bind(role)
         .bind(admin)
         .bind(i64::from(invitation.uses))
+        .bind(invitation.creator.map(|creator| creator.0))
         .bind(signed(invitation.created))
         .bind(signed(invitation.expires))
         .fetch_one(&mut *transaction)
@@ -35,7 +46,7 @@ impl Accounts for SqliteDb {
                 .await?;
         }
         transaction.commit().await?;
-        Ok(id)
+        Ok(Some(id))
     }
 
     async fn invitations(&self, now: u64) -> Result<Vec<InvitationRecord>, DbError> {
@@ -136,12 +147,21 @@ impl Accounts for SqliteDb {
     }
 
     async fn revoke_account(&self, key: &AccountKey, now: u64) -> Result<bool, DbError> {
-        let done = sqlx::query("UPDATE accounts SET revoked = ? WHERE key = ? AND revoked IS NULL")
-            .bind(signed(now))
-            .bind(key.0.to_vec())
-            .execute(&self.writer)
+        let mut transaction = self.write().await?;
+        let revoked: Option<i64> = sqlx::query_scalar(
+            "UPDATE accounts SET revoked = ? WHERE key = ? AND revoked IS NULL RETURNING id",
+        )
+        .bind(signed(now))
+        .bind(key.0.to_vec())
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(revoked) = revoked else { return Ok(false) };
+        sqlx::query("DELETE FROM invitations WHERE creator = ? AND uses_left > 0")
+            .bind(revoked)
+            .execute(&mut *transaction)
             .await?;
-        Ok(done.rows_affected() > 0)
+        transaction.commit().await?;
+        Ok(true)
     }
 }
 

@@ -8,11 +8,11 @@ use crate::{Audit, AuditEntry, DbError};
 
 #[async_trait]
 impl Audit for SqliteDb {
-    async fn record(&self, entry: &AuditEntry) -> Result<(), DbError> {
+    async fn record(&self, entry: &AuditEntry) -> Result<i64, DbError> {
         let (actor, key, label) = actor_codes(&entry.actor);
-        sqlx::query(
+        let id = sqlx::query_scalar(
             "INSERT INTO audit (time, actor, key, label, action, subject, detail)
-             VALUES (?, ?, ?, ?, ?, ?, ?)",
+             VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
         )
         .bind(signed(entry.time))
         .bind(actor)
@@ -21,8 +21,13 @@ impl Audit for SqliteDb {
         .bind(entry.action.as_str())
         .bind(entry.subject.as_str())
         .bind(entry.detail.as_str())
-        .execute(&self.writer)
+        .fetch_one(&self.writer)
         .await?;
+        Ok(id)
+    }
+
+    async fn withdraw(&self, id: i64) -> Result<(), DbError> {
+        sqlx::query("DELETE FROM audit WHERE id = ?").bind(id).execute(&self.writer).await?;
         Ok(())
     }
 

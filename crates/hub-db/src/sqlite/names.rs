@@ -93,6 +93,15 @@ impl Names for SqliteDb {
         Ok(if known.is_some() { NamePut::Updated } else { NamePut::Created })
     }
 
+    async fn set_public(&self, name: NameId, public: bool) -> Result<bool, DbError> {
+        let done = sqlx::query("UPDATE names SET public = ? WHERE id = ?")
+            .bind(public)
+            .bind(name.0)
+            .execute(&self.writer)
+            .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
     async fn name(&self, name: &str, caller: &Caller) -> Result<Option<NameRecord>, DbError> {
         let (account, key, token) = caller.binds();
         let row: Option<NameRow> = sqlx::query_as(select_names!(may_read!(), " AND n.name = ?4"))

@@ -1,16 +1,11 @@
 //! Machine tokens.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 
 use super::SqliteDb;
 use crate::stored::{self, AccountRow, TokenRow, scope_code, signed};
-use crate::token::USE_RECORDED;
+use crate::token::{NOTE_TIME, USE_RECORDED};
 use crate::{Account, AccountId, DbError, NewToken, TokenId, TokenRecord, Tokens};
-
-/// How long a request waits for its turn to note that its token was used.
-const NOTE_TIME: Duration = Duration::from_millis(500);
 
 macro_rules! select_tokens {
     ($condition:literal) => {
@@ -72,17 +67,31 @@ impl Tokens for SqliteDb {
         let Some(account) = account.map(stored::account).transpose()? else { return Ok(None) };
         let noted = token.last_used.is_some_and(|last| last.saturating_add(USE_RECORDED) > now);
         if !noted {
-            // While others write for long it is left for the next use.
-            let writer = tokio::time::timeout(NOTE_TIME, self.writer.acquire()).await;
-            if let Ok(Ok(mut writer)) = writer {
-                sqlx::query("UPDATE tokens SET last_used = ? WHERE id = ?")
-                    .bind(signed(now))
-                    .bind(token.id.0)
-                    .execute(&mut *writer)
-                    .await?;
-            }
+            let noting = sqlx::query("UPDATE tokens SET last_used = ? WHERE id = ?")
+                .bind(signed(now))
+                .bind(token.id.0)
+                .execute(&self.writer);
+            let _ = tokio::time::timeout(NOTE_TIME, noting).await;
         }
         Ok(Some((token, account)))
+    }
+
+    async fn token_in_force(
+        &self,
+        id: TokenId,
+        account: AccountId,
+        now: u64,
+    ) -> Result<bool, DbError> {
+        let found: Option<i64> = sqlx::query_scalar(
+            "SELECT t.id FROM tokens t JOIN accounts a ON a.id = t.account
+             WHERE t.id = ? AND t.account = ? AND t.expires > ? AND a.revoked IS NULL",
+        )
+        .bind(id.0)
+        .bind(account.0)
+        .bind(signed(now))
+        .fetch_optional(&self.readers)
+        .await?;
+        Ok(found.is_some())
     }
 
     async fn tokens(&self, account: AccountId) -> Result<Vec<TokenRecord>, DbError> {

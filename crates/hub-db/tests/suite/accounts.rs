@@ -52,14 +52,45 @@ pub(crate) async fn revoked_accounts_stay_revoked(db: &dyn HubDb) {
     assert!(matches!(refused, Err(RegisterError::Revoked)), "{refused:?}");
 }
 
+pub(crate) async fn invitations_end_with_the_account_that_made_them(db: &dyn HubDb) {
+    let (creator, other) = (publisher(db, 1).await, publisher(db, 2).await);
+    let by = |number: u8, uses: u32, account: Option<&Account>| NewInvitation {
+        creator: account.map(|account| account.id),
+        ..invitation(number, Role::Administrator, uses)
+    };
+    for new in [by(11, 1, Some(&creator)), by(12, 2, Some(&creator)), by(13, 1, Some(&creator))] {
+        assert!(db.create_invitation(&new).await.expect("invites").is_some());
+    }
+    for new in [by(21, 1, Some(&other)), by(22, 1, None)] {
+        assert!(db.create_invitation(&new).await.expect("invites").is_some());
+    }
+    db.register(&key(3), &[12; 32], NOW).await.expect("one of two uses");
+    db.register(&key(4), &[13; 32], NOW).await.expect("the only use");
+    assert!(db.revoke_account(&creator.key, NOW).await.expect("revokes"));
+    for secret in [11, 12] {
+        let refused = db.register(&key(5), &[secret; 32], NOW).await;
+        assert!(matches!(refused, Err(RegisterError::Unknown)), "{refused:?}");
+    }
+    // Whom it invited before stays, and may ask again.
+    assert_eq!(db.account(&key(3)).await.expect("reads").expect("is there").revoked, None);
+    db.register(&key(4), &[13; 32], NOW).await.expect("costs no use");
+    for (number, secret) in [(6, 21), (7, 22)] {
+        db.register(&key(number), &[secret; 32], NOW).await.expect("is another's");
+    }
+    let late = db.create_invitation(&by(14, 1, Some(&creator))).await.expect("asks");
+    assert_eq!(late, None, "a request that was under way");
+    let refused = db.register(&key(5), &[14; 32], NOW).await;
+    assert!(matches!(refused, Err(RegisterError::Unknown)), "{refused:?}");
+}
+
 pub(crate) async fn invitations_are_listed_while_they_are_good(db: &dyn HubDb) {
     let mut first = invitation(1, Role::Reader, 2);
     first.grants = vec!["team/two".to_owned(), "team/one".to_owned(), "team/one".to_owned()];
     let mut second = invitation(2, Role::Administrator, 1);
     (second.created, second.expires) = (NOW + 1, NOW + 20);
     second.grants.clear();
-    let first_id = db.create_invitation(&first).await.expect("invites");
-    let second_id = db.create_invitation(&second).await.expect("invites");
+    let first_id = db.create_invitation(&first).await.expect("invites").expect("may");
+    let second_id = db.create_invitation(&second).await.expect("invites").expect("may");
 
     let listed = db.invitations(NOW).await.expect("lists");
     assert_eq!(listed.iter().map(|it| it.id).collect::<Vec<_>>(), [first_id, second_id]);

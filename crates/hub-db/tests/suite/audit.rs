@@ -32,3 +32,19 @@ pub(crate) async fn the_audit_log_is_read_backwards(db: &dyn HubDb) {
     let (_, stored) = db.audit(None, 1).await.expect("lists").pop().expect("one");
     assert!(stored.subject.ends_with("b\u{10ffff}'\"; --"), "{stored:?}");
 }
+
+pub(crate) async fn an_act_that_came_to_nothing_is_withdrawn(db: &dyn HubDb) {
+    let entry = |subject: &str| AuditEntry {
+        time: NOW,
+        actor: Actor::Local,
+        action: "grant".to_owned(),
+        subject: subject.to_owned(),
+        detail: "{}".to_owned(),
+    };
+    db.record(&entry("done")).await.expect("records");
+    let id = db.record(&entry("refused")).await.expect("records");
+    assert_eq!(db.audit(None, 9).await.expect("lists")[0], (id, entry("refused")));
+    db.withdraw(id).await.expect("withdraws");
+    let left = db.audit(None, 9).await.expect("lists");
+    assert_eq!(left.into_iter().map(|(_, entry)| entry).collect::<Vec<_>>(), [entry("done")]);
+}

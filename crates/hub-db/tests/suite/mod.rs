@@ -32,12 +32,14 @@ macro_rules! for_each_check {
             invitations_are_used_as_often_as_they_allow,
             an_invitation_raises_roles_and_grants_names,
             revoked_accounts_stay_revoked,
+            invitations_end_with_the_account_that_made_them,
             invitations_are_listed_while_they_are_good,
             an_administrator_is_a_publisher_too,
             accounts_are_listed_by_pages,
             of_many_racing_registrations_as_many_as_allowed_succeed,
             a_revoked_account_reads_what_is_public,
             a_name_keeps_its_owner,
+            a_deleted_name_is_not_made_anew_by_a_setting,
             names_are_seen_by_those_who_may_read_them,
             of_many_who_create_a_name_one_owns_it,
             names_are_in_order_of_their_bytes,
@@ -47,9 +49,11 @@ macro_rules! for_each_check {
             a_deleted_name_leaves_nothing_behind,
             tokens_are_found_by_their_secret_until_they_end,
             tokens_are_revoked_by_their_owner_and_with_the_account,
+            a_token_is_in_force_until_it_or_its_account_ends,
             a_token_reads_the_names_it_lists_as_its_account_does,
             dropped_holders_of_tokens_are_gone,
             the_audit_log_is_read_backwards,
+            an_act_that_came_to_nothing_is_withdrawn,
             a_sign_in_works_once,
             a_database_belongs_to_the_hub_that_began_it,
             an_open_database_is_ready,
@@ -81,7 +85,15 @@ pub(crate) fn chunk(number: u32) -> ChunkId {
 
 pub(crate) fn invitation(number: u8, role: Role, uses: u32) -> NewInvitation {
     let grants = vec!["team/granted".to_owned()];
-    NewInvitation { secret_hash: [number; 32], role, grants, uses, created: NOW, expires: NOW + 10 }
+    NewInvitation {
+        secret_hash: [number; 32],
+        role,
+        grants,
+        uses,
+        creator: None,
+        created: NOW,
+        expires: NOW + 10,
+    }
 }
 
 pub(crate) async fn publisher(db: &dyn HubDb, number: u8) -> Account {

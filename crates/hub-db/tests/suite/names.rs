@@ -97,3 +97,19 @@ pub(crate) async fn usage_is_counted_by_name(db: &dyn HubDb) {
         .collect();
     assert_eq!(told, [("team/empty", 0, 0, 0), ("team/tools", 2, 99, 700)]);
 }
+
+pub(crate) async fn a_deleted_name_is_not_made_anew_by_a_setting(db: &dyn HubDb) {
+    let owner = publisher(db, 1).await;
+    let name = name_of(db, &owner, "team/tools", false).await;
+    assert!(db.set_public(name, true).await.expect("sets"));
+    let seen = db.name("team/tools", &Caller::Anonymous).await.expect("reads");
+    assert!(seen.is_some_and(|seen| seen.public && seen.id == name));
+    db.delete_name(name).await.expect("deletes");
+    assert!(!db.set_public(name, true).await.expect("asks"));
+    assert_eq!(db.name("team/tools", &Caller::Anonymous).await.expect("reads"), None);
+    // Nor is what somebody else made of the name since touched.
+    let other = publisher(db, 2).await;
+    let anew = name_of(db, &other, "team/tools", false).await;
+    assert!(anew != name && !db.set_public(name, true).await.expect("asks"));
+    assert_eq!(db.name("team/tools", &Caller::Anonymous).await.expect("reads"), None);
+}

@@ -16,6 +16,12 @@ fn token(number: u8, account: &Account, scope: TokenScope, names: &[&str]) -> Ne
     }
 }
 
+/// A token of `account` with the secret hash `[number; 32]`.
+pub(crate) async fn create_token(db: &dyn HubDb, account: &Account, number: u8) -> TokenId {
+    let new = token(number, account, TokenScope::Read, &[]);
+    db.create_token(&new).await.expect("creates")
+}
+
 fn caller(id: TokenId, account: &Account) -> Caller {
     Caller::Token { id, account: account.id, key: account.key }
 }
@@ -138,4 +144,22 @@ pub(crate) async fn dropped_holders_of_tokens_are_gone(db: &dyn HubDb) {
     db.add_holders(token.holder().expect("holds"), &[chunk(1), chunk(2)]).await.expect("adds");
     db.drop_holders(&[chunk(1), chunk(2)]).await.expect("drops");
     assert_eq!(db.held_chunks(None, 10).await.expect("lists"), [chunk(2)], "the name keeps its");
+}
+
+pub(crate) async fn a_token_is_in_force_until_it_or_its_account_ends(db: &dyn HubDb) {
+    let (account, other) = (publisher(db, 1).await, publisher(db, 2).await);
+    let mut ids = vec![];
+    for number in 1..=2 {
+        let new = token(number, &account, TokenScope::Read, &["team/a", "team/b"]);
+        ids.push(db.create_token(&new).await.expect("creates"));
+    }
+    let holds = async |id, account, now| db.token_in_force(id, account, now).await.expect("asks");
+    assert!(holds(ids[0], account.id, NOW + 999).await);
+    assert!(!holds(ids[0], account.id, NOW + 1000).await, "it has ended");
+    assert!(!holds(ids[0], other.id, NOW).await, "another's");
+    assert!(db.revoke_token(ids[0], None).await.expect("revokes"));
+    assert!(!holds(ids[0], account.id, NOW).await);
+    assert!(holds(ids[1], account.id, NOW).await);
+    db.revoke_account(&account.key, NOW).await.expect("revokes");
+    assert!(!holds(ids[1], account.id, NOW).await);
 }
