@@ -2,8 +2,9 @@
 //! hub serves, on the hub's own port (tls-alpn-01, RFC 8737).
 //!
 //! In the data directory: `acme/account.json`, the account's key; `acme/certificate.pem`, the key
-//! and chain in use. Each is of mode 0600 and replaced as a whole. Both belong to one directory
-//! of one authority; an account of another one is made anew.
+//! and chain in use; `acme/certificate.json`, the authority that was asked for it and for which
+//! domains. Each is of mode 0600 and replaced as a whole. Account and certificate belong to one
+//! directory of one authority: with another one, or with other domains, they are made anew.
 
 use std::collections::HashMap;
 use std::io;
@@ -43,7 +44,9 @@ const RETRY_PAUSES: [Duration; 4] = [
 /// Longest wait for an authority to validate and to issue.
 const ORDER_TIME: Duration = Duration::from_mins(2);
 
-/// How often a certificate is looked at. Clocks may be set, and machines sleep.
+/// How often a certificate is looked at. Clocks may be set, and machines sleep. Also the pause after
+/// a success: with a clock that is years ahead every new certificate is due at once, and authorities
+/// count orders.
 const LOOK_INTERVAL: Duration = Duration::from_hours(1);
 
 /// Why there is no new certificate. The old one stays in use, and it is tried again.
@@ -143,13 +146,67 @@ struct StoredAccount {
     credentials: AccountCredentials,
 }
 
+/// `certificate.json`: what `certificate.pem` was ordered for.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Ordered {
+    /// URL of the authority's directory.
+    authority: String,
+    domains: Vec<String>,
+}
+
+impl Ordered {
+    fn by(acme: &Acme) -> Self {
+        Self { authority: acme.directory.clone(), domains: acme.domains.clone() }
+    }
+
+    fn path(directory: &Path) -> PathBuf {
+        directory.join("certificate.json")
+    }
+
+    /// Whether the stored certificate is what `acme` asks for. One that nothing is known of is not.
+    fn is_stored(acme: &Acme, directory: &Path) -> io::Result<bool> {
+        match std::fs::read(Self::path(directory)) {
+            Ok(bytes) => {
+                Ok(serde_json::from_slice(&bytes).is_ok_and(|it: Self| it == Self::by(acme)))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Replaces the stored certificate. Whatever moment this is cut off at, `certificate.json` does not
+/// vouch for a certificate it was not written for.
+fn store(acme: &Acme, directory: &Path, pem: &[u8]) -> Result<(), AcmeError> {
+    let about = Ordered::path(directory);
+    let removed = match std::fs::remove_file(&about) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    };
+    let path = directory.join("certificate.pem");
+    removed
+        .and_then(|()| write_private(&path, pem))
+        .map_err(|source| AcmeError::File { path, source })?;
+    serde_json::to_vec(&Ordered::by(acme))
+        .map_err(io::Error::from)
+        .and_then(|bytes| write_private(&about, &bytes))
+        .map_err(|source| AcmeError::File { path: about, source })
+}
+
 impl Renewal {
-    /// Loads what `directory` holds of an earlier run.
+    /// Loads what `directory` holds of an earlier run, if it is for the same domains and of the
+    /// same authority.
     pub(crate) fn open(acme: Acme, directory: PathBuf) -> io::Result<Self> {
         std::fs::create_dir_all(&directory)?;
         let certificates = Arc::new(Certificates::default());
         let path = directory.join("certificate.pem");
+        let is_ours = Ordered::is_stored(&acme, &directory)?;
         match std::fs::read(&path) {
+            Ok(_) if !is_ours => {
+                tracing::info!(
+                    "the stored certificate is for other domains or of another authority"
+                );
+            }
             Ok(pem) => match parse(&pem) {
                 Ok(current) => certificates.replace(current),
                 Err(error) => tracing::warn!(%error, "the stored certificate is obtained anew"),
@@ -173,19 +230,17 @@ impl Renewal {
                 tokio::time::sleep(LOOK_INTERVAL).await;
                 continue;
             }
-            match self.obtain().await {
-                Ok(()) => failures = 0,
-                Err(error) => {
-                    let pause = RETRY_PAUSES[failures.min(RETRY_PAUSES.len() - 1)];
-                    tracing::error!(
-                        error = %Chain(&error),
-                        retry_in_s = pause.as_secs(),
-                        "no certificate was obtained"
-                    );
-                    failures += 1;
-                    tokio::time::sleep(pause).await;
-                }
+            let result = self.obtain().await;
+            failures = if result.is_ok() { 0 } else { failures + 1 };
+            let pause = pause_after(failures);
+            if let Err(error) = result {
+                tracing::error!(
+                    error = %Chain(&error),
+                    retry_in_s = pause.as_secs(),
+                    "no certificate was obtained"
+                );
             }
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -201,8 +256,7 @@ impl Renewal {
         let pem = result?;
         let current = parse(&pem).map_err(AcmeError::Unusable)?;
         let ends = current.validity.ends;
-        let path = self.directory.join("certificate.pem");
-        write_private(&path, &pem).map_err(|source| AcmeError::File { path, source })?;
+        store(&self.acme, &self.directory, &pem)?;
         self.certificates.replace(current);
         tracing::info!(domains = ?domains, ends, "a certificate was obtained");
         Ok(())
@@ -266,6 +320,14 @@ impl Renewal {
     }
 }
 
+/// How long nothing is ordered after an order, the last of so many failures in a row.
+fn pause_after(failures: usize) -> Duration {
+    match failures.checked_sub(1) {
+        None => LOOK_INTERVAL,
+        Some(before) => RETRY_PAUSES[before.min(RETRY_PAUSES.len() - 1)],
+    }
+}
+
 fn read_account(path: &Path) -> Result<Option<StoredAccount>, AcmeError> {
     let failed = |source| AcmeError::File { path: path.to_owned(), source };
     match std::fs::read(path) {
@@ -297,4 +359,52 @@ fn parse(pem: &[u8]) -> Result<Current, String> {
     let key = CertifiedKey::new(chain, key);
     key.keys_match().map_err(|e| e.to_string())?;
     Ok(Current { key: Arc::new(key), validity })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(authority: &str, domains: &[&str]) -> Acme {
+        let domains = domains.iter().map(|domain| (*domain).to_owned()).collect();
+        Acme { domains, directory: authority.to_owned(), contact: None, ca: None }
+    }
+
+    fn is_loaded(acme: Acme, directory: &Path) -> bool {
+        let renewal = Renewal::open(acme, directory.to_owned()).expect("opens");
+        renewal.certificates().ends().is_some()
+    }
+
+    #[test]
+    fn a_stored_certificate_is_used_for_what_it_was_ordered_for() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let directory = directory.path();
+        let hub = || asked("https://one.example/directory", &["hub.example", "www.hub.example"]);
+        let key = KeyPair::generate().expect("a key");
+        let params = CertificateParams::new(hub().domains).expect("names");
+        let certificate = params.self_signed(&key).expect("a certificate");
+        let pem = format!("{}\n{}", key.serialize_pem(), certificate.pem());
+        store(&hub(), directory, pem.as_bytes()).expect("stores");
+        assert!(is_loaded(hub(), directory));
+        for other in [
+            asked("https://two.example/directory", &["hub.example", "www.hub.example"]),
+            asked("https://one.example/directory", &["hub.example"]),
+            asked("https://one.example/directory", &["other.example", "www.hub.example"]),
+        ] {
+            assert!(!is_loaded(other, directory));
+        }
+        // Cut off between the two files, or of a version that did not say.
+        std::fs::remove_file(Ordered::path(directory)).expect("removes");
+        assert!(!is_loaded(hub(), directory));
+        store(&hub(), directory, pem.as_bytes()).expect("stores again");
+        assert!(is_loaded(hub(), directory));
+    }
+
+    #[test]
+    fn no_order_follows_another_at_once() {
+        assert_eq!(pause_after(0), LOOK_INTERVAL);
+        let pauses: Vec<_> = (1..=6).map(pause_after).collect();
+        assert_eq!(pauses[..4], RETRY_PAUSES);
+        assert_eq!(pauses[4..], [RETRY_PAUSES[3]; 2]);
+    }
 }

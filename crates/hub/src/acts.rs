@@ -1,18 +1,23 @@
 //! Acts that change who may do what, or take something away.
 //!
-//! Each runs to its end even if the caller goes away, is in the audit log before it is answered,
-//! and is told to memories and streams: what was taken away is away at once.
+//! Each runs to its end even if the caller goes away, is in the audit log before it is done, and is
+//! told to memories and streams: what was taken away is away at once.
+//!
+//! So nothing is done that the log does not tell of. The reverse may happen: an act whose failure
+//! came from the database keeps its entry, because it may have been done; one that came to nothing
+//! is taken out again.
 
 use std::fmt::Display;
 use std::future::Future;
 use std::sync::Arc;
 
+use hub_api::ProblemCode;
 use hub_db::{Account, Actor, AuditEntry};
 use serde_json::Value;
 
 use crate::app::App;
 use crate::files::unix_now;
-use crate::refusal::Refusal;
+use crate::refusal::{Chain, Refusal};
 
 /// What an act came to.
 pub(crate) enum Outcome<T> {
@@ -26,6 +31,8 @@ pub(crate) enum Outcome<T> {
 pub(crate) struct Act {
     app: Arc<App>,
     entry: AuditEntry,
+    /// The account as it was when the request came; its body may have come long after.
+    account: Option<Account>,
     takes_away: bool,
 }
 
@@ -37,7 +44,8 @@ impl Act {
         action: &str,
         subject: impl Display,
     ) -> Self {
-        Self::by(app, Actor::Account(account.key), action, subject)
+        let act = Self::by(app, Actor::Account(account.key), action, subject);
+        Self { account: Some(account.clone()), ..act }
     }
 
     /// The same for whoever else may act.
@@ -49,7 +57,7 @@ impl Act {
             subject: subject.to_string(),
             detail: "{}".to_owned(),
         };
-        Self { app: Arc::clone(app), entry, takes_away: false }
+        Self { app: Arc::clone(app), entry, account: None, takes_away: false }
     }
 
     /// More about it: an object that holds no secret.
@@ -70,22 +78,50 @@ impl Act {
         Work: Future<Output = Result<Outcome<T>, Refusal>> + Send + 'static,
     {
         to_its_end(async move {
+            self.check_account().await?;
+            let entry = self.app.db.record(&self.entry).await?;
             let outcome = work.await;
             if self.takes_away {
                 // Also after a failure: it may have come after the change.
                 self.app.access.forget();
             }
-            match outcome? {
-                Outcome::Unchanged(result) => Ok(result),
-                Outcome::Changed(result) => {
-                    self.app.db.record(&self.entry).await?;
+            match outcome {
+                Ok(Outcome::Changed(result)) => {
                     let (action, subject) = (&self.entry.action, &self.entry.subject);
                     tracing::info!(%action, %subject, "an administrative act");
                     Ok(result)
                 }
+                Ok(Outcome::Unchanged(result)) => {
+                    self.withdraw(entry).await;
+                    Ok(result)
+                }
+                Err(refusal) if refusal.is_failure() => Err(refusal.maybe_done()),
+                Err(refusal) => {
+                    self.withdraw(entry).await;
+                    Err(refusal)
+                }
             }
         })
         .await
+    }
+
+    /// Refuses what an account began before it was revoked.
+    async fn check_account(&self) -> Result<(), Refusal> {
+        let Some(then) = &self.account else { return Ok(()) };
+        let now = self.app.db.account(&then.key).await?;
+        let now = now.filter(|account| account.revoked.is_none());
+        let now = now.ok_or_else(|| Refusal::new(ProblemCode::NotRegistered, ""))?;
+        if now.role < then.role {
+            return Err(Refusal::new(ProblemCode::Forbidden, "the account may do less now"));
+        }
+        Ok(())
+    }
+
+    /// An entry too many is no failure of the request.
+    async fn withdraw(&self, entry: i64) {
+        if let Err(error) = self.app.db.withdraw(entry).await {
+            tracing::warn!(error = %Chain(&error), entry, "the audit log tells of an act not done");
+        }
     }
 }
 

@@ -29,6 +29,8 @@ use hub_db::DbError;
 use serde::{Deserialize, Serialize};
 use store::StoreError;
 
+use crate::database::DatabaseError;
+
 pub use create::{BackedUp, backup};
 pub use restore::{Restored, restore};
 
@@ -122,6 +124,10 @@ pub enum BackupError {
         #[source]
         source: io::Error,
     },
+    /// It is not known where the hub's database is, or it is not there. A backup without it would
+    /// be of no use.
+    #[error(transparent)]
+    Which(#[from] DatabaseError),
     /// The database failed.
     #[error(transparent)]
     Db(#[from] DbError),

@@ -72,18 +72,14 @@ pub(crate) fn token_hash(secret: &[u8; 32]) -> [u8; 32] {
 /// Whether the caller's account, and its token, are still what they were: for what goes on after
 /// a request was let in.
 pub(crate) async fn is_in_force(app: &App, caller: &Caller) -> Result<bool, DbError> {
-    let (key, token) = match caller {
-        Caller::Anonymous => return Ok(true),
-        Caller::Account { key, .. } => (key, None),
-        Caller::Token { id, account, key } => (key, Some((*id, *account))),
-    };
-    let account = app.db.account(key).await?;
-    if account.is_none_or(|account| account.revoked.is_some()) {
-        return Ok(false);
+    match caller {
+        Caller::Anonymous => Ok(true),
+        Caller::Account { key, .. } => {
+            let account = app.db.account(key).await?;
+            Ok(account.is_some_and(|account| account.revoked.is_none()))
+        }
+        Caller::Token { id, account, .. } => app.db.token_in_force(*id, *account, unix_now()).await,
     }
-    let Some((id, account)) = token else { return Ok(true) };
-    let (tokens, now) = (app.db.tokens(account).await?, unix_now());
-    Ok(tokens.iter().any(|token| token.id == id && token.expires > now))
 }
 
 fn no_session() -> Refusal {

@@ -3,7 +3,10 @@
 //! Without anything said it is `hub.sqlite` in the data directory. A server's address comes from
 //! the command line, a file or the environment; `hub.json` says which kind it was and, as long
 //! as that gives no password away, where. So a hub that was started once without its address is
-//! refused, instead of beginning with an empty database and collecting all its chunks.
+//! refused, instead of beginning with an empty database and collecting all its chunks. So is one
+//! whose `hub.json` cannot be read, and one whose `hub.sqlite` is gone: a collection looks no
+//! further than the database, because a hub whose last release was deleted has the same empty one
+//! and its operator wants the space back.
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -31,8 +34,9 @@ pub enum DatabaseError {
     /// The text is not the address of a server. It is not repeated: it may hold a password.
     #[error("a database is postgres://USER@HOST/DATABASE")]
     NotADatabase,
-    /// The file with the address cannot be read. Check that it belongs to who runs this.
-    #[error("cannot read the address of the database in {}", path.display())]
+    /// The file with the database or its address cannot be read. Check that it belongs to who runs
+    /// this.
+    #[error("cannot read {}, where the database or its address is", path.display())]
     File {
         /// The file.
         path: PathBuf,
@@ -56,6 +60,26 @@ pub enum DatabaseError {
     /// would collect the chunks of all releases it does not find there.
     #[error("this is not the database that the hub in this directory has used")]
     NotThisHubs,
+    /// There is a `hub.json`, and what it says is not known: it cannot be read, or another version
+    /// wrote it. Mend it; it holds no secret, so copy it from a backup.
+    #[error("cannot read {}, which says where the hub's database is: mend it or restore it", path.display())]
+    Announcement {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// A hub has run on this directory, and its database is not there or is empty. An empty one in
+    /// its place would make the hub collect all its chunks. Put it back, or restore a backup.
+    #[error(
+        "the hub's database {} is missing: put it back, or restore a backup of this hub",
+        path.display()
+    )]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
     /// The hub in this directory has used another kind of database. Name that one; only to begin
     /// anew with an empty database, on an empty directory, use another.
     #[error("the hub in this directory uses {announced}, not {asked}")]
@@ -153,9 +177,10 @@ pub(crate) fn choose(
     data: &DataDir,
     given: Option<&Database>,
 ) -> Result<(DatabaseUrl, AnnouncedDatabase), DatabaseError> {
-    let own = || (DatabaseUrl::Sqlite(data.database()), AnnouncedDatabase::Sqlite);
-    match (data.announcement().ok().map(|it| it.database), given) {
-        (None | Some(AnnouncedDatabase::Sqlite), None) => Ok(own()),
+    let own = (DatabaseUrl::Sqlite(data.database()), AnnouncedDatabase::Sqlite);
+    match (announced_in(data)?, given) {
+        (None, None) if !has_packs(data)? => Ok(own),
+        (None | Some(AnnouncedDatabase::Sqlite), None) => must_be_there(data).map(|()| own),
         (Some(AnnouncedDatabase::Sqlite), Some(given)) => {
             Err(DatabaseError::Other { announced: DatabaseKind::Sqlite, asked: given.url.kind() })
         }
@@ -168,6 +193,38 @@ pub(crate) fn choose(
             };
             Ok(announced(&known))
         }
+    }
+}
+
+/// What `hub.json` says; `None` when there is none, so that no hub has run here yet.
+pub(crate) fn announced_in(data: &DataDir) -> Result<Option<AnnouncedDatabase>, DatabaseError> {
+    match data.announcement() {
+        Ok(announcement) => Ok(Some(announcement.database)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(source) => Err(DatabaseError::Announcement { path: data.announcement_file(), source }),
+    }
+}
+
+/// Refuses when `hub.sqlite` is missing, or is a file that SQLite would take for a new database.
+pub(crate) fn must_be_there(data: &DataDir) -> Result<(), DatabaseError> {
+    let path = data.database();
+    match path.metadata() {
+        Ok(metadata) if metadata.len() > 0 => Ok(()),
+        Ok(_) => Err(DatabaseError::Missing { path }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(DatabaseError::Missing { path })
+        }
+        Err(source) => Err(DatabaseError::File { path, source }),
+    }
+}
+
+/// Whether chunks lie here: somebody's, even if nothing says whose.
+fn has_packs(data: &DataDir) -> Result<bool, DatabaseError> {
+    let path = data.store().join("packs");
+    match path.read_dir() {
+        Ok(mut entries) => Ok(entries.next().is_some()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(DatabaseError::File { path, source }),
     }
 }
 
@@ -185,7 +242,7 @@ pub(crate) async fn must_belong(
     data: &DataDir,
     database: &AnnouncedDatabase,
 ) -> Result<(), StartError> {
-    let begins = data.announcement().is_err();
+    let begins = announced_in(data)?.is_none();
     let is_file = *database == AnnouncedDatabase::Sqlite;
     let belongs = db.belongs_to(hub.as_bytes(), begins || is_file).await;
     if belongs.map_err(StartError::Db)? || is_file {
@@ -230,6 +287,8 @@ mod tests {
     use hub_api::Hex;
 
     use super::*;
+    use crate::config::HubConfig;
+    use crate::start::Hub;
 
     const PLAIN: &str = "postgres://consign@db.example.org/consign";
     const SECRET: &str = "postgres://consign:hunter2@db.example.org/consign";
@@ -238,7 +297,10 @@ mod tests {
     fn after(database: Option<&Database>) -> (tempfile::TempDir, DataDir) {
         let directory = tempfile::tempdir().expect("a directory");
         let data = DataDir::create(directory.path()).expect("creates");
-        let (_, database) = choose(&data, database).expect("is the first");
+        let (place, database) = choose(&data, database).expect("is the first");
+        if let DatabaseUrl::Sqlite(path) = place {
+            std::fs::write(path, "SQLite format 3").expect("writes");
+        }
         let url = "https://hub.example.org".to_owned();
         let announcement = Announcement { url, fingerprint: Hex([0; 32]), database };
         data.announce(&announcement).expect("writes");
@@ -281,6 +343,51 @@ mod tests {
         assert!(!refused.to_string().contains("hunter2"), "{refused}");
         std::fs::remove_file(&file).expect("removes");
         assert!(matches!(choose(&data, None), Err(DatabaseError::File { .. })));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_an_absence() {
+        let (_keep, data) = after(Some(&Database::at(PLAIN).expect("an address")));
+        let path = data.announcement_file();
+        let announced = std::fs::read_to_string(&path).expect("reads");
+        let unknown = announced.replace("postgres\"", "oracle\"");
+        assert_ne!(announced, unknown);
+        for text in ["", "{", unknown.as_str()] {
+            std::fs::write(&path, text).expect("writes");
+            let refused = choose(&data, None).expect_err("nobody knows");
+            assert!(matches!(refused, DatabaseError::Announcement { .. }), "{refused}");
+            let server = Database::at(PLAIN).expect("an address");
+            choose(&data, Some(&server)).expect_err("nor whether it is this one");
+        }
+        std::fs::remove_file(&path).expect("removes");
+        std::fs::create_dir(&path).expect("is no file");
+        let refused = choose(&data, None).expect_err("it is there");
+        assert!(matches!(refused, DatabaseError::Announcement { .. }), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn a_database_that_is_gone_is_not_begun_anew() {
+        let (directory, data) = after(None);
+        std::fs::write(data.database(), "").expect("empties");
+        let refused = choose(&data, None).expect_err("it is empty");
+        assert!(matches!(refused, DatabaseError::Missing { .. }), "{refused}");
+        std::fs::remove_file(data.database()).expect("removes");
+        let refused = choose(&data, None).expect_err("it is missing");
+        assert!(matches!(refused, DatabaseError::Missing { .. }), "{refused}");
+        assert!(refused.to_string().contains("restore"), "{refused}");
+        let refused = beside(&directory.path().into()).await.map(drop).expect_err("no database");
+        assert!(matches!(refused, BesideError::Which(DatabaseError::Missing { .. })), "{refused}");
+        let config = HubConfig::new(directory.path(), ([127, 0, 0, 1], 0).into());
+        let refused = Hub::start(config).await.map(drop).expect_err("no database");
+        assert!(matches!(refused, StartError::Database(DatabaseError::Missing { .. })));
+        assert!(!data.database().exists(), "nobody made one");
+
+        // Nor when hub.json went with it and chunks are there.
+        std::fs::remove_file(data.announcement_file()).expect("removes");
+        choose(&data, None).expect("looks like a new directory");
+        std::fs::write(data.store().join("packs/00000001.pack"), "chunks").expect("writes");
+        let refused = choose(&data, None).expect_err("somebody's chunks");
+        assert!(matches!(refused, DatabaseError::Missing { .. }), "{refused}");
     }
 
     /// A hub that began with an empty database would collect all chunks of the other one.

@@ -85,11 +85,17 @@ impl DataDir {
 
     pub(crate) fn announce(&self, announcement: &Announcement) -> io::Result<()> {
         let text = serde_json::to_vec_pretty(announcement)?;
-        write_private(&self.0.join("hub.json"), &text)
+        write_private(&self.announcement_file(), &text)
     }
 
+    pub(crate) fn announcement_file(&self) -> PathBuf {
+        self.0.join("hub.json")
+    }
+
+    /// What the hub says of itself. The error is of the kind `NotFound` only when there is no
+    /// `hub.json`: what cannot be read is not an absence.
     pub(crate) fn announcement(&self) -> io::Result<Announcement> {
-        Ok(serde_json::from_slice(&fs::read(self.0.join("hub.json"))?)?)
+        Ok(serde_json::from_slice(&fs::read(self.announcement_file())?)?)
     }
 }
 

@@ -4,6 +4,10 @@
 //! an invitation, so it is kept encrypted under the idempotency key itself, of which the database
 //! has a hash: whoever reads the database reads no secret, and whoever repeats the request has
 //! shown the key.
+//!
+//! What failed so late that it may have been done is not done again under the key before
+//! [`hub_db::CLAIM_RUNNING`] has passed or the hub was started anew: until then the answer is that
+//! it is running.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -118,6 +122,7 @@ impl Done {
                     app.db.answer(account, &name, status.as_u16(), &masked).await?;
                     Ok(answered(status, body))
                 }
+                Err(refusal) if refusal.is_maybe_done() => Err(refusal),
                 Err(refusal) => {
                     // What was refused changed nothing, and may be right the next time.
                     app.db.unclaim(account, &name).await?;

@@ -45,6 +45,7 @@ pub async fn invite(
         role,
         grants: grants.iter().map(|name| name.as_str().to_owned()).collect(),
         uses: 1,
+        creator: None,
         created: now,
         expires: now.saturating_add(expires.as_secs()),
     };
@@ -55,8 +56,9 @@ pub async fn invite(
         subject: role_word(role).to_owned(),
         detail: json!({ "names": invitation.grants, "expires": invitation.expires }).to_string(),
     };
-    let recorded = match db.create_invitation(&invitation).await {
-        Ok(_) => db.record(&entry).await,
+    // Told first, so that none is made unrecorded.
+    let recorded = match db.record(&entry).await {
+        Ok(_) => db.create_invitation(&invitation).await,
         Err(error) => Err(error),
     };
     db.close().await;

@@ -18,11 +18,17 @@ pub(crate) struct Refusal {
     problem: Box<Problem>,
     retry_after_s: Option<u32>,
     close: bool,
+    maybe_done: bool,
 }
 
 impl Refusal {
     pub(crate) fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
-        Self { problem: Box::new(Problem::new(code, detail)), retry_after_s: None, close: false }
+        Self::of(Problem::new(code, detail))
+    }
+
+    fn of(problem: Problem) -> Self {
+        let problem = Box::new(problem);
+        Self { problem, retry_after_s: None, close: false, maybe_done: false }
     }
 
     /// No such thing, or not for this caller: the same words for both.
@@ -49,14 +55,29 @@ impl Refusal {
         Self::new(ProblemCode::Unavailable, "the hub is stopping")
     }
 
+    /// Whether the hub failed, rather than refused: what was asked for may or may not be done.
+    /// Whatever was refused for lack of space was not.
+    pub(crate) fn is_failure(&self) -> bool {
+        self.problem.status >= 500 && self.problem.code != ProblemCode::StorageFull
+    }
+
+    /// It came so late that what was asked for may be done all the same.
+    pub(crate) fn maybe_done(self) -> Self {
+        Self { maybe_done: true, ..self }
+    }
+
+    /// Whether what was asked for may be done all the same.
+    pub(crate) fn is_maybe_done(&self) -> bool {
+        self.maybe_done
+    }
+
     /// The body was not read to its end, so the connection cannot be used again.
     pub(crate) fn closing(self) -> Self {
         Self { close: true, ..self }
     }
 
     pub(crate) fn missing(ids: Vec<Hex<32>>) -> Self {
-        let problem = Box::new(Problem::chunks_missing(ids));
-        Self { problem, retry_after_s: None, close: false }
+        Self::of(Problem::chunks_missing(ids))
     }
 
     /// A failure of the hub: logged with its causes, told without them.

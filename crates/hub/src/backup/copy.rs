@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hub_api::Hex;
 
@@ -47,9 +47,44 @@ pub(super) fn sync_directory(path: &Path) -> Result<(), BackupError> {
         .map_err(BackupError::io("sync", path))
 }
 
-/// Creates a directory for its owner alone, if it does not exist.
+/// Creates a directory for its owner alone, if it does not exist, with those above it; their names
+/// last.
 pub(super) fn create_directory(path: &Path) -> Result<(), BackupError> {
     use std::os::unix::fs::DirBuilderExt as _;
+    let names = new_names(path);
     let created = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-    created.map_err(BackupError::io("create", path))
+    created.map_err(BackupError::io("create", path))?;
+    names.iter().try_for_each(|directory| sync_directory(directory))
+}
+
+/// The directories in which a name is new once `path` is created, the lowest first.
+fn new_names(path: &Path) -> Vec<PathBuf> {
+    let parent = |path: &Path| match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
+        Some(parent) => parent.to_owned(),
+        None => path.to_owned(),
+    };
+    path.ancestors()
+        .filter(|path| !path.as_os_str().is_empty())
+        .take_while(|path| !path.exists())
+        .map(parent)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_directory_with_a_new_name_is_known() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let [a, b, c] = ["a", "a/b", "a/b/c"].map(|path| directory.path().join(path));
+        assert_eq!(new_names(&c), [b.clone(), a.clone(), directory.path().to_owned()]);
+        create_directory(&c).expect("creates");
+        assert!(new_names(&c).is_empty() && c.is_dir());
+        fs::remove_dir(&c).expect("removes");
+        assert_eq!(new_names(&c), [b]);
+        let here = format!("no-directory-{}", std::process::id());
+        assert_eq!(new_names(Path::new(&here)), [PathBuf::from(".")]);
+    }
 }

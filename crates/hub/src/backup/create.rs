@@ -11,7 +11,7 @@ use store::DiskStore;
 
 use super::copy::{copy, create_directory, sync_directory};
 use super::{BackupError, Contents, CopiedFile, CopiedPack, VERSION, read_contents};
-use crate::database::AnnouncedDatabase;
+use crate::database::{AnnouncedDatabase, DatabaseError, announced_in, must_be_there};
 use crate::files::{DataDir, unix_now, write_private};
 use crate::maintenance::Copying;
 
@@ -42,6 +42,7 @@ pub async fn backup(data_dir: &Path, to: &Path) -> Result<BackedUp, BackupError>
     if !store.is_dir() {
         return Err(BackupError::NoData(data_dir.to_owned()));
     }
+    let database = own_database(&data)?;
     let lock = {
         let data = data.clone();
         // Waits for a removal of chunks to end, which may take minutes.
@@ -57,7 +58,7 @@ pub async fn backup(data_dir: &Path, to: &Path) -> Result<BackedUp, BackupError>
 
     let snapshot = to.join("files").join("database.tmp");
     remove_if_there(&snapshot)?;
-    let has_database = match own_database(&data) {
+    let has_database = match database {
         None => false,
         Some(database) => {
             let db = hub_db::open(&database).await?;
@@ -94,11 +95,14 @@ pub async fn backup(data_dir: &Path, to: &Path) -> Result<BackedUp, BackupError>
 }
 
 /// The database in the data directory, unless the hub's is elsewhere.
-fn own_database(data: &DataDir) -> Option<DatabaseUrl> {
-    let announced = data.announcement().ok().map(|announcement| announcement.database);
-    let path = data.database();
-    let is_own = matches!(announced, None | Some(AnnouncedDatabase::Sqlite)) && path.is_file();
-    is_own.then_some(DatabaseUrl::Sqlite(path))
+fn own_database(data: &DataDir) -> Result<Option<DatabaseUrl>, DatabaseError> {
+    match announced_in(data)? {
+        Some(AnnouncedDatabase::Postgres { .. }) => Ok(None),
+        None | Some(AnnouncedDatabase::Sqlite) => {
+            must_be_there(data)?;
+            Ok(Some(DatabaseUrl::Sqlite(data.database())))
+        }
+    }
 }
 
 pub(super) async fn blocking<T: Send + 'static>(

@@ -1,6 +1,6 @@
 //! Making a hub's data directory of a backup, and proving that it is whole.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -83,6 +83,8 @@ fn copy_all(from: &Path, contents: &Contents, data: &DataDir) -> Result<Restored
         report.bytes += bytes;
     }
     sync_directory(&packs)?;
+    // Where files are put; that the directories themselves last, their creation sees to.
+    let mut directories = BTreeSet::from([data.path().to_owned()]);
     for file in &contents.files {
         // A backup that somebody changed must not write elsewhere.
         let is_known = Path::new(&file.path).components().count() <= 2
@@ -95,13 +97,17 @@ fn copy_all(from: &Path, contents: &Contents, data: &DataDir) -> Result<Restored
         let path = data.path().join(&file.path);
         if let Some(directory) = path.parent() {
             create_directory(directory)?;
+            directories.insert(directory.to_owned());
         }
         let (hash, _) = copy(&file.place(from), &path)?;
         if hash != file.hash {
             return Err(BackupError::Damaged(file.place(from)));
         }
     }
-    sync_directory(data.path())?;
+    directories.iter().try_for_each(|directory| sync_directory(directory))?;
+    // It may have been there, empty and just made by somebody who did not sync.
+    let path = data.path().canonicalize().map_err(BackupError::io("find", data.path()))?;
+    path.parent().map_or(Ok(()), sync_directory)?;
     Ok(report)
 }
 

@@ -127,6 +127,7 @@ pub(super) async fn invite(
         role,
         grants,
         uses: 1,
+        creator: None,
         created: now,
         expires: now + form.hours * 3_600,
     };

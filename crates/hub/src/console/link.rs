@@ -45,7 +45,7 @@ pub async fn console_link(hub: impl Into<HubData>) -> Result<String, ConsoleLink
 
 async fn record(db: &dyn HubDb, secret: &[u8; 32]) -> Result<(), DbError> {
     let now = unix_now();
-    db.create_sign_in(blake3::hash(secret).as_bytes(), now + LINK_LIFETIME.as_secs()).await?;
+    // Told first, so that none is made unrecorded.
     db.record(&AuditEntry {
         time: now,
         actor: Actor::Local,
@@ -53,5 +53,6 @@ async fn record(db: &dyn HubDb, secret: &[u8; 32]) -> Result<(), DbError> {
         subject: "console".to_owned(),
         detail: "{}".to_owned(),
     })
-    .await
+    .await?;
+    db.create_sign_in(blake3::hash(secret).as_bytes(), now + LINK_LIFETIME.as_secs()).await
 }

@@ -11,7 +11,6 @@ use super::name::named;
 use super::page::{Failure, State};
 use super::write::Write;
 use crate::acts::Outcome;
-use crate::files::unix_now;
 
 type Done = Result<Redirect, Failure>;
 
@@ -32,15 +31,17 @@ pub(super) async fn set_visibility(
     Write { operator, form }: Write<Visibility>,
 ) -> Done {
     let record = named(&state, &path).await?;
-    let (app, name, owner, public) =
-        (state.0.clone(), record.name.clone(), record.owner, form.public);
-    let act = operator.act(&state, "visibility", &name).with(json!({ "public": public }));
+    let (app, public) = (state.0.clone(), form.public);
+    let act = operator.act(&state, "visibility", &record.name).with(json!({ "public": public }));
     let act = if public { act } else { act.taking_away() };
-    act.run(async move {
-        Ok(Outcome::Changed(app.db.put_name(&name, owner, public, unix_now()).await?))
-    })
-    .await?;
-    Ok(back(&record.name, if form.public { "public" } else { "private" }, "visibility"))
+    let is_there =
+        act.run(async move { Ok(outcome(app.db.set_public(record.id, public).await?)) }).await?;
+    let done = match (is_there, public) {
+        (false, _) => "gone",
+        (true, true) => "public",
+        (true, false) => "private",
+    };
+    Ok(back(&record.name, done, "visibility"))
 }
 
 #[derive(Deserialize)]

@@ -12,6 +12,7 @@ use super::page::Failure;
 use super::session::Operator;
 use crate::app::App;
 use crate::body::BoundedBody;
+use crate::files::unix_now;
 
 /// Longest form: an invitation that grants a few hundred names.
 const FORM_BYTES_MAX: usize = 64 << 10;
@@ -60,6 +61,10 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Write<T> {
             // Hashes compare in constant time.
             let given = blake3::hash(value(&pairs, "token").as_bytes());
             if given != blake3::hash(operator.form_token.as_bytes()) {
+                return Err(Failure::forged());
+            }
+            // The form may have come long after its head.
+            if !app.db.console_session(&operator.session, unix_now()).await? {
                 return Err(Failure::forged());
             }
             let form = serde_urlencoded::to_string(&pairs)
