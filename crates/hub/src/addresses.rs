@@ -53,7 +53,7 @@ impl Drop for AddressPlace {
 }
 
 /// Whoever has one IPv6 address has its whole network of 64 bits, so that counts as one.
-fn counted_as(address: IpAddr) -> IpAddr {
+pub(crate) fn counted_as(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use documents::{NodeKey, PublicKey};
 use hub_db::HubDb;
 use store::ChunkStore;
-use tokio::sync::{OwnedSemaphorePermit, RwLock, Semaphore, watch};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, RwLock, Semaphore, watch};
 
 use crate::access::Access;
 use crate::bus::Bus;
@@ -15,6 +15,7 @@ use crate::config::HubLimits;
 use crate::console::Console;
 use crate::files::DataDir;
 use crate::metrics::Metrics;
+use crate::places::Places;
 use crate::readiness::Checks;
 use crate::refusal::Refusal;
 use crate::tls::CertificateEnds;
@@ -45,8 +46,14 @@ pub(crate) struct App {
     /// Held for reading while a release is checked and stored; garbage collection waits for it
     /// where `gc` says, so no chunk disappears between the check and the release that keeps it.
     pub(crate) publishing: RwLock<()>,
+    /// Held while a head is compared with the one it replaces.
+    pub(crate) renewing: Mutex<()>,
     pub(crate) uploads: Arc<Semaphore>,
     pub(crate) fetches: Arc<Semaphore>,
+    /// How callers share the places of `fetches`.
+    pub(crate) fetch_places: Places,
+    /// Room for long answers that are in memory until they are sent.
+    pub(crate) answers: Places,
     /// Each holds the ids of a whole closure.
     pub(crate) publishes: Arc<Semaphore>,
     pub(crate) event_streams: Arc<Semaphore>,

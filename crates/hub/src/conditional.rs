@@ -4,26 +4,71 @@ use std::ops::Range;
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
 use hub_api::{MEDIA_JSON, ProblemCode};
 use serde::Serialize;
 
+use crate::app::App;
+use crate::body;
+use crate::places::{Place, SMALL_BYTES_MAX, Sharer};
 use crate::refusal::Refusal;
 
 /// A JSON answer with a tag of its bytes; without a body when the caller has it.
 pub(crate) fn json(headers: &HeaderMap, answer: &impl Serialize) -> Response {
-    let body = serde_json::to_vec(answer).expect("an answer is plain data");
-    let etag = etag(&blake3::hash(&body).to_hex()[..32]);
-    let common = [
-        // Revalidated each time, by the one caller it was for.
-        (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache")),
-        (header::VARY, HeaderValue::from_static("authorization")),
-        (header::ETAG, etag.clone()),
-    ];
-    if names_etag(headers, &etag) {
-        return (StatusCode::NOT_MODIFIED, common).into_response();
+    Tagged::json(answer).response(headers)
+}
+
+/// The same for an answer that may be long, within `place`.
+pub(crate) fn json_in(place: Place, headers: &HeaderMap, answer: &impl Serialize) -> Response {
+    let Tagged { body, etag } = Tagged::json(answer);
+    Tagged { body: place.hold(body), etag }.response(headers)
+}
+
+/// The same for an answer whose length nobody knows before; waits for room for it.
+pub(crate) async fn long_json(
+    app: &App,
+    sharer: Sharer,
+    headers: &HeaderMap,
+    answer: &impl Serialize,
+) -> Result<Response, Refusal> {
+    let Tagged { body, etag } = Tagged::json(answer);
+    let is_sent = !names_etag(headers, &etag);
+    let body = if is_sent && body.len() > SMALL_BYTES_MAX {
+        app.room(body.len(), sharer).await?.hold(body)
+    } else {
+        body
+    };
+    Ok(Tagged { body, etag }.response(headers))
+}
+
+/// An answer and what it is recognised by.
+struct Tagged {
+    body: Bytes,
+    etag: HeaderValue,
+}
+
+impl Tagged {
+    fn json(answer: &impl Serialize) -> Self {
+        let body = serde_json::to_vec(answer).expect("an answer is plain data");
+        let etag = etag(&blake3::hash(&body).to_hex()[..32]);
+        // What was set aside while it grew is not kept while it is sent.
+        Self { body: body.into_boxed_slice().into(), etag }
     }
-    let media = [(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_JSON))];
-    (common, media, body).into_response()
+
+    fn response(self, headers: &HeaderMap) -> Response {
+        let Self { body, etag } = self;
+        let common = [
+            // Revalidated each time, by the one caller it was for.
+            (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache")),
+            (header::VARY, HeaderValue::from_static("authorization")),
+            (header::ETAG, etag.clone()),
+        ];
+        if names_etag(headers, &etag) {
+            return (StatusCode::NOT_MODIFIED, common).into_response();
+        }
+        let media = [(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_JSON))];
+        (common, media, body::bytes(body)).into_response()
+    }
 }
 
 /// The tag of what is called `digits`.

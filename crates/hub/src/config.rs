@@ -120,8 +120,12 @@ pub struct HubLimits {
     pub event_streams_max: usize,
     /// Uploads at once: each holds up to some 12 MiB of frames.
     pub uploads_max: usize,
-    /// Fetches at once: each holds up to some 24 MiB of frames.
+    /// Fetches at once: each holds up to some 24 MiB of frames. One account, or one address
+    /// without an account, has at most a quarter of them.
     pub fetches_max: usize,
+    /// Bytes of answers of more than 64 KiB that are in memory at once, fetches not counted. One
+    /// account, or one address without an account, has at most a quarter of them.
+    pub answers_bytes_max: usize,
     /// How long an upload, a fetch or a publication waits for another one to end before the
     /// client is told to come again; less than `request_time`.
     pub turn_time: Duration,
@@ -133,7 +137,8 @@ pub struct HubLimits {
     pub idle_time: Duration,
     /// Time for a request other than an upload or a publication.
     pub request_time: Duration,
-    /// Time for an upload (64 MiB over a 1 Mbit/s link take nine minutes) or a publication.
+    /// Time for an upload (64 MiB over a 1 Mbit/s link take nine minutes) or a publication, for
+    /// the answer to a fetch, and for a client to take what is at hand for it.
     pub transfer_time: Duration,
     /// How long what a client still sends is thrown away after its connection was ended, so that
     /// it can read the answer: a system resets a connection that is closed with bytes unread.
@@ -148,11 +153,14 @@ impl Default for HubLimits {
             // An idle one takes some 16 KiB without TLS (measured by the test `limits_streams`),
             // so all of them take 256 MiB.
             connections_max: 16_384,
-            // An office behind one address, each machine with a stream and a transfer or two.
-            connections_per_address_max: Some(256),
+            // A thousand machines behind one address, each with a stream and a transfer or two;
+            // three quarters of all connections are left for others.
+            connections_per_address_max: Some(4096),
             event_streams_max: 12_288,
             uploads_max: 32,
             fetches_max: 128,
+            // A hundred of the largest chunks.
+            answers_bytes_max: 256 << 20,
             turn_time: Duration::from_secs(20),
             handshake_time: Duration::from_secs(10),
             header_time: Duration::from_secs(30),

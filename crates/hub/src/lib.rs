@@ -46,6 +46,7 @@ mod observation;
 mod open_files;
 mod pages;
 mod peer;
+mod places;
 mod readiness;
 mod refusal;
 mod router;

@@ -1,7 +1,10 @@
 //! Where a request came from.
 
-use std::net::{IpAddr, SocketAddr};
+use std::convert::Infallible;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 
 /// The header in which proxies note, one after the other, whom they were asked by.
@@ -34,6 +37,16 @@ impl Peer {
             }
         }
         client
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Peer {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        // Every request that came over a connection has one.
+        let peer = parts.extensions.get::<Self>().copied();
+        Ok(peer.unwrap_or(Self(Ipv6Addr::UNSPECIFIED.into())))
     }
 }
 

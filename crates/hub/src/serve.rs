@@ -137,6 +137,7 @@ async fn connection(
 }
 
 fn guarded(stream: impl Io + 'static, limits: &HubLimits) -> Box<dyn Io> {
-    let stream = StallGuard::new(stream, limits.idle_time, limits.header_time);
+    let stream =
+        StallGuard::new(stream, limits.idle_time, limits.transfer_time, limits.header_time);
     Box::new(Lingering::new(stream, limits.linger_time))
 }

@@ -10,7 +10,7 @@ use hub_api::Hex;
 use hub_db::DbError;
 use store::{ChunkStore, DiskOptions, DiskStore, StoreError};
 use tokio::net::TcpListener;
-use tokio::sync::{RwLock, Semaphore, watch};
+use tokio::sync::{Mutex, RwLock, Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
@@ -23,6 +23,7 @@ use crate::console::Console;
 use crate::database::DatabaseError;
 use crate::files::{Announcement, DataDir};
 use crate::metrics::Metrics;
+use crate::places::Places;
 use crate::readiness::Checks;
 use crate::{database, gc, observation, open_files, router, serve, tls};
 
@@ -150,6 +151,7 @@ impl Hub {
         data.announce(&announcement).map_err(in_data)?;
 
         let limits = open_files::fit(config.limits);
+        let fetches = Arc::new(Semaphore::new(limits.fetches_max));
         let (stop, stopping) = watch::channel(false);
         let (done, stopped) = watch::channel(false);
         let app = Arc::new(App {
@@ -170,8 +172,11 @@ impl Hub {
             readiness: Checks::default(),
             limits: limits.clone(),
             publishing: RwLock::new(()),
+            renewing: Mutex::new(()),
             uploads: Arc::new(Semaphore::new(limits.uploads_max)),
-            fetches: Arc::new(Semaphore::new(limits.fetches_max)),
+            fetch_places: Places::new(Arc::clone(&fetches), limits.fetches_max),
+            fetches,
+            answers: Places::answers(limits.answers_bytes_max),
             publishes: Arc::new(Semaphore::new(PUBLISHES_MAX)),
             browses: Arc::new(Semaphore::new(BROWSES_MAX)),
             event_streams: Arc::new(Semaphore::new(limits.event_streams_max)),

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use content::{BlobId, Entry, Kind, Node};
+use content::{BlobId, Contents, Entry, Kind, ListSegment, Node, Piece};
 
 use super::{BrowseError, PATH_BYTES_MAX, Tree};
 
@@ -14,6 +14,13 @@ const ENTRIES_MAX: usize = 200_000;
 
 /// Bytes of paths that are kept at once.
 const PATHS_BYTES_MAX: usize = 32 << 20;
+
+/// Bytes of directories that are read. [`ENTRIES_MAX`] entries as publishers make them take a
+/// third of it; what takes more is extended attributes without measure.
+const NODES_BYTES_MAX: u64 = 64 << 20;
+
+/// Bytes of references that are kept to directories not entered yet.
+const OPEN_BYTES_MAX: usize = 32 << 20;
 
 /// What became of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +82,9 @@ fn is_same(one: &Entry, other: &Entry) -> bool {
 struct Walk {
     entries: usize,
     path_bytes: usize,
+    nodes_bytes: u64,
+    /// Of all that is in the list of steps.
+    open_bytes: usize,
     added: BTreeMap<Vec<u8>, Option<(BlobId, u64)>>,
     removed: BTreeMap<Vec<u8>, Option<(BlobId, u64)>>,
     changed: BTreeMap<Vec<u8>, u64>,
@@ -83,8 +93,49 @@ struct Walk {
 /// A directory to compare: its path, and what it is in each tree.
 struct Step {
     path: Vec<u8>,
-    before: Option<Entry>,
-    after: Option<Entry>,
+    before: Option<Directory>,
+    after: Option<Directory>,
+}
+
+/// What is kept of the entry of a directory.
+struct Directory {
+    size: u64,
+    node: BlobId,
+    contents: Contents,
+}
+
+impl Directory {
+    fn of(entry: Entry) -> Option<Self> {
+        match entry.kind {
+            Kind::Directory { size, node, contents } => Some(Self { size, node, contents }),
+            Kind::File { .. } | Kind::Symlink { .. } => None,
+        }
+    }
+
+    fn size(it: Option<&Self>) -> u64 {
+        it.map_or(0, |it| it.size)
+    }
+
+    async fn open(it: Option<&Self>, tree: &Tree) -> Result<Node, BrowseError> {
+        match it {
+            Some(it) => tree.browser.node(it.size, &it.contents).await,
+            None => Ok(Node::default()),
+        }
+    }
+}
+
+impl Step {
+    /// Bytes it takes, apart from its path, which is counted among the paths.
+    fn bytes(&self) -> usize {
+        let references = [&self.before, &self.after].into_iter().flatten();
+        let references = references.map(|directory| match &directory.contents {
+            Contents::Inline(bytes) => bytes.len(),
+            Contents::Slice { .. } => 0,
+            Contents::Pieces(pieces) => pieces.len() * size_of::<Piece>(),
+            Contents::List(segments) => segments.len() * size_of::<ListSegment>(),
+        });
+        size_of::<Self>() + references.sum::<usize>()
+    }
 }
 
 /// Compares two trees; `before` and `after` may be of any two releases.
@@ -92,26 +143,35 @@ pub(crate) async fn changes(before: &Tree, after: &Tree) -> Result<Changes, Brow
     let mut walk = Walk::default();
     let mut is_complete = true;
     if before.root.node != after.root.node {
-        let old = before.root_directory().await?;
-        let new = after.root_directory().await?;
         let mut open = Vec::new();
-        is_complete = walk.compare(&[], old, new, &mut open);
+        is_complete = walk.enter(before.root.size, after.root.size);
+        if is_complete {
+            let old = before.root_directory().await?;
+            let new = after.root_directory().await?;
+            is_complete = walk.compare(&[], old, new, &mut open);
+        }
         while is_complete && let Some(step) = open.pop() {
-            let old = match &step.before {
-                Some(entry) => before.below(entry).await?,
-                None => Node::default(),
-            };
-            let new = match &step.after {
-                Some(entry) => after.below(entry).await?,
-                None => Node::default(),
-            };
-            is_complete = walk.compare(&step.path, old, new, &mut open);
+            walk.open_bytes -= step.bytes();
+            let (old, new) = (step.before.as_ref(), step.after.as_ref());
+            is_complete = walk.enter(Directory::size(old), Directory::size(new));
+            if is_complete {
+                let old = Directory::open(old, before).await?;
+                let new = Directory::open(new, after).await?;
+                is_complete = walk.compare(&step.path, old, new, &mut open);
+            }
         }
     }
     Ok(Changes { is_complete, ..walk.finish() })
 }
 
 impl Walk {
+    /// Whether directories of these sizes may still be read.
+    fn enter(&mut self, before_bytes: u64, after_bytes: u64) -> bool {
+        let bytes = before_bytes.saturating_add(after_bytes);
+        self.nodes_bytes = self.nodes_bytes.saturating_add(bytes);
+        self.nodes_bytes <= NODES_BYTES_MAX
+    }
+
     /// Compares two directories and notes which of theirs must be entered; returns whether there
     /// is room for more.
     fn compare(&mut self, path: &[u8], old: Node, new: Node, open: &mut Vec<Step>) -> bool {
@@ -165,17 +225,19 @@ impl Walk {
             (None, Some(new)) => drop(self.added.insert(path.clone(), file(new))),
             (None, None) => {}
         }
-        let before = before.filter(|entry| matches!(entry.kind, Kind::Directory { .. }));
-        let after = after.filter(|entry| matches!(entry.kind, Kind::Directory { .. }));
+        let before = before.and_then(Directory::of);
+        let after = after.and_then(Directory::of);
         let differ = match (&before, &after) {
             (None, None) => false,
-            (Some(old), Some(new)) => node(old) != node(new),
+            (Some(old), Some(new)) => old.node != new.node,
             (Some(_), None) | (None, Some(_)) => true,
         };
         if differ {
-            open.push(Step { path, before, after });
+            let step = Step { path, before, after };
+            self.open_bytes += step.bytes();
+            open.push(step);
         }
-        true
+        self.open_bytes <= OPEN_BYTES_MAX
     }
 
     /// Finds what moved and counts.
@@ -227,10 +289,53 @@ fn file(entry: &Entry) -> Option<(BlobId, u64)> {
     }
 }
 
-/// Hash of a directory's node.
-fn node(entry: &Entry) -> Option<BlobId> {
-    match &entry.kind {
-        Kind::Directory { node, .. } => Some(*node),
-        Kind::File { .. } | Kind::Symlink { .. } => None,
+#[cfg(test)]
+mod tests {
+    use content::{ChunkId, ChunkRef, Mtime, Name};
+
+    use super::*;
+
+    fn directory(number: u32, contents: Contents) -> Entry {
+        Entry {
+            name: Name::new(format!("{number:08}").as_bytes()).expect("a name"),
+            mode: 0o755,
+            mtime: Mtime { seconds: 0, nanos: 0 },
+            owner: None,
+            xattrs: Vec::new(),
+            kind: Kind::Directory { size: 1, node: BlobId::of(&number.to_le_bytes()), contents },
+        }
+    }
+
+    #[test]
+    fn directories_not_entered_yet_take_bounded_memory() {
+        let chunk = ChunkRef::plain(ChunkId::of(b"chunk"), 5);
+        let large = Contents::Pieces(vec![Piece::Chunk(chunk); 64]);
+        let mut walk = Walk::default();
+        let mut open = Vec::new();
+        let mut steps = 0;
+        let is_complete = (0..20u32).all(|part| {
+            let numbers = part * 1000..(part + 1) * 1000;
+            let entries = numbers.map(|number| directory(number, large.clone())).collect();
+            let is_complete = walk.compare(b"", Node::default(), Node { entries }, &mut open);
+            steps = open.len();
+            is_complete
+        });
+        assert!(!is_complete, "{steps} steps are kept");
+        let kept: usize = open.iter().map(Step::bytes).sum();
+        assert_eq!(kept, walk.open_bytes);
+        assert!(kept <= OPEN_BYTES_MAX + open[0].bytes(), "{kept}");
+        // As many that are small are no burden.
+        let small = Contents::Slice { chunk, offset: 0 };
+        let entries = (0..20_000).map(|number| directory(number, small.clone())).collect();
+        let mut walk = Walk::default();
+        assert!(walk.compare(b"", Node::default(), Node { entries }, &mut Vec::new()));
+    }
+
+    #[test]
+    fn directories_that_were_entered_are_counted() {
+        let mut walk = Walk::default();
+        assert!(walk.enter(NODES_BYTES_MAX / 2, NODES_BYTES_MAX / 2));
+        assert!(!walk.enter(0, 1));
+        assert!(!walk.enter(u64::MAX, u64::MAX));
     }
 }

@@ -15,14 +15,16 @@ use content::{ChunkId, Frame};
 use hub_api::MEDIA_BYTES;
 use hub_api::limits::FETCH_IDS_MAX;
 use hub_db::Caller;
+use tokio::sync::mpsc;
 use tokio::sync::mpsc::error::SendError;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::have_chunks::read_ids;
 use crate::app::App;
 use crate::caller::{Visitor, is_in_force};
+use crate::peer::Peer;
+use crate::places::Place;
 use crate::refusal::{Chain, Refusal};
 use crate::transfers::{Direction, Moving};
 
@@ -32,18 +34,23 @@ type Piece = Result<Bytes, io::Error>;
 pub(crate) async fn fetch_chunks(
     State(app): State<Arc<App>>,
     Visitor(caller): Visitor,
+    peer: Peer,
     request: Request,
 ) -> Result<Response, Refusal> {
+    let sharer = app.sharer(&caller, peer, request.headers());
     let asked = read_ids(&app, request, FETCH_IDS_MAX).await?;
     let readable = app.access.readable(&caller, &asked).await?;
     // Only now: whoever drips a request must not hold a place.
-    let turn = app.turn(&app.fetches).await?;
+    let turn = app.fetch_turn(sharer).await?;
     let mut seen = HashSet::with_capacity(asked.len());
     let (rest, missing): (Vec<_>, Vec<_>) =
         asked.into_iter().filter(|id| seen.insert(*id)).partition(|id| readable.contains(id));
     let (sender, pieces) = mpsc::channel(1);
     let moving = app.transfers.begin((&caller).into(), Direction::Fetch, Instant::now());
-    tokio::spawn(Fetch { app, caller, rest, missing }.send(sender, turn, moving));
+    // A reader that takes a byte now and then must not hold its place for ever.
+    let time = app.limits.transfer_time;
+    let fetch = Fetch { app, caller, rest, missing };
+    tokio::spawn(timeout(time, fetch.send(sender, turn, moving)));
     let headers = [(header::CONTENT_TYPE, MEDIA_BYTES), (header::CACHE_CONTROL, "no-store")];
     Ok((headers, Body::from_stream(ReceiverStream::new(pieces))).into_response())
 }
@@ -58,24 +65,18 @@ struct Fetch {
 
 impl Fetch {
     /// Sends batch after batch; ends when the client has gone. A failure after the first byte
-    /// can only be told by breaking off: the end marker is then missing.
+    /// can only be told by breaking off: the end marker is then missing. So it is when the time
+    /// for the whole answer is over.
     ///
     /// The place is held until the connection has taken the last piece: what waits for a slow
     /// client is memory, and memory is what the places are counted for.
-    async fn send(
-        mut self,
-        sender: mpsc::Sender<Piece>,
-        turn: OwnedSemaphorePermit,
-        moving: Moving,
-    ) {
-        // A reader that takes a byte now and then must not hold its place for ever.
-        let time = self.app.limits.transfer_time;
+    async fn send(mut self, sender: mpsc::Sender<Piece>, turn: Place, moving: Moving) {
         let mut batch = Vec::new();
         loop {
             // The next batch is read while one is sent.
-            let sending = timeout(time, send_all(&sender, batch, &moving));
+            let sending = send_all(&sender, batch, &moving);
             let (sent, next) = tokio::join!(sending, self.next_batch());
-            if !matches!(sent, Ok(Ok(()))) {
+            if sent.is_err() {
                 return;
             }
             match next {
@@ -83,18 +84,16 @@ impl Fetch {
                 Ok(None) => break,
                 Err(Unreadable) => {
                     let error = io::Error::other("the hub could not read on");
-                    let _ = timeout(time, sender.send(Err(error))).await;
+                    let _ = sender.send(Err(error)).await;
                     return;
                 }
             }
         }
         let end = wire::encode_end(&self.missing);
-        let ending = async {
-            send_all(&sender, vec![end], &moving).await?;
+        if send_all(&sender, vec![end], &moving).await.is_ok() {
             // There is room again when the end has been taken.
-            sender.reserve().await.map(drop)
-        };
-        let _ = timeout(time, ending).await;
+            let _ = sender.reserve().await;
+        }
         drop(turn);
     }
 
@@ -103,9 +102,19 @@ impl Fetch {
         if self.rest.is_empty() {
             return Ok(None);
         }
-        // A fetch that runs for minutes must not outlive the account or token it runs for.
+        // A fetch that runs for minutes must not outlive the account or token it runs for, nor
+        // a grant.
         if !matches!(is_in_force(&self.app, &self.caller).await, Ok(true)) {
             return Err(Unreadable);
+        }
+        let readable = self.app.access.readable(&self.caller, &self.rest).await;
+        let readable = readable.map_err(|error| {
+            tracing::warn!(error = %Chain(&error), "a fetch was broken off");
+            Unreadable
+        })?;
+        self.missing.extend(self.rest.extract_if(.., |id| !readable.contains(id)));
+        if self.rest.is_empty() {
+            return Ok(None);
         }
         let read = readable_frames(&self.app, &self.caller, &self.rest).await;
         let (frames, lacking) = read.map_err(|_| Unreadable)?;

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use documents::Invitation;
 use hub_api::limits::{INVITATION_LIFETIME_MAX, INVITATION_USES_MAX};
-use hub_api::{AccountRole, Hidden, InvitationCreated, InvitationRequest};
+use hub_api::{AccountRole, Hidden, InvitationCreated, InvitationRequest, ProblemCode};
 use hub_db::{NewInvitation, Role};
 use serde_json::json;
 
@@ -44,6 +44,7 @@ pub(crate) async fn invite(
         },
         grants: asked.names,
         uses: asked.uses,
+        creator: Some(account.id),
         created,
         expires: created + asked.lifetime_s,
     };
@@ -58,7 +59,9 @@ pub(crate) async fn invite(
     let work = {
         let app = Arc::clone(&app);
         act.run(async move {
-            app.db.create_invitation(&invitation).await?;
+            if app.db.create_invitation(&invitation).await?.is_none() {
+                return Err(Refusal::new(ProblemCode::NotRegistered, ""));
+            }
             let expires = invitation.expires;
             let created = InvitationCreated { invitation: Hidden(text), expires };
             Ok(Outcome::Changed((StatusCode::CREATED, created)))

@@ -16,6 +16,7 @@ use crate::browse::{self, Browser, Change, Reading};
 use crate::caller::{Segments, Visitor};
 use crate::conditional;
 use crate::pages::Rows;
+use crate::peer::Peer;
 use crate::refusal::Refusal;
 
 #[derive(Deserialize)]
@@ -28,6 +29,7 @@ pub(crate) struct Page {
 pub(crate) async fn list_changes(
     State(app): State<Arc<App>>,
     Visitor(caller): Visitor,
+    peer: Peer,
     segments: Segments,
     page: Result<Query<Page>, QueryRejection>,
     headers: HeaderMap,
@@ -58,7 +60,8 @@ pub(crate) async fn list_changes(
         complete: found.is_complete,
         next,
     };
-    Ok(conditional::json(&headers, &answer))
+    let sharer = app.sharer(&caller, peer, &headers);
+    conditional::long_json(&app, sharer, &headers, &answer).await
 }
 
 fn change_info(change: &Change) -> ChangeInfo {

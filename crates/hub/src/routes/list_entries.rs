@@ -18,12 +18,14 @@ use crate::caller::Visitor;
 use crate::conditional;
 use crate::escape::escape;
 use crate::pages::Rows;
+use crate::peer::Peer;
 use crate::refusal::Refusal;
 
 /// The place of an entry in its directory is its cursor: a release does not change.
 pub(crate) async fn list_entries(
     State(app): State<Arc<App>>,
     Visitor(caller): Visitor,
+    peer: Peer,
     path: TreePath,
     page: Result<Query<Page>, QueryRejection>,
     headers: HeaderMap,
@@ -35,7 +37,8 @@ pub(crate) async fn list_entries(
     let rows = Rows::new(page.limit, PAGE_DEFAULT, PAGE_MAX);
     let (entries, next) = rows.slice(&directory.entries, page.after.unwrap_or(0));
     let entries = entries.iter().map(entry_info).collect();
-    Ok(conditional::json(&headers, &EntriesPage { entries, next }))
+    let sharer = app.sharer(&caller, peer, &headers);
+    conditional::long_json(&app, sharer, &headers, &EntriesPage { entries, next }).await
 }
 
 fn entry_info(entry: &Entry) -> EntryInfo {

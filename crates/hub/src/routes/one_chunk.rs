@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
 use content::ChunkId;
 use hub_api::{Hex, MEDIA_BYTES};
 use hub_db::Caller;
@@ -13,6 +14,8 @@ use crate::app::App;
 use crate::body;
 use crate::caller::{Segments, Visitor};
 use crate::conditional::{content_range, etag, names_etag, range};
+use crate::peer::Peer;
+use crate::places::{SMALL_BYTES_MAX, Sharer};
 use crate::refusal::Refusal;
 
 const PUBLIC: &str = "public, max-age=31536000, immutable";
@@ -21,6 +24,7 @@ const PRIVATE: &str = "private, max-age=31536000, immutable";
 pub(crate) async fn one_chunk(
     State(app): State<Arc<App>>,
     Visitor(caller): Visitor,
+    peer: Peer,
     segments: Segments,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
@@ -39,7 +43,7 @@ pub(crate) async fn one_chunk(
     if names_etag(&headers, &tag) {
         return Ok((StatusCode::NOT_MODIFIED, common).into_response());
     }
-    let bytes = app.store.read(&id).await?.ok_or_else(Refusal::not_found)?;
+    let bytes = placed(&app, id, || app.sharer(&caller, peer, &headers)).await?;
     let common = (
         common,
         [
@@ -58,4 +62,22 @@ pub(crate) async fn one_chunk(
             Ok((StatusCode::PARTIAL_CONTENT, common.0, common.1, place, part).into_response())
         }
     }
+}
+
+/// The bytes of a chunk, with a place for them unless they are few.
+async fn placed(app: &App, id: ChunkId, sharer: impl FnOnce() -> Sharer) -> Result<Bytes, Refusal> {
+    let bytes = app.store.read(&id).await?.ok_or_else(Refusal::not_found)?;
+    if bytes.len() <= SMALL_BYTES_MAX {
+        // The store may give a piece of something larger, which the piece would hold.
+        return Ok(Bytes::copy_from_slice(&bytes));
+    }
+    let sharer = sharer();
+    if let Some(place) = app.try_room(bytes.len(), sharer) {
+        return Ok(place.hold(bytes));
+    }
+    // Whoever waits must not hold what is waited for.
+    let length = bytes.len();
+    drop(bytes);
+    let place = app.room(length, sharer).await?;
+    Ok(place.hold(app.store.read(&id).await?.ok_or_else(Refusal::not_found)?))
 }

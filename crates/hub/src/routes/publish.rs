@@ -6,13 +6,14 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use content::{ChunkId, Closure, ClosureHead};
-use documents::{Manifest, PublicKey, accept_head};
+use documents::{Head, Manifest, PublicKey, accept_head};
 use hub_api::limits::{HAVE_IDS_MAX, MISSING_IDS_MAX};
 use hub_api::{HeadDocuments, Hex, ProblemCode, ReleaseAccepted};
 use hub_db::{AccountKey, Caller, Grant, NameRecord, NewRelease, Role};
 
+use super::have_chunks::here_for;
 use crate::app::App;
-use crate::caller::{Publisher, Segments};
+use crate::caller::{Publisher, Segments, is_in_force};
 use crate::files::unix_now;
 use crate::idempotency::Once;
 use crate::refusal::Refusal;
@@ -29,13 +30,14 @@ pub(crate) async fn publish(
     let name = segments.publishable(&app, &caller).await?;
     let account = caller.account().ok_or_else(Refusal::not_found)?;
     let (documents, done) = request.split();
-    let work = accept(Arc::clone(&app), caller, name, documents);
+    let work = accept(Arc::clone(&app), caller, segments, name, documents);
     done.once(&app, account, work).await
 }
 
 async fn accept(
     app: Arc<App>,
     caller: Caller,
+    segments: Segments,
     name: NameRecord,
     documents: HeadDocuments,
 ) -> Result<(StatusCode, ReleaseAccepted), Refusal> {
@@ -49,7 +51,7 @@ async fn accept(
     // The newest release once more: its answer was lost, or its head is renewed.
     let latest = app.db.latest_release(name.id).await?;
     if latest.is_some_and(|latest| latest.hash == hash) {
-        app.db.renew_head(name.id, &hash, &head).await?;
+        renew(&app, &name, &hash, &signer, &head).await?;
         return Ok((StatusCode::OK, answer));
     }
 
@@ -71,12 +73,42 @@ async fn accept(
     };
     // Something the closure names may have been taken in and never acknowledged.
     app.store.flush().await?;
+    // The chunks may have taken minutes: what was taken away meanwhile is away.
+    let now = segments.publishable(&app, &caller).await?;
+    if now.id != name.id {
+        return Err(Refusal::not_found());
+    }
+    if !is_in_force(&app, &caller).await? {
+        return Err(Refusal::new(ProblemCode::NotRegistered, ""));
+    }
+    self::signer(&app, &now, &new.manifest).await?;
     app.db.publish(&new, &closure.ids).await?;
     drop(kept);
     app.bus.released(name.id);
     app.metrics.releases.inc();
     tracing::info!(sequence = release.sequence, chunks = closure.ids.len(), "released");
     Ok((StatusCode::CREATED, answer))
+}
+
+/// Replaces the head of the newest release unless the one that is there is as new: heads may
+/// overtake each other on their way, and an old one can be sent again by whoever has it.
+async fn renew(
+    app: &App,
+    name: &NameRecord,
+    hash: &[u8; 32],
+    signer: &PublicKey,
+    head: &[u8],
+) -> Result<(), Refusal> {
+    let _one_at_a_time = app.renewing.lock().await;
+    let age = |head: &[u8]| Head::open(head, signer).map(|(head, _)| (head.issued, head.expires));
+    let offered = age(head).map_err(|error| refused(error.to_string()))?;
+    let latest = app.db.latest_release(name.id).await?;
+    let stored = latest.filter(|latest| latest.hash == *hash);
+    // One that no longer opens is of no use to anybody.
+    if stored.and_then(|stored| age(&stored.head).ok()).is_some_and(|stored| stored >= offered) {
+        return Ok(());
+    }
+    Ok(app.db.renew_head(name.id, hash, head).await?)
 }
 
 /// Whoever signed the manifest, by its own word, if that is the owner of the name or somebody in
@@ -158,7 +190,7 @@ async fn present_closure(
     Ok(PresentClosure { ids, stored_bytes })
 }
 
-fn refused(why: &str) -> Refusal {
+fn refused(why: impl Into<String>) -> Refusal {
     Refusal::new(ProblemCode::DocumentRefused, why)
 }
 
@@ -171,9 +203,8 @@ async fn check(
 ) -> Result<(), Refusal> {
     for batch in ids.chunks(HAVE_IDS_MAX) {
         let readable = app.access.readable(caller, batch).await?;
-        let stored = app.store.has(batch).await?;
-        let lacking = batch.iter().zip(stored);
-        let lacking = lacking.filter(|(id, stored)| !stored || !readable.contains(*id));
+        let here = here_for(&*app.store, batch, &readable).await?;
+        let lacking = batch.iter().zip(here).filter(|(_, here)| !here);
         missing.extend(lacking.map(|(id, _)| Hex(*id.as_bytes())));
     }
     Ok(())

@@ -17,6 +17,7 @@ use crate::browse::{BrowseError, Browser, Found, Reading, Tree, kind_word};
 use crate::caller::{Segments, Visitor};
 use crate::conditional::{content_range, etag, names_etag, range};
 use crate::escape::unescape;
+use crate::peer::Peer;
 use crate::refusal::{Chain, Refusal};
 
 /// A release and a path in its tree. Names of files are any bytes, so the path is read from the
@@ -55,6 +56,7 @@ impl TreePath {
 pub(crate) async fn read_file(
     State(app): State<Arc<App>>,
     Visitor(caller): Visitor,
+    peer: Peer,
     path: TreePath,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
@@ -81,7 +83,7 @@ pub(crate) async fn read_file(
     }
     let asked = if *size == 0 { None } else { range(&headers, *size)? };
     let wanted = asked.clone().unwrap_or(0..*size);
-    let turn = app.turn(&app.fetches).await?;
+    let turn = app.fetch_turn(app.sharer(&caller, peer, &headers)).await?;
     let length = wanted.end - wanted.start;
     let mut reader = tree.reader(&entry, wanted)?;
     // Before the status is sent: what cannot be read at all is not found.

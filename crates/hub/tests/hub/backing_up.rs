@@ -16,8 +16,7 @@ async fn publish_on(person: Person, number: u8, stop: Arc<AtomicBool>) -> Vec<Tr
     while !stop.load(Ordering::Relaxed) || trees.len() < 3 {
         let seed = u32::from(number) * 10_000 + trees.len() as u32;
         let tree = Tree::new(seed, 30);
-        person.client.upload(tree.frames()).await.expect("uploads");
-        last = Some(person.post(&of, &tree, last).await.expect("publishes"));
+        last = Some(person.upload_and_post(&of, &tree, last).await);
         trees.push(tree);
     }
     trees
@@ -139,4 +138,26 @@ async fn damage_to_a_backup_is_named_and_nothing_is_overwritten() {
     std::fs::write(&json, newer).expect("writes");
     let error = hub::restore(&to, &fresh.path().join("other")).await.expect_err("is refused");
     assert!(matches!(error, BackupError::Newer { found: 2 }), "{error}");
+}
+
+/// A backup that took it for another kind of hub would lack all it is made for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_whose_database_is_not_found_is_not_backed_up() {
+    let scene = Scene::start(Tls::Off).await;
+    let copies = tempfile::tempdir().expect("a directory");
+    let to = copies.path().join("backup");
+    let Scene { dir, hub } = scene;
+    hub.shutdown().await;
+    let announced = dir.path().join("hub.json");
+    let text = std::fs::read(&announced).expect("reads");
+    std::fs::write(&announced, "{").expect("writes");
+    let refused = hub::backup(dir.path(), &to).await.expect_err("nobody knows where it is");
+    assert!(matches!(refused, BackupError::Which(_)), "{refused}");
+    std::fs::write(&announced, text).expect("writes");
+    std::fs::remove_file(dir.path().join("hub.sqlite")).expect("removes");
+    let refused = hub::backup(dir.path(), &to).await.expect_err("it is gone");
+    assert!(matches!(refused, BackupError::Which(_)), "{refused}");
+    let hour = Duration::from_secs(3600);
+    hub::invite(dir.path(), Role::Reader, &[], hour).await.expect_err("it is gone");
+    assert!(!dir.path().join("hub.sqlite").exists() && !to.exists(), "nothing was made");
 }

@@ -242,6 +242,15 @@ async fn a_sealed_release_stays_closed() {
 
 /// Publishes a tree of one directory with these entries, and a closure of what was made here.
 async fn publish_crafted(person: &Person, tools: &ReleaseName, entries: Vec<Entry>) {
+    publish_crafted_after(person, tools, entries, None).await;
+}
+
+async fn publish_crafted_after(
+    person: &Person,
+    tools: &ReleaseName,
+    entries: Vec<Entry>,
+    previous: Option<(u64, DocumentHash)>,
+) -> (u64, DocumentHash) {
     let node = Bytes::from(Node { entries }.encode());
     let node_ref = ChunkRef::plain(ChunkId::of(&node), u32::try_from(node.len()).expect("small"));
     let root = TreeRoot {
@@ -267,7 +276,7 @@ async fn publish_crafted(person: &Person, tools: &ReleaseName, entries: Vec<Entr
     chunks.push(closure.clone());
     person.client.upload(frames(&chunks)).await.expect("uploads");
     person.client.put_name(tools, true).await.expect("puts");
-    post(person, tools, entry(&root), entry(&closure), None).await;
+    post(person, tools, entry(&root), entry(&closure), previous).await
 }
 
 fn file(name: &str, size: u64, contents: Contents) -> Entry {
@@ -357,4 +366,42 @@ async fn a_tree_that_lies_is_refused_and_costs_little() {
         let refused = Ask::get(&path).token(&own).send(&scene).await;
         assert_eq!(refused.problem(), (422, "tree-refused".to_owned()), "{path}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_comparison_of_trees_without_measure_is_cut_short() {
+    let scene = Scene::start(Tls::Off).await;
+    let hoarder = scene.person(1, Role::Publisher, &[]).await;
+    // Fifteen files whose attributes take a megabyte.
+    let entries = (10..25)
+        .map(|number| {
+            let plain = file(&number.to_string(), 0, Contents::Inline(Vec::new()));
+            Entry { xattrs: vec![(b"user.x".to_vec(), vec![number; 60 << 10])], ..plain }
+        })
+        .collect();
+    let node = Bytes::from(Node { entries }.encode());
+    hoarder.client.upload(frames(std::slice::from_ref(&node))).await.expect("uploads");
+    let length = u32::try_from(node.len()).expect("small");
+    let directory = |number: u32| {
+        let plain = file(&format!("{number:04}"), 0, Contents::Inline(Vec::new()));
+        let chunk = Piece::Chunk(ChunkRef::plain(ChunkId::of(&node), length));
+        let contents = Contents::Pieces(vec![chunk]);
+        let kind = Kind::Directory { size: node.len() as u64, node: BlobId::of(&node), contents };
+        Entry { kind, ..plain }
+    };
+    let tools = name("hoarder/tree");
+    let first = publish_crafted_after(&hoarder, &tools, Vec::new(), None).await;
+    let few = (0..20).map(directory).collect();
+    let second = publish_crafted_after(&hoarder, &tools, few, Some(first)).await;
+    let many = (0..200).map(directory).collect();
+    publish_crafted_after(&hoarder, &tools, many, Some(second)).await;
+    let own = token(&scene, &hoarder);
+    let compare = async |query: &str| {
+        let path = format!("/v1/names/hoarder/tree/releases/{query}");
+        Ask::get(&path).token(&own).send(&scene).await.json()
+    };
+    let all = compare("2/changes?since=1").await;
+    assert_eq!((&all["complete"], &all["added"]), (&json!(true), &json!(20 * 16)), "{all}");
+    let cut = compare("3/changes?since=1").await;
+    assert_eq!(cut["complete"], json!(false), "{cut}");
 }

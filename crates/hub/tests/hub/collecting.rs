@@ -138,10 +138,10 @@ async fn releases_no_rule_keeps_go_and_pinned_ones_stay() {
     let owner = scene.person(1, Role::Publisher, &[]).await;
     let tools = name("team/tools");
     let trees: Vec<Tree> = (0..5).map(|seed| Tree::new(seed, 20)).collect();
-    let mut last = owner.publish(&tools, true, &trees[0]).await;
-    for tree in &trees[1..] {
-        owner.client.upload(tree.frames()).await.expect("uploads");
-        last = owner.post(&tools, tree, Some(last)).await.expect("publishes");
+    owner.client.put_name(&tools, true).await.expect("puts the name");
+    let mut last = None;
+    for tree in &trees {
+        last = Some(owner.upload_and_post(&tools, tree, last).await);
     }
     let reader = scene.anonymous();
     assert_eq!(reader.releases(&tools, None, 10).await.expect("lists").len(), 5);
@@ -170,6 +170,5 @@ async fn releases_no_rule_keeps_go_and_pinned_ones_stay() {
     }
     // The chain goes on over the gap.
     let next = Tree::new(9, 5);
-    owner.client.upload(next.frames()).await.expect("uploads");
-    owner.post(&tools, &next, Some(last)).await.expect("publishes");
+    owner.upload_and_post(&tools, &next, last).await;
 }

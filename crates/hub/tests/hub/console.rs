@@ -425,3 +425,26 @@ async fn live_transfers_end_with_the_session() {
     let minute = std::time::Duration::from_secs(60);
     tokio::time::timeout(minute, ended).await.expect("the session is asked for again");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_that_comes_after_signing_out_does_nothing() {
+    let scene = furnished().await;
+    let session = Session::open(&scene).await;
+    let form = format!("token={}&public=true", session.token);
+    let head = format!(
+        "POST /console/names/team/plain/visibility HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\
+         Content-Length: {}\r\nContent-Type: application/x-www-form-urlencoded\r\n{OWN}{}\r\n",
+        form.len(),
+        session.cookie
+    );
+    let mut slow = TcpStream::connect(scene.hub.local_addr).await.expect("connects");
+    slow.write_all(head.as_bytes()).await.expect("sends");
+    tokio::time::sleep(crate::raw::A_WHILE).await;
+    assert_eq!(session.post(&scene, "/console/sign-out", "").await.status, 303);
+    slow.write_all(form.as_bytes()).await.expect("sends");
+    let mut answer = String::new();
+    slow.read_to_string(&mut answer).await.expect("answers");
+    assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+    let plain = scene.anonymous().name_info(&name("team/plain")).await;
+    plain.expect_err("is not public");
+}

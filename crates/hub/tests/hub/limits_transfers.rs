@@ -6,8 +6,10 @@ use bytes::Bytes;
 use content::ChunkId;
 use hub::{HubLimits, Role};
 use hub_api::ProblemCode;
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpSocket;
 
+use crate::ask::Ask;
 use crate::raw::{PATIENCE, Wire, hub_with, post, token};
 use crate::scene::{self, Person, Scene, Tree, name};
 
@@ -143,4 +145,80 @@ async fn a_stalled_fetch_loses_its_place() {
     // It was cut: what it can still read is not all.
     let read = stalled.rest().await.len();
     assert!(read < 512 * 48 * 1024, "{read} bytes");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_time_for_a_fetch_is_for_the_whole_of_it() {
+    let transfer_time = Duration::from_secs(2);
+    let scene = hub_with(HubLimits { transfer_time, ..one_place() }).await;
+    let (owner, _) = owner(&scene).await;
+    let ids = publish_much(&owner).await;
+    let mut slow = stalled_fetch(&scene, &ids).await;
+    // Each batch in time, and all of them in twice the time.
+    let mut read = 0;
+    let mut part = vec![0; 1 << 20];
+    let reading = async {
+        while slow.0.read_exact(&mut part).await.is_ok() {
+            read += part.len();
+            tokio::time::sleep(Duration::from_millis(170)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, reading).await.expect("ends");
+    assert!(read < 512 * 48 * 1024 - (2 << 20), "{read} bytes");
+}
+
+/// The status of a fetch of one chunk from an address of this machine.
+async fn fetch_from(scene: &Scene, address: &str, token: Option<&str>, id: ChunkId) -> String {
+    let mut wire = Wire::connect_from(scene, address).await;
+    let body = wire::IdList::encode_ids(&[id]);
+    wire.send(post("/v1/chunks/fetch", token, "Content-Length: 32\r\n").as_bytes()).await;
+    wire.send(&body).await;
+    let head = wire.head().await;
+    if head.starts_with("HTTP/1.1 503") {
+        assert!(head.contains("\r\nretry-after: 5\r\n"), "{head}");
+    }
+    head.split(' ').nth(1).expect("a status").to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_caller_has_a_quarter_of_the_places_for_fetches() {
+    let scene = hub_with(HubLimits { fetches_max: 8, ..one_place() }).await;
+    let (owner, token) = owner(&scene).await;
+    let ids = publish_much(&owner).await;
+    let first = stalled_fetch(&scene, &ids).await;
+    let _second = stalled_fetch(&scene, &ids).await;
+    assert_eq!(fetch_from(&scene, "127.0.0.1", None, ids[0]).await, "503");
+    assert_eq!(fetch_from(&scene, "127.0.0.2", None, ids[0]).await, "200");
+    // An account has a share of its own wherever it is.
+    assert_eq!(fetch_from(&scene, "127.0.0.1", Some(&token), ids[0]).await, "200");
+    drop(first);
+    // When the hub has noticed.
+    for _ in 0..200 {
+        if fetch_from(&scene, "127.0.0.1", None, ids[0]).await == "200" {
+            return;
+        }
+    }
+    panic!("the place was not given back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_chunk_is_sent_whole_and_gives_its_room_back() {
+    // Room for one.
+    let scene = hub_with(HubLimits { answers_bytes_max: 64 << 10, ..one_place() }).await;
+    let (owner, _) = owner(&scene).await;
+    let mut large = vec![0; 2 << 20];
+    blake3::Hasher::new().finalize_xof().fill(&mut large);
+    let tree = Tree::of(vec![large.clone().into()]);
+    owner.publish(&name("team/open"), true, &tree).await;
+    let id = tree.ids()[0];
+    let get = Ask::get(&format!("/v1/chunks/{id}"));
+    for _ in 0..4 {
+        let whole = get.send(&scene).await;
+        assert_eq!((whole.status, whole.header("content-length")), (200, "2097152"));
+        assert!(whole.body == large, "the bytes of the chunk");
+    }
+    let known = get.clone().header("If-None-Match", &format!("\"{id}\"")).send(&scene).await;
+    assert_eq!(known.status, 304);
+    let part = get.header("Range", "bytes=5-9").send(&scene).await;
+    assert_eq!((part.status, &part.body[..]), (206, &large[5..10]));
 }

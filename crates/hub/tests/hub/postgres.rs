@@ -5,8 +5,11 @@ use std::path::Path;
 
 use hub::{Database, DatabaseError, Hub, HubConfig, HubData, Role, StartError, Tls};
 use hub_client::HubClient;
+use serde_json::json;
 use testkit::Postgres;
 
+use crate::ask::Ask;
+use crate::raw::token;
 use crate::scene::{Scene, Tree, config, fetch, name};
 
 /// Writes an address to a file that others may not read.
@@ -143,4 +146,44 @@ async fn plain(address: &str, path: &str) -> String {
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.expect("reads");
     answer
+}
+
+/// What is done stands in the log, and what may be done is not done again.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_act_is_done_unrecorded_or_twice() {
+    let Some(server) = Postgres::start() else { return };
+    let dir = tempfile::tempdir().expect("a directory");
+    let address = server.create_database();
+    let database = address_file(dir.path(), &address);
+    let scene = start(dir, Some(database)).await;
+    let owner = scene.person(1, Role::Publisher, &[]).await;
+    let own = token(&scene, &owner);
+    let ask = Ask::new("POST", "/v1/tokens").token(&own);
+    let ask = ask.header("Idempotency-Key", "0123456789abcdef-acts");
+    let ask = ask.json(&json!({ "label": "machine", "scope": "read", "lifetime_s": 3600 }));
+    let refusing = |table: &str| {
+        let trigger = format!(
+            "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+             'BEGIN RAISE EXCEPTION ''refused''; END';
+             CREATE TRIGGER refuse BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION refuse()"
+        );
+        server.sql(&address, &trigger);
+    };
+    let count = |table: &str| {
+        let count = server.sql(&address, &format!("SELECT count(*) FROM {table}"));
+        count.trim().parse::<u32>().expect("a number")
+    };
+    let before = count("audit");
+
+    refusing("audit");
+    assert_eq!(ask.send(&scene).await.status, 500);
+    assert_eq!((count("tokens"), count("claims")), (0, 0), "not done, and free to be asked again");
+    server.sql(&address, "DROP TRIGGER refuse ON audit");
+    refusing("tokens");
+    assert_eq!(ask.send(&scene).await.status, 500);
+    assert_eq!(count("audit"), before + 1, "nobody knows whether it was done");
+    server.sql(&address, "DROP TRIGGER refuse ON tokens");
+    let again = ask.send(&scene).await;
+    assert_eq!(again.problem(), (409, "idempotency-running".to_owned()));
+    assert_eq!((count("tokens"), count("audit")), (0, before + 1));
 }

@@ -151,6 +151,9 @@ async fn the_newest_release_may_be_posted_again_and_its_head_renewed() {
     owner.client.post_release(&tools, &stored.manifest, &renewed).await.expect("is taken");
     let again = owner.client.head_unless(&tools, &etag).await.expect("answers").expect("is new");
     assert_eq!(again.head, renewed);
+    // The head before, still in force: whoever has it cannot bring it back.
+    owner.client.post_release(&tools, &stored.manifest, &stored.head).await.expect("is answered");
+    assert_eq!(owner.client.head(&tools).await.expect("reads").head, renewed, "the newer stays");
     assert_eq!(owner.client.releases(&tools, None, 9).await.expect("lists").len(), 1);
 }
 

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use content::ChunkId;
-use documents::{Manifest, NodeKey};
+use bytes::Bytes;
+use content::closure::ClosureEntry;
+use content::{ChunkId, Closure, ClosureHead};
+use documents::{Manifest, NodeKey, ReleaseName};
 use hub::{Role, Tls};
 use hub_api::{
     AccountRole, GivenGrant, Grant, Hex, InvitationRequest, ProblemCode, Retention, TokenCreated,
@@ -14,7 +16,7 @@ use tokio::io::AsyncReadExt as _;
 
 use crate::ask::Ask;
 use crate::raw::{PATIENCE, Wire, post, token};
-use crate::scene::{Person, Scene, Tree, code, head, name};
+use crate::scene::{Person, Scene, Tree, code, frames, head, name};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_publisher_with_a_grant_releases_and_nobody_else() {
@@ -159,6 +161,116 @@ async fn a_token_to_publish_posts_what_was_signed_elsewhere() {
     assert_eq!(scene.anonymous().name_info(&tools).await.expect("reads").latest, Some(1));
 }
 
+/// Publishes far more than the hub and the sockets between hold at once.
+async fn publish_much(owner: &Person, tools: &ReleaseName, public: bool) -> Tree {
+    let chunks = (0u32..320).map(|number| {
+        let mut bytes = vec![0; 128 << 10];
+        blake3::Hasher::new().update(&number.to_le_bytes()).finalize_xof().fill(&mut bytes);
+        bytes.into()
+    });
+    let tree = Tree::of(chunks.collect());
+    owner.client.put_name(tools, public).await.expect("puts");
+    for part in tree.frames().chunks(32) {
+        owner.client.upload(part.to_vec()).await.expect("uploads");
+    }
+    owner.post(tools, &tree, None).await.expect("publishes");
+    tree
+}
+
+/// A fetch of all of the tree of which the head was read.
+async fn begin_fetch(scene: &Scene, tree: &Tree, token: Option<&str>) -> Wire {
+    let mut fetch = Wire::connect(scene).await;
+    let ids: Vec<u8> = tree.ids().iter().flat_map(|id| *id.as_bytes()).collect();
+    let length = format!("Connection: close\r\nContent-Length: {}\r\n", ids.len());
+    fetch.send(post("/v1/chunks/fetch", token, &length).as_bytes()).await;
+    fetch.send(&ids).await;
+    assert!(fetch.head().await.starts_with("HTTP/1.1 200"));
+    fetch
+}
+
+/// How many bytes still come.
+async fn bytes_to_come(mut fetch: Wire) -> usize {
+    let mut rest = Vec::new();
+    let _ = tokio::time::timeout(PATIENCE, fetch.0.read_to_end(&mut rest)).await.expect("ends");
+    rest.len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_fetch_gives_no_more_than_may_be_read_by_now() {
+    let scene = Scene::start(Tls::Off).await;
+    let owner = scene.person(1, Role::Publisher, &[]).await;
+    let tools = name("team/tools");
+    let reader = scene.person(2, Role::Reader, std::slice::from_ref(&tools)).await;
+    let tree = publish_much(&owner, &tools, false).await;
+    let whole = tree.chunks.iter().map(Bytes::len).sum::<usize>();
+
+    let session = token(&scene, &reader);
+    let fetch = begin_fetch(&scene, &tree, Some(&session)).await;
+    owner.client.remove_grant(&tools, &reader.key.public()).await.expect("takes back");
+    let came = bytes_to_come(fetch).await;
+    assert!(came < whole, "{came} of {whole} bytes came after the grant was taken back");
+
+    owner.client.put_name(&tools, true).await.expect("opens");
+    let fetch = begin_fetch(&scene, &tree, None).await;
+    owner.client.put_name(&tools, false).await.expect("closes");
+    let came = bytes_to_come(fetch).await;
+    assert!(came < whole, "{came} of {whole} bytes came after the name was made private");
+}
+
+/// A closure that names one chunk a million times: checking it takes a while.
+fn slow_release(person: &Person, tools: &ReleaseName) -> (Vec<Bytes>, Manifest) {
+    let bytes = Tree::new(9, 1).chunks[0].clone();
+    let entry = |bytes: &Bytes| ClosureEntry {
+        id: ChunkId::of(bytes),
+        stored_length: u32::try_from(bytes.len()).expect("small"),
+    };
+    let root = entry(&bytes);
+    // Of different lengths, as no segment may come twice.
+    let segments: Vec<Bytes> =
+        (3841..=4096).map(|count| Closure(vec![root; count]).encode().into()).collect();
+    let chunks = (3841..=4096u64).sum::<u64>();
+    let head = ClosureHead {
+        tree: root.id,
+        chunks,
+        stored_bytes: chunks * u64::from(root.stored_length),
+        segments: segments.iter().map(entry).collect(),
+    };
+    let head = Bytes::from(head.encode());
+    let tree = Tree::of(vec![bytes.clone()]);
+    let manifest = Manifest { closure: entry(&head), ..tree.manifest(person, tools, None) };
+    ([vec![bytes, head], segments].concat(), manifest)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_lost_while_a_release_is_checked_is_lost_to_it() {
+    let scene = Scene::start(Tls::Off).await;
+    let owner = scene.person(1, Role::Publisher, &[]).await;
+    let other = scene.person(2, Role::Publisher, &[]).await;
+    let (tools, key) = (name("team/tools"), other.key.public());
+    owner.client.put_name(&tools, true).await.expect("puts");
+    owner.client.set_grant(&tools, &key, GivenGrant::Publisher).await.expect("grants");
+    let (chunks, manifest) = slow_release(&other, &tools);
+    for part in frames(&chunks).chunks(8) {
+        other.client.upload(part.to_vec()).await.expect("uploads");
+    }
+    let signed = manifest.sign(&other.key);
+    let its_head = head(&other, &manifest, &signed);
+    let began = Instant::now();
+    let publishing = async {
+        let result = other.client.post_release(&tools, &signed, &its_head).await;
+        (result, began.elapsed())
+    };
+    let taking_back = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        owner.client.remove_grant(&tools, &key).await.expect("takes back");
+        began.elapsed()
+    };
+    let ((published, ended), taken_back) = tokio::join!(publishing, taking_back);
+    assert!(taken_back < ended, "the check took {ended:?}, less than the {taken_back:?} wanted");
+    assert_eq!(code(published), ProblemCode::Forbidden);
+    assert_eq!(owner.client.name_info(&tools).await.expect("reads").latest, None);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revoked_account_loses_streams_and_fetches_at_once() {
     let scene = Scene::start(Tls::Off).await;
@@ -166,28 +278,12 @@ async fn a_revoked_account_loses_streams_and_fetches_at_once() {
     let owner = scene.person(1, Role::Publisher, &[]).await;
     let tools = name("team/tools");
     let reader = scene.person(2, Role::Reader, std::slice::from_ref(&tools)).await;
-    // Far more than the hub and the sockets between hold at once.
-    let chunks = (0u32..320).map(|number| {
-        let mut bytes = vec![0; 128 << 10];
-        blake3::Hasher::new().update(&number.to_le_bytes()).finalize_xof().fill(&mut bytes);
-        bytes.into()
-    });
-    let tree = Tree::of(chunks.collect());
-    owner.client.put_name(&tools, false).await.expect("puts");
-    for part in tree.frames().chunks(32) {
-        owner.client.upload(part.to_vec()).await.expect("uploads");
-    }
-    owner.post(&tools, &tree, None).await.expect("publishes");
+    let tree = publish_much(&owner, &tools, false).await;
 
     let machine = new_token(&reader, TokenScope::Read, &[]).await.token.0;
     let mut events = reader.client.events(&tools, None).await.expect("subscribes");
-    let mut fetch = Wire::connect(&scene).await;
     let session = token(&scene, &reader);
-    let ids: Vec<u8> = tree.ids().iter().flat_map(|id| *id.as_bytes()).collect();
-    let length = format!("Connection: close\r\nContent-Length: {}\r\n", ids.len());
-    fetch.send(post("/v1/chunks/fetch", Some(&session), &length).as_bytes()).await;
-    fetch.send(&ids).await;
-    assert!(fetch.head().await.starts_with("HTTP/1.1 200"));
+    let fetch = begin_fetch(&scene, &tree, Some(&session)).await;
 
     let began = Instant::now();
     admin.client.revoke_account(&reader.key.public()).await.expect("revokes");
@@ -195,10 +291,9 @@ async fn a_revoked_account_loses_streams_and_fetches_at_once() {
     assert!(matches!(ended, Ok(None) | Err(_)), "{ended:?}");
     // Sooner than a heart-beat would have noticed.
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
-    let mut rest = Vec::new();
-    let _ = tokio::time::timeout(PATIENCE, fetch.0.read_to_end(&mut rest)).await.expect("ends");
-    let whole = tree.chunks.iter().map(bytes::Bytes::len).sum::<usize>();
-    assert!(rest.len() < whole, "{} of {whole} bytes came", rest.len());
+    let came = bytes_to_come(fetch).await;
+    let whole = tree.chunks.iter().map(Bytes::len).sum::<usize>();
+    assert!(came < whole, "{came} of {whole} bytes came");
     let refused = Ask::get("/v1/names/team/tools").token(&machine).send(&scene).await;
     assert_eq!(refused.problem(), (401, "session-expired".to_owned()));
     let refused = reader.client.have(&[ChunkId::of(b"any")]).await;
@@ -320,4 +415,37 @@ async fn owners_say_what_is_kept() {
     assert!(!owner.client.release_info(&tools, 1).await.expect("reads").pinned);
     assert_eq!(code(owner.client.set_pinned(&tools, 7, true).await), ProblemCode::NotFound);
     assert_eq!(code(other.client.set_pinned(&tools, 1, true).await), ProblemCode::Forbidden);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_administrator_leaves_no_way_back() {
+    let scene = Scene::start(Tls::Off).await;
+    let root = scene.person(9, Role::Administrator, &[]).await;
+    let admin = scene.person(1, Role::Administrator, &[]).await;
+    let wanted = InvitationRequest {
+        role: AccountRole::Administrator,
+        names: vec![],
+        uses: 2,
+        lifetime_s: 60,
+    };
+    let invited = admin.client.invite(&wanted).await.expect("invites");
+    // A request whose body comes after the revocation.
+    let body = serde_json::to_string(&wanted).expect("json");
+    let mut slow = Wire::connect(&scene).await;
+    let headers = format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+    slow.send(post("/v1/invitations", Some(&token(&scene, &admin)), &headers).as_bytes()).await;
+    slow.assert_silent().await;
+    root.client.revoke_account(&admin.key.public()).await.expect("revokes");
+    slow.send(body.as_bytes()).await;
+    let answer = slow.answer().await;
+    assert!(answer.contains("/errors/not-registered"), "{answer}");
+
+    let invitation = invited.invitation.0.parse().expect("an invitation");
+    let refused = scene.stranger(3).client.register(&invitation).await;
+    assert_eq!(code(refused), ProblemCode::InvitationRefused);
+    let (left, _) = root.client.invitations(None).await.expect("lists");
+    assert_eq!(left, []);
+    let (entries, _) = root.client.audit(None).await.expect("reads");
+    let invites = entries.iter().filter(|entry| entry.actor != "local" && entry.action == "invite");
+    assert_eq!(invites.count(), 1, "the one that was refused is not told of");
 }

@@ -181,6 +181,25 @@ impl Person {
         Ok((manifest.sequence, DocumentHash::of(&signed)))
     }
 
+    /// Uploads and posts until it is taken, as publishers do: without any grace a collection in
+    /// between may take what no release needed yet, and says so.
+    pub(crate) async fn upload_and_post(
+        &self,
+        name: &ReleaseName,
+        tree: &Tree,
+        previous: Option<(u64, DocumentHash)>,
+    ) -> (u64, DocumentHash) {
+        for _ in 0..1000 {
+            self.client.upload(tree.frames()).await.expect("uploads");
+            match self.post(name, tree, previous).await {
+                Ok(posted) => return posted,
+                Err(ClientError::Problem { code: ProblemCode::ChunksMissing, .. }) => {}
+                Err(error) => panic!("{error:?}"),
+            }
+        }
+        panic!("a collection came in between a thousand times");
+    }
+
     pub(crate) async fn publish(
         &self,
         name: &ReleaseName,
