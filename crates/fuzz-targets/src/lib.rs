@@ -1,8 +1,8 @@
 //! One function per decoder of bytes from outside, for fuzzers and for the replay test.
 //!
 //! A target takes any bytes at all and must neither panic nor hang; where the decoder accepts
-//! the bytes, encoding the value again must give the very same bytes. Targets that decode
-//! something authenticated come twice: once on raw bytes, and once behind the signature or
+//! the bytes, encoding the value again must give the very same bytes (of JSON, which has many
+//! spellings, bytes that decode to the same value). Targets that decode something authenticated come twice: once on raw bytes, and once behind the signature or
 //! the cipher, where a fuzzer would otherwise never get.
 //!
 //! What this crate is not: a fuzzer. `tests/replay.rs` feeds every target the golden files and
@@ -13,6 +13,7 @@
 
 mod content_targets;
 mod document_targets;
+mod node_targets;
 mod wire_targets;
 
 pub use content_targets::{
@@ -23,6 +24,7 @@ pub use document_targets::{
     registration, registration_payload, release_name, sealed_root, session_proof,
     session_proof_payload, session_token, session_token_payload,
 };
+pub use node_targets::{from_node, node_frame_stream, node_hello, node_text, to_node};
 pub use wire_targets::{frame_stream, have_bitmap, id_list};
 
 /// What a decoder made of the bytes.
@@ -78,6 +80,11 @@ targets![
     frame_stream,
     id_list,
     have_bitmap,
+    node_frame_stream,
+    node_hello,
+    to_node,
+    from_node,
+    node_text,
 ];
 
 /// Accepted when `again` is there; then it must be `bytes`.

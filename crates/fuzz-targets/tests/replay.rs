@@ -78,8 +78,54 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
             .collect(),
         "id_list" => vec![golden("wire/id-list-1")],
         "have_bitmap" => vec![behind(&10u16.to_le_bytes(), golden("wire/have-bitmap-1"))],
+        "node_frame_stream" => {
+            [[1, 0], [7, 0], [0, 255]].iter().map(|step| behind(step, node_frames())).collect()
+        }
+        "node_hello" => texts(&[
+            r#"{"protocol":1,"version":"0.1.0","process":77}"#,
+            r#"{"protocol":9,"version":"9.1","process":4,"more":[1,{}]}"#,
+        ]),
+        "to_node" => texts(&TO_NODE),
+        "from_node" => texts(&FROM_NODE),
+        "node_text" => texts(&[r#""tools/gr\u00f6\u00dfe""#, r#"{"hex":"fffe2f61"}"#]),
         other => panic!("target {other} has no seeds: add some here"),
     }
+}
+
+fn texts(texts: &[&str]) -> Vec<Vec<u8>> {
+    texts.iter().map(|text| text.as_bytes().to_vec()).collect()
+}
+
+/// One of each thing that a command says to a node.
+const TO_NODE: [&str; 4] = [
+    r#"{"say":"run","arguments":["get","team/site",{"hex":"ff"}],"directory":"/home/a","hub":null,"config":null,"json":true,"quiet":false,"capability":"consign-capability-1:x"}"#,
+    r#"{"say":"status"}"#,
+    r#"{"say":"answer","text":"a word"}"#,
+    r#"{"say":"answer","text":null}"#,
+];
+
+/// One of each thing that a node says to a command.
+const FROM_NODE: [&str; 8] = [
+    r#"{"say":"fact","human":"team/site@1","json":{"event":"done","files":[1,-2,null,"x"]}}"#,
+    r#"{"say":"warning","human":"left out a","json":{"event":"skipped","path":"a"}}"#,
+    r#"{"say":"remark","text":"stopped"}"#,
+    r#"{"say":"look","phase":"writing, 12 files","done":5,"total":9,"waits_for":"the hub"}"#,
+    r#"{"say":"ask","question":"capability: "}"#,
+    r#"{"say":"status","version":"0.1.0","process":7,"started":1700000000,"state":"/s","waits_for":{"what":"the store","since":1,"next":"it is tried again"},"jobs":[{"id":1,"what":"get a/b","started":2,"phase":"","bytes_done":3,"bytes_total":null,"waits_for":null}],"watches":[{"to":"/d","name":"a/b","state":"backing-off","current":4,"hold":null,"kept":[3,4],"waits_for":null,"last_error":"no","next_try":5}]}"#,
+    r#"{"say":"ended","exit_code":3}"#,
+    r#"{"say":"failed","exit_code":7,"causes":["no","because"],"hint":"try again"}"#,
+];
+
+/// A conversation as bytes: head (kind, length), then the message or contents.
+fn node_frames() -> Vec<u8> {
+    let mut stream = Vec::new();
+    let bodies = [(0, TO_NODE[1].as_bytes()), (1, b"contents"), (0, b""), (1, &[0; 300])];
+    for (kind, body) in bodies {
+        stream.push(kind);
+        stream.extend_from_slice(&u32::try_from(body.len()).expect("short").to_le_bytes());
+        stream.extend_from_slice(body);
+    }
+    stream
 }
 
 fn sealed_plain_root() -> Vec<u8> {
@@ -215,6 +261,14 @@ fn every_target_survives_hostile_inputs() {
         hostile.push([0x82, 0x01, major | 0x1a, 0x7f, 0xff, 0xff, 0xff].to_vec());
         hostile.push([0xd2, 0x84, major | 0x1b, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0xff].to_vec());
     }
+    // The same in JSON: nesting without an end, also where any value may stand.
+    for open in ["[", "{\"a\":", "{\"say\":"] {
+        hostile.push(open.repeat(20_000).into_bytes());
+        let fact = r#"{"say":"fact","human":"","json":"#;
+        hostile.push([fact, &open.repeat(20_000)].concat().into_bytes());
+    }
+    hostile.push(b"\"".repeat(60_000));
+    hostile.push([&b"{\"hex\":\""[..], &[b'f'; 60_001], b"\"}"].concat());
     for target in TARGETS {
         for bytes in &hostile {
             let _ = (target.run)(bytes);

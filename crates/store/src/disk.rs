@@ -308,6 +308,12 @@ impl ChunkStore for DiskStore {
 
     async fn read(&self, id: &ChunkId) -> Result<Option<Bytes>, StoreError> {
         let id = *id;
+        // What was decoded lately needs no thread that may wait for the disk.
+        let decoded = lock(&self.0.decoded).find(&id);
+        if let Some((place, bytes)) = decoded {
+            self.0.note_use(place);
+            return Ok(Some(bytes));
+        }
         self.run(move |disk| disk.read(id)).await
     }
 

@@ -10,6 +10,8 @@ use content::{ChunkId, Frame};
 
 use crate::*;
 
+mod object_store;
+
 /// Chunks whose bytes follow from a seed; some compress, some do not.
 pub(crate) fn chunk(seed: u64) -> Vec<u8> {
     let mut bytes = vec![0; 3000 + (seed as usize * 977) % 9000];

@@ -6,29 +6,26 @@ use std::process::Command;
 use content::frame::{Codec, FrameBuilder, FrameCodec};
 use content::{ChunkId, Frame};
 use store::{ChunkStore, DiskOptions, DiskStore, Limit, StoreError};
+use testkit::parts::{require, skip_on_this_machine};
 
 /// A file system in memory, unmounted when dropped.
 struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
     fn mount() -> Option<Self> {
+        let mount = require("mount")?;
         let directory = tempfile::tempdir().expect("a directory");
-        let mounted = Command::new("mount")
+        let output = Command::new(mount)
             .args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"])
             .arg(directory.path())
-            .output();
-        match mounted {
-            Ok(output) if output.status.success() => Some(Self(directory)),
-            Ok(output) => {
-                let why = String::from_utf8_lossy(&output.stderr);
-                eprintln!("skipped: mount: no tmpfs can be mounted: {}", why.trim());
-                None
-            }
-            Err(error) => {
-                eprintln!("skipped: mount: {error}");
-                None
-            }
+            .output()
+            .expect("mount runs");
+        if !output.status.success() {
+            let why = String::from_utf8_lossy(&output.stderr);
+            skip_on_this_machine("a full disk", &format!("nothing can be mounted: {}", why.trim()));
+            return None;
         }
+        Some(Self(directory))
     }
 
     fn path(&self) -> &Path {

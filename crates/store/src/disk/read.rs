@@ -22,6 +22,8 @@ const DECODED_BYTES_MAX: usize = 16 << 20;
 #[derive(Default)]
 pub(super) struct Decoded {
     frames: HashMap<Place, (HashMap<ChunkId, Bytes>, usize, u64)>,
+    /// The frame each chunk is in.
+    places: HashMap<ChunkId, Place>,
     bytes: usize,
     tick: u64,
 }
@@ -34,17 +36,25 @@ impl Decoded {
         chunks.get(id).cloned()
     }
 
+    /// A chunk wherever it is, and where that is.
+    pub(super) fn find(&mut self, id: &ChunkId) -> Option<(Place, Bytes)> {
+        let place = *self.places.get(id)?;
+        Some((place, self.chunk(place, id)?))
+    }
+
     fn keep(&mut self, place: Place, chunks: HashMap<ChunkId, Bytes>) {
         let length = chunks.values().map(Bytes::len).sum();
         self.bytes += length;
+        self.places.extend(chunks.keys().map(|id| (*id, place)));
         if let Some((_, old, _)) = self.frames.insert(place, (chunks, length, self.tick)) {
             self.bytes -= old;
         }
         while self.bytes > DECODED_BYTES_MAX {
             let oldest = self.frames.iter().min_by_key(|(_, (.., used))| *used);
             let Some(place) = oldest.map(|(place, _)| *place) else { break };
-            if let Some((_, length, _)) = self.frames.remove(&place) {
+            if let Some((chunks, length, _)) = self.frames.remove(&place) {
                 self.bytes -= length;
+                self.drop_places(place, chunks.keys());
             }
         }
     }
@@ -55,6 +65,16 @@ impl Decoded {
             self.bytes -= if keep { 0 } else { *length };
             keep
         });
+        self.places.retain(|_, place| place.pack != pack);
+    }
+
+    /// Forgets where chunks were, unless another frame has them too.
+    fn drop_places<'a>(&mut self, place: Place, ids: impl Iterator<Item = &'a ChunkId>) {
+        for id in ids {
+            if self.places.get(id) == Some(&place) {
+                self.places.remove(id);
+            }
+        }
     }
 }
 

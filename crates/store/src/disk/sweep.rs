@@ -63,8 +63,12 @@ impl DiskStore {
             (marked, step) = self
                 .run(move |disk| {
                     let _flushing = flushing;
-                    let touched = lock(&disk.touched).clone().unwrap_or_default();
-                    let keep = |id: &ChunkId| marked.needs(id) || touched.contains(id);
+                    // Only grows while this runs: what is kept at one look is kept at the next,
+                    // and `sweep_pack` looks again before it lets anything go.
+                    let is_touched = |id: &ChunkId| {
+                        lock(&disk.touched).as_ref().is_some_and(|touched| touched.contains(id))
+                    };
+                    let keep = |id: &ChunkId| marked.needs(id) || is_touched(id);
                     let uses = disk.uses_if_cache()?;
                     let step =
                         disk.sweep_pack(&mut writer, number, keep, FILL_PERCENT_MIN, &uses)?;
