@@ -1,11 +1,14 @@
 //! The command line, as `--help` shows it.
 
 use std::net::IpAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
 use crate::database::DatabaseArgs;
+use crate::size::Size;
 
 mod rights;
 
@@ -50,7 +53,7 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a hub
-    Hub(HubArgs),
+    Hub(Box<HubArgs>),
     /// Show publishing and fetching on real content, with a hub and three nodes
     Demo(DemoArgs),
     /// Print this node's public key
@@ -199,6 +202,7 @@ pub(crate) struct WatchArgs {
 #[command(after_help = "Example:\n  consign run-hook 'systemctl reload nginx'")]
 pub(crate) struct RunHookArgs {
     /// The line for the shell
+    #[arg(allow_hyphen_values = true)]
     pub(crate) command: std::ffi::OsString,
 }
 
@@ -247,12 +251,42 @@ pub(crate) struct HubArgs {
     /// With --tls acme: mail address the authority may write to
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) acme_contact: Option<String>,
+    /// Most bytes the chunks may take on the disk, as 500GB [default: no bound]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) quota: Option<Size>,
+    /// Bytes of the disk that stay free
+    #[arg(long, value_name = "SIZE", default_value = "1GiB")]
+    pub(crate) keep_free: Size,
     /// Answer collectors of metrics here, in plain HTTP: /metrics, /healthz, /readyz
     #[arg(long, value_name = "ADDR")]
     pub(crate) metrics_listen: Option<String>,
     /// Believe this proxy about where requests come from (may be given several times)
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) trusted_proxy: Vec<IpAddr>,
+    /// Most connections at once from one IPv4 address or one IPv6 network of 64 bits [default:
+    /// 4096; off behind a proxy, which is --trusted-proxy, or --tls off on a loopback address]
+    #[arg(long, value_name = "N|off")]
+    pub(crate) connections_per_address: Option<PerAddress>,
+}
+
+/// How many there may be from one address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PerAddress {
+    /// They are not counted.
+    Unlimited,
+    /// This many.
+    AtMost(NonZeroUsize),
+}
+
+impl FromStr for PerAddress {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "off" {
+            return Ok(Self::Unlimited);
+        }
+        text.parse().map(Self::AtMost).map_err(|_| "a number from 1, or off")
+    }
 }
 
 /// How clients recognise a certificate.

@@ -14,7 +14,7 @@ use crate::config::Layers;
 use crate::exit::{Ended, Interrupted, Usage};
 use crate::output::Output;
 use crate::progress::{Look, watch_silence};
-use crate::{remote, serving};
+use crate::{prompt, remote, serving};
 
 mod account;
 mod audit;
@@ -122,7 +122,7 @@ pub(crate) async fn run(args: Args, output: &Output, config: Layers) -> anyhow::
     match args.command {
         Command::Node(_) => node::run(&session).await,
         // These listen for Ctrl-C themselves.
-        Command::Hub(args) => hub::run(&session, args).await,
+        Command::Hub(args) => hub::run(&session, *args).await,
         Command::Demo(args) => demo::run(&session, args).await,
         other => {
             tokio::select! {
@@ -292,21 +292,16 @@ pub(crate) async fn capability(
     file: Option<&PathBuf>,
     ask: bool,
 ) -> anyhow::Result<Option<documents::Capability>> {
-    use std::io::IsTerminal as _;
     if let Some(sent) = serving::capability(ask).await {
         return sent.map(|text| parse(text.trim())).transpose();
     }
     let text = match file {
         Some(file) => std::fs::read_to_string(file)
             .with_context(|| format!("cannot read the capability in {}", file.display()))?,
-        None if ask && std::io::stdin().is_terminal() => {
-            eprint!("Capability of this sealed release: ");
-            // On a thread of its own, so that Ctrl-C is heard meanwhile.
-            let typed = tokio::task::spawn_blocking(|| {
-                let mut line = String::new();
-                std::io::stdin().read_line(&mut line).map(|_| line)
-            });
-            typed.await??
+        None if ask => {
+            let typed = prompt::secret("Capability of this sealed release: ".into()).await?;
+            let Some(typed) = typed else { return Ok(None) };
+            typed
         }
         None => return Ok(None),
     };

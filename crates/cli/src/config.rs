@@ -10,7 +10,8 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::{ArgAction, Command};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command};
 
 mod file;
 mod problem;
@@ -57,11 +58,45 @@ impl Layers {
         let (settings, problems) = file::parse(&path, text, command);
         self.problems.extend(problems);
         for setting in settings {
-            if self.find(&setting.section, &setting.key).is_none() {
+            let is_excluded = self.settings.iter().any(|one| {
+                one.path != setting.path
+                    && one.section == setting.section
+                    && one.values != ["false"]
+                    && section(command, &one.section)
+                        .is_some_and(|command| exclude(command, &one.argument, &setting.argument))
+            });
+            if !is_excluded && self.find(&setting.section, &setting.key).is_none() {
                 self.settings.push(setting);
             }
         }
         self.files.push(path);
+    }
+
+    /// Those settings that nothing typed speaks against.
+    ///
+    /// To the parser settings are defaults, and it lets a default stand beside an option that
+    /// excludes it: so the file would win over what was typed.
+    pub(crate) fn beside(&self, parser: &Command, matches: &ArgMatches) -> Self {
+        let mut left = self.clone();
+        let Some((name, matches)) = matches.subcommand() else { return left };
+        let Some(command) = section(parser, name) else { return left };
+        let is_typed = |argument: &&Arg| {
+            let source = matches.value_source(argument.get_id().as_str());
+            matches!(source, Some(ValueSource::CommandLine | ValueSource::EnvVariable))
+        };
+        let typed: Vec<&str> =
+            command.get_arguments().filter(is_typed).map(|one| one.get_id().as_str()).collect();
+        left.settings.retain(|setting| {
+            setting.section != name
+                || !typed.iter().any(|typed| exclude(command, typed, &setting.argument))
+        });
+        left
+    }
+
+    /// The settings without those of where a hub's database is: the environment says it.
+    pub(crate) fn without_database(mut self) -> Self {
+        self.settings.retain(|one| !["database", "database_file"].contains(&&*one.argument));
+        self
     }
 
     pub(crate) fn find(&self, section: &str, key: &str) -> Option<&Setting> {
@@ -79,6 +114,18 @@ impl Layers {
         }
         command
     }
+}
+
+/// Whether two options of a command exclude each other; either may say so.
+fn exclude(command: &Command, one: &str, other: &str) -> bool {
+    let names = |one: &str, other: &str| {
+        let argument = command.get_arguments().find(|argument| argument.get_id() == one);
+        argument.is_some_and(|argument| {
+            let excluded = command.get_arg_conflicts_with(argument);
+            excluded.iter().any(|excluded| excluded.get_id() == other)
+        })
+    };
+    names(one, other) || names(other, one)
 }
 
 fn with_default(command: Command, setting: &Setting) -> Command {
@@ -103,8 +150,8 @@ pub(crate) fn section<'a>(command: &'a Command, name: &str) -> Option<&'a Comman
 }
 
 /// The options of a command that a file can set: key, and the argument's id.
-pub(crate) fn options(command: &Command) -> impl Iterator<Item = (String, &clap::Arg)> {
-    let settable = |argument: &&clap::Arg| {
+pub(crate) fn options(command: &Command) -> impl Iterator<Item = (String, &Arg)> {
+    let settable = |argument: &&Arg| {
         let asks = matches!(
             argument.get_action(),
             ArgAction::Help | ArgAction::HelpShort | ArgAction::HelpLong | ArgAction::Version
@@ -134,10 +181,9 @@ mod tests {
 
     fn parsed(layers: &Layers, words: &[&str]) -> Args {
         assert!(layers.problems.is_empty(), "{:?}", layers.problems);
-        let matches = layers
-            .as_defaults(Args::command())
-            .try_get_matches_from([&["consign"], words].concat())
-            .expect("well-formed");
+        let words: Vec<_> = ["consign"].iter().chain(words).map(Into::into).collect();
+        let understood = crate::invocation::understand(&Args::command(), layers.clone(), &words);
+        let (matches, _) = understood.expect("well-formed");
         Args::from_arg_matches(&matches).expect("fits")
     }
 
@@ -161,6 +207,35 @@ mod tests {
             panic!("get")
         };
         assert_eq!(get.source, ["/a", "/b"]);
+    }
+
+    #[test]
+    fn what_is_typed_wins_over_an_option_in_a_file_that_it_excludes() {
+        let layers = layers(&["[watch]\nto_release = 4\n[get]\nto_release = 4"]);
+        let hold = |words: &[&str]| {
+            let words = [&["watch", "a/b", "--to", "d"], words].concat();
+            let args::Command::Watch(watch) = parsed(&layers, &words).command else {
+                panic!("watch")
+            };
+            (watch.to_release, watch.follow)
+        };
+        assert_eq!(hold(&[]), (Some(4), false));
+        assert_eq!(hold(&["--follow"]), (None, true));
+        assert_eq!(hold(&["--to-release", "5"]), (Some(5), false));
+    }
+
+    #[test]
+    fn of_options_that_exclude_each_other_the_stronger_file_s_counts() {
+        let database = |texts: &[&str]| {
+            let args::Command::Hub(hub) = parsed(&layers(texts), &["hub"]).command else {
+                panic!("hub")
+            };
+            hub.database.stated()
+        };
+        let (address, file) = ("[hub]\ndatabase = \"a\"", "[hub]\ndatabase_file = \"f\"");
+        let data = "[hub]\ndata = \"d\"";
+        assert_eq!(database(&[address, file, data]), (Some("a".into()), None));
+        assert_eq!(database(&[file, address, data]), (None, Some("f".into())));
     }
 
     #[test]

@@ -15,8 +15,10 @@ mod exit;
 mod invocation;
 mod output;
 mod progress;
+mod prompt;
 mod remote;
 mod serving;
+mod size;
 
 use std::process::ExitCode;
 

@@ -1,7 +1,7 @@
 //! A command that lets the running node do its work, and shows what that says.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
@@ -12,6 +12,7 @@ use node_api::{Failure, FromNode, Run, Text, ToNode};
 use crate::commands::Session;
 use crate::exit::Ended;
 use crate::progress::{Look, watch, watch_silence};
+use crate::prompt;
 
 /// What the node says about a command that failed there; judged already.
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +88,7 @@ async fn follow(
                 *seen.lock().unwrap_or_else(PoisonError::into_inner) = look.into();
             }
             FromNode::Ask { question } => {
-                let text = answer(question).await?;
+                let text = prompt::secret(question).await?.filter(|text| !text.is_empty());
                 connection.send(&ToNode::Answer { text }).await?;
             }
             FromNode::Ended { exit_code } => {
@@ -97,19 +98,6 @@ async fn follow(
             FromNode::Status(_) => {}
         }
     }
-}
-
-/// Asks whoever sits here; `None` when nobody does.
-async fn answer(question: String) -> anyhow::Result<Option<String>> {
-    if !std::io::stdin().is_terminal() {
-        return Ok(None);
-    }
-    let typed = tokio::task::spawn_blocking(move || {
-        eprint!("{question}");
-        let mut line = String::new();
-        std::io::stdin().read_line(&mut line).map(|_| line.trim().to_owned())
-    });
-    Ok(Some(typed.await??).filter(|line| !line.is_empty()))
 }
 
 /// The words without the options that every command has: those are sent as what they came to.

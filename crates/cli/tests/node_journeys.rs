@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use testkit::parts::{require, skip_on_this_machine};
 
 /// Far longer than anything here takes; a test that waits this long has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -329,13 +330,10 @@ fn ctrl_c_in_the_command_cancels_the_job_in_the_node() {
 #[test]
 fn another_user_is_refused() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: another_user_is_refused: only root can act as another user");
+        skip_on_this_machine("another user", "only root can act as one");
         return;
     }
-    if Command::new("setpriv").arg("--version").stdout(Stdio::null()).status().is_err() {
-        eprintln!("skipped: another_user_is_refused: setpriv is not installed");
-        return;
-    }
+    let Some(setpriv) = require("setpriv") else { return };
     let world = World::new();
     world.release(1);
     world.join("ben", &["--reader"]);
@@ -351,7 +349,7 @@ fn another_user_is_refused() {
     fs::copy(env!("CARGO_BIN_EXE_consign"), &program).expect("copied");
     open(&program, 0o755);
     let as_nobody = |args: &[&str]| {
-        Command::new("setpriv")
+        Command::new(&setpriv)
             .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
             .arg(&program)
             .args(["--json", "--state", &world.text("ben")])
@@ -597,4 +595,125 @@ fn kills_during_a_watch_leave_one_whole_release_or_another() {
             before = Some(number);
         }
     }
+}
+
+#[test]
+fn a_release_asked_for_while_a_hook_runs_is_gone_back_to() {
+    let world = World::new();
+    world.release(1);
+    world.join("ben", &["--reader"]);
+    let node = world.node("ben");
+    let (to, log) = (world.text("site"), world.text("log"));
+    let slow = format!("echo $CONSIGN_RELEASE >> {log}; test $CONSIGN_RELEASE != 2 || sleep 1000");
+    world.ok("ben", &["watch", "team/site", "--to", &to, "--hook", &slow]);
+    world.release(2);
+    until("the hook of release 2", || world.watched("ben")["state"] == "hook");
+    assert_eq!(world.current("site"), Some(2));
+    let held = world.ok("ben", &["watch", "team/site", "--to", &to, "--to-release", "1"]);
+    assert_eq!((&held["current"], &held["hold"]), (&Value::from(1), &Value::from(1)));
+    until("the old files' hook", || {
+        fs::read_to_string(world.path("log")).is_ok_and(|log| log == "1\n2\n1\n")
+    });
+    assert_eq!(world.current("site"), Some(1));
+
+    // A release that is not there is an error now, and was none of an order that works.
+    let args = ["watch", "team/site", "--to", &to, "--to-release", "99"];
+    let failed = world.lines("ben", &args, 3).pop().expect("a line");
+    assert!(failed["last_error"].is_string(), "{failed}");
+    let again = world.lines("ben", &args, 3).pop().expect("a line");
+    assert!(again["last_error"].is_string(), "{again}");
+    let held = world.ok("ben", &["watch", "team/site", "--to", &to, "--to-release", "1"]);
+    assert_eq!((&held["current"], &held["last_error"]), (&Value::from(1), &Value::Null));
+    drop(node);
+}
+
+#[test]
+fn a_rollback_that_is_cut_off_does_not_come_back_as_the_bad_release() {
+    let world = World::new();
+    world.release(1);
+    world.join("ben", &["--reader"]);
+    let (to, log, bad, gate) =
+        (world.text("site"), world.text("log"), world.text("bad"), world.text("gate"));
+    let hook = format!(
+        "echo $CONSIGN_RELEASE $CONSIGN_ROLLBACK >> {log}; test ! -e {bad} || \
+         {{ test $CONSIGN_RELEASE = 2 || test -e {gate} || sleep 20; exit 1; }}"
+    );
+    let args = ["watch", "team/site", "--to", &to, "--once", "--rollback", "--hook", &hook];
+    world.ok("ben", &args);
+    world.release(2);
+    fs::write(&bad, "").expect("written");
+    let watch = Running(world.command("ben", &args).stdout(Stdio::null()).spawn().expect("starts"));
+    let told = || fs::read_to_string(&log).expect("there");
+    until("the hook of the rollback", || told() == "1 0\n2 0\n1 1\n");
+    watch.end(Signal::KILL);
+    assert_eq!(world.current("site"), Some(1));
+    // The next run goes on with it, and does not go back to where it came from.
+    fs::write(&gate, "").expect("written");
+    world.fails("ben", &args, 1);
+    assert_eq!((told(), world.current("site")), ("1 0\n2 0\n1 1\n1 1\n".into(), Some(1)));
+    assert_eq!(world.ok("ben", &args)["current"], 1);
+}
+
+#[test]
+fn releases_of_another_name_are_not_served() {
+    let world = World::new();
+    world.release(1);
+    let source = world.text("source");
+    fs::write(world.path("source/number"), "7").expect("written");
+    world.ok("anna", &["publish", &source, "team/other", "--public"]);
+    world.join("ben", &["--reader"]);
+    let to = world.text("site");
+    world.ok("ben", &["watch", "team/site", "--to", &to, "--once"]);
+    for more in [&[][..], &["--to-release", "1"]] {
+        let args = [&["watch", "team/other", "--to", &to, "--once"][..], more].concat();
+        let refused = world.fails("ben", &args, 6);
+        let said = refused["message"].as_str().expect("a text");
+        assert!(said.contains("another history"), "{said}");
+    }
+    assert_eq!(world.current("site"), Some(1));
+    fs::remove_dir_all(world.path("site")).expect("removed");
+    world.ok("ben", &["watch", "team/other", "--to", &to, "--once"]);
+    assert_eq!(world.current("site"), Some(7));
+}
+
+#[test]
+fn a_hub_that_was_away_is_no_failure_of_the_watch_any_more() {
+    let mut world = World::new();
+    world.release(1);
+    world.join("ben", &["--reader"]);
+    let _node = world.node("ben");
+    let to = world.text("site");
+    let watch = world.ok("ben", &["watch", "team/site", "--to", &to]);
+    assert_eq!(watch["last_error"], Value::Null);
+    let (data, url) = (world.text("hub"), hub_url(&world.path("ben")));
+    world.hub.signal(Signal::KILL);
+    until("the failure", || world.watched("ben")["last_error"].is_string());
+    let listen = url.trim_start_matches("http://").trim_start_matches("https://").to_owned();
+    let args = ["hub", "--json", "--listen", &listen, "--data", &data];
+    (world.hub, _) = Running::start(consign().args(args));
+    until("the end of it", || {
+        let watch = world.watched("ben");
+        watch["last_error"].is_null() && watch["state"] == "listening"
+    });
+    assert_eq!(world.current("site"), Some(1));
+}
+
+#[test]
+fn a_long_listing_comes_through_the_node() {
+    let world = World::new();
+    fs::create_dir(world.path("source")).expect("made");
+    for index in 0..1000 {
+        fs::write(world.path("source").join(index.to_string()), "x").expect("written");
+    }
+    world.ok("anna", &["publish", &world.text("source"), "team/many", "--public"]);
+    world.join("ben", &["--reader"]);
+    let _node = world.node("ben");
+    assert_eq!(world.lines("ben", &["ls", "team/many"], 0).len(), 1000);
+}
+
+/// The address of the hub a node is registered with.
+fn hub_url(state: &Path) -> String {
+    let hubs = fs::read(state.join("hubs.json")).expect("there");
+    let hubs: Value = serde_json::from_slice(&hubs).expect("JSON");
+    hubs[0]["url"].as_str().expect("a text").trim_end_matches('/').to_owned()
 }

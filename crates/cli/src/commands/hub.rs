@@ -11,7 +11,7 @@ use serde_json::json;
 
 use self::supervised::Supervisor;
 use super::{Session, interrupted};
-use crate::args::{HubArgs, HubCommand, Recognised};
+use crate::args::{HubArgs, HubCommand, PerAddress, Recognised};
 use crate::exit::{Ended, Usage};
 
 pub(super) async fn run(session: &Session, mut args: HubArgs) -> anyhow::Result<Ended> {
@@ -31,12 +31,10 @@ async fn serve(session: &Session, args: HubArgs) -> anyhow::Result<Ended> {
     config.database = args.database.named()?;
     config.tls = tls(&args)?;
     config.trusted_proxies = args.trusted_proxy.iter().map(|it| it.to_canonical()).collect();
+    config.limits.connections_per_address_max = per_address(&args, &config);
     config.url = args.url;
-    let behind_proxy = config.tls == hub::Tls::Off && config.listen.ip().is_loopback();
-    if behind_proxy || !config.trusted_proxies.is_empty() {
-        // All connections come from the proxy's address; it has to limit its clients itself.
-        config.limits.connections_per_address_max = None;
-    }
+    config.quota_bytes = args.quota.map(|size| size.0);
+    config.free_reserve_bytes = args.keep_free.0;
     let names_loopback = config.url.is_none()
         && listen.ip().is_unspecified()
         && !matches!(config.tls, hub::Tls::Acme(_));
@@ -84,6 +82,19 @@ async fn serve(session: &Session, args: HubArgs) -> anyhow::Result<Ended> {
     Ok(Ended::Done)
 }
 
+/// How many connections there may be from one address.
+fn per_address(args: &HubArgs, config: &hub::HubConfig) -> Option<usize> {
+    let behind_proxy = config.tls == hub::Tls::Off && config.listen.ip().is_loopback()
+        || !config.trusted_proxies.is_empty();
+    match args.connections_per_address {
+        Some(PerAddress::AtMost(most)) => Some(most.get()),
+        Some(PerAddress::Unlimited) => None,
+        // All connections come from the proxy's address; it has to limit its clients itself.
+        None if behind_proxy => None,
+        None => config.limits.connections_per_address_max,
+    }
+}
+
 fn address(option: &str, text: &str) -> anyhow::Result<SocketAddr> {
     let wrong = || Usage(format!("{option} takes ADDRESS:PORT, not {text:?}"));
     Ok(text.parse().map_err(|_| wrong())?)
@@ -125,4 +136,36 @@ fn tls(args: &HubArgs) -> anyhow::Result<hub::Tls> {
             hub::Tls::Files { cert: PathBuf::from(cert), key: PathBuf::from(key), trust }
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::args::{Args, Command};
+
+    #[test]
+    fn connections_from_one_address_are_limited_unless_a_proxy_does_it() {
+        let limit = |words: &str| {
+            let words = format!("consign hub --data d {words}");
+            let args = Args::try_parse_from(words.split_whitespace()).expect("well-formed");
+            let Command::Hub(args) = args.command else { panic!("hub") };
+            let listen = address("--listen", &args.listen).expect("an address");
+            let mut config = hub::HubConfig::new("d", listen);
+            config.tls = tls(&args).expect("one of them");
+            config.trusted_proxies.clone_from(&args.trusted_proxy);
+            per_address(&args, &config)
+        };
+        assert_eq!(limit(""), Some(4096));
+        assert_eq!(limit("--tls off --listen 0.0.0.0:80"), Some(4096));
+        assert_eq!(limit("--tls off"), None);
+        assert_eq!(limit("--trusted-proxy 10.0.0.1"), None);
+        assert_eq!(limit("--connections-per-address off"), None);
+        assert_eq!(limit("--tls off --connections-per-address 9"), Some(9));
+        for wrong in ["0", "-1", "many", ""] {
+            let words = ["consign", "hub", "--data", "d", "--connections-per-address", wrong];
+            assert!(Args::try_parse_from(words).is_err(), "{wrong:?}");
+        }
+    }
 }

@@ -101,7 +101,9 @@ async fn with_node(
             let Some(watch) = find() else { anyhow::bail!("the watch was removed meanwhile") };
             let busy = matches!(watch.state, WatchState::Fetching | WatchState::Hook);
             let there = match hold {
-                Some(Some(sequence)) => watch.current == Some(sequence) && watch.hold.is_some(),
+                Some(Some(sequence)) => {
+                    watch.current == Some(sequence) && watch.hold == hold.flatten()
+                }
                 Some(None) => watch.hold.is_none() && watch.current.is_some(),
                 None => watch.current.is_some(),
             };

@@ -67,6 +67,9 @@ fn judge_one(cause: &(dyn std::error::Error + 'static)) -> Option<(Ended, Option
     if let Some(ServiceError::Running { .. }) = cause.downcast_ref() {
         return Some((Ended::InUse, hint("`consign status` shows what it does")));
     }
+    if let Some(ReleasesError::OtherHistory { .. }) = cause.downcast_ref() {
+        return Some((Ended::Refused, hint("watch into another directory, or empty this one")));
+    }
     if let Some(ReleasesError::Busy { .. }) = cause.downcast_ref() {
         return Some((Ended::InUse, hint("`consign watch --list` shows what the node follows")));
     }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::{Value, json};
+use testkit::parts::{require, skip_on_this_machine};
 
 /// User and group of nobody.
 const NOBODY: u32 = 65_534;
@@ -115,7 +116,7 @@ impl Place {
     /// Says that something is skipped, unless this is root.
     pub(crate) fn as_root(&self, what: &str) -> Option<()> {
         if !is_root() {
-            eprintln!("skipped: {what}: only root can give files away");
+            skip_on_this_machine(what, "only root can give files away");
             return None;
         }
         Some(())
@@ -154,9 +155,10 @@ impl Place {
     fn isolated(&self, kind: &str, script: &str, code: &str, more: &[&str]) -> Option<Value> {
         let user = if is_root() { "--fork" } else { "--map-root-user" };
         let options = [user, "--mount", "--ipc", kind];
-        let tried = Command::new("unshare").args(options).arg("true").output();
+        let unshare = require("unshare")?;
+        let tried = Command::new(unshare).args(options).arg("true").output();
         if !tried.is_ok_and(|output| output.status.success()) {
-            eprintln!("skipped: {code}: unshare is not allowed here");
+            skip_on_this_machine(code, "unshare is not allowed");
             return None;
         }
         Some(line(&self.in_shell("unshare", &options, script, code, more)))

@@ -2,6 +2,7 @@
 
 mod acme;
 mod backup;
+mod full;
 mod nginx;
 mod package;
 mod restart;
