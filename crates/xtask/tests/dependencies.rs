@@ -66,15 +66,15 @@ const NEIGHBOURS: &[(&str, &str, &str)] = &[
     ("documents", "content", "a manifest names a tree and its closure"),
     ("wire", "content", "what travels is frames and chunk ids"),
     ("checkout", "fetch", "a checkout asks for the chunks that no earlier version left behind"),
-    ("node", "checkout", "the agent writes releases into directories"),
-    ("node", "fetch", "the agent chooses the sources"),
-    ("node", "snapshot", "the agent publishes directories"),
+    ("node", "checkout", "the node writes releases into directories"),
+    ("node", "fetch", "the node chooses the sources"),
+    ("node", "snapshot", "the node publishes directories"),
 ];
 
 /// Edges that the places would allow or that somebody will want one day: who, whom, why not.
 const FORBIDDEN: &[(&str, &str, &str)] = &[
-    ("hub", "node", "server and agent meet in hub-api only, so that either can change alone"),
-    ("node", "hub", "server and agent meet in hub-api only, so that either can change alone"),
+    ("hub", "node", "hub and node meet in hub-api only, so that either can change alone"),
+    ("node", "hub", "hub and node meet in hub-api only, so that either can change alone"),
     ("hub", "hub-client", "a hub answers; a relay that asks upstream is a driver of its own"),
     ("hub", "directory", "a hub holds packs and rows; published directories are not its business"),
     ("hub", "fetch", "a hub answers; it has no schedule of requests"),
