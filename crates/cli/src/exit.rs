@@ -1,4 +1,4 @@
-//! Errors become exit codes and hints here and nowhere else; [`judge`] has the table.
+//! Errors become exit codes and hints here and nowhere else; [`mod@judge`] has the table.
 
 use std::process::ExitCode;
 

@@ -1,6 +1,6 @@
 //! The OpenAPI 3.1 document of the hub, made from the messages and a table of operations.
 //!
-//! The table is in [`operations`], schemas come from the types of [`messages`](crate::messages)
+//! The table is in [`mod@operations`], schemas come from the types of [`messages`](crate::messages)
 //! with their doc comments. A test of `hub` sees to it that the router and the table name the
 //! same routes, and another that `docs/openapi.json` is what [`document`] gives.
 

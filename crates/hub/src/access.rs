@@ -1,6 +1,6 @@
 //! Who may read a chunk.
 //!
-//! The rule is [`HubDb::readable`]; this remembers its positive answers. Negative ones are not
+//! The rule is [`hub_db::Chunks::readable`]; this remembers its positive answers. Negative ones are not
 //! kept: a grant takes effect at once. What takes rights away calls [`Access::forget`].
 
 use std::collections::HashSet;

@@ -11,7 +11,7 @@
 //! `backup.json` does not name any more is removed after it was replaced. So whatever moment a
 //! run is killed at, the directory holds the backup before or the one after.
 //!
-//! Order of a run: no chunk may be removed from now on ([`Copying`]); the database is copied;
+//! Order of a run: no chunk may be removed from now on (`Copying`); the database is copied;
 //! then the packs. Every release in the copied database was acknowledged before, so all its
 //! chunks lie in packs. What a pack gained meanwhile is copied too and does no harm; a torn end
 //! is cut off when the store is opened.

@@ -7,7 +7,7 @@
 //! so that nobody reads a stranger's chunk by naming it in a tree of their own.
 //!
 //! [`Browser::open`] gives a [`Tree`]; [`Tree::find`], [`Tree::directory`] and [`Tree::reader`]
-//! go on from there; [`changes`] compares two.
+//! go on from there; [`changes()`] compares two.
 
 mod changes;
 mod reader;
