@@ -8,6 +8,7 @@ use ::node::service::Service;
 use ::node::{Node, Turn, TurnError, Waits};
 use anyhow::Context as _;
 use hub_client::Activity;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::args::{Args, Command};
 use crate::config::Layers;
@@ -125,9 +126,10 @@ pub(crate) async fn run(args: Args, output: &Output, config: Layers) -> anyhow::
         Command::Hub(args) => hub::run(&session, *args).await,
         Command::Demo(args) => demo::run(&session, args).await,
         other => {
+            let mut stop = StopSignal::listen()?;
             tokio::select! {
                 result = here_or_there(&session, other, args.config.as_deref()) => result,
-                signal = interrupted() => Err(signal.err().unwrap_or_else(|| Interrupted.into())),
+                () = stop.asked() => Err(Interrupted.into()),
             }
         }
     }
@@ -258,15 +260,28 @@ async fn dispatch(session: &Session, command: Command) -> anyhow::Result<Ended> 
     }
 }
 
-/// Resolves when the user or the system asks to stop.
-pub(crate) async fn interrupted() -> anyhow::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
+/// The wish of the user or of the system that this process stops. From [`StopSignal::listen`] on it
+/// is kept until somebody waits for it; before, it ends the process at once.
+pub(crate) struct StopSignal {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignal {
+    pub(crate) fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
-    Ok(())
+
+    /// Resolves when it came.
+    pub(crate) async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }
 
 /// The XDG state directory.

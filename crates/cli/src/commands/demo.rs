@@ -12,7 +12,7 @@ use std::time::Instant;
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
-use super::Session;
+use super::{Session, StopSignal};
 use crate::args::DemoArgs;
 use crate::exit::Ended;
 use crate::output::{Output, Paint, bytes, number};
@@ -32,6 +32,7 @@ pub(super) async fn run(session: &Session, args: DemoArgs) -> anyhow::Result<End
     let base = std::env::temp_dir().join(format!("consign-demo-{}", std::process::id()));
     let (shelf, output) = (processes::Shelf::default(), session.output);
     let (kept, place) = (Arc::clone(&shelf), base.clone());
+    let mut stop = StopSignal::listen()?;
     let job = tokio::task::spawn_blocking(move || {
         Demo::new(output, args, place, kept).and_then(|mut demo| {
             let result = demo.show();
@@ -41,8 +42,7 @@ pub(super) async fn run(session: &Session, args: DemoArgs) -> anyhow::Result<End
     });
     tokio::select! {
         result = job => result.context("the demonstration stopped")?,
-        stopped = super::interrupted() => {
-            stopped?;
+        () = stop.asked() => {
             processes::end(&shelf);
             output.remark(format!("stopped; what was made so far is in {}", base.display()));
             Err(crate::exit::Interrupted.into())

@@ -10,9 +10,9 @@ use anyhow::Context as _;
 use serde_json::json;
 
 use self::supervised::Supervisor;
-use super::{Session, interrupted};
+use super::{Session, StopSignal};
 use crate::args::{HubArgs, HubCommand, PerAddress, Recognised};
-use crate::exit::{Ended, Usage};
+use crate::exit::{Ended, Interrupted, Usage};
 
 pub(super) async fn run(session: &Session, mut args: HubArgs) -> anyhow::Result<Ended> {
     match args.command.take() {
@@ -39,9 +39,13 @@ async fn serve(session: &Session, args: HubArgs) -> anyhow::Result<Ended> {
         && listen.ip().is_unspecified()
         && !matches!(config.tls, hub::Tls::Acme(_));
     let supervisor = Supervisor::from_environment();
-    let running = hub::Hub::start(config)
-        .await
-        .with_context(|| format!("cannot start the hub in {}", data.display()))?;
+    // Before anybody is told that it listens: who is told may ask it to stop.
+    let mut stop = StopSignal::listen()?;
+    let started = tokio::select! {
+        started = hub::Hub::start(config) => started,
+        () = stop.asked() => return Err(Interrupted.into()),
+    };
+    let running = started.with_context(|| format!("cannot start the hub in {}", data.display()))?;
     let fingerprint = hex::encode(running.fingerprint);
     let recognised = if running.fingerprint != [0; 32] {
         format!("certificate {fingerprint}")
@@ -74,7 +78,7 @@ async fn serve(session: &Session, args: HubArgs) -> anyhow::Result<Ended> {
         .remark(format!("invite a publisher with: consign invite --data {}", data.display()));
     supervisor.ready(&running.url);
     let watched = tokio::spawn(supervisor.clone().watch());
-    interrupted().await?;
+    stop.asked().await;
     watched.abort();
     supervisor.stopping();
     session.output.remark("stopping: requests under way are finished first");

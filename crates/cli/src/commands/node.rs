@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{Session, interrupted};
+use super::{Session, StopSignal};
 use crate::exit::Ended;
 use crate::serving::Serving;
 
 pub(super) async fn run(session: &Session) -> anyhow::Result<Ended> {
+    // Before anybody is told that the node is ready: who is told may ask it to stop.
+    let mut signals = StopSignal::listen()?;
     let node = Arc::new(session.node()?);
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     let runtime = runtime.filter(|runtime| runtime.is_absolute());
@@ -28,9 +30,7 @@ pub(super) async fn run(session: &Session) -> anyhow::Result<Ended> {
         }
     };
     let stop = async {
-        if let Err(error) = interrupted().await {
-            tracing::error!(%error, "cannot listen for signals");
-        }
+        signals.asked().await;
         output.remark("stopping: jobs under way are cancelled and can be run again");
         drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
     };
