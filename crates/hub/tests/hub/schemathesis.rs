@@ -25,6 +25,11 @@ fn program() -> Option<PathBuf> {
     program.is_file().then_some(program)
 }
 
+/// The findings without the sources that a trace-back of Python may quote by the hundred lines.
+fn beginning(text: &str) -> String {
+    text.lines().map(|line| format!("{}\n", &line[..line.floor_char_boundary(300)])).collect()
+}
+
 async fn run(program: &Path, scene: &Scene, token: &str, report: &Path) {
     // The token stands in a file of mode 0600, not among arguments that everybody may read.
     let settings = scene.dir.path().join("schemathesis.toml");
@@ -36,7 +41,10 @@ async fn run(program: &Path, scene: &Scene, token: &str, report: &Path) {
         .args(["run", &format!("{}/v1/openapi.json", scene.hub.url)])
         .args(["--checks", "not_a_server_error,response_schema_conformance"])
         .args(["--phases", "examples,coverage,fuzzing"])
-        .args(["--max-examples", "12", "--seed", "7", "--workers", "2"])
+        // One worker: in two threads at once the compiler of Python 3.11 fails now and then with
+        // "AST constructor recursion depth mismatch" (python/cpython#106905), and a seed repeats
+        // its run only if the order of requests does not depend on threads.
+        .args(["--max-examples", "12", "--seed", "7", "--workers", "1"])
         // These two never end, or end the session the run works with.
         .args(["--exclude-operation-id", "events"])
         .args(["--exclude-operation-id", "revokeAccount"])
@@ -60,7 +68,7 @@ async fn run(program: &Path, scene: &Scene, token: &str, report: &Path) {
         status.expect("waits")
     });
     let status = finished.await.expect("the run ends");
-    assert!(status.success(), "{out}\n{err}");
+    assert!(status.success(), "{}\n{err}", beginning(&out));
     assert!(out.contains("generated") || out.contains("passed"), "it did something: {out}");
 }
 
