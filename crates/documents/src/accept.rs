@@ -7,7 +7,7 @@
 use content::DecodeError;
 
 use crate::{
-    Context, DOCUMENT_BYTES_MAX, DocumentError, DocumentHash, Head, Manifest, PublicKey,
+    Authority, Context, DOCUMENT_BYTES_MAX, DocumentError, DocumentHash, Head, Manifest, PublicKey,
     ReleaseName,
 };
 
@@ -120,6 +120,26 @@ pub enum AcceptError {
         /// Number of the release.
         sequence: u64,
     },
+    /// Signed by a key that the owner's list of publishers does not name for this release. Ask the
+    /// owner: the key was never a publisher, or is none any more.
+    #[error("release {sequence} is signed by {found}, who is no publisher of it for {owner}")]
+    NotDelegated {
+        /// The pinned owner.
+        owner: PublicKey,
+        /// The key that signed.
+        found: PublicKey,
+        /// Number of the release.
+        sequence: u64,
+    },
+    /// The owner's list of publishers has expired. The owner must sign it again; check this
+    /// machine's clock.
+    #[error("the owner's list of publishers expired at {expires}; now is {now}")]
+    ExpiredDelegation {
+        /// When it expired, in seconds since 1970.
+        expires: u64,
+        /// The time of the check.
+        now: u64,
+    },
     /// The manifest offered is not the one the head speaks of. Ask again: the source may have
     /// been between two releases; then ask another.
     #[error("the manifest offered is not the one its head speaks of")]
@@ -149,7 +169,7 @@ impl From<DocumentError> for AcceptError {
     }
 }
 
-/// Decides whether the release in `manifest_bytes` is the newest of `name` by `publisher`.
+/// Decides whether the release in `manifest_bytes` is the newest of `name`, signed by who may.
 ///
 /// `seen` is what was accepted last, if anything; `now` is in seconds since 1970. A release that
 /// was seen already is accepted again.
@@ -159,12 +179,12 @@ impl From<DocumentError> for AcceptError {
 pub fn accept_head(
     head_bytes: &[u8],
     manifest_bytes: &[u8],
-    publisher: &PublicKey,
+    authority: &Authority,
     name: &ReleaseName,
     seen: Option<&Seen>,
     now: u64,
 ) -> Result<Accepted, AcceptError> {
-    let (head, _) = Head::open(head_bytes, publisher)?;
+    let (head, _) = authority.open(head_bytes, |head: &Head| head.sequence)?;
     check_name(name, &head.name)?;
     if head.expires <= now {
         return Err(AcceptError::ExpiredHead { expires: head.expires, now });
@@ -173,7 +193,7 @@ pub fn accept_head(
     if let Some(seen) = seen {
         check_not_older(seen, &offered)?;
     }
-    let (manifest, hash) = Manifest::open(manifest_bytes, publisher)?;
+    let (manifest, hash) = authority.open_manifest(manifest_bytes)?;
     check_name(name, &manifest.name)?;
     match seen {
         Some(seen) if manifest.sequence < seen.sequence => {
@@ -205,14 +225,14 @@ pub fn accept_head(
 /// skipped is a broken chain.
 pub fn verify_chain<D: AsRef<[u8]>>(
     documents: impl IntoIterator<Item = D>,
-    publisher: &PublicKey,
+    authority: &Authority,
     name: &ReleaseName,
     seen: Option<&Seen>,
 ) -> Result<Vec<Accepted>, AcceptError> {
     let mut last = seen.copied();
     let mut chain = Vec::new();
     for document in documents {
-        let (manifest, hash) = Manifest::open(document.as_ref(), publisher)?;
+        let (manifest, hash) = authority.open_manifest(document.as_ref())?;
         check_name(name, &manifest.name)?;
         let offered = Seen { sequence: manifest.sequence, manifest: hash };
         let expected = match last {
@@ -230,6 +250,26 @@ pub fn verify_chain<D: AsRef<[u8]>>(
         chain.push(Accepted { manifest, hash, seen: offered });
     }
     Ok(chain)
+}
+
+/// Verifies one release of `name` by its number, which need not be the newest.
+///
+/// # Errors
+/// Another number, another name, or somebody's who may not sign it.
+pub fn accept_numbered(
+    manifest_bytes: &[u8],
+    authority: &Authority,
+    name: &ReleaseName,
+    sequence: u64,
+) -> Result<Manifest, AcceptError> {
+    let (manifest, _) = authority.open_manifest(manifest_bytes)?;
+    if manifest.name == *name && manifest.sequence == sequence {
+        return Ok(manifest);
+    }
+    Err(AcceptError::WrongName {
+        expected: format!("{name}@{sequence}"),
+        found: format!("{}@{}", manifest.name, manifest.sequence),
+    })
 }
 
 fn check_name(expected: &ReleaseName, found: &ReleaseName) -> Result<(), AcceptError> {

@@ -71,6 +71,16 @@ impl<'b> Reader<'b> {
         self.exactly(length, expected)
     }
 
+    /// The length of an array of at most `most` items.
+    pub(crate) fn array_up_to(&mut self, most: u64) -> Result<u64, DecodeError> {
+        let length = self.decoder.array();
+        match self.wrap(length)? {
+            Some(length) if length <= most => Ok(length),
+            Some(length) => Err(self.invalid(format!("{length} items, more than {most}"))),
+            None => Err(DecodeError::NotCanonical { what: self.what }),
+        }
+    }
+
     pub(crate) fn map_of(&mut self, expected: u64) -> Result<(), DecodeError> {
         let length = self.decoder.map();
         let length = self.wrap(length)?;

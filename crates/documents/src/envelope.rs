@@ -24,6 +24,8 @@ pub enum Context {
     Release,
     /// A [`crate::Head`].
     Head,
+    /// A [`crate::Delegation`].
+    Delegation,
     /// A [`crate::SessionProof`].
     Session,
     /// A [`crate::Registration`].
@@ -33,8 +35,14 @@ pub enum Context {
 }
 
 impl Context {
-    const ALL: [Self; 5] =
-        [Self::Release, Self::Head, Self::Session, Self::Registration, Self::Token];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Release,
+        Self::Head,
+        Self::Delegation,
+        Self::Session,
+        Self::Registration,
+        Self::Token,
+    ];
 
     /// The string that is signed with the document.
     #[must_use]
@@ -42,6 +50,7 @@ impl Context {
         match self {
             Self::Release => "consign/release/1",
             Self::Head => "consign/head/1",
+            Self::Delegation => "consign/delegation/1",
             Self::Session => "consign/session/1",
             Self::Registration => "consign/registration/1",
             Self::Token => "consign/token/1",

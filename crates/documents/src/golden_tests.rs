@@ -8,8 +8,8 @@ use proptest::prelude::*;
 
 use crate::envelope::{Payload, peek, sign};
 use crate::{
-    Capability, Context, DocumentHash, Head, Invitation, Manifest, NodeKey, Registration,
-    ReleaseName, SessionProof, SessionToken,
+    Capability, Context, Delegation, DocumentHash, Head, Invitation, Manifest, NodeKey,
+    Registration, ReleaseName, SessionProof, SessionToken, Tenure,
 };
 
 /// Compares with `golden/NAME.hex`; `UPDATE_GOLDEN=1` writes a file that does not exist yet.
@@ -78,6 +78,18 @@ fn head() -> Head {
     }
 }
 
+fn delegation() -> Delegation {
+    let publisher = |secret| NodeKey::from_secret_bytes([secret; 32]).public();
+    Delegation {
+        owner: key().public(),
+        name: name(),
+        number: 3,
+        issued: 1_700_000_000,
+        expires: 1_731_536_000,
+        publishers: [(publisher(2), Tenure::Current), (publisher(3), Tenure::Until(4))].into(),
+    }
+}
+
 fn proof() -> SessionProof {
     SessionProof { hub: [2; 32], challenge: [3; 32], key: key().public() }
 }
@@ -96,6 +108,7 @@ fn every_released_document_has_its_golden_file() {
     golden("manifest-plain-1", &plain().sign(&key()));
     golden("manifest-sealed-1", &sealed().sign(&key()));
     golden("head-1", &head().sign(&key()));
+    golden("delegation-1", &delegation().sign(&key()));
     golden("session-proof-1", &proof().sign(&key()));
     golden("registration-1", &registration().sign(&key()));
     golden("session-token-1", &token().issue(&key()));
@@ -113,6 +126,8 @@ fn golden_releases_open() {
     assert_eq!(Manifest::open(&plain().sign(&key()), &key().public()).map(|it| it.0), Ok(plain()));
     let (manifest, _) = Manifest::open(&sealed().sign(&key()), &key().public()).expect("valid");
     assert_eq!(capability().open_root(&manifest).map(|tree| tree.id()), Ok(sealed().tree.id));
+    let signed = delegation().sign(&key());
+    assert_eq!(Delegation::open(&signed, &key().public()).map(|it| it.0), Ok(delegation()));
     assert_eq!(Head::open(&head().sign(&key()), &key().public()).map(|it| it.0), Ok(head()));
 }
 
@@ -146,6 +161,7 @@ fn decoders_survive_damage() {
     both(&plain());
     both(&sealed());
     both(&head());
+    both(&delegation());
     both(&proof());
     both(&registration());
     both(&token());
@@ -153,8 +169,7 @@ fn decoders_survive_damage() {
 
 #[test]
 fn each_kind_of_document_has_its_own_context() {
-    let contexts =
-        [Context::Release, Context::Head, Context::Session, Context::Registration, Context::Token];
+    let contexts = Context::ALL;
     for (index, context) in contexts.into_iter().enumerate() {
         assert!(contexts[..index].iter().all(|other| other.as_str() != context.as_str()));
     }

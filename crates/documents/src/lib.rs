@@ -9,6 +9,7 @@
 //! * [`envelope`]: COSE_Sign1 with a context string per kind ([`Context`]), and why a document
 //!   was refused ([`DocumentError`]).
 //! * [`release`]: [`Manifest`] and [`Head`], what a publisher signs.
+//! * [`delegation`]: [`Delegation`], the owner's list of further publishers, and [`Authority`].
 //! * [`accept`]: [`accept_head`], the one way a release becomes trusted.
 //! * [`capability`]: [`Capability`], the right to read a sealed release.
 //! * [`session`]: proofs of a key and the tokens given for them.
@@ -22,6 +23,7 @@
 
 pub mod accept;
 pub mod capability;
+pub mod delegation;
 pub mod envelope;
 pub mod invitation;
 pub mod key;
@@ -32,9 +34,10 @@ pub mod session;
 
 mod cbor;
 
-pub use accept::{AcceptError, Accepted, Seen, accept_head, verify_chain};
+pub use accept::{AcceptError, Accepted, Seen, accept_head, accept_numbered, verify_chain};
 pub use capability::{Capability, OpenRootError, ParseCapabilityError};
 pub use content::DecodeError;
+pub use delegation::{Authority, Delegation, Tenure};
 pub use envelope::{Context, DOCUMENT_BYTES_MAX, DocumentError, DocumentHash};
 pub use invitation::{Invitation, ParseInvitationError, certificate_fingerprint};
 pub use key::{NodeKey, ParseKeyError, PublicKey};

@@ -13,7 +13,7 @@ pub const SEALED_ROOT_BYTES_MAX: usize = 128;
 /// One numbered release of a name: what it holds and what came before it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
-    /// Whose release it is, and who signs.
+    /// Who made the release, and who signs: the owner of the name or one of its publishers.
     pub publisher: PublicKey,
     /// The name it is published under.
     pub name: ReleaseName,
@@ -173,7 +173,7 @@ impl Payload for Manifest {
 /// Says which release of a name is the newest, for a while.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
-    /// Whose statement it is, and who signs.
+    /// Whose statement it is, and who signs: the owner of the name or one of its publishers.
     pub publisher: PublicKey,
     /// The name it speaks of.
     pub name: ReleaseName,
@@ -203,6 +203,14 @@ impl Head {
         expected_publisher: &PublicKey,
     ) -> Result<(Self, DocumentHash), DocumentError> {
         Ok((envelope::open(signed, expected_publisher)?, DocumentHash::of(signed)))
+    }
+
+    /// The publisher the head names, NOT verified: see [`Manifest::peek_publisher`].
+    ///
+    /// # Errors
+    /// When the bytes are no head.
+    pub fn peek_publisher(signed: &[u8]) -> Result<PublicKey, DocumentError> {
+        Ok(envelope::peek::<Self>(signed)?.publisher)
     }
 }
 
@@ -249,7 +257,7 @@ impl Payload for Head {
     }
 }
 
-fn read_name(reader: &mut cbor::Reader<'_>) -> Result<ReleaseName, DecodeError> {
+pub(crate) fn read_name(reader: &mut cbor::Reader<'_>) -> Result<ReleaseName, DecodeError> {
     reader.text()?.parse().map_err(|error| reader.invalid(format!("{error}")))
 }
 

@@ -3,8 +3,8 @@
 use content::closure::ClosureEntry;
 use content::{ChunkId, ChunkRef, TreeRef};
 use documents::{
-    Capability, Context, DOCUMENT_BYTES_MAX, Head, Invitation, Manifest, NodeKey, Registration,
-    ReleaseName, SessionProof, SessionToken,
+    Authority, Capability, Context, DOCUMENT_BYTES_MAX, Delegation, Head, Invitation, Manifest,
+    NodeKey, Registration, ReleaseName, SessionProof, SessionToken,
 };
 
 use crate::{Verdict, same};
@@ -43,6 +43,20 @@ pub fn head(bytes: &[u8]) -> Verdict {
 #[must_use]
 pub fn head_payload(bytes: &[u8]) -> Verdict {
     head(&signed(bytes, Context::Head))
+}
+
+/// A signed delegation.
+#[must_use]
+pub fn delegation(bytes: &[u8]) -> Verdict {
+    let opened = Delegation::open(bytes, &key().public()).ok();
+    assert!(opened.is_none() || Delegation::peek_owner(bytes) == Ok(key().public()));
+    same(opened.map(|(delegation, _)| delegation.sign(&key())), bytes)
+}
+
+/// A delegation inside a valid envelope.
+#[must_use]
+pub fn delegation_payload(bytes: &[u8]) -> Verdict {
+    delegation(&signed(bytes, Context::Delegation))
 }
 
 /// A signed session proof.
@@ -89,7 +103,8 @@ pub fn accept_head(bytes: &[u8]) -> Verdict {
     let length = usize::from(u16::from_le_bytes(*length));
     let Some((head, manifest)) = both.split_at_checked(length) else { return Verdict::Refused };
     let now = 1_700_000_000;
-    match documents::accept_head(head, manifest, &key().public(), &name(), None, now) {
+    let authority = Authority::of_owner(key().public());
+    match documents::accept_head(head, manifest, &authority, &name(), None, now) {
         Ok(accepted) => {
             assert!(accepted.manifest.expires > now && accepted.manifest.name == name());
             same(Some(accepted.manifest.sign(&key())), manifest)

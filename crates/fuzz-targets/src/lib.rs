@@ -20,9 +20,9 @@ pub use content_targets::{
     closure_head, closure_segment, frame, node, piece_list, sealed_chunk, sealed_message, tree_root,
 };
 pub use document_targets::{
-    accept_head, capability_text, head, head_payload, invitation_text, manifest, manifest_payload,
-    registration, registration_payload, release_name, sealed_root, session_proof,
-    session_proof_payload, session_token, session_token_payload,
+    accept_head, capability_text, delegation, delegation_payload, head, head_payload,
+    invitation_text, manifest, manifest_payload, registration, registration_payload, release_name,
+    sealed_root, session_proof, session_proof_payload, session_token, session_token_payload,
 };
 pub use node_targets::{from_node, node_frame_stream, node_hello, node_text, to_node};
 pub use wire_targets::{frame_stream, have_bitmap, id_list};
@@ -66,6 +66,8 @@ targets![
     manifest_payload,
     head,
     head_payload,
+    delegation,
+    delegation_payload,
     session_proof,
     session_proof_payload,
     registration,

@@ -57,6 +57,8 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
         }
         "head" => vec![golden("documents/head-1")],
         "head_payload" => vec![payload("documents/head-1")],
+        "delegation" => vec![golden("documents/delegation-1")],
+        "delegation_payload" => vec![payload("documents/delegation-1")],
         "session_proof" => vec![golden("documents/session-proof-1")],
         "session_proof_payload" => vec![payload("documents/session-proof-1")],
         "registration" => vec![golden("documents/registration-1")],

@@ -2,7 +2,7 @@ use content::ChunkId;
 use content::closure::ClosureEntry;
 
 use super::*;
-use crate::{NodeKey, SessionProof};
+use crate::{Delegation, NodeKey, SessionProof, Tenure};
 
 const NOW: u64 = 1_800_000_000;
 
@@ -55,7 +55,7 @@ fn seen(manifest: &Manifest) -> Seen {
 }
 
 fn accept(head: &[u8], manifest: &[u8], seen: Option<&Seen>) -> Result<Accepted, AcceptError> {
-    accept_head(head, manifest, &key().public(), &name(), seen, NOW)
+    accept_head(head, manifest, &Authority::of_owner(key().public()), &name(), seen, NOW)
 }
 
 /// Signs both and offers them to somebody who saw `last`.
@@ -91,6 +91,60 @@ fn another_publisher_is_the_wrong_key() {
     assert_eq!(accept(&head.sign(&other), &manifest.sign(&other), None), Err(wrong.clone()));
     // The pinned key under a document that names another signer is no better.
     assert_eq!(offer(&head, &manifest, None), Err(wrong));
+}
+
+#[test]
+fn a_release_by_a_publisher_the_owner_named_continues_the_owners() {
+    let ben = NodeKey::from_secret_bytes([2; 32]);
+    let first = manifest(1, None);
+    let hash = DocumentHash::of(&first.sign(&key()));
+    let second = Manifest { publisher: ben.public(), ..manifest(2, Some(hash)) };
+    let signed = second.sign(&ben);
+    let head = Head { manifest: DocumentHash::of(&signed), ..head_of(&second) }.sign(&ben);
+    let delegation = |tenure| Delegation {
+        owner: key().public(),
+        name: name(),
+        number: 1,
+        issued: NOW,
+        expires: NOW + 1,
+        publishers: [(ben.public(), tenure)].into(),
+    };
+    let accept = |tenure| {
+        let list = delegation(tenure).sign(&key());
+        let authority = Authority::new(key().public(), [&list[..]], &name(), NOW);
+        accept_head(&head, &signed, &authority, &name(), Some(&seen(&first)), NOW)
+    };
+    for tenure in [Tenure::Current, Tenure::Until(2)] {
+        assert_eq!(accept(tenure).map(|accepted| accepted.manifest), Ok(second.clone()));
+    }
+    let (owner, found) = (key().public(), ben.public());
+    let refused = Err(AcceptError::NotDelegated { owner, found, sequence: 2 });
+    assert_eq!(accept(Tenure::Until(1)), refused);
+    // A publisher cannot take the owner's name either.
+    let as_owner = Head { publisher: key().public(), ..head_of(&second) }.sign(&ben);
+    let list = delegation(Tenure::Current).sign(&key());
+    let authority = Authority::new(key().public(), [&list[..]], &name(), NOW);
+    let forged = accept_head(&as_owner, &signed, &authority, &name(), None, NOW);
+    assert_eq!(forged, Err(AcceptError::BadSignature { expected: key().public() }));
+}
+
+#[test]
+fn an_older_release_is_the_one_asked_for_by_who_may_have_signed_it() {
+    let second = &history()[1];
+    let signed = second.sign(&key());
+    let authority = Authority::of_owner(key().public());
+    assert_eq!(accept_numbered(&signed, &authority, &name(), 2), Ok(second.clone()));
+    let found = || "team/tools@2".to_owned();
+    let wrong = AcceptError::WrongName { expected: "team/tools@1".into(), found: found() };
+    assert_eq!(accept_numbered(&signed, &authority, &name(), 1), Err(wrong));
+    let other: ReleaseName = "team/other".parse().expect("a name");
+    let wrong = AcceptError::WrongName { expected: "team/other@2".into(), found: found() };
+    assert_eq!(accept_numbered(&signed, &authority, &other, 2), Err(wrong));
+    let stranger = Authority::of_owner(NodeKey::from_secret_bytes([2; 32]).public());
+    assert!(matches!(
+        accept_numbered(&signed, &stranger, &name(), 2),
+        Err(AcceptError::WrongKey { .. })
+    ));
 }
 
 #[test]
@@ -247,7 +301,7 @@ fn a_full_chain_is_verified_in_order() {
     let releases = history();
     let signed: Vec<Vec<u8>> = releases.iter().map(|release| release.sign(&key())).collect();
     let verify = |documents: &[&Vec<u8>], seen: Option<&Seen>| {
-        verify_chain(documents, &key().public(), &name(), seen)
+        verify_chain(documents, &Authority::of_owner(key().public()), &name(), seen)
     };
     let [first, second, third] = [&signed[0], &signed[1], &signed[2]];
     let chain = verify(&[first, second, third], None).expect("whole");
