@@ -135,6 +135,7 @@ impl Command {
             Self::Cat(args) => &args.sealed,
             Self::Diff(args) => &args.sealed,
             Self::Watch(args) => &args.sealed,
+            Self::Publish(args) => return args.capability.as_ref(),
             _ => return None,
         };
         sealed.capability.as_ref()
@@ -396,6 +397,10 @@ pub(crate) struct PublishArgs {
     /// Write the capability that opens sealed releases to a file instead of printing it
     #[arg(long, value_name = "FILE", requires = "sealed")]
     pub(crate) capability_file: Option<PathBuf>,
+    /// File with the capability of a name that belongs to somebody else; asked for on a terminal
+    /// when left out
+    #[arg(long, value_name = "FILE", requires = "sealed")]
+    pub(crate) capability: Option<PathBuf>,
     /// Read every file again, changed or not
     #[arg(long)]
     pub(crate) reread: bool,
@@ -412,7 +417,7 @@ pub(crate) struct SealedArgs {
     /// File with the capability of a sealed release; asked for on a terminal when left out
     #[arg(long, value_name = "FILE")]
     pub(crate) capability: Option<PathBuf>,
-    /// Trust this publisher for the name from now on
+    /// Trust this key as the owner of the name from now on
     #[arg(long, value_name = "KEY")]
     pub(crate) publisher: Option<String>,
 }

@@ -28,12 +28,13 @@ pub mod text;
 pub use limits::Limits;
 pub use messages::{
     AccountInfo, AccountRole, AccountsPage, AuditInfo, AuditPage, ChallengeRequest,
-    ChallengeResponse, ChangeInfo, ChangeKind, ChangesPage, EntriesPage, EntryInfo, EntryKind,
-    GivenGrant, Grant, GrantInfo, GrantSettings, GrantsPage, HeadDocuments, HubInfo,
-    InvitationCreated, InvitationInfo, InvitationRequest, InvitationsPage, NameInfo, NameSettings,
-    NamesPage, OwnerSettings, RegistrationRequest, RegistrationResponse, ReleaseAccepted,
-    ReleaseEvent, ReleaseInfo, ReleasesPage, Retention, SessionRequest, SessionResponse,
-    TOKEN_PREFIX, TokenCreated, TokenInfo, TokenRequest, TokenScope, TokensPage, UploadResponse,
+    ChallengeResponse, ChangeInfo, ChangeKind, ChangesPage, DelegationDocument, EntriesPage,
+    EntryInfo, EntryKind, GivenGrant, Grant, GrantInfo, GrantSettings, GrantsPage, HeadDocuments,
+    HubInfo, InvitationCreated, InvitationInfo, InvitationRequest, InvitationsPage, NameInfo,
+    NameSettings, NamesPage, NewestRelease, OwnerSettings, RegistrationRequest,
+    RegistrationResponse, ReleaseAccepted, ReleaseEvent, ReleaseInfo, ReleasesPage, Retention,
+    SessionRequest, SessionResponse, TOKEN_PREFIX, TokenCreated, TokenInfo, TokenRequest,
+    TokenScope, TokensPage, UploadResponse,
 };
 pub use problem::{Problem, ProblemCode};
 pub use text::{Base64Bytes, Hex, Hidden, ParseTextError};

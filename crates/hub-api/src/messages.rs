@@ -16,7 +16,9 @@ pub use self::administration::{
     InvitationInfo, InvitationRequest, InvitationsPage,
 };
 pub use self::browse::{ChangeInfo, ChangeKind, ChangesPage, EntriesPage, EntryInfo, EntryKind};
-pub use self::grants::{GivenGrant, Grant, GrantInfo, GrantSettings, GrantsPage, OwnerSettings};
+pub use self::grants::{
+    DelegationDocument, GivenGrant, Grant, GrantInfo, GrantSettings, GrantsPage, OwnerSettings,
+};
 pub use self::retention::Retention;
 pub use self::tokens::{
     TOKEN_PREFIX, TokenCreated, TokenInfo, TokenRequest, TokenScope, TokensPage,
@@ -151,6 +153,19 @@ pub struct HeadDocuments {
     pub manifest: Base64Bytes,
     /// The signed head.
     pub head: Base64Bytes,
+}
+
+/// The newest release of a name, with all that is needed to verify it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct NewestRelease {
+    /// The signed manifest.
+    pub manifest: Base64Bytes,
+    /// The signed head.
+    pub head: Base64Bytes,
+    /// The owner's list of further publishers, if there is one: one of them may have signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delegation: Option<Base64Bytes>,
 }
 
 /// A release was accepted.

@@ -12,12 +12,13 @@ use utoipa::{PartialSchema, ToSchema};
 
 pub use self::operations::{Method, Operation, operations};
 use crate::{
-    AccountsPage, AuditPage, ChallengeRequest, ChallengeResponse, ChangesPage, EntriesPage,
-    GrantSettings, GrantsPage, HeadDocuments, HubInfo, InvitationCreated, InvitationRequest,
-    InvitationsPage, MEDIA_BYTES, MEDIA_EVENTS, MEDIA_JSON, MEDIA_PROBLEM, NameInfo, NameSettings,
-    NamesPage, OwnerSettings, Problem, ProblemCode, RegistrationRequest, RegistrationResponse,
-    ReleaseAccepted, ReleaseEvent, ReleaseInfo, ReleasesPage, Retention, SessionRequest,
-    SessionResponse, TOKEN_PREFIX, TokenCreated, TokenRequest, TokensPage, UploadResponse, limits,
+    AccountsPage, AuditPage, ChallengeRequest, ChallengeResponse, ChangesPage, DelegationDocument,
+    EntriesPage, GrantSettings, GrantsPage, HeadDocuments, HubInfo, InvitationCreated,
+    InvitationRequest, InvitationsPage, MEDIA_BYTES, MEDIA_EVENTS, MEDIA_JSON, MEDIA_PROBLEM,
+    NameInfo, NameSettings, NamesPage, NewestRelease, OwnerSettings, Problem, ProblemCode,
+    RegistrationRequest, RegistrationResponse, ReleaseAccepted, ReleaseEvent, ReleaseInfo,
+    ReleasesPage, Retention, SessionRequest, SessionResponse, TOKEN_PREFIX, TokenCreated,
+    TokenRequest, TokensPage, UploadResponse, limits,
 };
 
 /// What goes into a body, by media type.
@@ -208,6 +209,7 @@ fn schemas() -> Value {
         ChallengeRequest,
         ChallengeResponse,
         ChangesPage,
+        DelegationDocument,
         EntriesPage,
         GrantSettings,
         GrantsPage,
@@ -219,6 +221,7 @@ fn schemas() -> Value {
         NameInfo,
         NameSettings,
         NamesPage,
+        NewestRelease,
         OwnerSettings,
         Problem,
         RegistrationRequest,

@@ -35,9 +35,11 @@ pub const OWNER: &str = "/v1/names/{team}/{name}/owner";
 pub const GRANTS: &str = "/v1/names/{team}/{name}/grants";
 /// `PUT`: [`GrantSettings`](crate::GrantSettings). `DELETE`.
 pub const GRANT: &str = "/v1/names/{team}/{name}/grants/{key}";
+/// `GET`, `PUT`: [`DelegationDocument`](crate::DelegationDocument).
+pub const DELEGATION: &str = "/v1/names/{team}/{name}/delegation";
 /// `GET`, `PUT`: [`Retention`](crate::Retention).
 pub const RETENTION: &str = "/v1/names/{team}/{name}/retention";
-/// `GET`: [`HeadDocuments`](crate::HeadDocuments), with `ETag` and `If-None-Match`.
+/// `GET`: [`NewestRelease`](crate::NewestRelease), with `ETag` and `If-None-Match`.
 pub const HEAD: &str = "/v1/names/{team}/{name}/head";
 /// `GET ?before=&limit=`: [`ReleasesPage`](crate::ReleasesPage), newest first. `POST`:
 /// [`HeadDocuments`](crate::HeadDocuments) in, [`ReleaseAccepted`](crate::ReleaseAccepted) out.
@@ -116,6 +118,12 @@ pub fn grant(name: impl Display, key: impl Display) -> String {
 #[must_use]
 pub fn grants(name: impl Display) -> String {
     format!("{NAMES}/{name}/grants")
+}
+
+/// Path of a name's list of publishers.
+#[must_use]
+pub fn delegation(name: impl Display) -> String {
+    format!("{NAMES}/{name}/delegation")
 }
 
 /// Path of a name's retention.

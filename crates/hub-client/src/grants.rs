@@ -2,7 +2,8 @@
 
 use documents::{PublicKey, ReleaseName};
 use hub_api::{
-    GivenGrant, GrantInfo, GrantSettings, GrantsPage, Hex, OwnerSettings, limits, routes,
+    DelegationDocument, GivenGrant, GrantInfo, GrantSettings, GrantsPage, Hex, OwnerSettings,
+    limits, routes,
 };
 use hyper::Method;
 
@@ -12,18 +13,40 @@ use crate::exchange::Call;
 use crate::session::Need;
 
 impl HubClient {
-    /// Lets a key read a name, or publish under it; replaces a grant the key has.
+    /// Lets a key read a name, and no more than that.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn set_grant(
+    pub async fn add_reader(&self, name: &ReleaseName, key: &PublicKey) -> Result<(), ClientError> {
+        let call = Call::new(Method::PUT, routes::grant(name, key), "let a key read a name")
+            .json(&GrantSettings { grant: GivenGrant::Reader });
+        self.done(&call).await
+    }
+
+    /// The owner's signed list of publishers, not verified yet; `None` without one.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn delegation(&self, name: &ReleaseName) -> Result<Option<Vec<u8>>, ClientError> {
+        let call = Call::new(Method::GET, routes::delegation(name), "read who may publish");
+        match self.json::<DelegationDocument>(&call, Need::Wanted).await {
+            Ok(document) => Ok(Some(document.delegation.0)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Replaces the list of publishers by a newer one.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; [`hub_api::ProblemCode::DelegationConflict`] when it is not newer.
+    pub async fn put_delegation(
         &self,
         name: &ReleaseName,
-        key: &PublicKey,
-        grant: GivenGrant,
+        signed: &[u8],
     ) -> Result<(), ClientError> {
-        let call = Call::new(Method::PUT, routes::grant(name, key), "grant a key something")
-            .json(&GrantSettings { grant });
+        let call = Call::new(Method::PUT, routes::delegation(name), "say who may publish")
+            .json(&DelegationDocument { delegation: signed.into() });
         self.done(&call).await
     }
 

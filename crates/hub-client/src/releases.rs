@@ -1,7 +1,9 @@
 //! Releases of a name: read, listed, published. All unverified, as the hub sent it.
 
 use documents::ReleaseName;
-use hub_api::{HeadDocuments, ReleaseAccepted, ReleaseInfo, ReleasesPage, limits, routes};
+use hub_api::{
+    HeadDocuments, NewestRelease, ReleaseAccepted, ReleaseInfo, ReleasesPage, limits, routes,
+};
 use hyper::header::{ETAG, HeaderValue, IF_NONE_MATCH};
 use hyper::{Method, StatusCode};
 
@@ -17,6 +19,8 @@ pub struct SignedHead {
     pub manifest: Vec<u8>,
     /// The signed head.
     pub head: Vec<u8>,
+    /// The owner's signed list of further publishers.
+    pub delegation: Option<Vec<u8>>,
     /// For [`HubClient::head_unless`]; none when the hub sent none.
     pub etag: Option<String>,
 }
@@ -59,9 +63,13 @@ impl HubClient {
         let etag = etag.map(str::to_owned);
         let whole = self.exchange.timeouts.document;
         let body = response.into_body().collect(limits::RESPONSE_BYTES_MAX, whole).await?;
-        let documents: HeadDocuments = self.exchange.parse(call, &body)?;
-        let (manifest, head) = (documents.manifest.0, documents.head.0);
-        Ok(Some(SignedHead { manifest, head, etag }))
+        let newest: NewestRelease = self.exchange.parse(call, &body)?;
+        Ok(Some(SignedHead {
+            manifest: newest.manifest.0,
+            head: newest.head.0,
+            delegation: newest.delegation.map(|delegation| delegation.0),
+            etag,
+        }))
     }
 
     /// A page of the releases of a name, newest first, those below `before`; at most `limit` and

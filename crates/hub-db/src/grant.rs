@@ -9,7 +9,7 @@ use crate::{AccountKey, Caller, DbError, NameId};
 pub enum Grant {
     /// Grants, changes and deletes it. A name has one owner.
     Owner,
-    /// Publishes releases under it.
+    /// Publishes releases under it: its owner's signed list says so.
     Publisher,
     /// Reads it.
     Reader,
@@ -24,20 +24,38 @@ pub struct GrantRecord {
     pub grant: Grant,
 }
 
+/// The owner's signed list of publishers, to take the place of the one that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewDelegation {
+    /// The name.
+    pub name: NameId,
+    /// Key of the owner, who signed.
+    pub owner: AccountKey,
+    /// Its number.
+    pub number: u64,
+    /// The signed document.
+    pub document: Vec<u8>,
+    /// Who is on it now.
+    pub publishers: Vec<AccountKey>,
+}
+
 /// Grants: by the name's text and the key, so that one can come before the name's first release
 /// and before the key's registration.
 #[async_trait]
 pub trait Grants: Send + Sync {
-    /// Gives `key` a grant for `name`, in place of one it had.
-    ///
-    /// # Panics
-    /// If the grant is [`Grant::Owner`]: owners change by [`Names::transfer_name`].
-    ///
-    /// [`Names::transfer_name`]: crate::Names::transfer_name
-    async fn set_grant(&self, name: &str, key: &AccountKey, grant: Grant) -> Result<(), DbError>;
+    /// Lets `key` read `name`, and no more than that.
+    async fn add_reader(&self, name: &str, key: &AccountKey) -> Result<(), DbError>;
 
     /// Takes a grant back; returns whether there was one.
     async fn remove_grant(&self, name: &str, key: &AccountKey) -> Result<bool, DbError>;
+
+    /// Makes those on the list the publishers of a name, and nobody else. False, and nothing
+    /// changed, when the number is not greater than that of the list there or when the name has
+    /// another owner by now.
+    async fn set_delegation(&self, new: &NewDelegation) -> Result<bool, DbError>;
+
+    /// The signed list of a name, if there is one.
+    async fn delegation(&self, name: NameId) -> Result<Option<Vec<u8>>, DbError>;
 
     /// All grants of a name, the owner first, then in order of keys.
     async fn grants(&self, name: &str) -> Result<Vec<GrantRecord>, DbError>;

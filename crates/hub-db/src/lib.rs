@@ -52,7 +52,7 @@ pub use claim::{CLAIM_LIFETIME, CLAIM_RUNNING, Claim, Claims};
 pub use console::Console;
 pub use database::{DatabaseKind, DatabaseUrl, NotADatabase, open};
 pub use error::DbError;
-pub use grant::{Grant, GrantRecord, Grants};
+pub use grant::{Grant, GrantRecord, Grants, NewDelegation};
 pub use name::{NameId, NamePut, NameRecord, NameUsage, Names};
 pub use postgres::PostgresDb;
 pub use release::{EventId, NewRelease, PublishError, Release, Releases, RenewError};

@@ -134,17 +134,7 @@ pub(crate) fn usage((name, releases, latest, all, chunks): UsageRow) -> Result<N
     })
 }
 
-/// # Panics
-/// For owners, who are not in the table of grants.
-pub(crate) fn level(grant: Grant) -> i64 {
-    match grant {
-        Grant::Reader => 0,
-        Grant::Publisher => 1,
-        Grant::Owner => panic!("an owner is not granted; the name is transferred"),
-    }
-}
-
-/// Owners are level 2 where a query joins them to the grants.
+/// Readers are level 0, publishers 1; owners 2 where a query joins them to the grants.
 pub(crate) fn grant(level: i64) -> Result<Grant, DbError> {
     match level {
         0 => Ok(Grant::Reader),

@@ -122,6 +122,30 @@ async fn first_version(path: &std::path::Path) {
     pool.close().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn publishers_of_the_second_version_read_until_the_owner_signs_for_them() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("hub.sqlite");
+    first_version(&path).await;
+    let pool = raw(&path).await;
+    let second = include_str!("../migrations/sqlite/0002_roles_tokens_audit.sql");
+    sqlx::raw_sql(second).execute(&pool).await.expect("moves forward");
+    let grant = format!(
+        "INSERT INTO grants (key, name, level) VALUES (x'{}04', 'team/tools', 1);
+         PRAGMA user_version = 2;",
+        "00".repeat(31)
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(grant)).execute(&pool).await.expect("fills");
+    pool.close().await;
+    let db = hub_db::open(&DatabaseUrl::Sqlite(path)).await.expect("opens");
+    let grants = db.grants("team/tools").await.expect("lists");
+    let former = GrantRecord { key: AccountKey(numbered(4)), grant: Grant::Reader };
+    assert_eq!(grants.last(), Some(&former));
+    let owner = db.account(&AccountKey(numbered(1))).await.expect("reads").expect("is there");
+    let name = db.name("team/tools", &Caller::from(&owner)).await.expect("reads");
+    assert_eq!(db.delegation(name.expect("is there").id).await.expect("reads"), None);
+}
+
 fn numbered(last: u8) -> [u8; 32] {
     let mut bytes = [0; 32];
     bytes[31] = last;

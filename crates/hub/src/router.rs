@@ -55,6 +55,14 @@ pub(crate) fn router(app: Arc<App>) -> Router {
             ),
         )
         .route(paths::GRANTS, within(quick, get(routes::list_grants::list_grants)))
+        .route(
+            paths::DELEGATION,
+            within(
+                quick,
+                get(routes::read_delegation::read_delegation)
+                    .put(routes::put_delegation::put_delegation),
+            ),
+        )
         .route(paths::OWNER, within(quick, put(routes::transfer_name::transfer_name)))
         .route(
             paths::RETENTION,

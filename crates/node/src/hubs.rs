@@ -128,14 +128,14 @@ impl Node {
         Ok(HubLink { client: Arc::new(client), url: hub.url.clone(), identity })
     }
 
-    /// The trust in `name` at `hub`; on first use the publisher the hub names is pinned.
+    /// The trust in `name` at `hub`; on first use the owner the hub names is pinned.
     pub(crate) fn trust_or_pin(
         &self,
         hub: &HubLink,
         name: &ReleaseName,
         offered: documents::PublicKey,
     ) -> Result<Trust, StateError> {
-        Ok(self.trust(&hub.identity, name)?.unwrap_or(Trust { publisher: offered, seen: None }))
+        Ok(self.trust(&hub.identity, name)?.unwrap_or(Trust::new(offered)))
     }
 }
 

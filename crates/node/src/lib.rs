@@ -24,6 +24,7 @@
 //! Start reading at [`publish`] and [`get`].
 
 pub mod control;
+pub mod delegate;
 pub mod get;
 pub mod hubs;
 pub mod inspect;

@@ -4,17 +4,21 @@
 //! straight to the hub, and only those the hub lacks. The index of what was read is kept when
 //! the release is accepted, so the next release reads only what changed.
 
+mod history;
+
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use content::Sealer;
-use documents::{Capability, DocumentError, Head, Manifest, ReleaseName, Seen};
+use documents::{AcceptError, Capability, Head, Manifest, ReleaseName, Seen};
 use hub_api::ProblemCode;
 use hub_client::ClientError;
 use snapshot::{Skipped, SnapshotError, SnapshotOptions, SnapshotProgress};
 
+use self::history::History;
+use crate::delegate::DelegateError;
 use crate::drafting::Drafting;
 use crate::hubs::HubLink;
 use crate::state::{Node, StateError, path_bytes, random, replace};
@@ -34,6 +38,8 @@ pub struct PublishRequest {
     pub public: bool,
     /// Encrypt names and contents so that the hub sees sizes only.
     pub sealed: bool,
+    /// Opens the sealed releases of a name that belongs to somebody else.
+    pub capability: Option<Capability>,
     /// Read every file, changed or not.
     pub reread: bool,
     /// Record numeric owners.
@@ -100,32 +106,52 @@ pub enum PublishError {
         #[source]
         source: ClientError,
     },
-    /// The newest release at the hub is not one of ours, or not what it was. The hub was
+    /// The newest release at the hub is of nobody who may publish, or not what it was. The hub was
     /// restored from an old backup, or lies; compare with `consign log`.
-    #[error("the hub's newest release of {name} does not continue this node's history")]
+    #[error("the hub's newest release of {name} does not continue the history this node knows")]
     History {
         /// The name.
         name: ReleaseName,
         /// What does not fit.
         #[source]
-        source: DocumentError,
+        source: AcceptError,
     },
-    /// The hub shows a release of ours as the newest that is not: of another name, or another one
-    /// under the same number. It mixed things up, or lies; compare with `consign log`.
-    #[error("the hub's newest release of {name} is not the one this node published")]
+    /// Readers would not believe a release by this node: its owner has not put it on the list of
+    /// publishers, took it off, or the list has expired. Ask the owner for
+    /// `consign grant NAME KEY --publisher`.
+    #[error("this node is no publisher of {name}")]
+    NoPublisher {
+        /// The name.
+        name: ReleaseName,
+        /// Why not.
+        #[source]
+        source: AcceptError,
+    },
+    /// A sealed release that the readers' capability does not open. Give the owner's.
+    #[error("{name} belongs to somebody else, whose capability its sealed releases need")]
+    NeedsCapability {
+        /// The name.
+        name: ReleaseName,
+    },
+    /// The owner's list of publishers could not be renewed.
+    #[error("cannot renew the list of publishers of {0}")]
+    Renewal(ReleaseName, #[source] Box<DelegateError>),
+    /// The hub shows a release as the newest that is not: of another name, or another one under the
+    /// number of one this node knows. It mixed things up, or lies; compare with `consign log`.
+    #[error("the hub's newest release of {name} is not the one this node knows")]
     OtherHistory {
         /// The name.
         name: ReleaseName,
     },
-    /// The hub has an older release than this node published.
-    #[error("the hub shows release {offered} of {name}, this node published {published}")]
+    /// The hub has an older release than this node published or has seen.
+    #[error("the hub shows release {offered} of {name}, this node knows of {seen}")]
     RolledBack {
         /// The name.
         name: ReleaseName,
         /// Newest at the hub.
         offered: u64,
-        /// Newest published here.
-        published: u64,
+        /// Newest known here.
+        seen: u64,
     },
     /// The hub lost chunks faster than they could be sent again.
     #[error("the hub still lacks {missing} chunks of {name} after they were sent again")]
@@ -170,7 +196,7 @@ impl Node {
         let memory = self.publish_memory(hub, request)?;
         let drafting =
             Drafting::begin(&memory, "another `publish` of the same path", &progress.waits).await?;
-        let newest = self.newest_of_ours(hub, &request.name).await?;
+        let History { owner, list, newest } = self.history(hub, &request.name).await?;
         let asked = Unfinished {
             kind: UnfinishedKind::Publish,
             what: request.name.to_string(),
@@ -183,11 +209,16 @@ impl Node {
         let (index, draft) = (memory.join("index"), memory.join("index.new"));
         let accepted = memory.join("accepted");
         let mut assumed = if newest.is_some() { read_ids(&accepted) } else { HashSet::new() };
-        let capability = request
-            .sealed
-            .then(|| self.convergence_secret())
-            .transpose()?
-            .map(|secret| Capability::derive(&secret, &request.name));
+        let capability = match (request.sealed, &request.capability) {
+            (false, _) => None,
+            (true, Some(given)) => Some(given.clone()),
+            (true, None) if owner == self.key().public() => {
+                Some(Capability::derive(&self.convergence_secret()?, &request.name))
+            }
+            (true, None) => {
+                return Err(PublishError::NeedsCapability { name: request.name.clone() });
+            }
+        };
 
         let mut resend = HashSet::new();
         let mut reread = request.reread;
@@ -236,10 +267,8 @@ impl Node {
             };
             match hub.client.post_release(&request.name, &signed, &head.sign(self.key())).await {
                 Ok(_) => {
-                    let trust = Trust {
-                        publisher: self.key().public(),
-                        seen: Some(Seen { sequence: manifest.sequence, manifest: hash }),
-                    };
+                    let seen = Some(Seen { sequence: manifest.sequence, manifest: hash });
+                    let trust = Trust { owner, seen, list };
                     self.remember_trust(&hub.identity, &request.name, &trust)?;
                     replace(&accepted, metadata.as_flattened())?;
                     keep_index(&draft, &index)?;
@@ -316,50 +345,6 @@ impl Node {
         read.map_err(|source| PublishError::Snapshot { path: request.path.clone(), source })
     }
 
-    /// The newest release at the hub, which must be ours and continue what we published.
-    async fn newest_of_ours(
-        &self,
-        hub: &HubLink,
-        name: &ReleaseName,
-    ) -> Result<Option<(Manifest, documents::DocumentHash)>, PublishError> {
-        let published = self
-            .trust(&hub.identity, name)?
-            .filter(|trust| trust.publisher == self.key().public())
-            .and_then(|trust| trust.seen);
-        let newest = match hub.client.head(name).await {
-            Ok(newest) => newest,
-            Err(error) if error.is_not_found() => {
-                return match published {
-                    None => Ok(None),
-                    Some(seen) => Err(PublishError::RolledBack {
-                        name: name.clone(),
-                        offered: 0,
-                        published: seen.sequence,
-                    }),
-                };
-            }
-            Err(source) => {
-                return Err(PublishError::Hub { name: name.clone(), url: hub.url.clone(), source });
-            }
-        };
-        let (manifest, hash) = Manifest::open(&newest.manifest, &self.key().public())
-            .map_err(|source| PublishError::History { name: name.clone(), source })?;
-        let forked = published
-            .as_ref()
-            .is_some_and(|seen| seen.sequence == manifest.sequence && seen.manifest != hash);
-        if manifest.name != *name || forked {
-            return Err(PublishError::OtherHistory { name: name.clone() });
-        }
-        match published {
-            Some(seen) if seen.sequence > manifest.sequence => Err(PublishError::RolledBack {
-                name: name.clone(),
-                offered: manifest.sequence,
-                published: seen.sequence,
-            }),
-            _ => Ok(Some((manifest, hash))),
-        }
-    }
-
     fn publish_memory(
         &self,
         hub: &HubLink,
@@ -418,6 +403,7 @@ fn keep_index(draft: &Path, index: &Path) -> Result<(), StateError> {
 }
 
 /// Seconds since 1970; a clock before that reads as 0.
-pub(crate) fn unix_now() -> u64 {
+#[must_use]
+pub fn unix_now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

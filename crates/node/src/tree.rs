@@ -6,9 +6,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use content::{ChunkId, ChunkRef, DecodeError, Entry, Kind, TreeRef};
-use documents::{AcceptError, Capability, DocumentError, Manifest, PublicKey, ReleaseName};
+use documents::{
+    AcceptError, Capability, Delegation, DocumentError, Manifest, PublicKey, ReleaseName,
+    accept_numbered,
+};
 use fetch::{FetchConfig, FetchError, Fetcher, HubSource, Priority, Source, StoreSource, Want};
-use hub_client::ClientError;
+use hub_client::{ClientError, SignedHead};
 use store::{ChunkStore, DiskOptions, DiskStore, StoreError};
 
 use crate::hubs::{HubChoiceError, HubLink};
@@ -100,15 +103,15 @@ pub enum TreeError {
         #[source]
         source: DocumentError,
     },
-    /// Another publisher than the pinned one. If the name was handed over, accept the new
-    /// publisher with `--publisher`.
+    /// Signed by somebody else than the pinned owner, who has named no publishers, or in another
+    /// owner's name. If the name was handed over, accept the new owner with `--publisher`.
     #[error("{name} was published by {offered}, this node trusts {pinned} for it")]
     OtherPublisher {
         /// The name.
         name: ReleaseName,
-        /// Who signed what the hub offers.
+        /// Who signed what the hub offers, or is said to own it.
         offered: PublicKey,
-        /// Who is trusted.
+        /// The pinned owner.
         pinned: PublicKey,
     },
     /// The release is sealed and no capability was given. Pass `--capability FILE`, or type it
@@ -169,6 +172,8 @@ pub struct FoundTree {
     pub tree: TreeRef,
     /// The release it is, when asked for by name.
     pub release: Option<Manifest>,
+    /// The owner of that name, who may have had somebody else publish.
+    pub owner: Option<PublicKey>,
     /// Where chunks come from.
     pub fetcher: Arc<Fetcher>,
     /// Where metadata is kept.
@@ -195,7 +200,8 @@ impl Node {
         match spec {
             TreeSpec::Release { name, sequence } => {
                 let hub = self.hub(hub_url)?;
-                let manifest = self.release(&hub, name, *sequence, spec, publisher).await?;
+                let (manifest, owner) =
+                    self.release(&hub, name, *sequence, spec, publisher).await?;
                 let tree = tree_of(&manifest, spec, capability)?;
                 let client = Arc::clone(&hub.client);
                 let mut sources: Vec<Arc<dyn Source>> =
@@ -204,6 +210,7 @@ impl Node {
                 Ok(FoundTree {
                     tree,
                     release: Some(manifest),
+                    owner: Some(owner),
                     fetcher: Arc::new(Fetcher::new(sources, FetchConfig::default())),
                     store,
                     hub: Some(hub),
@@ -227,7 +234,7 @@ impl Node {
                 let root = fetcher.fetch_all(vec![want]).await?;
                 let length = root.get(id).map_or(0, Bytes::len);
                 let tree = TreeRef(ChunkRef::plain(*id, u32::try_from(length).unwrap_or(u32::MAX)));
-                Ok(FoundTree { tree, release: None, fetcher, store, hub })
+                Ok(FoundTree { tree, release: None, owner: None, fetcher, store, hub })
             }
         }
     }
@@ -256,7 +263,8 @@ impl Node {
         Ok(sources)
     }
 
-    /// Gets a release of `name` and checks it against what this node trusts and has seen.
+    /// Gets a release of `name` and checks it against what this node trusts and has seen; with the
+    /// owner of the name.
     async fn release(
         &self,
         hub: &HubLink,
@@ -264,50 +272,49 @@ impl Node {
         sequence: Option<u64>,
         spec: &TreeSpec,
         publisher: Option<&PublicKey>,
-    ) -> Result<Manifest, TreeError> {
+    ) -> Result<(Manifest, PublicKey), TreeError> {
         let ask = |source| TreeError::Hub { url: hub.url.clone(), spec: spec.to_string(), source };
         let document = |source| TreeError::Document { spec: spec.to_string(), source };
         let newest = hub.client.head(name).await.map_err(ask)?;
-        let offered = Manifest::peek_publisher(&newest.manifest).map_err(document)?;
+        let offered = offered_owner(&newest).map_err(document)?;
         let mut trust = match publisher {
-            // A new publisher begins a new history.
+            // A new owner begins a new history.
             Some(key) => match self.trust(&hub.identity, name)? {
-                Some(trust) if trust.publisher == *key => trust,
-                _ => Trust { publisher: *key, seen: None },
+                Some(trust) if trust.owner == *key => trust,
+                _ => Trust::new(*key),
             },
             None => self.trust_or_pin(hub, name, offered)?,
         };
-        if trust.publisher != offered {
-            let (name, pinned) = (name.clone(), trust.publisher);
-            return Err(TreeError::OtherPublisher { name, offered, pinned });
-        }
-        let accepted = documents::accept_head(
-            &newest.head,
-            &newest.manifest,
-            &trust.publisher,
-            name,
-            trust.seen.as_ref(),
-            unix_now(),
-        )
-        .map_err(|source| TreeError::Refused { spec: spec.to_string(), source })?;
+        let now = unix_now();
+        let authority = trust.authority(name, newest.delegation.as_deref(), now);
+        let refused = |source| {
+            if let AcceptError::WrongKey { expected: pinned, found: offered } = source {
+                return TreeError::OtherPublisher { name: name.clone(), offered, pinned };
+            }
+            TreeError::Refused { spec: spec.to_string(), source }
+        };
+        let (head, seen) = (&newest.head, trust.seen.as_ref());
+        let accepted = documents::accept_head(head, &newest.manifest, &authority, name, seen, now)
+            .map_err(refused)?;
         trust.seen = Some(accepted.seen);
+        trust.list = authority.signed().map(<[u8]>::to_vec);
         self.remember_trust(&hub.identity, name, &trust)?;
-        match sequence {
+        let release = match sequence {
             Some(number) if number != accepted.manifest.sequence => {
                 let bytes = hub.client.release(name, number).await.map_err(ask)?;
-                let (manifest, _) = Manifest::open(&bytes, &trust.publisher).map_err(document)?;
-                if manifest.name != *name || manifest.sequence != number {
-                    let source = AcceptError::WrongName {
-                        expected: name.to_string(),
-                        found: format!("{}@{}", manifest.name, manifest.sequence),
-                    };
-                    return Err(TreeError::Refused { spec: spec.to_string(), source });
-                }
-                Ok(manifest)
+                accept_numbered(&bytes, &authority, name, number).map_err(refused)?
             }
-            _ => Ok(accepted.manifest),
-        }
+            _ => accepted.manifest,
+        };
+        Ok((release, trust.owner))
     }
+}
+
+/// Whose name it is by the hub's word: of the list of publishers, else of the release. To be pinned
+/// at first use, never proof of anything.
+pub(crate) fn offered_owner(newest: &SignedHead) -> Result<PublicKey, DocumentError> {
+    let of_list = newest.delegation.as_deref().and_then(|list| Delegation::peek_owner(list).ok());
+    of_list.map_or_else(|| Manifest::peek_publisher(&newest.manifest), Ok)
 }
 
 fn tree_of(

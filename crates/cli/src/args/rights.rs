@@ -12,18 +12,22 @@ pub(crate) struct GrantArgs {
     pub(crate) name: String,
     /// Public key of the node
     pub(crate) key: String,
-    /// Let it publish releases, too; its account must be a publisher's
+    /// Let it publish releases, too: this node signs for it; its account must be a publisher's
     #[arg(long)]
     pub(crate) publisher: bool,
 }
 
 #[derive(Debug, Clone, ClapArgs)]
-#[command(after_help = "Example:\n  consign revoke team/tools 3f0c…")]
+#[command(after_help = "Example:\n  consign revoke team/tools 3f0c…\n  \
+                  consign revoke team/tools 3f0c… --disown  (its key was stolen)")]
 pub(crate) struct RevokeArgs {
     /// Name
     pub(crate) name: String,
     /// Public key of the node
     pub(crate) key: String,
+    /// Make the releases that it signed count no more; else only new ones are refused
+    #[arg(long)]
+    pub(crate) disown: bool,
 }
 
 #[derive(Debug, Clone, ClapArgs)]

@@ -5,10 +5,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use node::publish::{PublishProgress, PublishRequest};
+use node::publish::{PublishError, PublishProgress, PublishRequest};
 use serde_json::{Value, json};
 
-use super::{Session, parse};
+use super::{Session, capability, parse};
 use crate::args::PublishArgs;
 use crate::exit::Ended;
 use crate::output::{Output, bytes, number, path};
@@ -17,11 +17,12 @@ use crate::progress::{Look, watch};
 pub(super) async fn run(session: &Session, args: PublishArgs) -> anyhow::Result<Ended> {
     let node = session.node()?;
     let link = node.hub(session.hub.as_deref())?;
-    let request = PublishRequest {
+    let mut request = PublishRequest {
         path: session.path(&args.path),
         name: parse(&args.name)?,
         public: args.public,
         sealed: args.sealed,
+        capability: capability(args.capability.as_ref(), false).await?,
         reread: args.reread,
         owners: args.owners,
         valid_for: Duration::from_secs(args.valid.saturating_mul(86_400)),
@@ -36,7 +37,14 @@ pub(super) async fn run(session: &Session, args: PublishArgs) -> anyhow::Result<
         let look = Look { waits_for: waits, ..Look::of_snapshot(&progress.snapshot) };
         look.or_waits_for(progress.waits.reason()).with_calls(&session.activity, Instant::now())
     };
-    let published = watch(session.output, node.publish(&link, &request, &progress), look).await?;
+    let mut result = watch(session.output, node.publish(&link, &request, &progress), look).await;
+    if let Err(PublishError::NeedsCapability { .. }) = &result
+        && let Some(typed) = capability(None, true).await?
+    {
+        request.capability = Some(typed);
+        result = watch(session.output, node.publish(&link, &request, &progress), look).await;
+    }
+    let published = result?;
 
     report_skipped(session.output, &published.skipped)?;
     let manifest = &published.manifest;

@@ -8,6 +8,7 @@
 use fetch::{Fault, FetchError, SourceReason};
 use hub_client::ClientError;
 use node::control::ControlError;
+use node::delegate::DelegateError;
 use node::get::GetError;
 use node::hubs::{HubChoiceError, RegisterError};
 use node::publish::PublishError;
@@ -96,7 +97,28 @@ fn judge_one(cause: &(dyn std::error::Error + 'static)) -> Option<(Ended, Option
                     "the hub may have been restored from an old backup; compare with `consign log`",
                 ),
             )),
+            PublishError::NoPublisher { .. } => Some((
+                Ended::NotAllowed,
+                hint("its owner puts a node on the list: `consign grant NAME KEY --publisher`"),
+            )),
+            PublishError::NeedsCapability { .. } => Some((
+                Ended::NotAllowed,
+                hint("pass --capability FILE with what the owner's `publish --sealed` printed"),
+            )),
+            PublishError::Renewal(_, error) => judge_one(error.as_ref()),
             _ => None,
+        };
+    }
+    if let Some(error) = cause.downcast_ref::<DelegateError>() {
+        return match error {
+            DelegateError::NotOwner { .. } => {
+                Some((Ended::NotAllowed, hint("run this on the machine of the owner")))
+            }
+            DelegateError::Foreign { .. } => Some((Ended::Refused, None)),
+            DelegateError::Full { .. } => {
+                Some((Ended::Failed, hint("take somebody off it: `consign revoke NAME KEY`")))
+            }
+            DelegateError::Hub { .. } | DelegateError::State(_) => None,
         };
     }
     if let Some(FetchError::Unavailable { reasons, .. }) = cause.downcast_ref() {

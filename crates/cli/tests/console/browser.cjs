@@ -151,13 +151,11 @@ const journeys = {
     await page.getByRole("heading", { name: told.name, level: 1 }).waitFor();
     await tabTo("Key of a machine");
     await page.keyboard.type(told.key);
-    await tabTo("May");
-    await page.keyboard.press("ArrowDown");
-    await page.keyboard.press("Tab");
+    await tabTo("Let it read");
     await page.keyboard.press("Enter");
     await page.getByText("The grant is in force.").waitFor();
     await page.locator("#grants").getByText(told.key).waitFor();
-    await page.locator("#grants .badge", { hasText: "publish" }).waitFor();
+    await page.locator("#grants tr", { hasText: told.key }).locator(".badge", { hasText: "read" }).waitFor();
     // Taken back, in two steps.
     await tabTo(`Remove the grant of ${told.key.slice(0, 16)}`);
     await page.keyboard.press("Enter");

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::text::Hex;
+use crate::text::{Base64Bytes, Hex};
 
 /// What a key may do with a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,19 +11,17 @@ use crate::text::Hex;
 pub enum Grant {
     /// Everything, including granting and deleting; one key has it.
     Owner,
-    /// Reading, uploading and releasing.
+    /// Reading, uploading and releasing, by the owner's delegation.
     Publisher,
     /// Reading.
     Reader,
 }
 
-/// What an owner may grant.
+/// What an owner may grant. Who may release is said by a signed [`DelegationDocument`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum GivenGrant {
-    /// Reading, uploading and releasing.
-    Publisher,
     /// Reading.
     Reader,
 }
@@ -35,6 +33,15 @@ pub enum GivenGrant {
 pub struct GrantSettings {
     /// What the key may do from now on.
     pub grant: GivenGrant,
+}
+
+/// Who may release under a name: a signed list, which replaces the one before it as a whole.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct DelegationDocument {
+    /// The delegation, signed by the owner of the name. Not verified yet.
+    pub delegation: Base64Bytes,
 }
 
 /// One grant.

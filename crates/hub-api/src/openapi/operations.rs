@@ -308,6 +308,18 @@ static OPERATIONS: &[Operation] = &[
     },
     delete(routes::GRANT, "deleteGrant", "Takes a grant back, at once", Who::Account),
     Operation {
+        answers: &[(200, Content::Json("DelegationDocument"), "The list, signed by the owner.")],
+        is_conditional: true,
+        ..get(routes::DELEGATION, "readDelegation", "Who may publish", Who::Visitor)
+    },
+    Operation {
+        request: Content::Json("DelegationDocument"),
+        answers: DONE,
+        problems: &[P::DocumentRefused, P::DelegationConflict],
+        note: "Replaces the list as a whole: who is not on it publishes no more, at once.",
+        ..put(routes::DELEGATION, "putDelegation", "Says who may publish", Who::Account)
+    },
+    Operation {
         answers: &[(200, Content::Json("Retention"), "The rules.")],
         is_conditional: true,
         ..get(routes::RETENTION, "readRetention", "Which releases are kept", Who::Account)
@@ -318,7 +330,7 @@ static OPERATIONS: &[Operation] = &[
         ..put(routes::RETENTION, "putRetention", "Says which releases are kept", Who::Account)
     },
     Operation {
-        answers: &[(200, Content::Json("HeadDocuments"), "The newest release.")],
+        answers: &[(200, Content::Json("NewestRelease"), "The newest release.")],
         is_conditional: true,
         ..get(
             routes::HEAD,

@@ -4,19 +4,18 @@ use async_trait::async_trait;
 
 use super::names::{for_name, in_force};
 use super::{PostgresDb, text};
-use crate::stored::{self, hash};
-use crate::{AccountKey, Caller, DbError, Grant, GrantRecord, Grants, NameId};
+use crate::stored::{self, hash, signed};
+use crate::{AccountKey, Caller, DbError, Grant, GrantRecord, Grants, NameId, NewDelegation};
 
 #[async_trait]
 impl Grants for PostgresDb {
-    async fn set_grant(&self, name: &str, key: &AccountKey, grant: Grant) -> Result<(), DbError> {
+    async fn add_reader(&self, name: &str, key: &AccountKey) -> Result<(), DbError> {
         sqlx::query(
-            "INSERT INTO grants (key, name, level) VALUES ($1, $2, $3)
+            "INSERT INTO grants (key, name, level) VALUES ($1, $2, 0)
              ON CONFLICT (key, name) DO UPDATE SET level = excluded.level",
         )
         .bind(key.0.to_vec())
         .bind(text(name))
-        .bind(stored::level(grant))
         .execute(&self.pool)
         .await?;
         Ok(())
@@ -29,6 +28,48 @@ impl Grants for PostgresDb {
             .execute(&self.pool)
             .await?;
         Ok(done.rows_affected() > 0)
+    }
+
+    async fn set_delegation(&self, new: &NewDelegation) -> Result<bool, DbError> {
+        let mut transaction = self.write().await?;
+        let name: Option<String> = sqlx::query_scalar(
+            "UPDATE names SET delegation = $1, delegation_number = $2
+             WHERE id = $3 AND delegation_number < $2
+               AND owner = (SELECT id FROM accounts WHERE key = $4)
+             RETURNING name",
+        )
+        .bind(&new.document)
+        .bind(signed(new.number))
+        .bind(new.name.0)
+        .bind(new.owner.0.to_vec())
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(name) = name else { return Ok(false) };
+        sqlx::query("DELETE FROM grants WHERE name = $1 AND level = 1")
+            .bind(&name)
+            .execute(&mut *transaction)
+            .await?;
+        for key in &new.publishers {
+            sqlx::query(
+                "INSERT INTO grants (key, name, level) VALUES ($1, $2, 1)
+                 ON CONFLICT (key, name) DO UPDATE SET level = excluded.level",
+            )
+            .bind(key.0.to_vec())
+            .bind(&name)
+            .execute(&mut *transaction)
+            .await?;
+        }
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    async fn delegation(&self, name: NameId) -> Result<Option<Vec<u8>>, DbError> {
+        let found: Option<Option<Vec<u8>>> =
+            sqlx::query_scalar("SELECT delegation FROM names WHERE id = $1")
+                .bind(name.0)
+                .fetch_optional(&self.pool)
+                .await?;
+        Ok(found.flatten())
     }
 
     async fn grants(&self, name: &str) -> Result<Vec<GrantRecord>, DbError> {

@@ -4,19 +4,18 @@ use async_trait::async_trait;
 
 use super::SqliteDb;
 use super::names::{for_name, in_force};
-use crate::stored::{self, hash};
-use crate::{AccountKey, Caller, DbError, Grant, GrantRecord, Grants, NameId};
+use crate::stored::{self, hash, signed};
+use crate::{AccountKey, Caller, DbError, Grant, GrantRecord, Grants, NameId, NewDelegation};
 
 #[async_trait]
 impl Grants for SqliteDb {
-    async fn set_grant(&self, name: &str, key: &AccountKey, grant: Grant) -> Result<(), DbError> {
+    async fn add_reader(&self, name: &str, key: &AccountKey) -> Result<(), DbError> {
         sqlx::query(
-            "INSERT INTO grants (key, name, level) VALUES (?, ?, ?)
+            "INSERT INTO grants (key, name, level) VALUES (?, ?, 0)
              ON CONFLICT (key, name) DO UPDATE SET level = excluded.level",
         )
         .bind(key.0.to_vec())
         .bind(name)
-        .bind(stored::level(grant))
         .execute(&self.writer)
         .await?;
         Ok(())
@@ -29,6 +28,49 @@ impl Grants for SqliteDb {
             .execute(&self.writer)
             .await?;
         Ok(done.rows_affected() > 0)
+    }
+
+    async fn set_delegation(&self, new: &NewDelegation) -> Result<bool, DbError> {
+        let mut transaction = self.write().await?;
+        let name: Option<String> = sqlx::query_scalar(
+            "UPDATE names SET delegation = ?, delegation_number = ?
+             WHERE id = ? AND delegation_number < ?
+               AND owner = (SELECT id FROM accounts WHERE key = ?)
+             RETURNING name",
+        )
+        .bind(&new.document)
+        .bind(signed(new.number))
+        .bind(new.name.0)
+        .bind(signed(new.number))
+        .bind(new.owner.0.to_vec())
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(name) = name else { return Ok(false) };
+        sqlx::query("DELETE FROM grants WHERE name = ? AND level = 1")
+            .bind(&name)
+            .execute(&mut *transaction)
+            .await?;
+        for key in &new.publishers {
+            sqlx::query(
+                "INSERT INTO grants (key, name, level) VALUES (?, ?, 1)
+                 ON CONFLICT (key, name) DO UPDATE SET level = excluded.level",
+            )
+            .bind(key.0.to_vec())
+            .bind(&name)
+            .execute(&mut *transaction)
+            .await?;
+        }
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    async fn delegation(&self, name: NameId) -> Result<Option<Vec<u8>>, DbError> {
+        let found: Option<Option<Vec<u8>>> =
+            sqlx::query_scalar("SELECT delegation FROM names WHERE id = ?")
+                .bind(name.0)
+                .fetch_optional(&self.readers)
+                .await?;
+        Ok(found.flatten())
     }
 
     async fn grants(&self, name: &str) -> Result<Vec<GrantRecord>, DbError> {

@@ -160,6 +160,19 @@ impl Names for SqliteDb {
         .bind(name.0)
         .execute(&mut *transaction)
         .await?;
+        // The new owner has named nobody yet.
+        if done.rows_affected() > 0 {
+            sqlx::query(
+                "UPDATE grants SET level = 0 WHERE name = (SELECT name FROM names WHERE id = ?)",
+            )
+            .bind(name.0)
+            .execute(&mut *transaction)
+            .await?;
+            sqlx::query("UPDATE names SET delegation = NULL, delegation_number = 0 WHERE id = ?")
+                .bind(name.0)
+                .execute(&mut *transaction)
+                .await?;
+        }
         transaction.commit().await?;
         Ok(done.rows_affected() > 0)
     }

@@ -1,7 +1,7 @@
 //! Chunk holders.
 
 use content::ChunkId;
-use hub_db::{Caller, Grant, HubDb, LOOKUP_IDS_MAX};
+use hub_db::{Caller, HubDb, LOOKUP_IDS_MAX};
 
 use super::*;
 
@@ -23,7 +23,7 @@ pub(crate) async fn chunks_are_readable_through_their_holders_alone(db: &dyn Hub
     assert_eq!(rights(chunk(1)).await, [true, false, false, false], "its uploader's");
     db.publish(&release(private, 1), &[chunk(1), chunk(3)]).await.expect("publishes");
     assert_eq!(rights(chunk(3)).await, [true, false, false, false], "the name's owner's");
-    db.set_grant("team/private", &reader.key, Grant::Reader).await.expect("grants");
+    db.add_reader("team/private", &reader.key).await.expect("grants");
     assert_eq!(rights(chunk(1)).await, [true, true, false, false]);
     assert_eq!(rights(chunk(2)).await, [true, false, false, false], "in no release");
     db.remove_grant("team/private", &reader.key).await.expect("revokes");

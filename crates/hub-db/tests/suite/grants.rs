@@ -1,6 +1,6 @@
 //! Grants, transfers and deletion of names.
 
-use hub_db::{Caller, Grant, GrantRecord, HubDb, NamePut, PublishError};
+use hub_db::{Caller, Grant, GrantRecord, HubDb, NamePut, NewDelegation, PublishError};
 
 use super::*;
 
@@ -13,14 +13,14 @@ pub(crate) async fn grants_replace_one_another_and_are_listed(db: &dyn HubDb) {
     assert_eq!(of((&other).into()).await, None);
     assert_eq!(of(Caller::Anonymous).await, None);
 
-    db.set_grant("team/tools", &other.key, Grant::Reader).await.expect("grants");
+    db.add_reader("team/tools", &other.key).await.expect("grants");
     assert_eq!(of((&other).into()).await, Some(Grant::Reader));
-    db.set_grant("team/tools", &other.key, Grant::Publisher).await.expect("grants");
+    assert!(db.set_delegation(&delegation(id, &owner, 1, &[other.key])).await.expect("stores"));
     assert_eq!(of((&other).into()).await, Some(Grant::Publisher));
     // A key without an account yet, and one beside its ownership.
-    db.set_grant("team/tools", &key(0), Grant::Reader).await.expect("grants");
-    db.set_grant("team/tools", &owner.key, Grant::Reader).await.expect("grants");
-    db.set_grant("team/other", &key(7), Grant::Reader).await.expect("grants");
+    db.add_reader("team/tools", &key(0)).await.expect("grants");
+    db.add_reader("team/tools", &owner.key).await.expect("grants");
+    db.add_reader("team/other", &key(7)).await.expect("grants");
 
     let record = |number, grant| GrantRecord { key: key(number), grant };
     let listed = db.grants("team/tools").await.expect("lists");
@@ -36,6 +36,34 @@ pub(crate) async fn grants_replace_one_another_and_are_listed(db: &dyn HubDb) {
     assert_eq!(of((&other).into()).await, None);
 }
 
+pub(crate) async fn a_list_of_publishers_replaces_the_one_before_as_a_whole(db: &dyn HubDb) {
+    let owner = publisher(db, 1).await;
+    let id = name_of(db, &owner, "team/tools", false).await;
+    let other = name_of(db, &owner, "team/other", false).await;
+    assert_eq!(db.delegation(id).await.expect("reads"), None);
+    let set = async |list: NewDelegation| db.set_delegation(&list).await.expect("answers");
+    db.add_reader("team/tools", &key(2)).await.expect("grants");
+    assert!(set(delegation(other, &owner, 1, &[key(3)])).await);
+    assert!(set(delegation(id, &owner, 2, &[key(2), key(3)])).await);
+    let listed = async |name| {
+        let grants = db.grants(name).await.expect("lists");
+        grants[1..].iter().map(|one| (one.key, one.grant)).collect::<Vec<_>>()
+    };
+    let both = [(key(2), Grant::Publisher), (key(3), Grant::Publisher)];
+    assert_eq!(listed("team/tools").await, both);
+    // The same number, and a smaller one: of a request that came twice, or too late.
+    assert!(
+        !set(delegation(id, &owner, 2, &[])).await && !set(delegation(id, &owner, 1, &[])).await
+    );
+    assert_eq!(db.delegation(id).await.expect("reads"), Some(vec![2; 3]));
+    // Who is not on it any more keeps nothing; readers are no business of it.
+    db.add_reader("team/tools", &key(4)).await.expect("grants");
+    assert!(set(delegation(id, &owner, 3, &[key(3)])).await);
+    assert_eq!(listed("team/tools").await, [(key(3), Grant::Publisher), (key(4), Grant::Reader)]);
+    assert_eq!(listed("team/other").await, [(key(3), Grant::Publisher)]);
+    assert_eq!(db.delegation(id).await.expect("reads"), Some(vec![3; 3]));
+}
+
 pub(crate) async fn a_name_is_transferred_to_accounts_that_may_publish(db: &dyn HubDb) {
     let (owner, next, gone) =
         (publisher(db, 1).await, publisher(db, 2).await, publisher(db, 3).await);
@@ -48,12 +76,20 @@ pub(crate) async fn a_name_is_transferred_to_accounts_that_may_publish(db: &dyn 
     }
     assert_eq!(db.grant_of(id, &(&owner).into()).await.expect("reads"), Some(Grant::Owner));
 
-    db.set_grant("team/tools", &next.key, Grant::Publisher).await.expect("grants");
+    let list = delegation(id, &owner, 7, &[next.key, key(8)]);
+    assert!(db.set_delegation(&list).await.expect("stores"));
     assert!(db.transfer_name(id, &next.key).await.expect("transfers"));
     let record = db.name("team/tools", &(&next).into()).await.expect("reads").expect("its owner");
     assert_eq!((record.owner, record.owner_key), (next.id, next.key));
     assert_eq!(db.name("team/tools", &(&owner).into()).await.expect("reads"), None);
-    assert_eq!(db.grants("team/tools").await.expect("lists").len(), 1, "no grant beside it");
+    // The new owner needs no grant beside it, and has named no publisher yet.
+    let listed = db.grants("team/tools").await.expect("lists");
+    let record = |number, grant| GrantRecord { key: key(number), grant };
+    assert_eq!(listed, [record(2, Grant::Owner), record(8, Grant::Reader)]);
+    assert_eq!(db.delegation(id).await.expect("reads"), None);
+    let late = delegation(id, &owner, 8, &[key(9)]);
+    assert!(!db.set_delegation(&late).await.expect("answers"), "of the owner before");
+    assert!(db.set_delegation(&delegation(id, &next, 1, &[])).await.expect("stores"));
     let taken = db.put_name("team/tools", owner.id, true, NOW).await.expect("answers");
     assert_eq!(taken, NamePut::OwnedByAnother);
 }
@@ -62,8 +98,8 @@ pub(crate) async fn a_deleted_name_leaves_nothing_behind(db: &dyn HubDb) {
     let (owner, reader) = (publisher(db, 1).await, publisher(db, 2).await);
     let id = name_of(db, &owner, "team/tools", true).await;
     let kept = name_of(db, &owner, "team/kept", true).await;
-    db.set_grant("team/tools", &reader.key, Grant::Reader).await.expect("grants");
-    db.set_grant("team/kept", &reader.key, Grant::Reader).await.expect("grants");
+    db.add_reader("team/tools", &reader.key).await.expect("grants");
+    db.add_reader("team/kept", &reader.key).await.expect("grants");
     db.publish(&release(id, 1), &[chunk(1), chunk(2)]).await.expect("publishes");
     db.publish(&release(kept, 1), &[chunk(2)]).await.expect("publishes");
     db.delete_name(id).await.expect("deletes");

@@ -18,7 +18,9 @@ pub(crate) use claims::*;
 pub(crate) use console::*;
 use content::ChunkId;
 pub(crate) use grants::*;
-use hub_db::{Account, AccountKey, Caller, HubDb, NameId, NewInvitation, NewRelease, Role};
+use hub_db::{
+    Account, AccountKey, Caller, HubDb, NameId, NewDelegation, NewInvitation, NewRelease, Role,
+};
 pub(crate) use names::*;
 pub(crate) use releases::*;
 pub(crate) use retention::*;
@@ -45,6 +47,7 @@ macro_rules! for_each_check {
             names_are_in_order_of_their_bytes,
             usage_is_counted_by_name,
             grants_replace_one_another_and_are_listed,
+            a_list_of_publishers_replaces_the_one_before_as_a_whole,
             a_name_is_transferred_to_accounts_that_may_publish,
             a_deleted_name_leaves_nothing_behind,
             tokens_are_found_by_their_secret_until_they_end,
@@ -106,6 +109,16 @@ pub(crate) async fn publisher(db: &dyn HubDb, number: u8) -> Account {
 pub(crate) async fn name_of(db: &dyn HubDb, owner: &Account, name: &str, public: bool) -> NameId {
     db.put_name(name, owner.id, public, NOW).await.expect("puts");
     db.name(name, &owner.into()).await.expect("reads").expect("its owner sees it").id
+}
+
+pub(crate) fn delegation(
+    name: NameId,
+    owner: &Account,
+    number: u64,
+    publishers: &[AccountKey],
+) -> NewDelegation {
+    let document = vec![u8::try_from(number).expect("small"); 3];
+    NewDelegation { name, owner: owner.key, number, document, publishers: publishers.to_vec() }
 }
 
 pub(crate) fn release(name: NameId, sequence: u64) -> NewRelease {

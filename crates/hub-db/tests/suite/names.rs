@@ -1,6 +1,6 @@
 //! Names and grants.
 
-use hub_db::{Account, Caller, Grant, HubDb, NamePut, NewRelease};
+use hub_db::{Account, Caller, HubDb, NamePut, NewRelease};
 
 use super::*;
 
@@ -21,7 +21,7 @@ pub(crate) async fn names_are_seen_by_those_who_may_read_them(db: &dyn HubDb) {
         (publisher(db, 1).await, publisher(db, 2).await, publisher(db, 3).await);
     name_of(db, &owner, "team/private", false).await;
     name_of(db, &owner, "team/public", true).await;
-    db.set_grant("team/private", &reader.key, Grant::Reader).await.expect("grants");
+    db.add_reader("team/private", &reader.key).await.expect("grants");
 
     let listed = async |caller: Caller| {
         let names = db.names(&caller, "", 10).await.expect("lists");

@@ -80,7 +80,8 @@ pub(crate) async fn a_token_reads_the_names_it_lists_as_its_account_does(db: &dy
     for (name, number) in [(mine, 1), (more, 2), (shared, 3), (foreign, 4), (public, 5)] {
         db.publish(&release(name, 1), &[chunk(number)]).await.expect("publishes");
     }
-    db.set_grant("other/shared", &owner.key, Grant::Publisher).await.expect("grants");
+    let list = delegation(shared, &other, 1, &[owner.key]);
+    assert!(db.set_delegation(&list).await.expect("stores"));
     db.add_holders(owner.id.into(), &[chunk(6)]).await.expect("adds");
 
     let readable = async |caller: Caller| {

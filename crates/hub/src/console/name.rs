@@ -47,6 +47,8 @@ pub(super) struct ReleaseRow {
     size: String,
     is_pinned: bool,
     is_latest: bool,
+    /// Who signed it, unless that was the owner.
+    publisher: Option<String>,
     /// The release before it, if the hub still keeps it.
     previous: Option<u64>,
 }
@@ -90,13 +92,15 @@ pub(super) async fn name(
     let now = unix_now();
     let mut shown = Vec::with_capacity(releases.len());
     for (release, previous) in releases.iter().zip((1..).map(|next| sequences.get(next))) {
-        let totals = manifest(release)?.totals;
+        let Manifest { publisher, totals, .. } = manifest(release)?;
+        let publisher = publisher.as_bytes();
         shown.push(ReleaseRow {
             sequence: release.sequence,
             accepted: Moment::new(accepted(release), now),
             files: totals.map(|totals| format::count(totals.files)),
             size: format::bytes(totals.map_or(release.stored_bytes, |totals| totals.bytes)),
             is_pinned: release.pinned,
+            publisher: (*publisher != record.owner_key.0).then(|| format::handle(publisher)),
             is_latest: record.latest == Some(release.sequence),
             previous: previous.copied(),
         });

@@ -3,7 +3,7 @@
 use axum::extract::Path;
 use axum::response::Redirect;
 use hub_api::Hex;
-use hub_db::{AccountKey, Grant, Retention};
+use hub_db::{AccountKey, Retention};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -135,11 +135,12 @@ pub(super) async fn add_grant(
 ) -> Done {
     let record = named(&state, &path).await?;
     let key = key(&form.key)?;
-    let grant = match form.grant.as_str() {
-        "reader" => Grant::Reader,
-        "publisher" => Grant::Publisher,
-        _ => return Err(Failure::refused("A grant is for a reader or a publisher.")),
-    };
+    if form.grant != "reader" {
+        return Err(Failure::refused(
+            "Only reading is granted here. Publishers are named by the owner, who signs for them: \
+             `consign grant NAME KEY --publisher`.",
+        ));
+    }
     if key == record.owner_key {
         return Err(Failure::refused("This key owns the name, which is more than any grant."));
     }
@@ -147,8 +148,7 @@ pub(super) async fn add_grant(
     let detail = json!({ "key": Hex(key.0), "grant": form.grant });
     // A publisher who becomes a reader loses something.
     let act = operator.act(&state, "grant", &name).with(detail).taking_away();
-    act.run(async move { Ok(Outcome::Changed(app.db.set_grant(&name, &key, grant).await?)) })
-        .await?;
+    act.run(async move { Ok(Outcome::Changed(app.db.add_reader(&name, &key).await?)) }).await?;
     Ok(back(&record.name, "granted", "grants"))
 }
 

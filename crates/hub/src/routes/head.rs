@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use hub_api::{Base64Bytes, HeadDocuments};
+use hub_api::{Base64Bytes, NewestRelease};
 
 use crate::app::App;
 use crate::caller::{Segments, Visitor};
@@ -20,7 +20,10 @@ pub(crate) async fn head(
 ) -> Result<Response, Refusal> {
     let name = segments.visible(&app, &caller).await?;
     let release = app.db.latest_release(name.id).await?.ok_or_else(Refusal::not_found)?;
-    let documents =
-        HeadDocuments { manifest: Base64Bytes(release.manifest), head: Base64Bytes(release.head) };
-    Ok(conditional::json(&headers, &documents))
+    let newest = NewestRelease {
+        manifest: Base64Bytes(release.manifest),
+        head: Base64Bytes(release.head),
+        delegation: app.db.delegation(name.id).await?.map(Base64Bytes),
+    };
+    Ok(conditional::json(&headers, &newest))
 }

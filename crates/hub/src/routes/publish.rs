@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use content::{ChunkId, Closure, ClosureHead};
-use documents::{Head, Manifest, PublicKey, accept_head};
+use documents::{Authority, DocumentError, Head, Manifest, PublicKey, ReleaseName, accept_head};
 use hub_api::limits::{HAVE_IDS_MAX, MISSING_IDS_MAX};
 use hub_api::{HeadDocuments, Hex, ProblemCode, ReleaseAccepted};
 use hub_db::{AccountKey, Caller, Grant, NameRecord, NewRelease, Role};
@@ -42,16 +42,16 @@ async fn accept(
     documents: HeadDocuments,
 ) -> Result<(StatusCode, ReleaseAccepted), Refusal> {
     let (manifest, head) = (documents.manifest.0, documents.head.0);
-    let signer = signer(&app, &name, &manifest).await?;
-    let text = name.name.parse().map_err(|_| Refusal::not_found())?;
-    let accepted = accept_head(&head, &manifest, &signer, &text, None, unix_now())?;
+    let text: ReleaseName = name.name.parse().map_err(|_| Refusal::not_found())?;
+    let authority = authority(&app, &name, &text, &manifest).await?;
+    let accepted = accept_head(&head, &manifest, &authority, &text, None, unix_now())?;
     let (release, hash) = (accepted.manifest, *accepted.hash.as_bytes());
     let answer = ReleaseAccepted { sequence: release.sequence };
 
     // The newest release once more: its answer was lost, or its head is renewed.
     let latest = app.db.latest_release(name.id).await?;
     if latest.is_some_and(|latest| latest.hash == hash) {
-        renew(&app, &name, &hash, &signer, &head).await?;
+        renew(&app, &name, &hash, &head).await?;
         return Ok((StatusCode::OK, answer));
     }
 
@@ -81,7 +81,9 @@ async fn accept(
     if !is_in_force(&app, &caller).await? {
         return Err(Refusal::new(ProblemCode::NotRegistered, ""));
     }
-    self::signer(&app, &now, &new.manifest).await?;
+    self::authority(&app, &now, &text, &new.manifest)
+        .await?
+        .check(&release.publisher, release.sequence)?;
     app.db.publish(&new, &closure.ids).await?;
     drop(kept);
     app.bus.released(name.id);
@@ -92,15 +94,13 @@ async fn accept(
 
 /// Replaces the head of the newest release unless the one that is there is as new: heads may
 /// overtake each other on their way, and an old one can be sent again by whoever has it.
-async fn renew(
-    app: &App,
-    name: &NameRecord,
-    hash: &[u8; 32],
-    signer: &PublicKey,
-    head: &[u8],
-) -> Result<(), Refusal> {
+async fn renew(app: &App, name: &NameRecord, hash: &[u8; 32], head: &[u8]) -> Result<(), Refusal> {
     let _one_at_a_time = app.renewing.lock().await;
-    let age = |head: &[u8]| Head::open(head, signer).map(|(head, _)| (head.issued, head.expires));
+    // Who may sign was checked when each of them came.
+    let age = |head: &[u8]| {
+        let (head, _) = Head::open(head, &Head::peek_publisher(head)?)?;
+        Ok::<_, DocumentError>((head.issued, head.expires))
+    };
     let offered = age(head).map_err(|error| refused(error.to_string()))?;
     let latest = app.db.latest_release(name.id).await?;
     let stored = latest.filter(|latest| latest.hash == *hash);
@@ -111,24 +111,31 @@ async fn renew(
     Ok(app.db.renew_head(name.id, hash, head).await?)
 }
 
-/// Whoever signed the manifest, by its own word, if that is the owner of the name or somebody in
-/// force to whom the owner granted publishing. That the signature holds is checked next.
-async fn signer(app: &App, name: &NameRecord, manifest: &[u8]) -> Result<PublicKey, Refusal> {
-    let signer = Manifest::peek_publisher(manifest)
-        .map_err(|error| Refusal::new(ProblemCode::DocumentRefused, error.to_string()))?;
-    let key = AccountKey(*signer.as_bytes());
-    if key == name.owner_key {
-        return Ok(signer);
+/// Who may sign releases of the name, so that nothing is taken in that no reader believes: the
+/// owner, and whom the owner's list names. Who signed this manifest, by its own word, must be in
+/// force too. That the signature holds is checked next.
+async fn authority(
+    app: &App,
+    name: &NameRecord,
+    text: &ReleaseName,
+    manifest: &[u8],
+) -> Result<Authority, Refusal> {
+    let signer = Manifest::peek_publisher(manifest).map_err(|error| refused(error.to_string()))?;
+    let owner = PublicKey::from_bytes(name.owner_key.0);
+    if signer == owner {
+        return Ok(Authority::of_owner(owner));
     }
+    let key = AccountKey(*signer.as_bytes());
     let grants = app.db.grants(&name.name).await?;
     let is_granted = grants.iter().any(|one| one.key == key && one.grant == Grant::Publisher);
     let account = app.db.account(&key).await?;
     let in_force =
         account.is_some_and(|account| account.revoked.is_none() && account.role >= Role::Publisher);
-    if is_granted && in_force {
-        return Ok(signer);
+    if !(is_granted && in_force) {
+        return Err(refused("signed neither by the owner of the name nor by a publisher of it"));
     }
-    Err(refused("signed neither by the owner of the name nor by a publisher of it"))
+    let list = app.db.delegation(name.id).await?;
+    Ok(Authority::new(owner, list.as_deref(), text, unix_now()))
 }
 
 /// Chunks of a release, all of them here and the publisher's to use.

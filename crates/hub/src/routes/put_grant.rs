@@ -1,11 +1,10 @@
-//! `PUT /v1/names/{team}/{name}/grants/{key}`: lets a key read a name, or publish under it.
+//! `PUT /v1/names/{team}/{name}/grants/{key}`: lets a key read a name.
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
 use hub_api::{GivenGrant, GrantSettings, Hex, ProblemCode};
-use hub_db::Grant;
 use serde_json::json;
 
 use crate::acts::{Act, Outcome};
@@ -27,15 +26,13 @@ pub(crate) async fn put_grant(
     if key == name.owner_key {
         return Err(Refusal::new(ProblemCode::Forbidden, "the owner has every right already"));
     }
-    let grant = match settings.grant {
-        GivenGrant::Publisher => Grant::Publisher,
-        GivenGrant::Reader => Grant::Reader,
-    };
     let act = Act::new(&app, &account, "grant", &name.name)
         .with(json!({ "key": Hex(key.0), "grant": settings.grant }))
         .taking_away();
     let done = async move {
-        app.db.set_grant(&name.name, &key, grant).await?;
+        match settings.grant {
+            GivenGrant::Reader => app.db.add_reader(&name.name, &key).await?,
+        }
         Ok(Outcome::Changed(StatusCode::NO_CONTENT))
     };
     act.run(done).await

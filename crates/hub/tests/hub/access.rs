@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use content::ChunkId;
 use hub::{Role, Tls};
-use hub_api::{GivenGrant, ProblemCode};
+use hub_api::ProblemCode;
 use hub_client::HubClient;
 use hub_db::{AccountKey, Accounts as _, SqliteDb};
 use scene::{Person, Scene, Tree, chunk, code, fetch, frames, name};
@@ -48,7 +48,7 @@ async fn a_private_release_is_read_by_its_owner_and_granted_readers_alone() {
     assert_reads(&other.client, &ids, false, "a reader without grant").await;
     assert_reads(&scene.anonymous(), &ids, false, "nobody").await;
 
-    owner.client.set_grant(&tools, &other.key.public(), GivenGrant::Reader).await.expect("grants");
+    owner.client.add_reader(&tools, &other.key.public()).await.expect("grants");
     assert_reads(&other.client, &ids, true, "a reader with a grant").await;
     owner.client.remove_grant(&tools, &other.key.public()).await.expect("revokes");
     assert_reads(&other.client, &ids, false, "a reader whose grant was taken back").await;
@@ -153,7 +153,7 @@ async fn a_private_name_looks_like_one_that_is_not_there() {
         }
     }
     for name in [&private, &absent] {
-        let refused = other.client.set_grant(name, &other.key.public(), GivenGrant::Reader).await;
+        let refused = other.client.add_reader(name, &other.key.public()).await;
         assert_eq!(code(refused), ProblemCode::NotFound);
         let refused = other.post(name, &tree, None).await;
         assert_eq!(code(refused), ProblemCode::NotFound);
@@ -190,7 +190,7 @@ async fn readers_and_strangers_change_nothing() {
         assert_eq!(code(person.client.upload(tree.frames()).await), expected);
         assert_eq!(code(person.client.put_name(&name("new/name"), true).await), expected);
         assert_eq!(code(person.post(&tools, &tree, Some(first)).await), expected);
-        let grant = person.client.set_grant(&tools, &person.key.public(), GivenGrant::Reader).await;
+        let grant = person.client.add_reader(&tools, &person.key.public()).await;
         assert_eq!(code(grant), expected);
     }
     assert_eq!(code(other.client.put_name(&tools, false).await), ProblemCode::NameTaken);

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use hub::{Role, Tls};
+use hub_api::MEDIA_PROBLEM;
 use hub_api::openapi::{document, operations};
-use hub_api::{GivenGrant, MEDIA_PROBLEM};
 use serde_json::{Value, json};
 
 use crate::ask::{Answer, Ask};
@@ -122,7 +122,7 @@ async fn answers_are_as_documented_and_have_tags() {
     let admin = scene.person(9, Role::Administrator, &[]).await;
     let tools = name("team/tools");
     let first = owner.publish(&tools, false, &Tree::new(1, 3)).await;
-    owner.client.set_grant(&tools, &admin.key.public(), GivenGrant::Reader).await.expect("grants");
+    owner.client.add_reader(&tools, &admin.key.public()).await.expect("grants");
     let (own, root) = (token(&scene, &owner), token(&scene, &admin));
 
     let served = Ask::get("/v1/openapi.json").send(&scene).await;
@@ -244,7 +244,7 @@ async fn pages_lead_through_everything_once() {
     }
     let readers: Vec<_> = (20..24).map(|number| scene.stranger(number).key.public()).collect();
     for key in &readers {
-        owner.client.set_grant(&name("team/a"), key, GivenGrant::Reader).await.expect("grants");
+        owner.client.add_reader(&name("team/a"), key).await.expect("grants");
     }
     let (own, root) = (token(&scene, &owner), token(&scene, &admin));
     let texts = |rows: Vec<Value>, member: &str| -> Vec<String> {

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use content::closure::ClosureEntry;
 use content::{ChunkId, Closure, ClosureHead};
-use documents::{Manifest, NodeKey, ReleaseName};
+use documents::{Delegation, Manifest, NodeKey, ReleaseName, Tenure};
 use hub::{Role, Tls};
 use hub_api::{
-    AccountRole, GivenGrant, Grant, Hex, InvitationRequest, ProblemCode, Retention, TokenCreated,
-    TokenRequest, TokenScope,
+    AccountRole, Grant, Hex, InvitationRequest, ProblemCode, Retention, TokenCreated, TokenRequest,
+    TokenScope,
 };
 use serde_json::json;
 use tokio::io::AsyncReadExt as _;
@@ -30,17 +30,17 @@ async fn a_publisher_with_a_grant_releases_and_nobody_else() {
 
     assert_eq!(code(other.post(&tools, &next, Some(first)).await), ProblemCode::NotFound);
     let key = other.key.public();
-    owner.client.set_grant(&tools, &key, GivenGrant::Reader).await.expect("grants");
+    owner.client.add_reader(&tools, &key).await.expect("grants");
     assert_eq!(code(other.post(&tools, &next, Some(first)).await), ProblemCode::Forbidden);
-    owner.client.set_grant(&tools, &key, GivenGrant::Publisher).await.expect("grants");
+    owner.delegate(&tools, 1, &[key]).await.expect("delegates");
     // What `consign publish` asks first: for the name to be as it is.
     other.client.put_name(&tools, false).await.expect("is as asked");
     assert_eq!(code(other.client.put_name(&tools, true).await), ProblemCode::NameTaken);
     let second = other.post(&tools, &next, Some(first)).await.expect("releases");
     assert_eq!(owner.client.name_info(&tools).await.expect("reads").latest, Some(2));
     // Publishing is not owning.
-    let refused = other.client.set_grant(&tools, &key, GivenGrant::Publisher).await;
-    assert_eq!(code(refused), ProblemCode::Forbidden);
+    assert_eq!(code(other.delegate(&tools, 2, &[key]).await), ProblemCode::Forbidden);
+    assert_eq!(code(other.client.add_reader(&tools, &key).await), ProblemCode::Forbidden);
     assert_eq!(code(other.client.delete_name(&tools).await), ProblemCode::Forbidden);
     // Nor may a publisher bring a manifest that somebody else signed.
     let stranger = scene.stranger(3);
@@ -60,6 +60,57 @@ async fn a_publisher_with_a_grant_releases_and_nobody_else() {
     assert_eq!(code(other.post(&tools, &next, Some(second)).await), ProblemCode::NotFound);
     // A release by somebody whose grant ended stays, and the owner goes on from it.
     owner.post(&tools, &tree, Some(second)).await.expect("releases");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_publishers_is_the_owners_newest_one_and_comes_with_the_release() {
+    let scene = Scene::start(Tls::Off).await;
+    let owner = scene.person(1, Role::Publisher, &[]).await;
+    let other = scene.person(2, Role::Publisher, &[]).await;
+    let (tools, more) = (name("team/tools"), name("team/more"));
+    let first = owner.publish(&tools, true, &Tree::new(1, 3)).await;
+    owner.client.put_name(&more, true).await.expect("puts");
+    assert_eq!(scene.anonymous().delegation(&tools).await.expect("reads"), None);
+    let key = other.key.public();
+
+    // Of somebody else, of another name, expired, garbage: none is taken.
+    let list = |name: &ReleaseName, signer: &NodeKey, expires| {
+        let publishers = [(key, Tenure::Current)].into();
+        let (name, owner) = (name.clone(), signer.public());
+        Delegation { owner, name, number: 1, issued: 0, expires, publishers }.sign(signer)
+    };
+    let later = u64::MAX;
+    for wrong in [
+        list(&tools, &other.key, later),
+        list(&more, &owner.key, later),
+        list(&tools, &owner.key, 1),
+        b"no document".to_vec(),
+    ] {
+        let refused = owner.client.put_delegation(&tools, &wrong).await;
+        assert_eq!(code(refused), ProblemCode::DocumentRefused);
+    }
+    let signed = list(&tools, &owner.key, later);
+    assert_eq!(code(other.client.put_delegation(&tools, &signed).await), ProblemCode::Forbidden);
+    owner.client.put_delegation(&tools, &signed).await.expect("is taken");
+    // Once more, or an older one: a newer list may be what it would undo.
+    let again = owner.client.put_delegation(&tools, &signed).await;
+    assert_eq!(code(again), ProblemCode::DelegationConflict);
+
+    let second = other.upload_and_post(&tools, &Tree::new(2, 3), Some(first)).await;
+    let newest = scene.anonymous().head(&tools).await.expect("reads");
+    assert_eq!(newest.delegation.as_ref(), Some(&signed));
+    assert_eq!(scene.anonymous().delegation(&tools).await.expect("reads"), Some(signed));
+    // The next list ends it at once, also for the reader it was.
+    owner.delegate(&tools, 2, &[]).await.expect("delegates");
+    let refused = other.post(&tools, &Tree::new(2, 3), Some(second)).await;
+    assert_eq!(code(refused), ProblemCode::Forbidden);
+    // With the name goes the list: the new owner has signed none.
+    owner.delegate(&tools, 3, &[key]).await.expect("delegates");
+    let next = scene.person(3, Role::Publisher, &[]).await;
+    owner.client.transfer_name(&tools, &next.key.public()).await.expect("gives away");
+    assert_eq!(scene.anonymous().delegation(&tools).await.expect("reads"), None);
+    let refused = other.post(&tools, &Tree::new(2, 3), Some(second)).await;
+    assert_eq!(code(refused), ProblemCode::Forbidden);
 }
 
 async fn new_token(person: &Person, scope: TokenScope, names: &[&str]) -> TokenCreated {
@@ -248,7 +299,7 @@ async fn a_right_lost_while_a_release_is_checked_is_lost_to_it() {
     let other = scene.person(2, Role::Publisher, &[]).await;
     let (tools, key) = (name("team/tools"), other.key.public());
     owner.client.put_name(&tools, true).await.expect("puts");
-    owner.client.set_grant(&tools, &key, GivenGrant::Publisher).await.expect("grants");
+    owner.delegate(&tools, 1, &[key]).await.expect("delegates");
     let (chunks, manifest) = slow_release(&other, &tools);
     for part in frames(&chunks).chunks(8) {
         other.client.upload(part.to_vec()).await.expect("uploads");
@@ -343,7 +394,7 @@ async fn administrators_alone_administer_and_every_act_is_noted() {
 
     let tools = name("team/tools");
     owner.client.put_name(&tools, true).await.expect("puts");
-    owner.client.set_grant(&tools, &newcomer_key, GivenGrant::Reader).await.expect("grants");
+    owner.client.add_reader(&tools, &newcomer_key).await.expect("grants");
     let made = new_token(&owner, TokenScope::Read, &[]).await;
     admin.client.delete_name(&tools).await.expect("an administrator may");
     assert_eq!(code(owner.client.name_info(&tools).await), ProblemCode::NotFound);

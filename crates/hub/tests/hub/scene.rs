@@ -6,7 +6,9 @@ use bytes::Bytes;
 use content::closure::{ClosureBuilder, ClosureEntry};
 use content::frame::{Codec, FrameBuilder, FrameCodec};
 use content::{ChunkId, Frame};
-use documents::{DocumentHash, Head, Manifest, NodeKey, ReleaseName};
+use documents::{
+    Delegation, DocumentHash, Head, Manifest, NodeKey, PublicKey, ReleaseName, Tenure,
+};
 use hub::{Hub, HubConfig, Role, RunningHub, Tls};
 use hub_api::ProblemCode;
 use hub_client::{ClientError, HubClient, Pin};
@@ -167,6 +169,24 @@ pub(crate) fn head(person: &Person, manifest: &Manifest, signed: &[u8]) -> Vec<u
 }
 
 impl Person {
+    /// Signs who may publish under a name this person owns, beside the owner.
+    pub(crate) async fn delegate(
+        &self,
+        name: &ReleaseName,
+        number: u64,
+        publishers: &[PublicKey],
+    ) -> Result<(), ClientError> {
+        let list = Delegation {
+            owner: self.key.public(),
+            name: name.clone(),
+            number,
+            issued: now(),
+            expires: now() + 500,
+            publishers: publishers.iter().map(|key| (*key, Tenure::Current)).collect(),
+        };
+        self.client.put_delegation(name, &list.sign(&self.key)).await
+    }
+
     /// Posts a release of chunks that were uploaded.
     pub(crate) async fn post(
         &self,

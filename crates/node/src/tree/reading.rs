@@ -324,7 +324,7 @@ mod tests {
         let tree = TreeRef(ChunkRef::plain(ChunkId::of(b"root"), 4));
         let fetcher = Arc::new(Fetcher::new(Vec::new(), FetchConfig::default()));
         let frames = crate::upload::frames_of(&pairs, content::frame::Codec::Zstd);
-        (FoundTree { tree, release: None, fetcher, store, hub: None }, frames)
+        (FoundTree { tree, release: None, owner: None, fetcher, store, hub: None }, frames)
     }
 
     #[tokio::test]

@@ -121,15 +121,16 @@ struct Memory {
 pub struct Origin {
     /// Its tree id.
     pub tree: String,
-    /// Its publisher.
-    pub publisher: String,
+    /// The owner of the name, who stands for whoever published it.
+    #[serde(rename = "publisher")]
+    pub owner: String,
 }
 
 impl Origin {
-    /// What a checked manifest describes.
+    /// What a checked manifest of `owner`'s name describes.
     #[must_use]
-    pub fn of(manifest: &Manifest) -> Self {
-        Self { tree: manifest.tree.id.to_string(), publisher: manifest.publisher.to_string() }
+    pub fn of(manifest: &Manifest, owner: &PublicKey) -> Self {
+        Self { tree: manifest.tree.id.to_string(), owner: owner.to_string() }
     }
 }
 
@@ -333,12 +334,12 @@ impl Releases {
         self.save()
     }
 
-    /// Whether a release is kept that is known, without asking anybody, to be of `publisher`.
+    /// Whether a release is kept that is known, without asking anybody, to be of `owner`'s name.
     #[must_use]
-    pub fn keeps(&self, sequence: u64, publisher: Option<&PublicKey>) -> bool {
+    pub fn keeps(&self, sequence: u64, owner: Option<&PublicKey>) -> bool {
         let origin = self.known.origins.get(&sequence);
-        let is_theirs = match (origin, publisher) {
-            (Some(origin), Some(publisher)) => origin.publisher == publisher.to_string(),
+        let is_theirs = match (origin, owner) {
+            (Some(origin), Some(owner)) => origin.owner == owner.to_string(),
             (None, _) | (_, None) => true,
         };
         is_theirs && self.kept().contains(&sequence)

@@ -61,7 +61,7 @@ fn all() -> Vec<anyhow::Error> {
         HubChoiceError::NotRegistered("https://hub".into()).into(),
         RegisterError::Hub(problem(ProblemCode::InvitationRefused)).into(),
         RegisterError::Hub(unreachable()).into(),
-        PublishError::RolledBack { name: name(), offered: 2, published: 3 }.into(),
+        PublishError::RolledBack { name: name(), offered: 2, seen: 3 }.into(),
         PublishError::OtherHistory { name: name() }.into(),
         PublishError::StillMissing { name: name(), missing: 7 }.into(),
         PublishError::Hub {

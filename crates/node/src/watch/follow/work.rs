@@ -63,11 +63,11 @@ impl Work {
         let (capability, publisher) = (self.spec.capability.as_ref(), self.spec.publisher.as_ref());
         let hub = self.spec.hub.as_deref();
         let found = self.node.find_tree(&spec, hub, capability, publisher, &[]).await?;
-        let Some(manifest) = &found.release else {
+        let (Some(manifest), Some(owner)) = (&found.release, &found.owner) else {
             let none = HubChoiceError::NoneKnown;
             return Err(TreeError::HubChoice(none).into());
         };
-        let (sequence, origin) = (manifest.sequence, Origin::of(manifest));
+        let (sequence, origin) = (manifest.sequence, Origin::of(manifest, owner));
         releases.check_origin(sequence, &origin)?;
         let current = releases.current()?;
         let refused = self.wanted == Wanted::Newest && releases.refused() == Some(sequence);

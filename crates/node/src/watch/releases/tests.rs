@@ -53,7 +53,7 @@ fn check(world: &World, releases: &Releases) {
 }
 
 fn origin(tree: &str, sequence: u64) -> Origin {
-    Origin { tree: format!("{tree} {sequence}"), publisher: "anna".into() }
+    Origin { tree: format!("{tree} {sequence}"), owner: "anna".into() }
 }
 
 const BOTH: [Switch; 2] = [Switch::Link, Switch::Exchange];
