@@ -142,6 +142,23 @@ fn a_publisher_the_owner_named_is_believed_until_it_is_named_no_more() {
 }
 
 #[test]
+fn a_publisher_of_a_sealed_name_publishes_for_the_owners_capability() {
+    let world = world();
+    let (ben, site, word) = (key(&world, "ben"), world.text("site"), world.text("capability"));
+    let sealed = ["publish", "--sealed", &site, "team/papers"];
+    world.run("anna", &[&sealed[..], &["--capability-file", &word]].concat(), &["done"]);
+    world.run("anna", &["grant", "team/papers", &ben, "--publisher"], &["granted"]);
+    fs::write(world.path("site/index.html"), "two").expect("written");
+    let refused = world.run("ben", &sealed, &["error"]);
+    assert_eq!(refused["exit_code"], 5, "{refused}");
+    let given = [&sealed[..], &["--capability", &word]].concat();
+    assert_eq!(world.run("ben", &given, &["done"])["sequence"], 2);
+    let to = world.text("papers");
+    world.run("anna", &["get", "team/papers", "--capability", &word, "--to", &to], &["done"]);
+    assert_eq!(fs::read_to_string(world.path("papers/index.html")).expect("is there"), "two");
+}
+
+#[test]
 fn tokens_are_made_listed_and_ended() {
     let world = world();
     let create = ["token", "create", "--label", "mirror", "--name", "team/site", "--days", "3"];

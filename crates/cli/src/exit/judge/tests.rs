@@ -63,6 +63,18 @@ fn all() -> Vec<anyhow::Error> {
         RegisterError::Hub(unreachable()).into(),
         PublishError::RolledBack { name: name(), offered: 2, seen: 3 }.into(),
         PublishError::OtherHistory { name: name() }.into(),
+        PublishError::NoPublisher {
+            name: name(),
+            source: documents::AcceptError::ExpiredDelegation { expires: 1, now: 2 },
+        }
+        .into(),
+        PublishError::NeedsCapability { name: name() }.into(),
+        node::delegate::DelegateError::NotOwner {
+            name: name(),
+            owner: documents::PublicKey::from_bytes([7; 32]),
+        }
+        .into(),
+        node::delegate::DelegateError::Full { name: name() }.into(),
         PublishError::StillMissing { name: name(), missing: 7 }.into(),
         PublishError::Hub {
             name: name(),
