@@ -12,6 +12,7 @@
 //!   ran.
 //! * [`parts`]: programs that a machine may lack, and what happens then.
 //! * [`Postgres`]: a database server of a test's own.
+//! * [`SmallDisk`]: a disk that is soon full.
 //!
 //! Start at [`Manner`].
 
@@ -21,9 +22,11 @@ mod hostile;
 mod library;
 pub mod parts;
 mod postgres;
+mod small_disk;
 
 pub use destination::Watching;
 pub use honest::Honest;
 pub use hostile::{Hostile, Manner};
 pub use library::{Library, frame_of, noise, words};
 pub use postgres::Postgres;
+pub use small_disk::SmallDisk;

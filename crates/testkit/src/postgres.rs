@@ -1,6 +1,7 @@
 //! A PostgreSQL server of a test's own.
 
 use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt, chown};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -26,10 +27,13 @@ const PASSWORD: &str = "not-a-secret";
 const READY: &str = "database system is ready to accept connections";
 
 /// A server with a cluster in a temporary directory, reached by a socket there and by nothing
-/// else. Dropping it stops the server and removes the cluster.
+/// else, unless it was asked to listen on loopback with TLS. Dropping it stops the server and
+/// removes the cluster.
 #[derive(Debug)]
 pub struct Postgres {
     programs: PathBuf,
+    /// Where it listens on loopback, with TLS.
+    port: Option<u16>,
     /// As which user and group, by number, when this is root.
     user: Option<(u32, u32)>,
     directory: tempfile::TempDir,
@@ -44,13 +48,39 @@ impl Postgres {
     /// If it is here and does not start, or if it is not here and parts are required.
     #[must_use]
     pub fn start() -> Option<Self> {
+        Some(Self::created()?.started())
+    }
+
+    /// As [`Self::start`], and reached over loopback too, with TLS for who asks for it: with this
+    /// certificate and key, in PEM.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    #[must_use]
+    pub fn start_with_tls(certificate: &str, key: &str) -> Option<Self> {
+        let mut server = Self::created()?;
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        server.port = Some(free.expect("a free port").port());
+        for (name, text) in [("server.crt", certificate), ("server.key", key)] {
+            let path = server.directory().join(name);
+            std::fs::write(&path, text).expect("writes");
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).expect("is ours");
+            if let Some((user, group)) = server.user {
+                chown(&path, Some(user), Some(group)).expect("root may");
+            }
+        }
+        Some(server.started())
+    }
+
+    fn created() -> Option<Self> {
         let initdb = parts::require("initdb")?.canonicalize().expect("it was just found");
         let programs = initdb.parent().expect("a program is in a directory").to_owned();
         let directory = tempfile::Builder::new().prefix("pg").tempdir().expect("a directory");
         let user = user(directory.path());
-        let server = Self { programs, user, directory, server: None, databases: AtomicU32::new(0) };
+        let databases = AtomicU32::new(0);
+        let server = Self { programs, port: None, user, directory, server: None, databases };
         server.create();
-        Some(server.started())
+        Some(server)
     }
 
     /// The directory of the socket.
@@ -71,12 +101,44 @@ impl Postgres {
         format!("postgres://{USER}:{PASSWORD}@{host}/{database}")
     }
 
+    /// The address over loopback of a database at an address that [`Self::create_database`]
+    /// returned, with the server under a name; parameters are to be added behind a `?`.
+    ///
+    /// # Panics
+    /// If the server was not started with TLS.
+    #[must_use]
+    pub fn over_loopback(&self, address: &str, host: &str) -> String {
+        let port = self.port.expect("the server was started with TLS");
+        format!("postgres://{USER}:{PASSWORD}@{host}:{port}/{}", database_of(address))
+    }
+
+    /// Writes the database at an address that [`Self::create_database`] returned to a file, as
+    /// operators do: `pg_dump --format=custom`.
+    ///
+    /// # Panics
+    /// If that fails.
+    pub fn dump(&self, address: &str, to: &Path) {
+        let mut dump = self.client("pg_dump");
+        dump.arg("--format=custom").arg("--file").arg(to).arg(database_of(address));
+        self.succeed(&mut dump);
+    }
+
+    /// Fills an empty database with what [`Self::dump`] wrote: `pg_restore --exit-on-error`.
+    ///
+    /// # Panics
+    /// If that fails.
+    pub fn restore(&self, address: &str, from: &Path) {
+        let mut restore = self.client("pg_restore");
+        restore.args(["--exit-on-error", "--no-owner", "--dbname", database_of(address)]).arg(from);
+        self.succeed(&mut restore);
+    }
+
     /// Runs statements in the database at an address that [`Self::create_database`] returned.
     ///
     /// # Panics
     /// If they fail.
     pub fn sql(&self, address: &str, statements: &str) -> String {
-        let database = address.rsplit('/').next().expect("an address has a path");
+        let database = database_of(address);
         let mut psql = self.client("psql");
         psql.args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align"]);
         psql.args(["--set=ON_ERROR_STOP=1", "--command", statements, database]);
@@ -139,6 +201,9 @@ impl Postgres {
         let mut command = Command::new(self.programs.join(program));
         command.env("PGPASSWORD", PASSWORD).arg("--host").arg(self.directory());
         command.args(["--username", USER]);
+        if let Some(port) = self.port {
+            command.arg("--port").arg(port.to_string());
+        }
         command
     }
 
@@ -171,6 +236,14 @@ impl Postgres {
             // Killing the server loses nothing the system has taken, so nothing need be synced.
             for setting in ["listen_addresses=", "fsync=off", "shared_buffers=32MB"] {
                 server.args(["-c", setting]);
+            }
+            if let Some(port) = self.port {
+                server.args(["-c", "listen_addresses=127.0.0.1", "-p", &port.to_string()]);
+                for (setting, file) in [("ssl_cert_file", "crt"), ("ssl_key_file", "key")] {
+                    let path = self.directory().join(format!("server.{file}"));
+                    server.arg("-c").arg(format!("{setting}={}", path.display()));
+                }
+                server.args(["-c", "ssl=on"]);
             }
             server.current_dir(self.directory()).stdin(Stdio::null()).stdout(Stdio::null());
             let mut child =
@@ -205,6 +278,10 @@ impl Drop for Postgres {
         }
         let _ = server.wait();
     }
+}
+
+fn database_of(address: &str) -> &str {
+    address.rsplit('/').next().expect("an address has a path")
 }
 
 /// Whom to run the server as when this is root; the directory becomes theirs.

@@ -1,32 +1,11 @@
 //! A hub without room: it refuses what is new, serves what it has, and goes on by itself.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
+
+use testkit::SmallDisk;
 
 use crate::world::{Node, last_line, noise, start_hub, told};
-
-/// A small file system in memory, gone with its handle.
-struct Small(PathBuf);
-
-impl Small {
-    fn mount(path: PathBuf, size: &str) -> Option<Self> {
-        fs::create_dir(&path).expect("fresh");
-        let options = format!("size={size},mode=700");
-        let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &options, "tmpfs"])
-            .arg(&path)
-            .output()
-            .is_ok_and(|output| output.status.success());
-        mounted.then_some(Self(path))
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
-    }
-}
 
 fn publish(node: &Node, path: &Path, expected: i32) {
     let output = node.run(&["publish", path.to_str().expect("UTF-8"), "team/files", "--public"]);
@@ -73,11 +52,9 @@ fn a_hub_over_its_quota_refuses_what_is_new_and_serves_what_it_has() {
 #[test]
 fn a_hub_on_a_full_disk_goes_on_by_itself_when_there_is_room() {
     let temp = tempfile::tempdir().expect("a directory");
-    let Some(disk) = Small::mount(temp.path().join("disk"), "96m") else {
-        eprintln!("skipped: a full disk: only root can mount a small one");
-        return;
-    };
-    let (data, from, to) = (disk.0.join("hub"), temp.path().join("from"), temp.path().join("to"));
+    let Some(disk) = SmallDisk::mount(temp.path().join("disk"), 96) else { return };
+    let (data, from, to) =
+        (disk.path().join("hub"), temp.path().join("from"), temp.path().join("to"));
     fs::create_dir(&from).expect("fresh");
     let node = Node::new(temp.path().join("node"));
     let first = noise(3, 4 << 20);
@@ -87,7 +64,7 @@ fn a_hub_on_a_full_disk_goes_on_by_itself_when_there_is_room() {
     publish(&node, &from, 0);
 
     // Somebody else takes the room.
-    let filler = disk.0.join("filler");
+    let filler = disk.path().join("filler");
     fs::write(&filler, vec![0; 70 << 20]).expect("fits");
     let second = noise(4, 24 << 20);
     fs::write(from.join("file"), &second).expect("writes");
