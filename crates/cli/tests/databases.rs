@@ -82,6 +82,31 @@ fn a_release_travels_through_a_hub_on_postgresql() {
     assert!(link["link"].as_str().is_some_and(|link| link.contains("#")), "{link}");
 }
 
+/// After a reboot the two come up beside each other.
+#[test]
+fn a_hub_waits_for_a_server_that_starts_and_says_so() {
+    let Some(mut server) = Postgres::start() else { return };
+    let directory = tempfile::tempdir().expect("a directory");
+    let [data, file] = ["hub", "address"].map(|name| directory.path().join(name));
+    fs::write(&file, server.create_database()).expect("writes");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("is ours");
+    server.kill();
+    let mut hub = consign(&["hub", "--listen", "127.0.0.1:0", "--data", text(&data)]);
+    hub.args(["--database-file", text(&file)]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut hub = RunningHub(hub.spawn().expect("starts"));
+    let mut log = BufReader::new(hub.0.stderr.take().expect("is piped")).lines();
+    let waiting = log.find_map(|line| line.ok().filter(|line| line.contains("waiting for")));
+    let waiting = waiting.expect("it says what it waits for");
+    assert!(waiting.contains("postgres://consign@"), "{waiting}");
+    assert!(!waiting.contains("not-a-secret"), "{waiting}");
+
+    server.restart();
+    let mut line = String::new();
+    let out = hub.0.stdout.take().expect("is piped");
+    BufReader::new(out).read_line(&mut line).expect("reads");
+    assert!(line.contains("listening"), "{line}{:?}", log.collect::<Vec<_>>());
+}
+
 #[test]
 fn a_password_is_taken_from_the_environment_and_not_from_arguments() {
     let Some(server) = Postgres::start() else { return };

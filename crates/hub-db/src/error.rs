@@ -12,7 +12,8 @@ pub enum DbError {
     #[error("the hub's database has no room left")]
     Full(#[source] sqlx::Error),
     /// The database could not be opened or refused a statement: disk, permissions, wrong
-    /// password. Nothing was changed; trying again helps only after something was mended.
+    /// password, a certificate that does not vouch for the server. Nothing was changed; trying
+    /// again helps only after something was mended.
     #[error("the hub's database failed")]
     Failed(#[source] sqlx::Error),
     /// The database was written by a newer version. Run that version, or a later one.
@@ -45,8 +46,11 @@ impl From<sqlx::Error> for DbError {
     fn from(error: sqlx::Error) -> Self {
         #[expect(clippy::wildcard_enum_match_arm, reason = "the enum may grow; the rest is final")]
         match &error {
+            // What TLS refuses comes as this kind: a certificate, not a line that broke.
+            sqlx::Error::Io(refused) if refused.kind() == std::io::ErrorKind::InvalidData => {
+                Self::Failed(error)
+            }
             sqlx::Error::Io(_)
-            | sqlx::Error::Tls(_)
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed

@@ -50,7 +50,7 @@ pub use audit::{Actor, Audit, AuditEntry};
 pub use chunk::{Chunks, HolderId, LOOKUP_IDS_MAX};
 pub use claim::{CLAIM_LIFETIME, CLAIM_RUNNING, Claim, Claims};
 pub use console::Console;
-pub use database::{DatabaseKind, DatabaseUrl, NotADatabase, open};
+pub use database::{AddressError, DatabaseKind, DatabaseUrl, open};
 pub use error::DbError;
 pub use grant::{Grant, GrantRecord, Grants, NewDelegation};
 pub use name::{NameId, NamePut, NameRecord, NameUsage, Names};

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::{Executor as _, Postgres, Transaction};
+use sqlx::{ConnectOptions as _, Executor as _, Postgres, Transaction};
 
 use crate::stored::signed;
 use crate::{Accounts as _, CLAIM_LIFETIME, DbError, HubDb};
@@ -66,8 +66,10 @@ impl PostgresDb {
     ///
     /// # Errors
     /// [`DbError::Newer`] for a database of a newer version, [`DbError::Unavailable`] when the
-    /// server cannot be reached, [`DbError::Failed`] when it refuses.
+    /// server cannot be reached within ten seconds, [`DbError::Failed`] when it refuses, or does not
+    /// give the protection or the certificate that was asked for.
     pub async fn open(options: &PgConnectOptions) -> Result<Self, DbError> {
+        must_have_authorities(options)?;
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS_MAX)
             .acquire_timeout(ACQUIRE_TIME)
@@ -78,7 +80,17 @@ impl PostgresDb {
                 })
             })
             .connect_with(options.clone().application_name("consign-hub"))
-            .await?;
+            .await;
+        let pool = match pool {
+            Ok(pool) => pool,
+            // That the pool has waited long enough does not say for what.
+            Err(sqlx::Error::PoolTimedOut) => {
+                let asked = tokio::time::timeout(ACQUIRE_TIME, options.connect()).await;
+                let reason = asked.map_or(Some(sqlx::Error::PoolTimedOut), Result::err);
+                return Err(reason.unwrap_or(sqlx::Error::PoolTimedOut).into());
+            }
+            Err(error) => return Err(error.into()),
+        };
         schema::migrate(&pool).await?;
         Ok(Self { pool })
     }
@@ -86,6 +98,20 @@ impl PostgresDb {
     async fn write(&self) -> Result<Transaction<'static, Postgres>, DbError> {
         Ok(self.pool.begin().await?)
     }
+}
+
+/// Names the file with the authorities when it cannot be read: the driver says only that some file
+/// is missing, as it does of a socket.
+fn must_have_authorities(options: &PgConnectOptions) -> Result<(), DbError> {
+    let address = options.to_url_lossy();
+    let mut pairs = address.query_pairs();
+    let Some((_, file)) = pairs.find(|(name, _)| name == "sslrootcert") else { return Ok(()) };
+    let Some(file) = file.strip_prefix("file: ") else { return Ok(()) };
+    let unreadable = |error| {
+        let text = format!("cannot read {file}, the authorities in sslrootcert: {error}");
+        DbError::Failed(sqlx::Error::Configuration(text.into()))
+    };
+    std::fs::read(file).map(drop).map_err(unreadable)
 }
 
 /// Text as PostgreSQL takes it: without the zero character, which no valid name holds.

@@ -11,11 +11,14 @@
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use documents::PublicKey;
-use hub_db::{DatabaseKind, DatabaseUrl, DbError, HubDb};
+use hub_db::{AddressError, DatabaseKind, DatabaseUrl, DbError, HubDb};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use crate::files::{Announcement, DataDir};
 use crate::start::StartError;
@@ -34,6 +37,10 @@ pub enum DatabaseError {
     /// The text is not the address of a server. It is not repeated: it may hold a password.
     #[error("a database is postgres://USER@HOST/DATABASE")]
     NotADatabase,
+    /// The address asks for a protection of the connection that it would not get. The text says
+    /// what to ask for instead.
+    #[error(transparent)]
+    Protection(AddressError),
     /// The file with the database or its address cannot be read. Check that it belongs to who runs
     /// this.
     #[error("cannot read {}, where the database or its address is", path.display())]
@@ -95,9 +102,14 @@ impl Database {
     /// The server at `postgres://…`.
     ///
     /// # Errors
-    /// [`DatabaseError::NotADatabase`].
+    /// [`DatabaseError::NotADatabase`], [`DatabaseError::Protection`].
     pub fn at(address: &str) -> Result<Self, DatabaseError> {
-        let url: DatabaseUrl = address.parse().map_err(|_| DatabaseError::NotADatabase)?;
+        let url: DatabaseUrl = address.parse().map_err(|error| match error {
+            AddressError::NotADatabase => DatabaseError::NotADatabase,
+            AddressError::Unknown(_) | AddressError::HalfVerified => {
+                DatabaseError::Protection(error)
+            }
+        })?;
         match url.kind() {
             DatabaseKind::Postgres => Ok(Self { url, file: None }),
             DatabaseKind::Sqlite => Err(DatabaseError::NotADatabase),
@@ -251,6 +263,45 @@ pub(crate) async fn must_belong(
     Err(DatabaseError::NotThisHubs.into())
 }
 
+/// How long a hub that starts waits for its database: after a reboot, or a crash it recovers from,
+/// a server comes up beside the hub. Then whoever supervises the hub starts it again.
+pub(crate) const START_PATIENCE: Duration = Duration::from_secs(30);
+
+/// Pause between two attempts; the server's own start takes a second or two.
+const ATTEMPT_PAUSE: Duration = Duration::from_millis(500);
+
+/// After so long without an answer it is said what is waited for.
+const SILENCE: Duration = Duration::from_secs(1);
+
+/// Opens the database, waiting for one that is away, and saying so.
+pub(crate) async fn open_within(
+    patience: Duration,
+    place: &DatabaseUrl,
+) -> Result<Arc<dyn HubDb>, DbError> {
+    if place.is_exposed() {
+        tracing::warn!(
+            database = %place,
+            "the way to the database is not protected: say sslmode=verify-full in its address"
+        );
+    }
+    let started = Instant::now();
+    let mut opening = pin!(async {
+        loop {
+            match hub_db::open(place).await {
+                Err(error) if error.is_retryable() && started.elapsed() < patience => {
+                    tokio::time::sleep(ATTEMPT_PAUSE).await;
+                }
+                opened => return opened,
+            }
+        }
+    });
+    if let Ok(opened) = tokio::time::timeout(SILENCE, &mut opening).await {
+        return opened;
+    }
+    tracing::warn!(database = %place, "waiting for the database");
+    opening.await
+}
+
 /// Why a command beside a hub cannot use the hub's database.
 #[derive(Debug, thiserror::Error)]
 pub enum BesideError {
@@ -277,7 +328,7 @@ pub(crate) async fn beside(hub: &HubData) -> Result<(Announcement, Arc<dyn HubDb
     let no_hub = |source| BesideError::NoHub { path: hub.directory.clone(), source };
     let announcement = data.announcement().map_err(no_hub)?;
     let (url, _) = choose(&data, hub.database.as_ref())?;
-    Ok((announcement, hub_db::open(&url).await?))
+    Ok((announcement, open_within(Duration::ZERO, &url).await?))
 }
 
 #[cfg(test)]

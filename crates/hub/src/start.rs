@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use documents::{NodeKey, origin_identity};
 use hub_api::Hex;
-use hub_db::DbError;
+use hub_db::{DatabaseUrl, DbError};
 use store::{ChunkStore, DiskOptions, DiskStore, StoreError};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, RwLock, Semaphore, watch};
@@ -56,8 +56,17 @@ pub enum StartError {
     /// It is not known which database to use.
     #[error(transparent)]
     Database(#[from] DatabaseError),
-    /// The database cannot be opened.
-    #[error("cannot open the database")]
+    /// The database cannot be opened. Its error says whether to wait for it or to mend something.
+    #[error("cannot open the database {place}")]
+    Open {
+        /// Which; shown without its password.
+        place: DatabaseUrl,
+        /// Why not.
+        #[source]
+        source: DbError,
+    },
+    /// The database was opened and failed then.
+    #[error("cannot use the database")]
     Db(#[source] DbError),
     /// The certificate or its key cannot be made, read or used. Check the files.
     #[error("cannot set up TLS")]
@@ -129,7 +138,8 @@ impl Hub {
         let in_data = |source| StartError::Data { path: config.data.clone(), source };
         let data = DataDir::create(&config.data).map_err(in_data)?;
         let (place, database) = database::choose(&data, config.database.as_ref())?;
-        let db = hub_db::open(&place).await.map_err(StartError::Db)?;
+        let opened = database::open_within(database::START_PATIENCE, &place).await;
+        let db = opened.map_err(|source| StartError::Open { place, source })?;
         let key = NodeKey::from_secret_bytes(data.key().map_err(in_data)?);
         database::must_belong(&*db, &key.public(), &data, &database).await?;
         // What the hub before left unfinished is nobody's now.

@@ -16,6 +16,7 @@ mod limits_streams;
 mod limits_transfers;
 mod observing;
 mod postgres;
+mod postgres_tls;
 mod raw;
 mod releases;
 mod rights;

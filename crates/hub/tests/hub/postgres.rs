@@ -13,7 +13,7 @@ use crate::raw::token;
 use crate::scene::{Scene, Tree, config, fetch, name};
 
 /// Writes an address to a file that others may not read.
-fn address_file(directory: &Path, address: &str) -> Database {
+pub(crate) fn address_file(directory: &Path, address: &str) -> Database {
     let path = directory.join("database");
     std::fs::write(&path, format!("{address}\n")).expect("writes");
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("is ours");
@@ -86,6 +86,23 @@ async fn a_hub_says_so_while_its_server_is_away_and_goes_on_after() {
     owner.post(&name, &tree, Some(first)).await.expect("publishes");
     assert!(reads(&scene.anonymous(), &tree).await);
     scene.hub.shutdown().await;
+}
+
+/// Time passes at once here, because nothing else is waited for.
+#[tokio::test(start_paused = true)]
+async fn a_hub_whose_server_does_not_come_says_which_and_why() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let nobody = dir.path().join("nobody");
+    let address = format!("postgres:///consign?host={}&user=consign", nobody.display());
+    let database = Some(Database::at(&address).expect("an address"));
+    let started = tokio::time::Instant::now();
+    let away = Hub::start(HubConfig { database, ..config(&dir, Tls::Off) }).await;
+    let away = away.map(drop).expect_err("nobody is there");
+    assert!(started.elapsed() >= std::time::Duration::from_secs(30), "it waited");
+    let StartError::Open { source, .. } = &away else { panic!("{away:?}") };
+    assert!(source.is_retryable(), "{source:?}");
+    let told = away.to_string();
+    assert!(told.contains(nobody.to_str().expect("text")) && told.contains("consign@"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
