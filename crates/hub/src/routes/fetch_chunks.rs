@@ -118,6 +118,7 @@ impl Fetch {
         }
         let read = readable_frames(&self.app, &self.caller, &self.rest).await;
         let (frames, lacking) = read.map_err(|_| Unreadable)?;
+        let frames = of_use(frames, &self.rest);
         let entries = frames.iter().flat_map(|frame| frame.entries());
         // The store stops when enough is in memory; what is neither here nor missing comes next.
         let answered: HashSet<ChunkId> =
@@ -184,6 +185,21 @@ async fn readable_frames(
     }
 }
 
+/// The frames out of which something is still wanted when those before them have come. A chunk
+/// that was sent twice lies in two frames, and one of them may come along for the sake of others;
+/// clients take a frame of no use for an answer that goes on for ever.
+fn of_use(mut frames: Vec<Frame>, wanted: &[ChunkId]) -> Vec<Frame> {
+    let mut awaited: HashSet<ChunkId> = wanted.iter().copied().collect();
+    frames.retain(|frame| {
+        let before = awaited.len();
+        for entry in frame.entries() {
+            awaited.remove(&entry.id);
+        }
+        awaited.len() < before
+    });
+    frames
+}
+
 /// The frame, or one of its allowed chunks alone.
 fn reduced(
     codec: &mut FrameCodec,
@@ -202,6 +218,24 @@ fn reduced(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_frame_whose_chunks_came_in_another_one_is_not_sent() {
+        let chunks = [&b"one"[..], b"two", b"three"];
+        let [one, two, three] = chunks.map(ChunkId::of);
+        let frame = |chunks: &[&[u8]]| {
+            let mut builder = FrameBuilder::default();
+            chunks.iter().for_each(|chunk| builder.push(ChunkId::of(chunk), chunk));
+            let (entries, plain) = builder.take().expect("not empty");
+            FrameCodec::default().encode(entries, plain, Codec::None)
+        };
+        let (whole, part, other) = (frame(&chunks[..2]), frame(&chunks[..1]), frame(&chunks[2..]));
+        let frames = vec![whole.clone(), part.clone(), other.clone()];
+        assert_eq!(of_use(frames, &[two, one, three]), [whole.clone(), other.clone()]);
+        // The other way round each brings something.
+        let frames = vec![part.clone(), whole.clone(), other.clone()];
+        assert_eq!(of_use(frames, &[one, two, three]), [part, whole, other]);
+    }
 
     #[test]
     fn a_reduced_frame_holds_what_is_allowed_and_no_more() {
