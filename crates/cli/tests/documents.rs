@@ -49,6 +49,14 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("systemctl enable", "cli::operation::package::the_units_are_sound_and_closed"),
     ("sudo -u postgres create", "cli::databases::a_release_travels_through_a_hub_on_postgresql"),
     (
+        "sudo -u postgres pg_dump",
+        "hub::backing_up::a_hub_on_a_server_comes_back_from_a_dump_and_the_packs_copied_after_it",
+    ),
+    (
+        "sudo -u postgres pg_restore",
+        "hub::backing_up::a_hub_on_a_server_comes_back_from_a_dump_and_the_packs_copied_after_it",
+    ),
+    (
         "consign hub --data /var/lib/consign --database",
         "cli::databases::a_release_travels_through_a_hub_on_postgresql",
     ),

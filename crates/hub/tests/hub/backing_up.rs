@@ -1,15 +1,23 @@
 //! Copies of a hub at work, and hubs made of them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
-use hub::{BackupError, Hub, HubConfig, Role, Tls};
+use hub::{BackupError, Database, Hub, HubConfig, Role, Tls};
+use testkit::Postgres;
 
+use crate::postgres::address_file;
+use crate::raw::PATIENCE;
 use crate::scene::{self, Person, Scene, Tree, fetch, name};
 
 /// Publishes releases of `team/NUMBER` until told to stop; returns their trees.
-async fn publish_on(person: Person, number: u8, stop: Arc<AtomicBool>) -> Vec<Tree> {
+async fn publish_on(
+    person: Person,
+    number: u8,
+    acknowledged: Arc<AtomicUsize>,
+    stop: Arc<AtomicBool>,
+) -> Vec<Tree> {
     let of = name(&format!("team/n{number}"));
     person.client.put_name(&of, true).await.expect("puts");
     let (mut trees, mut last) = (Vec::new(), None);
@@ -17,6 +25,7 @@ async fn publish_on(person: Person, number: u8, stop: Arc<AtomicBool>) -> Vec<Tr
         let seed = u32::from(number) * 10_000 + trees.len() as u32;
         let tree = Tree::new(seed, 30);
         last = Some(person.upload_and_post(&of, &tree, last).await);
+        acknowledged.fetch_add(1, Ordering::SeqCst);
         trees.push(tree);
     }
     trees
@@ -36,7 +45,8 @@ async fn a_backup_of_a_hub_at_work_is_whole_and_the_next_one_copies_what_is_new(
     let mut publishing = Vec::new();
     for number in 1..=3 {
         let person = scene.person(number, Role::Publisher, &[]).await;
-        publishing.push(tokio::spawn(publish_on(person, number, Arc::clone(&stop))));
+        let stop = Arc::clone(&stop);
+        publishing.push(tokio::spawn(publish_on(person, number, Arc::default(), stop)));
     }
     let copies = tempfile::tempdir().expect("a directory");
     let to = copies.path().join("backup");
@@ -80,6 +90,85 @@ async fn a_backup_of_a_hub_at_work_is_whole_and_the_next_one_copies_what_is_new(
     let nothing_new = hub::backup(scene.dir.path(), &to).await.expect("backs up");
     assert_eq!((nothing_new.packs_copied, nothing_new.bytes_copied), (0, 0));
     assert!(nothing_new.packs_kept > 0);
+}
+
+/// As `docs/operations.md` says: the database first, then the packs.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_on_a_server_comes_back_from_a_dump_and_the_packs_copied_after_it() {
+    let Some(server) = Postgres::start() else { return };
+    let dir = tempfile::tempdir().expect("a directory");
+    let place = server.create_database();
+    let config = HubConfig {
+        database: Some(address_file(dir.path(), &place)),
+        // Collects all the time, so that something would be missing if it could.
+        gc_interval: Duration::from_millis(1),
+        gc_grace: Duration::ZERO,
+        ..scene::config(&dir, Tls::Off)
+    };
+    let scene = Scene { hub: Hub::start(config).await.expect("starts"), dir };
+    let stop = Arc::new(AtomicBool::new(false));
+    let (mut publishing, mut counts) = (Vec::new(), Vec::new());
+    for number in 1..=3 {
+        let person = scene.person(number, Role::Publisher, &[]).await;
+        let count = Arc::new(AtomicUsize::new(0));
+        counts.push(Arc::clone(&count));
+        publishing.push(tokio::spawn(publish_on(person, number, count, Arc::clone(&stop))));
+    }
+    let acknowledged = || -> Vec<_> { counts.iter().map(|it| it.load(Ordering::SeqCst)).collect() };
+    let reached = async |all: usize| {
+        let started = Instant::now();
+        while acknowledged().iter().any(|count| *count < all) {
+            assert!(started.elapsed() < PATIENCE, "nobody publishes: {:?}", acknowledged());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let copies = tempfile::tempdir().expect("a directory");
+    let (dump, to) = (copies.path().join("consign.dump"), copies.path().join("backup"));
+    let mut before = Vec::new();
+    for round in 1..=3 {
+        reached(round * 2).await;
+        before = acknowledged();
+        tokio::task::block_in_place(|| server.dump(&place, &dump));
+        // What comes now is in no dump, and its packs do no harm.
+        reached(before.iter().max().expect("three") + 1).await;
+        let done = hub::backup(scene.dir.path(), &to).await.expect("backs up");
+        assert!(!done.has_database && done.packs_copied > 0, "{done:?}");
+    }
+    stop.store(true, Ordering::Relaxed);
+    let mut trees = Vec::new();
+    for publisher in publishing {
+        trees.push(publisher.await.expect("no publisher failed"));
+    }
+
+    // Another server's empty database, and an empty directory.
+    let place = server.create_database();
+    tokio::task::block_in_place(|| server.restore(&place, &dump));
+    let again = tempfile::tempdir().expect("a directory");
+    let data = again.path().join("data");
+    let restored = hub::restore(&to, &data).await.expect("is whole");
+    assert_eq!(restored.releases, None, "is looked for by nobody");
+    let database = Some(Database::at(&place).expect("an address"));
+    let config = HubConfig { database, free_reserve_bytes: 0, ..HubConfig::new(&data, local()) };
+    let second = Scene { hub: Hub::start(config).await.expect("starts"), dir: again };
+    let reader = second.anonymous();
+    for ((number, trees), before) in (1..).zip(&trees).zip(before) {
+        let of = name(&format!("team/n{number}"));
+        let listed = reader.releases(&of, None, 1000).await.expect("lists");
+        assert!(listed.len() >= before, "{of} lost {} of {before}", before - listed.len());
+        assert!(listed.len() < trees.len(), "what came later is in no dump");
+        for release in listed {
+            let tree = &trees[usize::try_from(release.sequence - 1).expect("small")];
+            let (_, missing) = fetch(&reader, &tree.ids()).await;
+            assert_eq!(missing, [], "{of}@{}", release.sequence);
+        }
+    }
+    // It is the hub it was, with its accounts.
+    let more = Tree::new(99, 5);
+    second.stranger(1).publish(&name("team/more"), true, &more).await;
+    let (_, missing) = fetch(&reader, &more.ids()).await;
+    assert_eq!(missing, []);
+    second.hub.shutdown().await;
+    scene.hub.shutdown().await;
 }
 
 fn local() -> std::net::SocketAddr {
