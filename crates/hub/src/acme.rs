@@ -6,6 +6,8 @@
 //! domains. Each is of mode 0600 and replaced as a whole. Account and certificate belong to one
 //! directory of one authority: with another one, or with other domains, they are made anew.
 
+mod schedule;
+
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -32,22 +34,15 @@ use crate::validity::Validity;
 /// The protocol in which an authority asks for the challenge's certificate.
 pub(crate) const CHALLENGE_PROTOCOL: &[u8] = b"acme-tls/1";
 
-/// Pauses after failures: the first soon, for a name that has just been set up; then no more
-/// often than authorities allow failures (five an hour).
-const RETRY_PAUSES: [Duration; 4] = [
-    Duration::from_secs(30),
-    Duration::from_mins(5),
-    Duration::from_mins(20),
-    Duration::from_hours(1),
-];
-
 /// Longest wait for an authority to validate and to issue.
 const ORDER_TIME: Duration = Duration::from_mins(2);
 
-/// How often a certificate is looked at. Clocks may be set, and machines sleep. Also the pause after
-/// a success: with a clock that is years ahead every new certificate is due at once, and authorities
-/// count orders.
-const LOOK_INTERVAL: Duration = Duration::from_hours(1);
+/// Longest time for all of an attempt: an authority that takes a connection and says nothing must
+/// not keep the hub from trying again. Domains are validated one after the other.
+const ATTEMPT_TIME: Duration = Duration::from_mins(10);
+
+/// What an authority says when it has lost an account, or was set up anew (RFC 8555, 6.7).
+const UNKNOWN_ACCOUNT: &str = "urn:ietf:params:acme:error:accountDoesNotExist";
 
 /// Why there is no new certificate. The old one stays in use, and it is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +56,9 @@ enum AcmeError {
     /// The authority asked and was not content: does the domain lead here, on port 443?
     #[error("the authority did not find this hub under its domain ({0:?})")]
     NotValid(OrderStatus),
+    /// The authority took a connection and did not go on. Is it what it should be?
+    #[error("the authority was silent for too long")]
+    Silent,
     /// A key or certificate cannot be made.
     #[error("cannot make a key or certificate")]
     Making(#[from] rcgen::Error),
@@ -78,6 +76,13 @@ enum AcmeError {
     },
 }
 
+impl AcmeError {
+    fn is_unknown_account(&self) -> bool {
+        let Self::Authority(instant_acme::Error::Api(problem)) = self else { return false };
+        problem.r#type.as_deref() == Some(UNKNOWN_ACCOUNT)
+    }
+}
+
 /// The certificate in use, and those that answer challenges.
 #[derive(Debug, Default)]
 pub(crate) struct Certificates {
@@ -92,15 +97,14 @@ struct Current {
 }
 
 impl Certificates {
-    fn renewal(&self) -> Option<u64> {
+    fn validity(&self) -> Option<Validity> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        current.as_ref().map(|current| current.validity.renewal())
+        current.as_ref().map(|current| current.validity)
     }
 
     /// When the certificate in use ends.
     pub(crate) fn ends(&self) -> Option<u64> {
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        current.as_ref().map(|current| current.validity.ends)
+        self.validity().map(|validity| validity.ends)
     }
 
     fn replace(&self, current: Current) {
@@ -225,22 +229,27 @@ impl Renewal {
     pub(crate) async fn run(self) {
         let mut failures = 0;
         loop {
-            let due = self.certificates.renewal().is_none_or(|renewal| renewal <= unix_now());
-            if !due {
-                tokio::time::sleep(LOOK_INTERVAL).await;
-                continue;
+            if schedule::is_due(unix_now(), self.certificates.validity()) {
+                let result = self.obtain_in_time().await;
+                failures = if result.is_ok() { 0 } else { failures + 1 };
+                if let Err(error) = result {
+                    let pause = schedule::pause_after(failures, self.certificates.validity());
+                    tracing::error!(
+                        error = %Chain(&error),
+                        retry_in_s = pause.as_secs(),
+                        "no certificate was obtained"
+                    );
+                }
             }
-            let result = self.obtain().await;
-            failures = if result.is_ok() { 0 } else { failures + 1 };
-            let pause = pause_after(failures);
-            if let Err(error) = result {
-                tracing::error!(
-                    error = %Chain(&error),
-                    retry_in_s = pause.as_secs(),
-                    "no certificate was obtained"
-                );
-            }
+            let pause = schedule::pause_after(failures, self.certificates.validity());
             tokio::time::sleep(pause).await;
+        }
+    }
+
+    async fn obtain_in_time(&self) -> Result<(), AcmeError> {
+        match tokio::time::timeout(ATTEMPT_TIME, self.obtain()).await {
+            Ok(result) => result,
+            Err(_) => Err(AcmeError::Silent),
         }
     }
 
@@ -249,7 +258,12 @@ impl Renewal {
         let domains = &self.acme.domains;
         let names: Vec<Identifier> =
             domains.iter().map(|domain| Identifier::Dns(domain.clone())).collect();
-        let result = self.order(&account, &names).await;
+        let mut result = self.order(&account, &names).await;
+        if result.as_ref().is_err_and(AcmeError::is_unknown_account) {
+            tracing::warn!("the authority does not know the account: another one is made");
+            self.forget_account()?;
+            result = self.order(&self.account().await?, &names).await;
+        }
         for domain in domains {
             self.certificates.answer(domain, None);
         }
@@ -290,6 +304,11 @@ impl Renewal {
         Ok(format!("{key}\n{chain}").into_bytes())
     }
 
+    fn forget_account(&self) -> Result<(), AcmeError> {
+        let path = self.directory.join("account.json");
+        std::fs::remove_file(&path).map_err(|source| AcmeError::File { path, source })
+    }
+
     async fn account(&self) -> Result<Account, AcmeError> {
         let builder = || match &self.acme.ca {
             Some(ca) => Account::builder_with_root(ca),
@@ -317,14 +336,6 @@ impl Renewal {
             .and_then(|bytes| write_private(&path, &bytes))
             .map_err(|source| AcmeError::File { path, source })?;
         Ok(account)
-    }
-}
-
-/// How long nothing is ordered after an order, the last of so many failures in a row.
-fn pause_after(failures: usize) -> Duration {
-    match failures.checked_sub(1) {
-        None => LOOK_INTERVAL,
-        Some(before) => RETRY_PAUSES[before.min(RETRY_PAUSES.len() - 1)],
     }
 }
 
@@ -400,11 +411,15 @@ mod tests {
         assert!(is_loaded(hub(), directory));
     }
 
-    #[test]
-    fn no_order_follows_another_at_once() {
-        assert_eq!(pause_after(0), LOOK_INTERVAL);
-        let pauses: Vec<_> = (1..=6).map(pause_after).collect();
-        assert_eq!(pauses[..4], RETRY_PAUSES);
-        assert_eq!(pauses[4..], [RETRY_PAUSES[3]; 2]);
+    /// Time passes at once here, because nothing else is waited for.
+    #[tokio::test(start_paused = true)]
+    async fn an_authority_that_is_silent_is_given_up() {
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("listens");
+        let address = silent.local_addr().expect("has an address");
+        let directory = tempfile::tempdir().expect("a directory");
+        let acme = asked(&format!("https://{address}/directory"), &["hub.example"]);
+        let renewal = Renewal::open(acme, directory.path().to_owned()).expect("opens");
+        let given_up = renewal.obtain_in_time().await.expect_err("nobody answers");
+        assert!(matches!(given_up, AcmeError::Silent), "{given_up:?}");
     }
 }

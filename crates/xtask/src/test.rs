@@ -18,6 +18,7 @@ const NEEDS: &[Need] = &[
     // The hub's reverse proxy, and an authority for certificates.
     Need { program: "nginx", package: "nginx-light" },
     Need { program: "pebble", package: "pebble" },
+    Need { program: "openssl", package: "openssl" },
     // The console is looked at in a browser, driven from Node.js.
     Need { program: "chromium", package: "chromium" },
     Need { program: "node", package: "nodejs" },
