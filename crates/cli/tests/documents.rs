@@ -46,7 +46,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ),
     ("cargo install", "no test: the program that is tested is built from the same sources"),
     ("editor", "no test: it is the reader's"),
-    ("systemctl enable", "cli::operation::package::the_units_are_sound_and_closed"),
+    ("systemctl enable", "cli::operation::units::the_units_are_sound_and_closed"),
     ("sudo -u postgres create", "cli::databases::a_release_travels_through_a_hub_on_postgresql"),
     (
         "sudo -u postgres pg_dump",

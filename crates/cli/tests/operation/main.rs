@@ -6,4 +6,5 @@ mod full;
 mod nginx;
 mod package;
 mod restart;
+mod units;
 mod world;
