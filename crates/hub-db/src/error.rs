@@ -84,5 +84,6 @@ fn is_unavailable(code: &str) -> bool {
 }
 
 fn is_full(code: &str) -> bool {
-    sqlite_code(code) == Some(13) || code == "53100"
+    // SQLITE_FULL; SQLITE_IOERR_SHMSIZE, when the index of its log cannot grow; disk_full.
+    sqlite_code(code) == Some(13) || code == "4874" || code == "53100"
 }

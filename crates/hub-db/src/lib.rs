@@ -71,8 +71,8 @@ pub trait HubDb:
     /// becomes that hub's when it is to be adopted.
     async fn belongs_to(&self, hub: &[u8; 32], adopt: bool) -> Result<bool, DbError>;
 
-    /// Whether the database answers and would take a write now. A write that is under way is
-    /// not waited for.
+    /// Whether the database answers and would take a write now; [`DbError::Full`] when it answers
+    /// and has no room. A write that is under way is not waited for.
     async fn ready(&self) -> Result<(), DbError>;
 
     /// Forgets sign-ins, console sessions, tokens, claims and invitations that have ended.

@@ -45,6 +45,9 @@ pub struct SqliteDb {
     options: SqliteConnectOptions,
     writer: SqlitePool,
     readers: SqlitePool,
+    /// Writes nothing that matters, to see whether writing works; waits for nobody and is not
+    /// durable. Made when it is asked first.
+    prober: SqlitePool,
 }
 
 impl SqliteDb {
@@ -68,7 +71,10 @@ impl SqliteDb {
             .max_connections(READERS_MAX)
             .connect_with(options.clone().pragma("query_only", "1"))
             .await?;
-        Ok(Self { options, writer, readers })
+        let probing =
+            options.clone().synchronous(SqliteSynchronous::Normal).busy_timeout(Duration::ZERO);
+        let prober = SqlitePoolOptions::new().max_connections(1).connect_lazy_with(probing);
+        Ok(Self { options, writer, readers, prober })
     }
 
     async fn write(&self) -> Result<Transaction<'static, Sqlite>, DbError> {
@@ -86,6 +92,12 @@ async fn open_writer(options: SqliteConnectOptions) -> Result<SqlitePool, DbErro
         let opened = SqlitePoolOptions::new()
             .max_connections(1)
             .acquire_timeout(4 * BUSY_TIMEOUT)
+            // Out of room, SQLite rolls a transaction back by itself; the driver fails to do it
+            // again, and holds it for open ever after. Such a connection is replaced.
+            .before_acquire(|connection, _| {
+                let is_free = !connection.is_in_transaction();
+                Box::pin(async move { Ok(is_free) })
+            })
             .connect_with(options.clone().journal_mode(SqliteJournalMode::Wal))
             .await
             .map_err(DbError::from);
@@ -115,11 +127,14 @@ impl HubDb for SqliteDb {
 
     async fn ready(&self) -> Result<(), DbError> {
         sqlx::query("SELECT 1 FROM accounts LIMIT 1").fetch_optional(&self.readers).await?;
-        // No idle connection: somebody writes, so writing works.
-        if let Some(mut writer) = self.writer.try_acquire() {
-            sqlx::raw_sql("BEGIN IMMEDIATE; ROLLBACK").execute(&mut *writer).await?;
+        // A transaction that is taken back never comes to the disk, and a row that stays as it is
+        // neither; this number is written although nobody uses it and it stays.
+        let wrote = sqlx::query("PRAGMA application_id = 0").execute(&self.prober).await;
+        match wrote.map(drop).map_err(DbError::from) {
+            // Held by somebody who writes, so writing works.
+            Err(error) if error.is_retryable() => Ok(()),
+            other => other,
         }
-        Ok(())
     }
 
     async fn drop_expired(&self, now: u64) -> Result<(), DbError> {
@@ -160,6 +175,7 @@ impl HubDb for SqliteDb {
     }
 
     async fn close(&self) {
+        self.prober.close().await;
         self.readers.close().await;
         self.writer.close().await;
     }

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use hub_db::DbError;
 use serde::Serialize;
 use store::StoreError;
 use tokio::sync::Mutex;
@@ -34,7 +35,7 @@ pub(crate) struct Readiness {
     pub(crate) database: Part,
     /// The store would take a write; [`Part::Failed`] after a failed write or sync.
     pub(crate) store: Part,
-    /// The disk and the quota have room.
+    /// The disk, the quota and the database have room.
     pub(crate) space: Part,
     /// The hub ends its open requests and takes no new connections.
     pub(crate) stopping: bool,
@@ -74,15 +75,17 @@ impl Checks {
         {
             return Readiness { stopping: *app.stopping.borrow(), ..readiness };
         }
-        let database = match tokio::time::timeout(CHECK_TIME, app.db.ready()).await {
-            Ok(Ok(())) => Part::Ok,
-            Ok(Err(_)) | Err(_) => Part::Failed,
+        let (database, room) = match tokio::time::timeout(CHECK_TIME, app.db.ready()).await {
+            Ok(Ok(())) => (Part::Ok, Part::Ok),
+            // What is in it is read as before.
+            Ok(Err(DbError::Full(_))) => (Part::Ok, Part::Full),
+            Ok(Err(_)) | Err(_) => (Part::Failed, Part::Ok),
         };
         let (store, space) =
             match tokio::time::timeout(CHECK_TIME, app.store.check_writable()).await {
-                Ok(Ok(())) => (Part::Ok, Part::Ok),
+                Ok(Ok(())) => (Part::Ok, room),
                 Ok(Err(StoreError::Full { .. })) => (Part::Ok, Part::Full),
-                Ok(Err(_)) | Err(_) => (Part::Failed, Part::Ok),
+                Ok(Err(_)) | Err(_) => (Part::Failed, room),
             };
         let readiness = Readiness { database, store, space, stopping: *app.stopping.borrow() };
         *last = Some((Instant::now(), readiness));
