@@ -138,7 +138,7 @@ impl FromStr for DatabaseUrl {
 /// everybody who has a certificate for some name of theirs could be the database; it does not ask
 /// that authority where `require` is all that was said; and it passes over what it does not know.
 fn must_be_as_protected_as_asked(query: &str, mode: PgSslMode) -> Result<(), AddressError> {
-    let name = |pair: &'_ str| pair.split('=').next().unwrap_or_default().replace('-', "");
+    let name = |pair: &str| pair.split('=').next().unwrap_or_default().replace('-', "");
     let names: Vec<String> = query.split('&').map(name).collect();
     let protecting = ["ssl", "gss", "krb", "channel_binding", "require_auth", "requirepeer"];
     let known = ["sslmode", "sslrootcert", "sslca", "sslcert", "sslkey"];
