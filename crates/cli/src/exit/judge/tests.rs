@@ -69,12 +69,12 @@ fn all() -> Vec<anyhow::Error> {
         }
         .into(),
         PublishError::NeedsCapability { name: name() }.into(),
-        node::delegate::DelegateError::NotOwner {
+        DelegateError::NotOwner {
             name: name(),
             owner: documents::PublicKey::from_bytes([7; 32]),
         }
         .into(),
-        node::delegate::DelegateError::Full { name: name() }.into(),
+        DelegateError::Full { name: name() }.into(),
         PublishError::StillMissing { name: name(), missing: 7 }.into(),
         PublishError::Hub {
             name: name(),
