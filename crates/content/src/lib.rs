@@ -9,6 +9,7 @@
 //! * [`mod@reference`]: how one thing names another ([`ChunkRef`], [`Contents`]).
 //! * [`node`]: one directory as deterministic CBOR ([`Node`], [`Entry`]).
 //! * [`root`]: the record a tree id is the hash of ([`TreeRoot`]).
+//! * [`bounds`]: how large a tree may be, and whether one is.
 //! * [`closure`]: the flat list of chunks under a tree, readable by blind relays.
 //! * [`seal`]: convergent encryption with a secret.
 //! * [`frame`]: chunks that are stored or sent together, compressed together.
@@ -19,6 +20,7 @@
 //!
 //! Start reading at [`mod@reference`], then [`node`].
 
+pub mod bounds;
 pub mod closure;
 pub mod cut;
 pub mod frame;
