@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use content::DecodeError;
+use content::bounds::TreeBoundsError;
 use content::seal::OpenError;
 use directory::AccessError;
 use fetch::FetchError;
@@ -92,6 +93,10 @@ pub enum CheckoutError {
         /// How.
         reason: &'static str,
     },
+    /// The tree is larger than stated, or than any may be. Nothing was written. Ask the publisher
+    /// for another release.
+    #[error(transparent)]
+    Bounds(#[from] TreeBoundsError),
 }
 
 impl CheckoutError {

@@ -32,6 +32,11 @@ impl KnownDirectories {
         Ok(Self(known))
     }
 
+    /// Whether nothing is known.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether there was this directory at `path`.
     pub(crate) fn contains(&self, path: &[u8], directory: &Kind) -> bool {
         !self.0.is_empty() && self.0.contains(&key(path, directory))

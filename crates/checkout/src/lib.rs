@@ -38,7 +38,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use content::TreeRef;
+use content::{Totals, TreeRef};
 use fetch::{FetchReport, Fetcher};
 use store::ChunkStore;
 
@@ -57,6 +57,8 @@ pub struct CheckoutOptions {
     pub durable: bool,
     /// Another checkout, in the same file system if possible, to take contents from.
     pub base: Option<Base>,
+    /// What a signed manifest states of the tree: it has to be what the tree's root states.
+    pub totals: Option<Totals>,
 }
 
 /// A finished checkout in another directory, whose files are read and never changed.
@@ -74,7 +76,7 @@ pub struct Base {
 
 impl Default for CheckoutOptions {
     fn default() -> Self {
-        Self { only: None, owners: false, durable: true, base: None }
+        Self { only: None, owners: false, durable: true, base: None, totals: None }
     }
 }
 

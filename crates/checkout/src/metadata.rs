@@ -4,11 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use content::bounds::{DEPTH_MAX, DirectoryIndex, Sighting, Survey, Tally, TreeBoundsError};
 use content::frame::{Codec, FrameBuilder, FrameCodec};
 use content::reference::PieceList;
 use content::{
-    ChunkId, ChunkRef, Contents, DecodeError, Entry, Kind, Name, Node, Piece, TreeRef, TreeRoot,
-    seal,
+    ChunkId, ChunkRef, Contents, DecodeError, Entry, Kind, Name, Node, Piece, Totals, TreeRef,
+    TreeRoot, seal,
 };
 use fetch::{Fetcher, Priority, Want};
 use store::ChunkStore;
@@ -25,7 +26,12 @@ const BATCH_BYTES: u64 = 8 << 20;
 /// Opened chunks kept for the nodes that share them.
 const CACHE_BYTES: usize = 8 << 20;
 
-/// Longest node of a directory that is read. An entry takes a hundred bytes or so: ten million.
+/// Directories that are the same as others and still looked into, because what an old index knows
+/// depends on the path. Beyond, a directory may lack nodes; they are fetched one by one then.
+const REPEATS_MAX: usize = 1 << 16;
+
+/// Longest node of a directory that is read, and most bytes of those that are read and not yet
+/// gone through, one inside the other. An entry takes a hundred bytes or so: ten million.
 const NODE_BYTES_MAX: u64 = 1 << 30;
 /// Half the shortest chunk that cutting makes; shorter ones are only the ends of stretches.
 const PIECE_BYTES_MIN: u64 = 4096;
@@ -85,33 +91,75 @@ impl<'a> Metadata<'a> {
 
     /// Brings all metadata of the tree that is not known into the store, level by level: as many
     /// round trips as the tree is deep, however many directories it has.
-    pub(crate) async fn complete(&mut self, tree: TreeRef) -> Result<TreeRoot, CheckoutError> {
+    ///
+    /// Each distinct directory is read once, and the tree is measured by that before it is
+    /// walked: one that is larger than stated, or than any may be, is refused here.
+    pub(crate) async fn complete(
+        &mut self,
+        tree: TreeRef,
+        stated: Option<&Totals>,
+    ) -> Result<TreeRoot, CheckoutError> {
         let mut seen = HashSet::new();
         self.ensure(&mut seen, [tree.0].iter()).await?;
         let root = TreeRoot::decode(&self.chunk(&tree.0).await?).map_err(malformed(b""))?;
-        let mut level = vec![(Vec::new(), root.size, root.contents.clone())];
+        if stated.is_some_and(|stated| *stated != root.totals) {
+            let reason = "its totals are not those of the release";
+            return Err(CheckoutError::Contradiction { path: String::new(), reason });
+        }
+        let mut survey = Survey::new(tree.id(), &root)?;
+        let mut level = vec![Unread::new(None, survey.root(), root.size, root.contents.clone())];
         // Nodes may repeat each other and name one list many times.
         let (mut lists, mut named) = (Vec::<ChunkRef>::new(), HashSet::new());
+        let (mut repeats, mut depth) = (0, 0);
         while !level.is_empty() {
+            if depth > DEPTH_MAX {
+                let path = level[0].path();
+                let what = "directories one inside the other";
+                let tree = tree.id();
+                return Err(TreeBoundsError::too_large(tree, &path, what, DEPTH_MAX).into());
+            }
+            depth += 1;
             let mut next = Vec::new();
             for batch in level.chunks(BATCH_NODES) {
-                let chunks = batch.iter().flat_map(|(_, _, contents)| contents.chunks());
+                let chunks = batch.iter().flat_map(|unread| unread.contents.chunks());
                 self.ensure(&mut seen, chunks.chain(lists.iter())).await?;
                 lists.clear();
-                for (path, size, contents) in batch {
+                for Unread { place, index, size, contents } in batch {
                     if let Contents::List(_) = contents {
                         let pieces = self.listed(*size, contents, b"", PIECES_MAX).await?;
                         self.ensure(&mut seen, pieces.iter().filter_map(chunk_of)).await?;
                     }
-                    for entry in self.node(*size, contents, b"").await?.entries {
+                    let node = self.node(*size, contents, b"").await?;
+                    let is_first = survey.read(*index, *size, &node)?;
+                    for entry in node.entries {
                         match entry.kind {
                             kind @ Kind::Directory { .. } => {
-                                let path = join(path, entry.name.as_bytes());
-                                if !self.known.contains(&path, &kind)
-                                    && let Kind::Directory { size, contents, .. } = kind
-                                {
-                                    next.push((path, size, contents));
+                                let name = entry.name;
+                                if !self.known.is_empty() {
+                                    let path = join(&path_of(place.as_ref()), name.as_bytes());
+                                    if self.known.contains(&path, &kind) {
+                                        continue;
+                                    }
                                 }
+                                let Kind::Directory { size, contents, .. } = kind else { continue };
+                                let sighting = survey.found(
+                                    *index,
+                                    is_first,
+                                    name.as_bytes(),
+                                    size,
+                                    &contents,
+                                );
+                                let (Sighting::New(found) | Sighting::Again(found)) = sighting;
+                                if matches!(sighting, Sighting::Again(_)) {
+                                    // What was known beneath it at one path may not be here.
+                                    if self.known.is_empty() || repeats == REPEATS_MAX {
+                                        continue;
+                                    }
+                                    repeats += 1;
+                                }
+                                let place = Place { parent: place.clone(), name };
+                                let place = Some(Arc::new(place));
+                                next.push(Unread::new(place, found, size, contents));
                             }
                             Kind::File { contents: contents @ Contents::List(_), .. } => {
                                 let new = contents.chunks().filter(|chunk| named.insert(chunk.id));
@@ -124,6 +172,7 @@ impl<'a> Metadata<'a> {
             }
             level = next;
         }
+        survey.finish()?;
         self.ensure(&mut seen, lists.iter()).await?;
         if self.fetched_bytes > 0 {
             self.store.flush().await?;
@@ -294,12 +343,16 @@ impl<'a> Metadata<'a> {
     /// Sends every directory to the planner, in walk order; ends early when that hung up.
     pub(crate) async fn walk(
         &mut self,
+        tree: TreeRef,
         root: &TreeRoot,
         planner: mpsc::Sender<Found>,
     ) -> Result<(), CheckoutError> {
         let room = Arc::new(Semaphore::new(LISTINGS_BYTES_MAX as usize));
-        let mut open: Vec<(Vec<u8>, Option<Entry>)> = vec![(Vec::new(), None)];
-        while let Some((path, entry)) = open.pop() {
+        // Known directories were not measured; in the wrong place they are met all the same.
+        let mut tally = Tally::new(tree.id(), root)?;
+        let mut open = Open::default();
+        let mut next = Some((Vec::new(), None::<Entry>));
+        while let Some((path, entry)) = next.take().or_else(|| open.next()) {
             let (size, contents) = match entry.as_ref().map(|entry| &entry.kind) {
                 Some(Kind::Directory { size, contents, .. }) => (*size, contents),
                 _ => (root.size, &root.contents),
@@ -314,13 +367,12 @@ impl<'a> Metadata<'a> {
                 continue;
             }
             let node = self.node(size, contents, &path).await?;
+            tally.count(&path, size, &node)?;
             let (mut listed, mut pieces_count) = (HashMap::new(), 0);
-            let first = open.len();
+            let mut directories = Vec::new();
             for child in &node.entries {
                 match &child.kind {
-                    Kind::Directory { .. } => {
-                        open.push((join(&path, child.name.as_bytes()), Some(child.clone())));
-                    }
+                    Kind::Directory { .. } => directories.push(child.clone()),
                     Kind::File { size, contents: contents @ Contents::List(_), .. } => {
                         let left = PIECES_MAX - pieces_count;
                         let pieces = self.listed(*size, contents, &path, left).await?;
@@ -330,7 +382,7 @@ impl<'a> Metadata<'a> {
                     Kind::File { .. } | Kind::Symlink { .. } => {}
                 }
             }
-            open[first..].reverse();
+            open.enter(&path, size, directories)?;
             let bytes = (size as usize).saturating_add(pieces_count * size_of::<Piece>());
             let part = u32::try_from(bytes).unwrap_or(u32::MAX).min(LISTINGS_BYTES_MAX);
             let _room = Arc::clone(&room)
@@ -343,6 +395,92 @@ impl<'a> Metadata<'a> {
             }
         }
         Ok(())
+    }
+}
+
+/// A directory whose node has not been read.
+struct Unread {
+    place: Option<Arc<Place>>,
+    index: DirectoryIndex,
+    size: u64,
+    contents: Contents,
+}
+
+impl Unread {
+    fn new(
+        place: Option<Arc<Place>>,
+        index: DirectoryIndex,
+        size: u64,
+        contents: Contents,
+    ) -> Self {
+        Self { place, index, size, contents }
+    }
+
+    fn path(&self) -> Vec<u8> {
+        path_of(self.place.as_ref())
+    }
+}
+
+/// Where a directory was found first. Whole paths would take memory without measure: those of a
+/// level may all be long.
+struct Place {
+    parent: Option<Arc<Self>>,
+    name: Name,
+}
+
+fn path_of(mut place: Option<&Arc<Place>>) -> Vec<u8> {
+    let mut names = Vec::new();
+    while let Some(here) = place {
+        names.push(here.name.as_bytes());
+        place = here.parent.as_ref();
+    }
+    names.reverse();
+    names.join(&b'/')
+}
+
+/// Directories that were named and not entered, those of one directory together.
+#[derive(Default)]
+struct Open {
+    levels: Vec<Level>,
+    bytes: u64,
+}
+
+struct Level {
+    path: Vec<u8>,
+    bytes: u64,
+    directories: std::vec::IntoIter<Entry>,
+}
+
+impl Open {
+    /// `bytes` is the size of the directory's node.
+    fn enter(
+        &mut self,
+        path: &[u8],
+        bytes: u64,
+        directories: Vec<Entry>,
+    ) -> Result<(), CheckoutError> {
+        if directories.is_empty() {
+            return Ok(());
+        }
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.bytes > NODE_BYTES_MAX {
+            let reason = "directories one inside the other, larger than any";
+            return Err(CheckoutError::Contradiction { path: shown(path), reason });
+        }
+        let directories = directories.into_iter();
+        self.levels.push(Level { path: path.to_vec(), bytes, directories });
+        Ok(())
+    }
+
+    fn next(&mut self) -> Option<(Vec<u8>, Option<Entry>)> {
+        loop {
+            let level = self.levels.last_mut()?;
+            if let Some(entry) = level.directories.next() {
+                return Some((join(&level.path, entry.name.as_bytes()), Some(entry)));
+            }
+            self.bytes -= level.bytes;
+            self.levels.pop();
+        }
     }
 }
 

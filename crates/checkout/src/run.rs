@@ -106,7 +106,7 @@ pub(crate) async fn run(
 
     progress.enter(Some("the metadata of the tree"));
     let mut reader = Metadata::new(fetcher, metadata, known);
-    let root = reader.complete(tree).await?;
+    let root = reader.complete(tree, options.totals.as_ref()).await?;
     progress.enter(Some("the comparison with the destination"));
     let (sender, mut listings) = tokio::sync::mpsc::channel(LISTINGS_AHEAD);
     let planning = {
@@ -131,7 +131,7 @@ pub(crate) async fn run(
             Ok((planned, placed))
         })
     };
-    let walked = reader.walk(&root, sender).await;
+    let walked = reader.walk(tree, &root, sender).await;
     let planned: Result<(Planned, Placed), CheckoutError> = joined(planning.await);
     walked?;
     let (planned, placed) = planned?;

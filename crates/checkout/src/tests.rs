@@ -1,5 +1,6 @@
 //! Whole checkouts, from real folders to real folders.
 
+mod hostile;
 mod random;
 mod versions;
 mod world;
@@ -166,7 +167,8 @@ async fn a_reserved_name_and_a_bad_destination_are_refused() {
 /// A tree whose root directory has `size` bytes in `contents`, offered to the shelf.
 fn tree_of(world: &World, size: u64, contents: Contents) -> TreeRef {
     let node = BlobId::of(b"nobody looks at it");
-    let root = TreeRoot { parameters: 1, size, node, contents, totals: Totals::default() };
+    let totals = Totals { files: 1, bytes: i64::MAX as u64, ..Totals::default() };
+    let root = TreeRoot { parameters: 1, size, node, contents, totals };
     TreeRef(offer(world, root.encode()))
 }
 
