@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use content::bounds::Tally;
 use content::reference::INLINE_BYTES_MAX;
 use content::{
     BlobId, ChunkRef, Contents, Entry, Kind, Mtime, Name, Owner, Piece, Totals, TreeRef, TreeRoot,
@@ -136,6 +137,7 @@ impl<'a> Assembler<'a> {
             totals: self.totals,
         };
         let tree = TreeRef(self.listing.put(&root.encode())?);
+        Tally::new(tree.id(), &root)?;
         let (closure, closure_head) = self.listing.finish(tree.id())?;
         self.records.finish()?;
         Ok(Snapshot {

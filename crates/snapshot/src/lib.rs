@@ -32,6 +32,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
+use content::bounds::TreeBoundsError;
 use content::closure::ClosureEntry;
 use content::{ChunkId, ClosureHead, Sealer, Totals, TreeRef};
 use directory::{FileKind, IndexError, IndexReader, IndexWriter, XattrScope};
@@ -121,7 +122,8 @@ pub enum SkipReason {
     /// It was removed between listing and reading.
     #[error("it was removed while the directory was read")]
     Removed,
-    /// A name, link target or attribute is longer than any this format carries.
+    /// A name, path, link target or attribute is longer than any this format carries, or the
+    /// directory is deeper. Publish the part that is too deep under a name of its own.
     #[error("its {0} cannot be recorded")]
     Unrecordable(&'static str),
 }
@@ -161,6 +163,9 @@ pub enum SnapshotError {
     /// Nobody takes the chunks any more; the sink's own end says why.
     #[error("the chunks cannot be handed on")]
     Sink(#[from] SinkError),
+    /// There is more than a tree may hold. Make several trees of it, under names of their own.
+    #[error("the directory is too large for one tree")]
+    TooLarge(#[from] TreeBoundsError),
     /// The new index cannot be written; the old one is untouched.
     #[error("what was read cannot be remembered")]
     Index(#[from] IndexError),

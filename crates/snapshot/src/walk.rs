@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use content::bounds::{DEPTH_MAX, PATH_BYTES_MAX};
 use content::{Contents, Name, Piece};
 use crossbeam_channel::{Receiver, Sender, bounded};
 use directory::{
@@ -187,7 +188,9 @@ impl Walker<'_> {
         let top = self.root.top();
         let mut levels = Vec::new();
         levels.extend(self.enter(top, None, Arc::from(&b""[..]))?);
-        while let Some(level) = levels.last_mut() {
+        loop {
+            let depth = levels.len() as u64;
+            let Some(level) = levels.last_mut() else { break };
             let Some(name) = level.directories.next() else {
                 levels.pop();
                 self.send(Step::Leave)?;
@@ -198,6 +201,11 @@ impl Walker<'_> {
                 self.send(Step::Skip { path, reason: SkipReason::Unrecordable("name") })?;
                 continue;
             };
+            if depth > DEPTH_MAX || path.len() as u64 > PATH_BYTES_MAX {
+                // Nobody would take a tree that is deeper.
+                self.send(Step::Skip { path, reason: SkipReason::Unrecordable("path") })?;
+                continue;
+            }
             if level.dir.is_none() {
                 let again = if level.path.is_empty() {
                     self.root.top()
@@ -284,6 +292,9 @@ impl Walker<'_> {
 
     fn look_at(&mut self, dir: &Dir, parent: &[u8], name: &[u8]) -> Result<Found, SkipReason> {
         let shown = Name::new(name).ok_or(SkipReason::Unrecordable("name"))?;
+        if (parent.len() + 1 + name.len()) as u64 > PATH_BYTES_MAX {
+            return Err(SkipReason::Unrecordable("path"));
+        }
         let facts = dir.stat(name).map_err(|error| reason(&error))?;
         let mut link = LinkRole::Single;
         let what = match facts.kind {

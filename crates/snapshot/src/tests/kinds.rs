@@ -4,8 +4,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _, symlink};
 use std::os::unix::process::CommandExt as _;
 
+use content::bounds::DEPTH_MAX;
 use content::{Contents, ConvergenceSecret, Kind, Mtime, Piece, Sealer};
-use rustix::fs::{CWD, FileType, Mode, XattrFlags, mknodat, setxattr};
+use rustix::fs::{CWD, FileType, Mode, OFlags, XattrFlags, mkdirat, mknodat, openat, setxattr};
 use testkit::parts::skip_on_this_machine;
 
 use super::*;
@@ -303,6 +304,26 @@ fn a_deep_tree_needs_few_open_directories() {
     let (shot, sink) = check(&bench);
     assert_eq!((shot.totals.files, shot.totals.directories, shot.skipped.len()), (700, 1_400, 0));
     assert_eq!(sink.restore(&shot).len(), 2_100);
+}
+
+#[test]
+fn what_is_deeper_than_any_tree_is_left_out_and_named() {
+    let bench = Bench::new();
+    let (flags, mode) = (OFlags::DIRECTORY | OFlags::RDONLY, Mode::from(0o755));
+    let mut at = rustix::fs::open(bench.root(), flags, Mode::empty()).expect("there");
+    for _ in 0..DEPTH_MAX + 500 {
+        mkdirat(&at, "d", mode).expect("makes");
+        at = openat(&at, "d", flags, Mode::empty()).expect("there");
+    }
+    let (shot, _) = bench.fresh();
+    assert_eq!(shot.totals.directories, DEPTH_MAX);
+    let [skipped] = &shot.skipped[..] else { panic!("{} left out", shot.skipped.len()) };
+    assert_eq!(skipped.path.len() as u64, 2 * DEPTH_MAX + 1);
+    assert_eq!(skipped.reason, SkipReason::Unrecordable("path"));
+    // Deeper than the temporary directory can remove with the descriptors it has.
+    let top = bench.at("d");
+    let removed = std::process::Command::new("rm").arg("-rf").arg(top).status().expect("runs");
+    assert!(removed.success());
 }
 
 #[test]
