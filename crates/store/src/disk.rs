@@ -29,6 +29,7 @@ mod pack;
 mod read;
 mod recover;
 mod sweep;
+mod trim;
 mod write;
 
 #[cfg(test)]
@@ -219,6 +220,8 @@ impl Disk {
     fn has(&self, ids: &[ChunkId]) -> Result<Vec<bool>, StoreError> {
         self.touch(ids.iter().copied());
         let found = self.locate(ids)?;
+        // Whoever asks for a chunk counts on it from now on.
+        found.iter().flatten().for_each(|location| self.note_use(location.place));
         let damaged = lock(&self.damaged);
         Ok(ids
             .iter()

@@ -86,10 +86,10 @@ impl DiskStore {
 }
 
 /// While it lives, ids that are asked for or sent again are remembered.
-struct Listening<'a>(&'a Disk);
+pub(super) struct Listening<'a>(&'a Disk);
 
 impl<'a> Listening<'a> {
-    fn start(disk: &'a Disk) -> Self {
+    pub(super) fn start(disk: &'a Disk) -> Self {
         *lock(&disk.touched) = Some(HashSet::new());
         Self(disk)
     }

@@ -258,6 +258,50 @@ async fn a_cache_drops_what_was_longest_not_used() {
     all_there(&open(directory.path()), 195..200).await;
 }
 
+#[tokio::test]
+async fn a_trim_takes_what_was_longest_not_used_and_nothing_that_is_needed() {
+    let directory = directory();
+    let one = frame(0..5).encoded_length() as u64;
+    let options = DiskOptions { cache: true, ..OPTIONS };
+    let store = DiskStore::open(directory.path(), options).expect("opens");
+    // The root needs the oldest of all.
+    let (list, head) = closure(0..5);
+    store.append(vec![list]).await.expect("room");
+    for first in (0..200).step_by(5) {
+        store.append(vec![frame(first..first + 5)]).await.expect("room");
+    }
+    store.flush().await.expect("flush");
+    // The later a frame came, the later it was used; looking at it does not count.
+    let pretend = || {
+        let place = |first| store.0.locate(&[id(first)]).expect("indexed")[0].map(|it| it.place);
+        let used = |first: u64| Some((place(first)?, 1000 + first));
+        let uses: Vec<_> = (0..200).step_by(5).filter_map(used).collect();
+        lock(&store.0.uses).extend(uses);
+    };
+    pretend();
+    let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    let kept = Kept(vec![head]);
+
+    let quota = 20 * one;
+    let report = store.trim(quota, &kept, at(10_000)).await.expect("trims");
+    assert!(report.removed_chunks >= 100 && report.freed_bytes > 0, "{report:?}");
+    assert!(store.stored_bytes() <= quota, "{} of {quota}", store.stored_bytes());
+    all_there(&store, 0..5).await;
+    all_there(&store, 150..200).await;
+    assert_eq!(store.has(&ids(5..10)).await.expect("has"), [false; 5]);
+    let again = store.trim(quota, &kept, at(10_000)).await.expect("trims");
+    assert_eq!(again.removed_chunks, 0, "there is nothing to do");
+
+    // What a running job used stays, however little is allowed.
+    pretend();
+    let report = store.trim(one, &kept, at(1000 + 190)).await.expect("trims");
+    assert!(report.removed_chunks > 0);
+    all_there(&store, 0..5).await;
+    all_there(&store, 190..200).await;
+    drop(store);
+    all_there(&open(directory.path()), 190..200).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn gc_beside_readers_and_writers_loses_nothing_they_need() {
     let directory = directory();
