@@ -16,7 +16,9 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use content::{ChunkId, ChunkRef, Contents, DecodeError, Entry, Kind, Node, Piece, TreeRoot};
+use content::{
+    ChunkId, ChunkRef, Contents, DecodeError, Entry, Kind, Node, Piece, TreeRoot, bounds,
+};
 use documents::Manifest;
 use hub_db::{Caller, DbError, Release};
 use store::StoreError;
@@ -30,8 +32,12 @@ use crate::caller::is_in_force;
 /// as much memory.
 const DIRECTORY_BYTES_MAX: u64 = 8 << 20;
 
-/// Longest path that is looked up or told: four times what most kernels take in one call.
-pub(crate) const PATH_BYTES_MAX: usize = 16 << 10;
+/// Longest path that is looked up or told: no tree may have a longer one.
+pub(crate) const PATH_BYTES_MAX: usize = bounds::PATH_BYTES_MAX as usize;
+
+/// Bytes of directories that are read on the way down to one path: a tree may name its largest
+/// directory at every step.
+const WAY_BYTES_MAX: u64 = 8 * DIRECTORY_BYTES_MAX;
 
 /// Why a tree or something in it was not read.
 #[derive(Debug, thiserror::Error)]
@@ -196,7 +202,17 @@ impl Tree {
             return Err(BrowseError::NoPath);
         }
         let mut found: Option<Entry> = None;
-        for name in path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
+        let mut way_bytes = 0u64;
+        let names = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty());
+        for (depth, name) in (0u64..).zip(names) {
+            let size = match &found {
+                Some(Entry { kind: Kind::Directory { size, .. }, .. }) => *size,
+                _ => self.root.size,
+            };
+            way_bytes = way_bytes.saturating_add(size);
+            if depth > bounds::DEPTH_MAX || way_bytes > WAY_BYTES_MAX {
+                return Err(BrowseError::TooLarge("the way to this path"));
+            }
             let directory = match &found {
                 None => self.root_directory().await?,
                 Some(Entry { kind: Kind::File { .. } | Kind::Symlink { .. }, .. }) => {

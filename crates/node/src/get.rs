@@ -131,6 +131,8 @@ impl FoundTree {
         options: CheckoutOptions,
         progress: &Arc<CheckoutProgress>,
     ) -> Result<CheckoutReport, GetError> {
+        let totals = self.release.as_ref().and_then(|release| release.totals);
+        let options = CheckoutOptions { totals, ..options };
         checkout::checkout(
             self.tree,
             &self.fetcher,

@@ -21,6 +21,8 @@ use crate::trust::Trust;
 
 mod reading;
 
+pub use reading::{count, join};
+
 /// What a user calls a tree: a name, a name and a release, or an id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TreeSpec {

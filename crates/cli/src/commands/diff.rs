@@ -1,9 +1,11 @@
 //! `consign diff`
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use content::{BlobId, Entry, Kind};
-use node::tree::FoundTree;
+use anyhow::bail;
+use content::{BlobId, Entry, Kind, Node};
+use node::tree::{FoundTree, count, join};
 use serde_json::json;
 
 use super::Session;
@@ -11,6 +13,9 @@ use super::ls::find;
 use crate::args::DiffArgs;
 use crate::exit::Ended;
 use crate::output::{bytes, number, path};
+
+/// Most bytes that are kept of what differs: some millions of entries.
+const KEPT_BYTES_MAX: usize = 1 << 30;
 
 /// What is compared of an entry: a moved file keeps all of it.
 #[derive(Clone, PartialEq, Eq)]
@@ -21,8 +26,9 @@ enum Facts {
 }
 
 pub(super) async fn run(session: &Session, args: DiffArgs) -> anyhow::Result<Ended> {
-    let before = flatten(&find(session, &args.before, &args.sealed).await?).await?;
-    let after = flatten(&find(session, &args.after, &args.sealed).await?).await?;
+    let before = find(session, &args.before, &args.sealed).await?;
+    let after = find(session, &args.after, &args.sealed).await?;
+    let Differing { before, after, .. } = differing(&before, &after).await?;
     let mut gone: BTreeMap<&[u8], &Vec<u8>> = BTreeMap::new();
     for (name, facts) in &before {
         if let (Facts::File { blob, .. }, false) = (facts, after.contains_key(name)) {
@@ -84,19 +90,86 @@ pub(super) async fn run(session: &Session, args: DiffArgs) -> anyhow::Result<End
     Ok(Ended::Done)
 }
 
-async fn flatten(tree: &FoundTree) -> anyhow::Result<BTreeMap<Vec<u8>, Facts>> {
-    let mut all = BTreeMap::new();
-    tree.walk(|name, entry: &Entry| {
-        let facts = match &entry.kind {
-            Kind::File { blob, size, .. } => {
-                Facts::File { blob: *blob, size: *size, mode: entry.mode }
+/// What is not the same in both trees, by path.
+#[derive(Default)]
+struct Differing {
+    before: BTreeMap<Vec<u8>, Facts>,
+    after: BTreeMap<Vec<u8>, Facts>,
+    bytes: usize,
+}
+
+impl Differing {
+    /// Notes an entry of one or both trees; returns whether there may be more under it.
+    fn note(
+        &mut self,
+        path: &[u8],
+        before: Option<&Entry>,
+        after: Option<&Entry>,
+    ) -> anyhow::Result<bool> {
+        let (old, new) = (before.map(facts), after.map(facts));
+        if old != new {
+            self.bytes += 2 * (path.len() + size_of::<Facts>());
+            if self.bytes > KEPT_BYTES_MAX {
+                bail!("the trees differ in too much to be compared; compare what `ls -R` prints");
             }
-            Kind::Symlink { target } => Facts::Symlink(target.clone()),
-            Kind::Directory { .. } => Facts::Directory(entry.mode),
+            self.before.extend(old.map(|old| (path.to_vec(), old)));
+            self.after.extend(new.map(|new| (path.to_vec(), new)));
+        }
+        let node = |entry: &Entry| match &entry.kind {
+            Kind::Directory { node, .. } => Some(*node),
+            Kind::File { .. } | Kind::Symlink { .. } => None,
         };
-        all.insert(name.to_vec(), facts);
-        true
-    })
-    .await?;
-    Ok(all)
+        Ok(before.and_then(node) != after.and_then(node))
+    }
+}
+
+/// Walks both trees side by side; directories that are the same in both are not entered.
+async fn differing(before: &FoundTree, after: &FoundTree) -> anyhow::Result<Differing> {
+    let mut found = Differing::default();
+    let mut tallies = [before.tally().await?, after.tally().await?];
+    let mut open: Vec<(Vec<u8>, [Option<Entry>; 2])> = Vec::new();
+    let mut next = Some((Vec::new(), [None, None]));
+    while let Some((path, entries)) = next.take().or_else(|| open.pop()) {
+        let mut sides = Vec::new();
+        for ((tree, entry), tally) in [before, after].into_iter().zip(&entries).zip(&mut tallies) {
+            let node = match entry {
+                None if path.is_empty() => tree.root_directory().await?,
+                Some(entry) if matches!(entry.kind, Kind::Directory { .. }) => {
+                    tree.directory(entry).await?
+                }
+                _ => Node::default(),
+            };
+            count(tally, &path, entry.as_ref(), &node)?;
+            sides.push(node.entries.into_iter().peekable());
+        }
+        let [old, new] = &mut sides[..] else { unreachable!("two trees") };
+        loop {
+            let order = match (old.peek(), new.peek()) {
+                (None, None) => break,
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some(a), Some(b)) => a.name.cmp(&b.name),
+            };
+            let pair = match order {
+                Ordering::Less => [old.next(), None],
+                Ordering::Greater => [None, new.next()],
+                Ordering::Equal => [old.next(), new.next()],
+            };
+            let Some(entry) = pair.iter().flatten().next() else { break };
+            let path = join(&path, entry);
+            if found.note(&path, pair[0].as_ref(), pair[1].as_ref())? {
+                found.bytes += path.len() + size_of::<[Option<Entry>; 2]>();
+                open.push((path, pair));
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn facts(entry: &Entry) -> Facts {
+    match &entry.kind {
+        Kind::File { blob, size, .. } => Facts::File { blob: *blob, size: *size, mode: entry.mode },
+        Kind::Symlink { target } => Facts::Symlink(target.clone()),
+        Kind::Directory { .. } => Facts::Directory(entry.mode),
+    }
 }

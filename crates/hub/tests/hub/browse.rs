@@ -405,3 +405,53 @@ async fn a_comparison_of_trees_without_measure_is_cut_short() {
     let cut = compare("3/changes?since=1").await;
     assert_eq!(cut["complete"], json!(false), "{cut}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn directories_without_end_cost_little() {
+    let scene = Scene::start(Tls::Off).await;
+    let hostile = scene.person(1, Role::Publisher, &[]).await;
+    let own = token(&scene, &hostile);
+    let get = async |path: &str| {
+        let path = format!("/v1/names/hostile/{path}");
+        Ask::get(&path).token(&own).send(&scene).await
+    };
+    // `depth` directories, each naming the next `width` times; returns the entries of the first.
+    let nested = async |depth: u32, width: u32| {
+        let (mut entries, mut chunks) =
+            (vec![file("end", 0, Contents::Inline(Vec::new()))], vec![]);
+        for _ in 0..depth {
+            let node = Bytes::from(Node { entries }.encode());
+            let length = u32::try_from(node.len()).expect("small");
+            let chunk = Piece::Chunk(ChunkRef::plain(ChunkId::of(&node), length));
+            let kind = Kind::Directory {
+                size: node.len() as u64,
+                node: BlobId::of(&node),
+                contents: Contents::Pieces(vec![chunk]),
+            };
+            let plain = |number: u32| file(&number.to_string(), 0, Contents::Inline(Vec::new()));
+            entries =
+                (0..width).map(|number| Entry { kind: kind.clone(), ..plain(number) }).collect();
+            chunks.push(node);
+        }
+        for part in chunks.chunks(2000) {
+            hostile.client.upload(frames(part)).await.expect("uploads");
+        }
+        entries
+    };
+    for (tools, depth, width) in [("wide", 60, 10), ("deep", 10_000, 1)] {
+        let entries = nested(depth, width).await;
+        let tools = name(&format!("hostile/{tools}"));
+        let empty = publish_crafted_after(&hostile, &tools, Vec::new(), None).await;
+        publish_crafted_after(&hostile, &tools, entries, Some(empty)).await;
+    }
+    for tools in ["wide", "deep"] {
+        let cut = get(&format!("{tools}/releases/2/changes?since=1")).await.json();
+        assert_eq!(cut["complete"], json!(false), "{tools}");
+        let down = get(&format!("{tools}/releases/2/entries/0/0/0")).await;
+        assert_eq!(down.status, 200, "{tools}: {down:?}");
+    }
+    let deep = |levels: usize| format!("deep/releases/2/entries/{}", vec!["0"; levels].join("/"));
+    assert_eq!(get(&deep(2000)).await.status, 200);
+    let refused = get(&deep(2100)).await;
+    assert_eq!(refused.problem(), (422, "tree-refused".to_owned()));
+}

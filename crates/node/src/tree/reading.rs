@@ -1,6 +1,7 @@
 //! Reading in a tree without fetching the rest.
 
 use bytes::Bytes;
+use content::bounds::{Tally, TreeBoundsError};
 use content::reference::{ListSegment, PieceList};
 use content::{ChunkRef, Contents, DecodeError, Entry, Kind, Node as Directory, Piece, TreeRoot};
 use fetch::{Priority, Want};
@@ -57,7 +58,13 @@ impl FoundTree {
     /// When it cannot be had or is malformed.
     pub async fn root(&self) -> Result<TreeRoot, TreeError> {
         let bytes = self.chunks(&[self.tree.0], true).await?;
-        Ok(TreeRoot::decode(&bytes[0])?)
+        let root = TreeRoot::decode(&bytes[0])?;
+        let stated = self.release.as_ref().and_then(|release| release.totals);
+        if stated.is_some_and(|stated| stated != root.totals) {
+            let reason = "its totals are not those of the release";
+            return Err(malformed("tree root", reason.to_owned()));
+        }
+        Ok(root)
     }
 
     /// The pieces of one list, which span what the list's parent states.
@@ -268,6 +275,15 @@ impl FoundTree {
         }
     }
 
+    /// Counts what a walk through this tree comes by, and refuses what is more than stated.
+    ///
+    /// # Errors
+    /// When the root cannot be had, or states more than any tree may have.
+    pub async fn tally(&self) -> Result<Tally, TreeError> {
+        let root = self.root().await?;
+        Tally::new(self.tree.id(), &root).map_err(|error| too_large(&error))
+    }
+
     /// Every path in the tree with its entry, in walk order, skipping sub-trees `enter` refuses.
     ///
     /// # Errors
@@ -276,28 +292,65 @@ impl FoundTree {
         &self,
         mut visit: impl FnMut(&[u8], &Entry) -> bool,
     ) -> Result<(), TreeError> {
-        let mut stack = vec![(Vec::new(), None::<Entry>)];
-        while let Some((path, entry)) = stack.pop() {
+        let mut tally = self.tally().await?;
+        // Directories not entered yet, those of one directory together: paths of all of them
+        // would take memory without measure.
+        let mut open: Vec<(Vec<u8>, std::vec::IntoIter<Entry>)> = Vec::new();
+        let mut next = Some((Vec::new(), None::<Entry>));
+        while let Some((path, entry)) = next.take() {
             let directory = match &entry {
                 None => self.root_directory().await?,
                 Some(entry) => self.directory(entry).await?,
             };
+            count(&mut tally, &path, entry.as_ref(), &directory)?;
             let mut deeper = Vec::new();
             for entry in directory.walk_order() {
-                let mut below = path.clone();
-                if !below.is_empty() {
-                    below.push(b'/');
-                }
-                below.extend_from_slice(entry.name.as_bytes());
+                let below = join(&path, entry);
                 let enter = visit(&below, entry);
                 if enter && matches!(entry.kind, Kind::Directory { .. }) {
-                    deeper.push((below, Some(entry.clone())));
+                    deeper.push(entry.clone());
                 }
             }
-            stack.extend(deeper.into_iter().rev());
+            open.push((path, deeper.into_iter()));
+            while next.is_none()
+                && let Some((path, directories)) = open.last_mut()
+            {
+                match directories.next() {
+                    Some(entry) => next = Some((join(path, &entry), Some(entry))),
+                    None => drop(open.pop()),
+                }
+            }
         }
         Ok(())
     }
+}
+
+/// Counts a directory that was read; `entry` is its own, none for the root.
+///
+/// # Errors
+/// When there is more than stated, or than any tree may have.
+pub fn count(
+    tally: &mut Tally,
+    path: &[u8],
+    entry: Option<&Entry>,
+    directory: &Directory,
+) -> Result<(), TreeError> {
+    let size = match entry.map(|entry| &entry.kind) {
+        Some(Kind::Directory { size, .. }) => *size,
+        Some(Kind::File { .. } | Kind::Symlink { .. }) | None => 0,
+    };
+    tally.count(path, size, directory).map_err(|error| too_large(&error))
+}
+
+/// The path of an entry of the directory at `path`.
+#[must_use]
+pub fn join(path: &[u8], entry: &Entry) -> Vec<u8> {
+    let name = entry.name.as_bytes();
+    if path.is_empty() { name.to_vec() } else { [path, b"/", name].concat() }
+}
+
+fn too_large(error: &TreeBoundsError) -> TreeError {
+    malformed("tree", error.to_string())
 }
 
 fn malformed(what: &'static str, reason: String) -> TreeError {
@@ -308,7 +361,7 @@ fn malformed(what: &'static str, reason: String) -> TreeError {
 mod tests {
     use std::sync::Arc;
 
-    use content::{ChunkId, TreeRef};
+    use content::{BlobId, ChunkId, Totals, TreeRef};
     use fetch::{FetchConfig, Fetcher};
 
     use super::*;
@@ -354,6 +407,73 @@ mod tests {
         assert!(matches!(refused, Err(TreeError::Decode(_))), "{refused:?}");
         let refused = found.node(7999, &lies).await;
         assert!(matches!(refused, Err(TreeError::Decode(_))), "{refused:?}");
+    }
+
+    /// `depth` directories, each naming the next `width` times, and a root that states `totals`.
+    async fn nested(node: &Node, depth: usize, width: usize, totals: Totals) -> FoundTree {
+        let (mut found, _) = found(node, &[]);
+        let mut chunks = Vec::new();
+        let mut keep = |bytes: Vec<u8>| {
+            let chunk =
+                ChunkRef::plain(ChunkId::of(&bytes), u32::try_from(bytes.len()).expect("short"));
+            chunks.push((chunk.id, Bytes::from(bytes)));
+            chunk
+        };
+        let (mut size, mut contents) = (0, Contents::Inline(Vec::new()));
+        let mut entries = Vec::new();
+        for level in 0..=depth {
+            let bytes = Directory { entries: std::mem::take(&mut entries) }.encode();
+            size = bytes.len() as u64;
+            contents = Contents::Pieces(vec![Piece::Chunk(keep(bytes))]);
+            let kind = Kind::Directory { size, node: BlobId::of(b"?"), contents: contents.clone() };
+            let count = if level < depth { width } else { 0 };
+            entries = (0..count).map(|number| directory_entry(number, kind.clone())).collect();
+        }
+        let root = TreeRoot { parameters: 1, size, node: BlobId::of(b"?"), contents, totals };
+        found.tree = TreeRef(keep(root.encode()));
+        let frames = crate::upload::frames_of(&chunks, content::frame::Codec::Zstd);
+        found.store.append(frames).await.expect("stored");
+        found
+    }
+
+    fn directory_entry(number: usize, kind: Kind) -> Entry {
+        Entry {
+            name: content::Name::new(number.to_string().as_bytes()).expect("a name"),
+            mode: 0o755,
+            mtime: content::Mtime { seconds: 0, nanos: 0 },
+            owner: None,
+            xattrs: Vec::new(),
+            kind,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_walk_ends_where_the_root_says_so() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let node = Node::open(directory.path()).expect("opens");
+        let walk = async |found: &FoundTree| {
+            let mut visited = 0;
+            let walked = found.walk(|_, _| {
+                visited += 1;
+                true
+            });
+            (walked.await.map_err(|error| format!("{error:?}")), visited)
+        };
+        let stated = |directories| Totals { directories, ..Totals::default() };
+        // Four levels of ten: 11,110 directories.
+        let honest = nested(&node, 4, 10, stated(11_110)).await;
+        assert_eq!(walk(&honest).await, (Ok(()), 11_110));
+        let bomb = nested(&node, 40, 10, stated(5000)).await;
+        let (refused, visited) = walk(&bomb).await;
+        assert!(refused.expect_err("refused").contains("more than the 5000 directories"));
+        assert!(visited < 5050, "{visited} visited");
+        let bomb = nested(&node, 40, 10, stated(u64::MAX)).await;
+        let (refused, visited) = walk(&bomb).await;
+        assert!(refused.expect_err("refused").contains("the most any may"));
+        assert_eq!(visited, 0, "its root already states too much");
+        let chain = nested(&node, 3000, 1, stated(3000)).await;
+        let refused = walk(&chain).await.0.expect_err("refused");
+        assert!(refused.contains("directories one inside the other"), "{refused}");
     }
 
     #[tokio::test]
