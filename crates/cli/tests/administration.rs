@@ -60,6 +60,13 @@ fn grants_are_given_listed_and_taken_back() {
     let refused = publish(&world, "ben", "two");
     let message = refused["message"].as_str().unwrap_or_default();
     assert!(refused["event"] == "error" && message.contains("name-taken"), "{refused}");
+    assert_eq!(refused["exit_code"], 5, "{refused}");
+    let hint = refused["hint"].as_str().unwrap_or_default();
+    assert!(hint.contains("choose another name"), "{refused}");
+    // Of a private name nobody learns more than that: neither whose it is nor that it has releases.
+    let anna = key(&world, "anna");
+    assert!(!refused.to_string().contains(&anna), "{refused}");
+    assert!(!refused.to_string().contains("belongs"), "{refused}");
 
     let granted = world.run("anna", &["grant", "team/site", &ben, "--publisher"], &["granted"]);
     assert_eq!(granted["grant"], "publisher");

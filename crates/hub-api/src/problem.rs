@@ -66,8 +66,9 @@ problem_codes! {
     MethodNotAllowed = "method-not-allowed", 405, "The method is not allowed here";
     /// The request did not arrive in time. Send it again.
     RequestTimeout = "request-timeout", 408, "The request took too long";
-    /// The name belongs to another publisher. Choose another.
-    NameTaken = "name-taken", 409, "The name belongs to another publisher";
+    /// The name cannot be used by this publisher, and no more is told: it may be private. Choose
+    /// another, or ask for a grant.
+    NameTaken = "name-taken", 409, "The name is not available";
     /// The release does not follow the newest one: another was published in between, or this
     /// one already. Read the head and decide again.
     ReleaseConflict = "release-conflict", 409, "The release does not follow the newest one";

@@ -5,7 +5,9 @@
     reason = "whatever has no exit code of its own is a plain failure, new errors too"
 )]
 
+use checkout::CheckoutError;
 use fetch::{Fault, FetchError, SourceReason};
+use hub_api::ProblemCode;
 use hub_client::ClientError;
 use node::control::ControlError;
 use node::delegate::DelegateError;
@@ -86,6 +88,18 @@ fn judge_one(cause: &(dyn std::error::Error + 'static)) -> Option<(Ended, Option
     }
     if let Some(error) = cause.downcast_ref::<TreeError>() {
         return judge_tree(error);
+    }
+    if let Some(
+        CheckoutError::Bounds(_)
+        | CheckoutError::Malformed { .. }
+        | CheckoutError::Contradiction { .. }
+        | CheckoutError::Sealed(_),
+    ) = cause.downcast_ref()
+    {
+        return Some((
+            Ended::Refused,
+            hint("the publisher made the tree so: ask them for another release"),
+        ));
     }
     if let Some(error) = cause.downcast_ref::<PublishError>() {
         return match error {
@@ -208,6 +222,12 @@ fn judge_tree(error: &TreeError) -> Option<(Ended, Option<String>)> {
 fn judge_client(error: &ClientError) -> (Ended, Option<String>) {
     let hint = |text: &str| Some(text.to_owned());
     match error {
+        ClientError::Problem { code: ProblemCode::NameTaken, .. } => (
+            Ended::NotAllowed,
+            hint(
+                "choose another name, or ask its owner for `consign grant NAME KEY --publisher` (`consign id` prints this node's key)",
+            ),
+        ),
         ClientError::Problem { status, detail, .. } => match status {
             401 | 403 => (
                 Ended::NotAllowed,

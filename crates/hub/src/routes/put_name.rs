@@ -16,6 +16,9 @@ use crate::caller::{Member, Segments};
 use crate::files::unix_now;
 use crate::refusal::Refusal;
 
+/// The same words whether the name is public, private, or kept for somebody.
+const UNAVAILABLE: &str = "this account cannot publish under it";
+
 pub(crate) async fn put_name(
     State(app): State<Arc<App>>,
     Member(account): Member,
@@ -49,7 +52,7 @@ pub(crate) async fn put_name(
     let status = match act.run(put).await? {
         NamePut::Created => StatusCode::CREATED,
         NamePut::Updated => StatusCode::OK,
-        NamePut::OwnedByAnother => return Err(Refusal::new(ProblemCode::NameTaken, "")),
+        NamePut::OwnedByAnother => return Err(Refusal::new(ProblemCode::NameTaken, UNAVAILABLE)),
     };
     let record = segments.visible(&app, &(&account).into()).await?;
     Ok((status, axum::Json(name_info(record))))

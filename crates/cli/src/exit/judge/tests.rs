@@ -82,7 +82,14 @@ fn all() -> Vec<anyhow::Error> {
             source: problem(ProblemCode::NameTaken),
         }
         .into(),
-        checkout::CheckoutError::InTheWay { path: "docs".into() }.into(),
+        CheckoutError::InTheWay { path: "docs".into() }.into(),
+        CheckoutError::from(content::bounds::TreeBoundsError::too_large(
+            content::ChunkId::of(b"tree"),
+            b"docs/docs",
+            "entries",
+            content::bounds::ENTRIES_MAX,
+        ))
+        .into(),
         StoreError::Locked { path: PathBuf::from("/store") }.into(),
         StoreError::Full { limit: store::Limit::Disk, missing_bytes: 4096 }.into(),
         StoreError::Poisoned { reason: "a sync failed".into() }.into(),
