@@ -434,9 +434,6 @@ pub(crate) struct GetArgs {
     /// Only paths that match (may be given several times)
     #[arg(long, value_name = "GLOB")]
     pub(crate) only: Vec<String>,
-    /// This release, as in NAME@N
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) to_release: Option<u64>,
     /// Fetch from here too: another hub, a store, or any folder with some of the files (may be
     /// given several times); whatever a source says is checked
     #[arg(long, value_name = "URL|DIR")]

@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn what_is_typed_wins_over_an_option_in_a_file_that_it_excludes() {
-        let layers = layers(&["[watch]\nto_release = 4\n[get]\nto_release = 4"]);
+        let layers = layers(&["[watch]\nto_release = 4"]);
         let hold = |words: &[&str]| {
             let words = [&["watch", "a/b", "--to", "d"], words].concat();
             let args::Command::Watch(watch) = parsed(&layers, &words).command else {

@@ -17,13 +17,7 @@ use crate::progress::{Look, watch};
 
 pub(super) async fn run(session: &Session, args: GetArgs) -> anyhow::Result<Ended> {
     let node = session.node()?;
-    let spec = match (parse(&args.tree)?, args.to_release) {
-        (TreeSpec::Release { name, sequence: None }, sequence) => {
-            TreeSpec::Release { name, sequence }
-        }
-        (spec, None) => spec,
-        (_, Some(_)) => return Err(Usage("--to-release goes with a NAME alone".into()).into()),
-    };
+    let spec: TreeSpec = parse(&args.tree)?;
     let mut request = GetRequest {
         to: session.path(&args.to.unwrap_or_else(|| default_directory(&spec))),
         only: globs(&args.only)?,
