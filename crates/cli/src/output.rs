@@ -62,6 +62,11 @@ impl Output {
         !self.json && !self.quiet && !std::io::stderr().is_terminal()
     }
 
+    /// Whether progress should be said in JSON. It is talk: facts alone go to standard output.
+    pub(crate) fn shows_events(self) -> bool {
+        self.json && !self.quiet
+    }
+
     /// A fact: `human` to people, `json` to programs.
     pub(crate) fn fact(self, human: impl AsRef<str>, json: &Value) -> anyhow::Result<()> {
         let text = human.as_ref();

@@ -1,4 +1,5 @@
-//! Progress on a terminal, plain lines when piped, and always what is waited for.
+//! Progress on a terminal, plain lines when piped, objects with `--json`, and always what is
+//! waited for.
 //!
 //! What is said when is decided by [`Narrator`] in `progress/narrator.rs`, which knows no clock
 //! and no terminal; this file looks at the job and draws.
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use hub_client::Activity;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::output::{Output, number};
+use crate::output::Output;
 
 mod narrator;
 
@@ -21,8 +22,12 @@ const TICK: Duration = Duration::from_millis(200);
 /// A look at a running job.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Look {
-    /// What is being done now.
+    /// What is being done now, in a word.
     pub(crate) phase: String,
+    /// Files done, where files are counted.
+    pub(crate) files_done: Option<u64>,
+    /// Files in all, once known.
+    pub(crate) files_total: Option<u64>,
     /// Bytes done.
     pub(crate) done: u64,
     /// Bytes in all, once known.
@@ -36,7 +41,9 @@ impl Look {
     pub(crate) fn of_snapshot(progress: &snapshot::SnapshotProgress) -> Self {
         let listed = progress.listed.load(Relaxed);
         Self {
-            phase: format!("reading, {} files", number(progress.files_done.load(Relaxed))),
+            phase: "reading".into(),
+            files_done: Some(progress.files_done.load(Relaxed)),
+            files_total: listed.then(|| progress.files_found.load(Relaxed)),
             done: progress.bytes_done.load(Relaxed),
             total: listed.then(|| progress.bytes_found.load(Relaxed)),
             waits_for: None,
@@ -46,8 +53,11 @@ impl Look {
     /// A look at a directory being written.
     pub(crate) fn of_checkout(progress: &checkout::CheckoutProgress) -> Self {
         let total = progress.bytes_total();
+        let files_total = progress.files_total();
         Self {
-            phase: format!("writing, {} files", number(progress.files_done())),
+            phase: "writing".into(),
+            files_done: Some(progress.files_done()),
+            files_total: (files_total > 0).then_some(files_total),
             done: progress.bytes_done(),
             total: (total > 0).then_some(total),
             waits_for: progress.waits_for().map(|waits| waits.what),
@@ -74,15 +84,15 @@ impl Look {
 
 impl From<Look> for node_api::Look {
     fn from(look: Look) -> Self {
-        let Look { phase, done, total, waits_for } = look;
-        Self { phase, done, total, waits_for }
+        let Look { phase, files_done, files_total, done, total, waits_for } = look;
+        Self { phase, files_done, files_total, done, total, waits_for }
     }
 }
 
 impl From<node_api::Look> for Look {
     fn from(look: node_api::Look) -> Self {
-        let node_api::Look { phase, done, total, waits_for } = look;
-        Self { phase, done, total, waits_for }
+        let node_api::Look { phase, files_done, files_total, done, total, waits_for } = look;
+        Self { phase, files_done, files_total, done, total, waits_for }
     }
 }
 
@@ -126,13 +136,15 @@ async fn show<T>(mut view: View, job: impl Future<Output = T>, look: impl Fn() -
 struct View {
     bar: Option<ProgressBar>,
     lines: bool,
+    events: bool,
     narrator: Narrator,
 }
 
 impl View {
     fn new(output: Output, narrator: Narrator) -> Self {
         let bar = output.shows_bars().then(ProgressBar::new_spinner);
-        Self { bar, lines: output.shows_lines(), narrator }
+        let (lines, events) = (output.shows_lines(), output.shows_events());
+        Self { bar, lines, events, narrator }
     }
 
     fn show(&mut self, look: &Look, now: Instant) {
@@ -151,6 +163,10 @@ impl View {
             && let Some(line) = self.narrator.poll_line(now)
         {
             eprintln!("{line}");
+        } else if self.events
+            && let Some(event) = self.narrator.poll_event(now)
+        {
+            eprintln!("{event}");
         }
     }
 

@@ -129,11 +129,31 @@ fn a_silent_hub_is_named_on_a_terminal() {
 }
 
 #[test]
-fn quiet_and_json_say_nothing_of_it() {
+fn a_silent_hub_is_named_to_programs_too() {
     let hub = SilentHub::new();
     let url = hub.url();
-    for option in ["--quiet", "--json"] {
-        let args = ["--hub", url.as_str(), option, "ls"];
+    for command in [&["ls"][..], &["get", "team/site", "--to", "x"]] {
+        let args = [&["--hub", url.as_str(), "--json"], command].concat();
+        let mut running = Running::start(&args, Stdio::null(), Stdio::piped());
+        let stderr = running.process.stderr.take().expect("piped");
+        let lines = BufReader::new(stderr).lines().map_while(Result::ok);
+        let mut events = lines.map(|line| serde_json::from_str(&line).expect("JSON"));
+        let event: serde_json::Value =
+            events.find(|event: &serde_json::Value| !event["waits_for"].is_null()).expect("one");
+        let reason = event["waits_for"].as_str().expect("a text");
+        assert_eq!(event["event"], "progress");
+        assert!(event["still_s"].as_u64() < Some(5), "{event}");
+        assert!(reason.contains(&format!("an answer from {url} (")), "{event}");
+        assert!(reason.contains("; gives up in "), "{event}");
+    }
+}
+
+#[test]
+fn quiet_says_nothing_of_it() {
+    let hub = SilentHub::new();
+    let url = hub.url();
+    for options in [&["--quiet"][..], &["--quiet", "--json"]] {
+        let args = [&["--hub", url.as_str()], options, &["ls"]].concat();
         let mut running = Running::start(&args, Stdio::null(), Stdio::piped());
         // Long enough for the reason to be due, were it to be said.
         let mut stderr = running.process.stderr.take().expect("piped");
@@ -142,7 +162,7 @@ fn quiet_and_json_say_nothing_of_it() {
             let mut buffer = [0; 64];
             let _ = sender.send(stderr.read(&mut buffer).unwrap_or(0));
         });
-        assert!(receiver.recv_timeout(Duration::from_secs(5)).is_err(), "{option} talks");
+        assert!(receiver.recv_timeout(Duration::from_secs(5)).is_err(), "{options:?} talks");
     }
 }
 

@@ -117,8 +117,12 @@ pub enum FromNode {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Look {
-    /// What is being done now: "writing, 12 files".
+    /// What is being done now: "writing".
     pub phase: String,
+    /// Files done, where files are counted.
+    pub files_done: Option<u64>,
+    /// Files in all, once known.
+    pub files_total: Option<u64>,
     /// Bytes done.
     pub done: u64,
     /// Bytes in all, once known.

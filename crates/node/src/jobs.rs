@@ -73,7 +73,10 @@ impl Job {
             id: self.id,
             what: self.what.clone(),
             started: self.started,
-            phase: look.phase,
+            phase: match look.files_done {
+                Some(files) => format!("{}, {files} files", look.phase),
+                None => look.phase,
+            },
             bytes_done: look.done,
             bytes_total: look.total,
             waits_for: look.waits_for.map(|what| Waiting {
@@ -102,8 +105,12 @@ mod tests {
         let jobs = Jobs::default();
         let (first, second) = (jobs.begin("get team/site".into()), jobs.begin("put x".into()));
         let waits_for = Some("the hub".into());
-        second.look(&Look { phase: "reading".into(), done: 7, total: Some(9), waits_for });
+        let files_done = Some(3);
+        let phase = "reading".into();
+        let (done, total) = (7, Some(9));
+        second.look(&Look { phase, files_done, done, total, waits_for, ..Look::default() });
         let listed = jobs.status();
+        assert_eq!(listed[1].phase, "reading, 3 files");
         assert_eq!(listed.iter().map(|job| job.id).collect::<Vec<_>>(), [1, 2]);
         assert_eq!(listed[1].waits_for.as_ref().map(|waits| &*waits.what), Some("the hub"));
         drop(first);

@@ -28,7 +28,6 @@ const NAME: &str = "demo/files";
 const LABEL_WIDTH: usize = 9;
 
 pub(super) async fn run(session: &Session, args: DemoArgs) -> anyhow::Result<Ended> {
-    let keep = args.keep;
     let base = std::env::temp_dir().join(format!("consign-demo-{}", std::process::id()));
     let (shelf, output) = (processes::Shelf::default(), session.output);
     let (kept, place) = (Arc::clone(&shelf), base.clone());
@@ -36,7 +35,7 @@ pub(super) async fn run(session: &Session, args: DemoArgs) -> anyhow::Result<End
     let job = tokio::task::spawn_blocking(move || {
         Demo::new(output, args, place, kept).and_then(|mut demo| {
             let result = demo.show();
-            demo.end(keep, result.is_ok());
+            demo.end(result.is_ok());
             result
         })
     });
@@ -55,6 +54,7 @@ struct Demo {
     source: PathBuf,
     base: PathBuf,
     hub: HubProcess,
+    keep: bool,
 }
 
 impl Demo {
@@ -73,8 +73,8 @@ impl Demo {
         }
         std::fs::create_dir_all(&base)
             .with_context(|| format!("cannot create {}", base.display()))?;
-        let hub = HubProcess::start(&base.join("hub"), shelf)?;
-        Ok(Self { output, source, base, hub })
+        let hub = HubProcess::start(&base, shelf)?;
+        Ok(Self { output, source, base, hub, keep: args.keep })
     }
 
     fn say(&self, text: impl AsRef<str>) {
@@ -167,6 +167,8 @@ impl Demo {
         self.say("proof    both equal release 2");
 
         let (total, sent) = (field(&first, "bytes_total"), field(&first, "bytes_sent"));
+        let per_second = |bytes: u64, seconds: f64| (bytes as f64 / seconds.max(0.001)) as u64;
+        let publish_rate = per_second(total, first["wall_s"].as_f64().unwrap_or(1.0));
         let report = json!({
             "event": "done",
             "release": second["release"],
@@ -178,13 +180,17 @@ impl Demo {
             "wall_s": began.elapsed().as_secs_f64(),
             "publish_bytes_sent": sent,
             "publish_wall_s": first["wall_s"],
+            "publish_bytes_per_s": publish_rate,
             "fetch_both_wall_s": both,
+            "fetch_both_bytes_per_s": per_second(2 * total, both),
             "killed": matches!(killed, KillOutcome::Killed { .. }),
             "update_publish_bytes_sent": second["bytes_sent"],
             "update_bytes_received": updates.iter().map(|one| field(one, "bytes_received")).collect::<Vec<_>>(),
             "equal": true,
+            "kept": self.keep.then(|| self.base.display().to_string()),
+            "hub_process": self.keep.then(|| self.hub.id()),
+            "hub_log": self.keep.then(|| self.hub.log.display().to_string()),
         });
-        let seconds = first["wall_s"].as_f64().unwrap_or(1.0).max(0.001);
         self.output.fact(
             format!(
                 "\n{} files, {}: published at {}/s, {} on the wire; \
@@ -192,7 +198,7 @@ impl Demo {
                  The second release cost {} up and {} down to each node.",
                 number(field(&first, "files")),
                 bytes(total),
-                bytes((total as f64 / seconds) as u64),
+                bytes(publish_rate),
                 bytes(sent),
                 bytes(field(&second, "bytes_sent")),
                 bytes(updates.iter().map(|one| field(one, "bytes_received")).max().unwrap_or(0)),
@@ -222,13 +228,14 @@ impl Demo {
         ));
     }
 
-    fn end(&mut self, keep: bool, ok: bool) {
-        if keep {
+    fn end(&mut self, ok: bool) {
+        if self.keep {
             self.hub.leave_running();
             self.say(format!(
-                "kept: {}; the hub runs as process {}, stop it with: kill {}",
+                "kept: {}; the hub runs as process {}, its log is {}; stop it with: kill {}",
                 self.base.display(),
                 self.hub.id(),
+                self.hub.log.display(),
                 self.hub.id()
             ));
             return;

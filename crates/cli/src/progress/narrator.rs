@@ -5,14 +5,21 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
+
 use super::Look;
-use crate::output::bytes;
+use crate::output::{bytes, number};
 
 /// How often a piped run says where it is.
 const LINE_EVERY: Duration = Duration::from_secs(10);
+/// How often a program is told where the run is.
+const EVENT_EVERY: Duration = Duration::from_secs(1);
 /// Without movement for this long, the reason is shown: before a person begins to wonder, which
 /// takes about five seconds.
 const STALL_AFTER: Duration = Duration::from_secs(3);
+
+/// What is waited for when nobody says more.
+const STEP: &str = "the step to finish";
 
 /// Tells of one job.
 #[derive(Debug)]
@@ -76,12 +83,40 @@ impl Narrator {
         None
     }
 
+    /// An object for programs that is due: one a second, of a reticent job once it stands still.
+    pub(super) fn poll_event(&mut self, now: Instant) -> Option<Value> {
+        let stalled = self.stands_still(now);
+        let due = now.saturating_duration_since(self.last_line) >= EVENT_EVERY;
+        if !due || self.reticent && !stalled {
+            return None;
+        }
+        self.last_line = now;
+        let look = &self.look;
+        let still = now.saturating_duration_since(self.moved);
+        Some(json!({
+            "event": "progress",
+            "phase": Some(&look.phase).filter(|phase| !phase.is_empty()),
+            "bytes_done": look.done,
+            "bytes_total": look.total,
+            "files_done": look.files_done,
+            "files_total": look.files_total,
+            "bytes_per_s": self.rate(now) as u64,
+            "elapsed_s": now.saturating_duration_since(self.started).as_secs(),
+            "still_s": still.as_secs(),
+            "waits_for": stalled.then(|| look.waits_for.as_deref().unwrap_or(STEP)),
+        }))
+    }
+
+    fn rate(&self, now: Instant) -> f64 {
+        let elapsed = now.saturating_duration_since(self.started);
+        self.look.done as f64 / elapsed.as_secs_f64().max(0.001)
+    }
+
     /// One line: how far, how fast, how long still, and after a stall what is waited for.
     fn describe(&self, now: Instant) -> String {
         let look = &self.look;
         let still = now.saturating_duration_since(self.moved);
-        let elapsed = now.saturating_duration_since(self.started);
-        let rate = look.done as f64 / elapsed.as_secs_f64().max(0.001);
+        let rate = self.rate(now);
         let mut parts = Vec::new();
         if !look.phase.is_empty() {
             let far = match look.total {
@@ -89,13 +124,14 @@ impl Narrator {
                 None if self.reticent => String::new(),
                 None => format!(" {}", bytes(look.done)),
             };
-            parts.push(format!("{}{far}", look.phase));
+            let files = look.files_done.map(|files| format!(", {} files", number(files)));
+            parts.push(format!("{}{}{far}", look.phase, files.unwrap_or_default()));
         }
         if look.done > 0 {
             parts.push(format!("{}/s", bytes(rate as u64)));
         }
         if still >= STALL_AFTER {
-            let reason = look.waits_for.as_deref().unwrap_or("the step to finish");
+            let reason = look.waits_for.as_deref().unwrap_or(STEP);
             parts.push(format!("for {} waiting for {reason}", duration(still)));
         } else if let Some(total) = look.total
             && look.done > 0
@@ -123,7 +159,8 @@ mod tests {
 
     fn look(done: u64, waits_for: Option<&str>) -> Look {
         let waits_for = waits_for.map(str::to_owned);
-        Look { phase: "fetching".into(), done, total: Some(100_000_000), waits_for }
+        let (phase, total) = ("fetching".into(), Some(100_000_000));
+        Look { phase, done, total, waits_for, ..Look::default() }
     }
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -180,6 +217,43 @@ mod tests {
             narrator.message(end).as_deref(),
             Some("for 20 s waiting for an answer from https://hub")
         );
+    }
+
+    #[test]
+    fn a_program_is_told_once_a_second_and_why_it_stands_still() {
+        let start = Instant::now();
+        let mut narrator = Narrator::talking(start);
+        let mut told = Vec::new();
+        for tick in 0..40 {
+            let now = start + Duration::from_millis(200) * tick;
+            // Moves for two seconds.
+            let done = u64::from(tick.min(10)) * 1000;
+            let files = (Some(3), Some(8));
+            let reason = Some("the hub");
+            let (files_done, files_total) = files;
+            narrator.handle_look(&Look { files_done, files_total, ..look(done, reason) }, now);
+            told.extend(narrator.poll_event(now));
+        }
+        let seconds: Vec<_> = told.iter().map(|event| event["elapsed_s"].as_u64()).collect();
+        assert_eq!(seconds, [1, 2, 3, 4, 5, 6, 7].map(Some));
+        assert_eq!(
+            told[0],
+            json!({
+                "event": "progress", "phase": "fetching", "bytes_done": 5000,
+                "bytes_total": 100_000_000, "files_done": 3, "files_total": 8,
+                "bytes_per_s": 5000, "elapsed_s": 1, "still_s": 0, "waits_for": null,
+            })
+        );
+        assert_eq!(told[6]["waits_for"], "the hub");
+        assert_eq!(told[6]["still_s"], 5);
+
+        let mut narrator = Narrator::reticent(start);
+        narrator.handle_look(&Look::default(), start);
+        assert_eq!(narrator.poll_event(start + SECOND * 9), None, "it waits for nothing");
+        let waits = Look { waits_for: Some("the store".into()), ..Look::default() };
+        narrator.handle_look(&waits, start + SECOND * 9);
+        let event = narrator.poll_event(start + SECOND * 9).expect("due");
+        assert_eq!((&event["waits_for"], &event["phase"]), (&json!("the store"), &Value::Null));
     }
 
     #[test]

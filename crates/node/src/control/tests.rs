@@ -40,7 +40,8 @@ impl Commands for Echo {
             "wait" => {
                 let _told = OnDrop(Arc::clone(&self.cancelled), Arc::clone(&self.waits));
                 let waits_for = Some("the end of time".into());
-                line.look(Look { phase: "waiting".into(), done: 1, total: None, waits_for });
+                let phase = "waiting".into();
+                line.look(Look { phase, done: 1, waits_for, ..Look::default() });
                 std::future::pending().await
             }
             "ask" => {

@@ -1,5 +1,6 @@
 //! The demonstration's child processes: this very binary.
 
+use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -26,10 +27,17 @@ pub(super) struct HubProcess {
     shelf: Shelf,
     id: u32,
     pub(super) url: String,
+    /// Where it writes what it would say on standard error.
+    pub(super) log: PathBuf,
 }
 
 impl HubProcess {
-    pub(super) fn start(data: &Path, shelf: Shelf) -> anyhow::Result<Self> {
+    /// Its data and its log are in `base`. It has a log of its own because it may be left running:
+    /// who reads the demonstration's output to its end must not wait for the hub.
+    pub(super) fn start(base: &Path, shelf: Shelf) -> anyhow::Result<Self> {
+        let (data, log) = (base.join("hub"), base.join("hub.log"));
+        let said =
+            File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
         let mut child = Command::new(std::env::current_exe()?)
             .arg("hub")
             .arg("--data")
@@ -37,6 +45,7 @@ impl HubProcess {
             .args(["--listen", "127.0.0.1:0", "--json"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .stderr(said)
             .spawn()
             .context("cannot start the hub")?;
         let mut line = String::new();
@@ -44,12 +53,13 @@ impl HubProcess {
         BufReader::new(out).read_line(&mut line)?;
         let hello: Value = serde_json::from_str(&line).with_context(|| {
             let _ = child.kill();
-            format!("the hub said {line:?}")
+            let said = std::fs::read_to_string(&log).unwrap_or_default();
+            format!("the hub said {:?}", format!("{line}{said}").trim())
         })?;
         let url = hello["url"].as_str().context("the hub named no address")?.to_owned();
         let id = child.id();
         *shelf.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
-        Ok(Self { shelf, id, url })
+        Ok(Self { shelf, id, url, log })
     }
 
     pub(super) fn id(&self) -> u32 {
@@ -87,7 +97,8 @@ pub(super) struct Program {
 impl Program {
     pub(super) fn plain() -> anyhow::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg("--json").env_remove("CONSIGN_HUB").stdin(Stdio::null());
+        // Their progress would mix with what the demonstration says.
+        command.args(["--json", "--quiet"]).env_remove("CONSIGN_HUB").stdin(Stdio::null());
         Ok(Self { command })
     }
 
