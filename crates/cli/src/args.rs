@@ -148,9 +148,14 @@ impl Command {
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "Example:\n  consign node\n\n\
+#[command(after_help = "Example:\n  consign node\n  consign node --cache 20G\n\n\
                         Commands find it by its state directory and let it do their work.")]
-pub(crate) struct NodeArgs {}
+pub(crate) struct NodeArgs {
+    /// Keep the store below this, as 20G; the longest not used goes, never what `put` keeps
+    /// [default: no bound]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) cache: Option<Size>,
+}
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Example:\n  consign watch team/site --to /srv/site --keep 3\n  \

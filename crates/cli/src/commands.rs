@@ -121,7 +121,7 @@ pub(crate) async fn run(args: Args, output: &Output, config: Layers) -> anyhow::
         directory: None,
     };
     match args.command {
-        Command::Node(_) => node::run(&session).await,
+        Command::Node(args) => node::run(&session, &args).await,
         // These listen for Ctrl-C themselves.
         Command::Hub(args) => hub::run(&session, *args).await,
         Command::Demo(args) => demo::run(&session, args).await,

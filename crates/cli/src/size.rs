@@ -6,8 +6,8 @@ use std::str::FromStr;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Size(pub(crate) u64);
 
-/// Decimal and binary units, as IEC 80000-13 has them.
-const UNITS: [(&str, u64); 9] = [
+/// Decimal and binary units, as IEC 80000-13 has them; letters alone are binary, as in coreutils.
+const UNITS: [(&str, u64); 13] = [
     ("kib", 1 << 10),
     ("mib", 1 << 20),
     ("gib", 1 << 30),
@@ -17,6 +17,10 @@ const UNITS: [(&str, u64); 9] = [
     ("gb", 1_000_000_000),
     ("tb", 1_000_000_000_000),
     ("b", 1),
+    ("k", 1 << 10),
+    ("m", 1 << 20),
+    ("g", 1 << 30),
+    ("t", 1 << 40),
 ];
 
 impl FromStr for Size {

@@ -16,10 +16,26 @@ pub struct Status {
     pub state: String,
     /// What the node itself waits for before it can work, for example the store.
     pub waits_for: Option<Waiting>,
+    /// The bound of its store; `None` without one.
+    pub cache: Option<CacheStatus>,
     /// Jobs commands gave it, the oldest first.
     pub jobs: Vec<JobStatus>,
     /// Names it follows, in the order they were added.
     pub watches: Vec<WatchStatus>,
+}
+
+/// A store that is kept small.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CacheStatus {
+    /// How large it may be.
+    pub max_bytes: u64,
+    /// How large it is; `None` while another process has it.
+    pub stored_bytes: Option<u64>,
+    /// Chunks that went since the node started.
+    pub evicted_chunks: u64,
+    /// Bytes they took.
+    pub evicted_bytes: u64,
 }
 
 /// What something waits for.

@@ -38,6 +38,7 @@ pub mod trust;
 pub mod unfinished;
 pub mod watch;
 
+mod cache;
 mod drafting;
 mod folder;
 mod turn;

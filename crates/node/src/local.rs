@@ -51,7 +51,7 @@ struct Root {
 }
 
 /// The closures of everything `put` keeps.
-struct PutRoots(PathBuf);
+pub(crate) struct PutRoots(pub(crate) PathBuf);
 
 #[async_trait::async_trait]
 impl Roots for PutRoots {
@@ -90,7 +90,8 @@ impl Node {
         if let Some(open) = shared.upgrade() {
             return Ok(open);
         }
-        let open = Arc::new(DiskStore::open(&self.store_path(), DiskOptions::default())?);
+        let options = DiskOptions { cache: self.cache.is_bounded(), ..DiskOptions::default() };
+        let open = Arc::new(DiskStore::open(&self.store_path(), options)?);
         *shared = Arc::downgrade(&open);
         Ok(open)
     }
@@ -171,7 +172,7 @@ impl Node {
         }
     }
 
-    fn roots_path(&self) -> PathBuf {
+    pub(crate) fn roots_path(&self) -> PathBuf {
         self.directory().join("roots")
     }
 

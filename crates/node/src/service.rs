@@ -87,6 +87,7 @@ impl Service {
                 since: self.started,
                 next: "then the node works with it; until then jobs that need it wait".into(),
             }),
+            cache: self.node.cache_status(),
             jobs: self.jobs.status(),
             watches: self.watches.status(),
         }
@@ -134,7 +135,7 @@ pub async fn run(
         let turn = node.turn(&service.waits).await?;
         // Only now, so that their metadata is kept: a command before this one may have the store.
         service.watches.resume().await;
-        std::future::pending::<()>().await;
+        node.keep_small(|| service.jobs.status()).await;
         drop(turn);
         Ok::<(), TurnError>(())
     };

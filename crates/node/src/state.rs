@@ -13,6 +13,8 @@ use documents::NodeKey;
 use hub_client::Activity;
 use store::DiskStore;
 
+use crate::cache::Cache;
+
 /// Why the state directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
@@ -52,6 +54,8 @@ pub struct Node {
     pub(crate) store: Arc<Mutex<Weak<DiskStore>>>,
     /// This process is the node of the machine.
     pub(crate) serves: Arc<AtomicBool>,
+    /// The bound of the store, and what went for it.
+    pub(crate) cache: Arc<Cache>,
 }
 
 impl std::fmt::Debug for Node {
@@ -75,6 +79,7 @@ impl Node {
             activity: Arc::default(),
             store: Arc::default(),
             serves: Arc::default(),
+            cache: Arc::default(),
         })
     }
 
@@ -88,6 +93,12 @@ impl Node {
     #[must_use]
     pub fn with_activity(self, activity: Arc<Activity>) -> Self {
         Self { activity, ..self }
+    }
+
+    /// The same node, whose store is to stay below `bytes` while it runs as a service.
+    #[must_use]
+    pub fn with_cache(self, bytes: u64) -> Self {
+        Self { cache: Arc::new(Cache::of(bytes)), ..self }
     }
 
     /// What this node's calls to hubs wait for.

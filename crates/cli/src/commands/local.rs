@@ -47,14 +47,25 @@ pub(super) async fn gc(session: &Session, args: GcArgs) -> anyhow::Result<Ended>
 }
 
 pub(super) async fn stats(session: &Session) -> anyhow::Result<Ended> {
-    let stats = session.node()?.stats().await?;
+    let node = session.node()?;
+    let stats = node.stats().await?;
+    let cache = node.cache_status();
+    let bound = cache.as_ref().map(|cache| {
+        format!(
+            "; a cache of {}, {} chunks evicted, {}",
+            bytes(cache.max_bytes),
+            number(cache.evicted_chunks),
+            bytes(cache.evicted_bytes)
+        )
+    });
     session.output.fact(
         format!(
-            "{} chunks, {} of content in {} on disk, {} packs",
+            "{} chunks, {} of content in {} on disk, {} packs{}",
             number(stats.chunks),
             bytes(stats.plain_bytes),
             bytes(stats.stored_bytes),
-            number(stats.packs)
+            number(stats.packs),
+            bound.unwrap_or_default(),
         ),
         &json!({
             "event": "done",
@@ -62,6 +73,7 @@ pub(super) async fn stats(session: &Session) -> anyhow::Result<Ended> {
             "plain_bytes": stats.plain_bytes,
             "stored_bytes": stats.stored_bytes,
             "packs": stats.packs,
+            "cache": cache,
         }),
     )?;
     Ok(Ended::Done)

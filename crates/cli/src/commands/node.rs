@@ -6,13 +6,18 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::{Session, StopSignal};
+use crate::args::NodeArgs;
 use crate::exit::Ended;
 use crate::serving::Serving;
 
-pub(super) async fn run(session: &Session) -> anyhow::Result<Ended> {
+pub(super) async fn run(session: &Session, args: &NodeArgs) -> anyhow::Result<Ended> {
     // Before anybody is told that the node is ready: who is told may ask it to stop.
     let mut signals = StopSignal::listen()?;
-    let node = Arc::new(session.node()?);
+    let mut node = session.node()?;
+    if let Some(cache) = args.cache {
+        node = node.with_cache(cache.0);
+    }
+    let node = Arc::new(node);
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     let runtime = runtime.filter(|runtime| runtime.is_absolute());
     let output = session.output;

@@ -4,13 +4,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use node::StateDir;
 use node::inspect::FoundJob;
-use node_api::status::{JobStatus, Status, Waiting, WatchState, WatchStatus};
+use node_api::status::{CacheStatus, JobStatus, Status, Waiting, WatchState, WatchStatus};
 use serde_json::{Value, json};
 
 use super::Session;
 use crate::doctor::{Shown, work};
 use crate::exit::Ended;
-use crate::output::{Output, bytes, utc};
+use crate::output::{Output, bytes, number, utc};
 use crate::progress::duration;
 
 pub(super) async fn run(session: &Session) -> anyhow::Result<Ended> {
@@ -70,11 +70,12 @@ fn node_line(output: Output, status: Option<&Status>, clock: &Clock) -> anyhow::
     let human = match status {
         None => "no node runs here; commands do their work themselves".to_owned(),
         Some(status) => format!(
-            "node {} (process {}) runs for {}{}",
+            "node {} (process {}) runs for {}{}{}",
             status.version,
             status.process,
             clock.since(status.started),
-            waits(status.waits_for.as_ref(), clock)
+            waits(status.waits_for.as_ref(), clock),
+            status.cache.as_ref().map(cache).unwrap_or_default(),
         ),
     };
     output.fact(
@@ -85,8 +86,19 @@ fn node_line(output: Output, status: Option<&Status>, clock: &Clock) -> anyhow::
             "process": status.map(|one| one.process),
             "version": status.map(|one| &one.version),
             "started": status.map(|one| one.started),
+            "cache": status.and_then(|one| one.cache.as_ref()),
             "waits_for": status.and_then(|one| waiting(one.waits_for.as_ref())),
         }),
+    )
+}
+
+fn cache(cache: &CacheStatus) -> String {
+    let stored = cache.stored_bytes.map_or_else(|| "the store".into(), bytes);
+    format!(
+        "\n  cache {stored} of {}; {} chunks, {} evicted since it started",
+        bytes(cache.max_bytes),
+        number(cache.evicted_chunks),
+        bytes(cache.evicted_bytes)
     )
 }
 

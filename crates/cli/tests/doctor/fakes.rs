@@ -62,6 +62,7 @@ impl FakeNode {
             next: "goes on when the other process ends".into(),
         };
         let status = Status {
+            cache: None,
             version: env!("CARGO_PKG_VERSION").into(),
             process: std::process::id(),
             started: 1_000_000_000,
