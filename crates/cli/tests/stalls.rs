@@ -142,7 +142,7 @@ fn a_silent_hub_is_named_to_programs_too() {
             events.find(|event: &serde_json::Value| !event["waits_for"].is_null()).expect("one");
         let reason = event["waits_for"].as_str().expect("a text");
         assert_eq!(event["event"], "progress");
-        assert!(event["still_s"].as_u64() < Some(5), "{event}");
+        assert!(event["still_s"].as_u64() > Some(0), "{event}");
         assert!(reason.contains(&format!("an answer from {url} (")), "{event}");
         assert!(reason.contains("; gives up in "), "{event}");
     }
