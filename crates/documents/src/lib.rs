@@ -14,6 +14,7 @@
 //! * [`capability`]: [`Capability`], the right to read a sealed release.
 //! * [`session`]: proofs of a key and the tokens given for them.
 //! * [`invitation`]: [`Invitation`], all a newcomer needs to register with a hub.
+//! * [`date`]: the calendar ([`UtcTime`]); with it, when a certificate is valid ([`Validity`]).
 //!
 //! Invariant: a document is decoded as a whole or refused as a whole. Every decoder here takes
 //! untrusted bytes, checks their length first, never panics, and accepts exactly one encoding
@@ -23,6 +24,7 @@
 
 pub mod accept;
 pub mod capability;
+pub mod date;
 pub mod delegation;
 pub mod envelope;
 pub mod invitation;
@@ -31,12 +33,14 @@ pub mod name;
 mod origin;
 pub mod release;
 pub mod session;
+mod validity;
 
 mod cbor;
 
 pub use accept::{AcceptError, Accepted, Seen, accept_head, accept_numbered, verify_chain};
 pub use capability::{Capability, OpenRootError, ParseCapabilityError};
 pub use content::DecodeError;
+pub use date::UtcTime;
 pub use delegation::{Authority, Delegation, Tenure};
 pub use envelope::{Context, DOCUMENT_BYTES_MAX, DocumentError, DocumentHash};
 pub use invitation::{Invitation, ParseInvitationError, certificate_fingerprint};
@@ -45,6 +49,7 @@ pub use name::{ParseNameError, ReleaseName};
 pub use origin::origin_identity;
 pub use release::{Head, Manifest};
 pub use session::{Registration, SessionProof, SessionToken, TokenError};
+pub use validity::Validity;
 
 #[cfg(test)]
 mod golden_tests;

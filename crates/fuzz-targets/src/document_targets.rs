@@ -4,7 +4,7 @@ use content::closure::ClosureEntry;
 use content::{ChunkId, ChunkRef, TreeRef};
 use documents::{
     Authority, Capability, Context, DOCUMENT_BYTES_MAX, Delegation, Head, Invitation, Manifest,
-    NodeKey, Registration, ReleaseName, SessionProof, SessionToken,
+    NodeKey, Registration, ReleaseName, SessionProof, SessionToken, UtcTime, Validity,
 };
 
 use crate::{Verdict, same};
@@ -154,6 +154,19 @@ pub fn invitation_text(bytes: &[u8]) -> Verdict {
 #[must_use]
 pub fn release_name(bytes: &[u8]) -> Verdict {
     same(parse::<ReleaseName>(bytes), bytes)
+}
+
+/// When a certificate is valid. Nothing can be encoded again; what is said must be a date.
+#[must_use]
+pub fn certificate_validity(bytes: &[u8]) -> Verdict {
+    let Some(validity) = Validity::of(bytes) else { return Verdict::Refused };
+    for time in [validity.begins, validity.ends] {
+        // A leap second, or the 31st of a shorter month, at the end of the last year.
+        assert!(UtcTime::at(time.saturating_sub(86_400)).year <= 9999, "{validity:?}");
+    }
+    let renewal = validity.renewal();
+    assert!(renewal <= validity.ends && renewal >= validity.begins.min(validity.ends));
+    Verdict::Accepted
 }
 
 fn parse<T: std::str::FromStr + ToString>(bytes: &[u8]) -> Option<String> {

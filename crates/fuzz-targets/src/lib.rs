@@ -2,7 +2,8 @@
 //!
 //! A target takes any bytes at all and must neither panic nor hang; where the decoder accepts
 //! the bytes, encoding the value again must give the very same bytes (of JSON, which has many
-//! spellings, bytes that decode to the same value). Targets that decode something authenticated come twice: once on raw bytes, and once behind the signature or
+//! spellings, bytes that decode to the same value; of a certificate, whose dates alone are read,
+//! dates that a calendar has). Targets that decode something authenticated come twice: once on raw bytes, and once behind the signature or
 //! the cipher, where a fuzzer would otherwise never get.
 //!
 //! What this crate is not: a fuzzer. `tests/replay.rs` feeds every target the golden files and
@@ -20,9 +21,10 @@ pub use content_targets::{
     closure_head, closure_segment, frame, node, piece_list, sealed_chunk, sealed_message, tree_root,
 };
 pub use document_targets::{
-    accept_head, capability_text, delegation, delegation_payload, head, head_payload,
-    invitation_text, manifest, manifest_payload, registration, registration_payload, release_name,
-    sealed_root, session_proof, session_proof_payload, session_token, session_token_payload,
+    accept_head, capability_text, certificate_validity, delegation, delegation_payload, head,
+    head_payload, invitation_text, manifest, manifest_payload, registration, registration_payload,
+    release_name, sealed_root, session_proof, session_proof_payload, session_token,
+    session_token_payload,
 };
 pub use node_targets::{from_node, node_frame_stream, node_hello, node_text, to_node};
 pub use wire_targets::{frame_stream, have_bitmap, id_list};
@@ -79,6 +81,7 @@ targets![
     capability_text,
     invitation_text,
     release_name,
+    certificate_validity,
     frame_stream,
     id_list,
     have_bitmap,

@@ -74,6 +74,10 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
         "capability_text" => vec![golden("documents/capability-1")],
         "invitation_text" => vec![golden("documents/invitation-1")],
         "release_name" => vec![b"team/tools".to_vec(), b"a/b".to_vec()],
+        "certificate_validity" => vec![
+            certificate(&[(0x17, b"991231235959Z"), (0x17, b"491231235960Z")]),
+            certificate(&[(0x17, b"000229000000Z"), (0x18, b"99991231235959Z")]),
+        ],
         "frame_stream" => [[1, 0], [100, 0], [0, 255]]
             .iter()
             .map(|step| behind(step, golden("wire/frame-stream-1")))
@@ -96,6 +100,20 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
 
 fn texts(texts: &[&str]) -> Vec<Vec<u8>> {
     texts.iter().map(|text| text.as_bytes().to_vec()).collect()
+}
+
+/// As much of a certificate as its dates need to be found: tags and contents of the two.
+fn certificate(dates: &[(u8, &[u8])]) -> Vec<u8> {
+    let element = |tag: u8, contents: &[u8]| {
+        // In the long form, as certificates of the usual size have it.
+        let length = u16::try_from(contents.len()).expect("short").to_be_bytes();
+        [&[tag, 0x82][..], &length, contents].concat()
+    };
+    let dates = dates.iter().flat_map(|(tag, date)| element(*tag, date)).collect::<Vec<_>>();
+    let [version, serial] = [element(0xa0, &[2, 1, 2]), vec![2, 1, 7]];
+    let [algorithm, issuer] = [element(0x30, &[6, 1, 42]), element(0x30, &[])];
+    let body = [version, serial, algorithm, issuer, element(0x30, &dates)].concat();
+    element(0x30, &element(0x30, &body))
 }
 
 /// One of each thing that a command says to a node.

@@ -25,7 +25,6 @@
 pub mod activity;
 pub mod administration;
 mod busy;
-mod certificate;
 pub mod chunks;
 pub mod client;
 mod connect;
@@ -47,7 +46,6 @@ mod session;
 pub mod tokens;
 
 pub use activity::{Activity, UnderWay};
-pub use certificate::Validity;
 pub use client::HubClient;
 pub use counting::BytesOnWire;
 pub use error::{ClientError, WaitingFor};

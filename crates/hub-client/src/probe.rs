@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use documents::certificate_fingerprint;
+use documents::{Validity, certificate_fingerprint};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hub_api::{HubInfo, routes};
 use hyper::body::Bytes;
@@ -24,8 +24,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
-
-use crate::certificate::Validity;
 
 /// Most bytes of the answer that are read.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;

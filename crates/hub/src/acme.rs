@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use documents::Validity;
 use instant_acme::{
     Account, AccountCredentials, AuthorizationStatus, ChallengeType, Identifier, NewAccount,
     NewOrder, OrderStatus, RetryPolicy,
@@ -29,7 +30,6 @@ use serde::{Deserialize, Serialize};
 use crate::config::Acme;
 use crate::files::{unix_now, write_private};
 use crate::refusal::Chain;
-use crate::validity::Validity;
 
 /// The protocol in which an authority asks for the challenge's certificate.
 pub(crate) const CHALLENGE_PROTOCOL: &[u8] = b"acme-tls/1";

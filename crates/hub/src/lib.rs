@@ -56,7 +56,6 @@ mod stall;
 mod start;
 mod tls;
 mod transfers;
-mod validity;
 
 pub use backup::{BackedUp, BackupError, Restored, backup, restore};
 pub use config::{Acme, CertificateTrust, HubConfig, HubLimits, LETS_ENCRYPT, Tls};

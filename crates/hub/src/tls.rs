@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use documents::Validity;
 use rustls::server::WantsServerCert;
 use rustls::{ConfigBuilder, ServerConfig};
 use rustls_pki_types::pem::PemObject as _;
@@ -12,7 +13,6 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use crate::acme::{CHALLENGE_PROTOCOL, Renewal};
 use crate::config::{Acme, CertificateTrust, Tls};
 use crate::files::{DataDir, write_private};
-use crate::validity::Validity;
 
 /// TLS settings, and what clients recognise the hub by.
 pub(crate) struct Identity {

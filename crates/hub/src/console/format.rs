@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use documents::UtcTime;
+
 const UNITS: [&str; 6] = ["B", "kB", "MB", "GB", "TB", "PB"];
 
 /// A number of bytes in decimal units with three digits, and its unit.
@@ -75,30 +77,14 @@ impl Moment {
         } else {
             format!("in {}", duration(time - now))
         };
-        let (date, [hour, minute, second]) = calendar(time);
+        let UtcTime { year, month, day, hour, minute, second } = UtcTime::at(time);
+        let date = format!("{year:04}-{month:02}-{day:02}");
         Self {
             relative,
             exact: format!("{date} {hour:02}:{minute:02} UTC"),
             iso: format!("{date}T{hour:02}:{minute:02}:{second:02}Z"),
         }
     }
-}
-
-/// The date and the time of day of unix seconds, in UTC.
-///
-/// Days to a date as in Howard Hinnant's `civil_from_days`: years begin in March, so that the
-/// leap day is the last of its year.
-fn calendar(time: u64) -> (String, [u64; 3]) {
-    let (days, rest) = (time / 86_400 + 719_468, time % 86_400);
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
-    let year = year_of_era + era * 400 + next;
-    (format!("{year:04}-{month:02}-{day:02}"), [rest / 3_600, rest / 60 % 60, rest % 60])
 }
 
 /// Bytes of a name or path as text that shows what they are: bytes that are no UTF-8, control

@@ -1,9 +1,9 @@
-//! When a certificate is valid, read from its DER bytes and nothing else.
+//! When a certificate is valid, read from its DER bytes and nothing else (RFC 5280, 4.1).
 //!
 //! A pinned certificate is trusted by its fingerprint whatever its dates say; but others who look
-//! at it, browsers and proxies, do mind, so a person is told.
+//! at it, browsers and proxies, do mind: a person is told, and a hub renews in time.
 
-use crate::date::{number, seconds_of};
+use crate::date::{UtcTime, decimal};
 
 /// From when to when a certificate is valid, in seconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,8 +21,8 @@ const SEQUENCE: u8 = 0x30;
 const EXPLICIT_0: u8 = 0xa0;
 
 impl Validity {
-    /// Reads the validity of a certificate (RFC 5280, 4.1); `None` when it is not where it
-    /// belongs or before 1970.
+    /// Reads the validity of a certificate; `None` when it is not where it belongs or before
+    /// 1970. Nothing else of the certificate is checked, and nothing is allocated.
     #[must_use]
     pub fn of(certificate: &[u8]) -> Option<Self> {
         let (certificate, _) = element(certificate, SEQUENCE)?;
@@ -38,6 +38,12 @@ impl Validity {
         let (begins, rest) = time(validity)?;
         let (ends, _) = time(rest)?;
         Some(Self { begins, ends })
+    }
+
+    /// When to ask for the next certificate: when a third of this one's time is left.
+    #[must_use]
+    pub fn renewal(&self) -> u64 {
+        self.ends.saturating_sub(self.ends.saturating_sub(self.begins) / 3)
     }
 }
 
@@ -59,6 +65,7 @@ fn element(bytes: &[u8], tag: u8) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(length)
 }
 
+/// `YYMMDDhhmmssZ`, or with four digits of the year.
 fn time(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let (text, rest, year_digits) = match element(bytes, UTC_TIME) {
         Some((text, rest)) => (text, rest, 2),
@@ -66,13 +73,21 @@ fn time(bytes: &[u8]) -> Option<(u64, &[u8])> {
     };
     let text = std::str::from_utf8(text).ok()?.strip_suffix('Z')?;
     let (year, rest_of_text) = text.split_at_checked(year_digits)?;
-    let year = match (number(year)?, year_digits) {
+    let year = match (decimal(year)?, year_digits) {
         (year, 4) => year,
         (year, _) if year < 50 => 2000 + year,
         (year, _) => 1900 + year,
     };
-    let part = |at: usize| rest_of_text.get(at..at + 2).and_then(number);
-    Some((seconds_of(year, part(0)?, part(2)?, part(4)?, part(6)?, part(8)?)?, rest))
+    let part = |at: usize| rest_of_text.get(at..at + 2).and_then(decimal);
+    let time = UtcTime {
+        year,
+        month: part(0)?,
+        day: part(2)?,
+        hour: part(4)?,
+        minute: part(6)?,
+        second: part(8)?,
+    };
+    Some((time.seconds_since_1970()?, rest))
 }
 
 #[cfg(test)]
@@ -89,10 +104,20 @@ mod tests {
 
     #[test]
     fn the_dates_of_a_certificate_are_read_in_both_encodings() {
-        let near = made((2000, 2, 29), (2001, 1, 1));
-        assert_eq!(Validity::of(&near), Some(Validity { begins: 951_782_400, ends: 978_307_200 }));
-        let far = made((2000, 2, 29), (2101, 1, 1));
-        assert_eq!(Validity::of(&far).map(|valid| valid.ends), Some(4_133_980_800));
+        let near = Validity::of(&made((2000, 2, 29), (2000, 3, 30))).expect("valid");
+        assert_eq!(near, Validity { begins: 951_782_400, ends: 954_374_400 });
+        assert_eq!(near.renewal(), 954_374_400 - 10 * 86_400);
+        let far = Validity::of(&made((2000, 2, 29), (2101, 1, 1))).expect("valid");
+        assert_eq!(far, Validity { begins: 951_782_400, ends: 4_133_980_800 });
+    }
+
+    #[test]
+    fn a_date_in_another_zone_is_not_read() {
+        let mut whole = made((2000, 2, 29), (2001, 1, 1));
+        let end = b"010101000000Z";
+        let at = whole.windows(end.len()).position(|bytes| bytes == end).expect("the end");
+        whole[at + end.len() - 1] = b'0';
+        assert_eq!(Validity::of(&whole), None);
     }
 
     #[test]
