@@ -53,17 +53,17 @@ impl Closure {
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         const WHAT: &str = "closure segment";
         let Some((magic, body)) = bytes.split_first_chunk::<4>() else {
-            return Err(DecodeError::malformed(WHAT, "too short"));
+            return Err(cbor::malformed(WHAT, "too short"));
         };
         let (entries, rest) = body.as_chunks::<ENTRY_BYTES>();
         if *magic != SEGMENT_MAGIC || !rest.is_empty() || entries.len() > SEGMENT_ENTRIES_MAX {
-            return Err(DecodeError::malformed(WHAT, "not a list of ids and lengths"));
+            return Err(cbor::malformed(WHAT, "not a list of ids and lengths"));
         }
         let read = |entry: &[u8; ENTRY_BYTES]| {
             let (id, length) = entry.split_first_chunk::<32>().expect("36 bytes");
             let length = u32::from_le_bytes(length.try_into().expect("4 bytes"));
             if length == 0 || length as usize > crate::CHUNK_BYTES_MAX {
-                return Err(DecodeError::invalid(WHAT, "an impossible length"));
+                return Err(cbor::invalid(WHAT, "an impossible length"));
             }
             Ok(ClosureEntry { id: ChunkId::from_bytes(*id), stored_length: length })
         };
@@ -92,10 +92,7 @@ impl ClosureHead {
             writer.array(5)?.u8(1)?.bytes(self.tree.as_bytes())?;
             writer.u64(self.chunks)?.u64(self.stored_bytes)?;
             writer.array(self.segments.len() as u64)?;
-            for segment in &self.segments {
-                writer.array(2)?.bytes(segment.id.as_bytes())?.u32(segment.stored_length)?;
-            }
-            Ok(())
+            self.segments.iter().try_for_each(|segment| cbor::write_chunk(segment, writer))
         })
     }
 
@@ -107,13 +104,13 @@ impl ClosureHead {
         let read = |reader: &mut Reader<'_>| {
             reader.array_of(5)?;
             reader.version(1)?;
-            let tree = ChunkId::from_bytes(reader.hash()?);
+            let tree = ChunkId::from_bytes(reader.array()?);
             let (chunks, stored_bytes) = (reader.u64()?, reader.u64()?);
-            let count = reader.array()?;
+            let count = reader.items()?;
             let mut segments = Vec::with_capacity(reader.capacity(count, 36));
             for _ in 0..count {
                 reader.array_of(2)?;
-                let id = ChunkId::from_bytes(reader.hash()?);
+                let id = ChunkId::from_bytes(reader.array()?);
                 segments.push(ClosureEntry { id, stored_length: reader.u32()? });
             }
             Ok(Self { tree, chunks, stored_bytes, segments })

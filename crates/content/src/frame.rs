@@ -18,6 +18,7 @@
 
 use bytes::Bytes;
 
+use crate::cbor::{invalid, malformed};
 use crate::{CHUNK_BYTES_MAX, ChunkId, DecodeError};
 
 /// Length of the fixed part of a frame, in bytes.
@@ -77,12 +78,12 @@ impl FrameHeader {
             u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
         };
         if bytes[..4] != MAGIC || bytes[5] != 0 {
-            return Err(DecodeError::malformed(WHAT, "no frame begins here"));
+            return Err(malformed(WHAT, "no frame begins here"));
         }
         let codec = match bytes[4] {
             0 => Codec::None,
             1 => Codec::Zstd,
-            other => return Err(DecodeError::invalid(WHAT, format!("codec {other}"))),
+            other => return Err(invalid(WHAT, format!("codec {other}"))),
         };
         let header = Self {
             codec,
@@ -96,7 +97,7 @@ impl FrameHeader {
             codec == Codec::Zstd && payload < plain || codec == Codec::None && payload == plain;
         let count = usize::from(header.count);
         if count == 0 || count > CHUNKS_MAX || plain > PLAIN_BYTES_MAX || !whole || plain < count {
-            return Err(DecodeError::invalid(WHAT, "lengths beyond the limits"));
+            return Err(invalid(WHAT, "lengths beyond the limits"));
         }
         Ok(header)
     }
@@ -131,7 +132,7 @@ impl FrameHeader {
 pub fn decode_entries(header: &FrameHeader, bytes: &[u8]) -> Result<Vec<FrameEntry>, DecodeError> {
     let (entries, rest) = bytes.as_chunks::<ENTRY_BYTES>();
     if !rest.is_empty() || entries.len() != usize::from(header.count) {
-        return Err(DecodeError::malformed(WHAT, "entries cut short"));
+        return Err(malformed(WHAT, "entries cut short"));
     }
     let mut sum = 0usize;
     let mut decoded = Vec::with_capacity(entries.len());
@@ -139,13 +140,13 @@ pub fn decode_entries(header: &FrameHeader, bytes: &[u8]) -> Result<Vec<FrameEnt
         let (id, length) = entry.split_first_chunk::<32>().expect("36 bytes");
         let length = u32::from_le_bytes(length.try_into().expect("4 bytes"));
         if length == 0 || length as usize > CHUNK_BYTES_MAX {
-            return Err(DecodeError::invalid(WHAT, "a chunk of impossible length"));
+            return Err(invalid(WHAT, "a chunk of impossible length"));
         }
         sum += length as usize;
         decoded.push(FrameEntry { id: ChunkId::from_bytes(*id), length });
     }
     if sum != header.plain_length as usize {
-        return Err(DecodeError::invalid(WHAT, "its chunks do not add up to its length"));
+        return Err(invalid(WHAT, "its chunks do not add up to its length"));
     }
     Ok(decoded)
 }
@@ -189,7 +190,7 @@ impl Frame {
     /// As [`decode_entries`]; or when `body` is not as long as the header says.
     pub fn decode(header: FrameHeader, body: Bytes) -> Result<Self, DecodeError> {
         if body.len() != header.body_length() {
-            return Err(DecodeError::malformed(WHAT, "cut short"));
+            return Err(malformed(WHAT, "cut short"));
         }
         let entries = decode_entries(&header, &body[..header.entries_length()])?;
         let payload = body.slice(header.entries_length()..);
@@ -202,7 +203,7 @@ impl Frame {
     /// As [`FrameHeader::decode`] and [`Frame::decode`].
     pub fn from_bytes(bytes: &Bytes) -> Result<Self, DecodeError> {
         let Some(header) = bytes.first_chunk() else {
-            return Err(DecodeError::malformed(WHAT, "cut short"));
+            return Err(malformed(WHAT, "cut short"));
         };
         Self::decode(FrameHeader::decode(header)?, bytes.slice(HEADER_BYTES..))
     }

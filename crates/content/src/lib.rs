@@ -13,6 +13,7 @@
 //! * [`closure`]: the flat list of chunks under a tree, readable by blind relays.
 //! * [`seal`]: convergent encryption with a secret.
 //! * [`frame`]: chunks that are stored or sent together, compressed together.
+//! * [`cbor`]: the one way in and out of deterministic CBOR, also for the `documents` crate.
 //!
 //! Invariant: every decoder here takes untrusted bytes. It never panics, allocates no more
 //! than a small multiple of its input (or of a limit stated beside it), and accepts exactly
@@ -21,6 +22,7 @@
 //! Start reading at [`mod@reference`], then [`node`].
 
 pub mod bounds;
+pub mod cbor;
 pub mod closure;
 pub mod cut;
 pub mod frame;
@@ -30,8 +32,6 @@ pub mod node;
 pub mod reference;
 pub mod root;
 pub mod seal;
-
-mod cbor;
 
 pub use cbor::DecodeError;
 pub use closure::{Closure, ClosureHead};

@@ -141,7 +141,7 @@ impl Node {
         let read = |reader: &mut Reader<'_>| {
             reader.array_of(2)?;
             reader.version(1)?;
-            let count = reader.array()?;
+            let count = reader.items()?;
             // The smallest entry, a symbolic link of one-byte names, takes 15 bytes.
             let mut entries: Vec<Entry> = Vec::with_capacity(reader.capacity(count, 15));
             let mut previous = None;
@@ -235,7 +235,7 @@ impl Entry {
     }
 
     fn read(reader: &mut Reader<'_>, previous: &mut Option<ChunkRef>) -> Result<Self, DecodeError> {
-        let mut fields = Fields { left: reader.map()?, key: None };
+        let mut fields = reader.fields()?;
         fields.expect(reader, NAME)?;
         let name = Name::new(reader.bytes()?)
             .ok_or_else(|| reader.invalid("a name that no directory entry can have"))?;
@@ -264,7 +264,7 @@ impl Entry {
                 fields.expect(reader, SIZE)?;
                 let size = reader.u64()?;
                 let stated = if fields.take(reader, BLOB)? {
-                    Some(BlobId::from_bytes(reader.hash()?))
+                    Some(BlobId::from_bytes(reader.array()?))
                 } else {
                     None
                 };
@@ -311,7 +311,7 @@ fn implied_blob(contents: &Contents) -> Option<BlobId> {
 }
 
 fn read_xattrs(reader: &mut Reader<'_>) -> Result<Vec<Xattr>, DecodeError> {
-    let count = reader.array()?;
+    let count = reader.items()?;
     let mut xattrs: Vec<Xattr> = Vec::with_capacity(reader.capacity(count, 3));
     let mut bytes_total = 0;
     for _ in 0..count {
@@ -337,43 +337,6 @@ fn read_link(reader: &mut Reader<'_>) -> Result<Vec<u8>, DecodeError> {
         return Err(reader.invalid("a hard link to an impossible path"));
     }
     Ok(path.to_vec())
-}
-
-/// Walks the keys of a map whose keys must ascend.
-struct Fields {
-    left: u64,
-    key: Option<u64>,
-}
-
-impl Fields {
-    /// Consumes the next key if it is `wanted`.
-    fn take(&mut self, reader: &mut Reader<'_>, wanted: u8) -> Result<bool, DecodeError> {
-        if self.key.is_none() && self.left > 0 {
-            self.left -= 1;
-            self.key = Some(reader.u64()?);
-        }
-        let found = self.key == Some(u64::from(wanted));
-        if found {
-            self.key = None;
-        }
-        Ok(found)
-    }
-
-    fn expect(&mut self, reader: &mut Reader<'_>, wanted: u8) -> Result<(), DecodeError> {
-        if self.take(reader, wanted)? {
-            Ok(())
-        } else {
-            Err(reader.invalid(format!("field {wanted} is missing or out of order")))
-        }
-    }
-
-    fn finish(self, reader: &Reader<'_>) -> Result<(), DecodeError> {
-        if self.key.is_none() && self.left == 0 {
-            Ok(())
-        } else {
-            Err(reader.invalid("an unknown field"))
-        }
-    }
 }
 
 #[cfg(test)]

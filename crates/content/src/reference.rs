@@ -72,16 +72,16 @@ impl ChunkRef {
     }
 
     pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let fields = reader.array()?;
+        let fields = reader.items()?;
         Self::read_fields(reader, fields)
     }
 
     fn read_fields(reader: &mut Reader<'_>, fields: u64) -> Result<Self, DecodeError> {
-        let id = ChunkId::from_bytes(reader.hash()?);
+        let id = ChunkId::from_bytes(reader.array()?);
         let length = reader.u32()?;
         let sealing = match fields {
             2 => None,
-            4 => Some(Sealing { key: reader.hash()?, stored_length: reader.u32()? }),
+            4 => Some(Sealing { key: reader.array()?, stored_length: reader.u32()? }),
             _ => return Err(reader.invalid("a reference has 2 fields, or 4 when sealed")),
         };
         let reference = Self { id, length, sealing };
@@ -128,11 +128,14 @@ impl Piece {
         if reader.next_is_array() {
             Ok(Self::Chunk(ChunkRef::read(reader)?))
         } else {
-            let length = reader.negative()?;
-            if length > i64::MAX as u64 {
+            let length = reader.i64()?;
+            if length >= 0 {
+                return Err(reader.invalid("a hole must be negative"));
+            }
+            if length == i64::MIN {
                 return Err(reader.invalid("a hole longer than any file"));
             }
-            Ok(Self::Hole(length))
+            Ok(Self::Hole(length.unsigned_abs()))
         }
     }
 }
@@ -207,7 +210,7 @@ impl Contents {
         let contents = if reader.next_is_bytes() {
             Self::Inline(reader.bytes()?.to_vec())
         } else {
-            let fields = reader.array()?;
+            let fields = reader.items()?;
             match reader.u64()? {
                 0 => {
                     let offset = reader.u32()?;
@@ -346,7 +349,7 @@ impl PieceList {
         let read = |reader: &mut Reader<'_>| {
             reader.array_of(2)?;
             reader.version(1)?;
-            let count = reader.array()?;
+            let count = reader.items()?;
             if count as usize > Self::PIECES_MAX {
                 return Err(reader.invalid("too many pieces"));
             }

@@ -72,7 +72,7 @@ impl TreeRoot {
             reader.version(1)?;
             let parameters = reader.u64()?;
             let size = reader.u64()?;
-            let node = BlobId::from_bytes(reader.hash()?);
+            let node = BlobId::from_bytes(reader.array()?);
             let contents = Contents::read(reader, size, &mut None)?;
             reader.array_of(4)?;
             let totals = Totals {

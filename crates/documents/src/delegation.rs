@@ -273,7 +273,10 @@ fn read_publishers(
     reader: &mut cbor::Reader<'_>,
     owner: &PublicKey,
 ) -> Result<BTreeMap<PublicKey, Tenure>, DecodeError> {
-    let count = reader.array_up_to(PUBLISHERS_MAX as u64)?;
+    let count = reader.items()?;
+    if count > PUBLISHERS_MAX as u64 {
+        return Err(reader.invalid(format!("{count} publishers")));
+    }
     let mut publishers = BTreeMap::new();
     for _ in 0..count {
         reader.array_of(2)?;

@@ -35,7 +35,7 @@ pub mod release;
 pub mod session;
 mod validity;
 
-mod cbor;
+use content::cbor;
 
 pub use accept::{AcceptError, Accepted, Seen, accept_head, accept_numbered, verify_chain};
 pub use capability::{Capability, OpenRootError, ParseCapabilityError};
