@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use ::node::service::Service;
-use ::node::{Node, Turn, TurnError, Waits};
+use ::node::{HubLink, Node, Turn, TurnError, Waits};
 use anyhow::Context as _;
 use hub_client::Activity;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -38,6 +38,7 @@ mod local;
 mod log;
 mod ls;
 mod node;
+mod pages;
 mod pin;
 mod publish;
 mod put;
@@ -80,6 +81,11 @@ impl Session {
         }
         let node = Node::open(&self.state_directory()?)?;
         Ok(self.opened.get_or_init(|| node.with_activity(Arc::clone(&self.activity))).clone())
+    }
+
+    /// The hub that the command line means, and how it is talked to.
+    fn link(&self) -> anyhow::Result<HubLink> {
+        Ok(self.node()?.hub(self.hub.as_deref())?)
     }
 
     /// A path as the user meant it.

@@ -8,7 +8,7 @@ use crate::exit::Ended;
 use crate::output::{path, utc};
 
 pub(super) async fn run(session: &Session, args: AuditArgs) -> anyhow::Result<Ended> {
-    let link = session.node()?.hub(session.hub.as_deref())?;
+    let link = session.link()?;
     let (mut before, mut left) = (None, args.last);
     while left > 0 {
         let (entries, next) = link.client.audit(before).await?;

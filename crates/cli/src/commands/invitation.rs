@@ -1,8 +1,9 @@
 //! `consign invitation create`, `list` and `revoke`
 
-use hub_api::{AccountRole, InvitationRequest};
+use hub_api::{AccountRole, InvitationInfo, InvitationRequest};
 use serde_json::json;
 
+use super::pages::show_each;
 use super::{Session, parse};
 use crate::args::{InvitationArgs, InvitationCommand, InvitationCreateArgs, InvitedRole};
 use crate::exit::Ended;
@@ -13,7 +14,7 @@ pub(super) async fn run(session: &Session, args: InvitationArgs) -> anyhow::Resu
         InvitationCommand::Create(args) => create(session, args).await,
         InvitationCommand::List => list(session).await,
         InvitationCommand::Revoke(args) => {
-            let link = session.node()?.hub(session.hub.as_deref())?;
+            let link = session.link()?;
             link.client.revoke_invitation(args.number).await?;
             session.output.fact(
                 format!("invitation {} is taken back", args.number),
@@ -39,7 +40,7 @@ async fn create(session: &Session, args: InvitationCreateArgs) -> anyhow::Result
         uses: args.uses,
         lifetime_s: args.hours * 3600,
     };
-    let link = session.node()?.hub(session.hub.as_deref())?;
+    let link = session.link()?;
     let created = link.client.invite(&request).await?;
     session.output.remark(format!("good until {}; it is shown this once:", utc(created.expires)));
     session.output.fact(
@@ -50,38 +51,32 @@ async fn create(session: &Session, args: InvitationCreateArgs) -> anyhow::Result
 }
 
 async fn list(session: &Session) -> anyhow::Result<Ended> {
-    let link = session.node()?.hub(session.hub.as_deref())?;
-    let mut after = None;
-    loop {
-        let (invitations, next) = link.client.invitations(after).await?;
-        for one in &invitations {
-            let names = one.names.join(" ");
-            session.output.fact(
-                format!(
-                    "{:>5}  {:<13}  until {}  {} left  {}",
-                    one.id,
-                    role_word(one.role),
-                    utc(one.expires),
-                    number(u64::from(one.uses_left)),
-                    path(names.as_bytes())
-                ),
-                &json!({
-                    "event": "invitation",
-                    "invitation": one.id,
-                    "role": one.role,
-                    "names": one.names,
-                    "uses_left": one.uses_left,
-                    "created": one.created,
-                    "expires": one.expires,
-                }),
-            )?;
-        }
-        match next {
-            // A hub that repeats a page must not keep us here.
-            Some(next) if after < Some(next) => after = Some(next),
-            Some(_) | None => return Ok(Ended::Done),
-        }
-    }
+    let link = session.link()?;
+    show_each(|after| link.client.invitations(after), |one| show(session, one)).await?;
+    Ok(Ended::Done)
+}
+
+fn show(session: &Session, invitation: &InvitationInfo) -> anyhow::Result<()> {
+    let names = invitation.names.join(" ");
+    session.output.fact(
+        format!(
+            "{:>5}  {:<13}  until {}  {} left  {}",
+            invitation.id,
+            role_word(invitation.role),
+            utc(invitation.expires),
+            number(u64::from(invitation.uses_left)),
+            path(names.as_bytes())
+        ),
+        &json!({
+            "event": "invitation",
+            "invitation": invitation.id,
+            "role": invitation.role,
+            "names": invitation.names,
+            "uses_left": invitation.uses_left,
+            "created": invitation.created,
+            "expires": invitation.expires,
+        }),
+    )
 }
 
 pub(super) fn role_word(role: AccountRole) -> &'static str {

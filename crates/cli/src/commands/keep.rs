@@ -10,7 +10,7 @@ use crate::exit::Ended;
 
 pub(super) async fn run(session: &Session, args: KeepArgs) -> anyhow::Result<Ended> {
     let name: ReleaseName = parse(&args.name)?;
-    let link = session.node()?.hub(session.hub.as_deref())?;
+    let link = session.link()?;
     let asks = args.last.is_none() && args.days.is_none() && !args.all;
     let rules = if asks {
         link.client.retention(&name).await?

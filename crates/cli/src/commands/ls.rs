@@ -113,7 +113,7 @@ fn show(session: &Session, name: &[u8], entry: &Entry) -> anyhow::Result<()> {
 }
 
 async fn names(session: &Session) -> anyhow::Result<Ended> {
-    let link = session.node()?.hub(session.hub.as_deref())?;
+    let link = session.link()?;
     let mut after: Option<ReleaseName> = None;
     let mut any = false;
     loop {

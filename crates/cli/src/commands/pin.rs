@@ -12,7 +12,7 @@ pub(super) async fn run(session: &Session, args: PinArgs, pinned: bool) -> anyho
         let wanted = format!("{:?} is not NAME@RELEASE, as in team/tools@3", args.release);
         return Err(Usage(wanted).into());
     };
-    let link = session.node()?.hub(session.hub.as_deref())?;
+    let link = session.link()?;
     link.client.set_pinned(&name, sequence, pinned).await?;
     let (word, event) = if pinned {
         ("is kept whatever the rules say", "pinned")

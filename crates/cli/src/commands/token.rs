@@ -3,6 +3,7 @@
 use hub_api::{TokenInfo, TokenRequest, TokenScope};
 use serde_json::json;
 
+use super::pages::show_each;
 use super::{Session, parse};
 use crate::args::{TokenArgs, TokenCommand, TokenCreateArgs};
 use crate::exit::Ended;
@@ -13,7 +14,7 @@ pub(super) async fn run(session: &Session, args: TokenArgs) -> anyhow::Result<En
         TokenCommand::Create(args) => create(session, args).await,
         TokenCommand::List => list(session).await,
         TokenCommand::Revoke(args) => {
-            let link = session.node()?.hub(session.hub.as_deref())?;
+            let link = session.link()?;
             link.client.revoke_token(args.number).await?;
             session.output.fact(
                 format!("token {} is revoked", args.number),
@@ -35,7 +36,7 @@ async fn create(session: &Session, args: TokenCreateArgs) -> anyhow::Result<Ende
         names: args.name,
         lifetime_s: args.days * 86_400,
     };
-    let link = session.node()?.hub(session.hub.as_deref())?;
+    let link = session.link()?;
     let created = link.client.create_token(&request).await?;
     session.output.remark(format!(
         "token {}, good until {}; it is shown this once:",
@@ -50,18 +51,9 @@ async fn create(session: &Session, args: TokenCreateArgs) -> anyhow::Result<Ende
 }
 
 async fn list(session: &Session) -> anyhow::Result<Ended> {
-    let link = session.node()?.hub(session.hub.as_deref())?;
-    let mut after = None;
-    loop {
-        let (tokens, next) = link.client.tokens(after).await?;
-        for token in &tokens {
-            show(session, token)?;
-        }
-        match next {
-            Some(next) if after < Some(next) => after = Some(next),
-            Some(_) | None => return Ok(Ended::Done),
-        }
-    }
+    let link = session.link()?;
+    show_each(|after| link.client.tokens(after), |token| show(session, token)).await?;
+    Ok(Ended::Done)
 }
 
 fn show(session: &Session, token: &TokenInfo) -> anyhow::Result<()> {
