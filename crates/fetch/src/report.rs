@@ -66,27 +66,6 @@ impl FetchReport {
     pub fn bytes_from(&self, name: &str) -> u64 {
         self.sources.iter().filter(|share| share.source == name).map(|share| share.bytes).sum()
     }
-
-    /// Adds what a later fetch of the same fetcher did.
-    pub fn absorb(&mut self, later: Self) {
-        for share in later.sources {
-            match self.sources.iter_mut().find(|known| known.source == share.source) {
-                Some(known) => {
-                    known.bytes += share.bytes;
-                    known.lacked += share.lacked;
-                }
-                None => self.sources.push(share),
-            }
-        }
-        for culprit in later.culprits {
-            if !self.culprits.contains(&culprit) {
-                self.culprits.push(culprit);
-            }
-        }
-        self.chunks += later.chunks;
-        self.bytes += later.bytes;
-        self.wasted_bytes += later.wasted_bytes;
-    }
 }
 
 /// Why one source could not give a chunk.
