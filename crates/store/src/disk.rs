@@ -313,9 +313,9 @@ impl ChunkStore for DiskStore {
         let id = *id;
         // What was decoded lately needs no thread that may wait for the disk.
         let decoded = lock(&self.0.decoded).find(&id);
-        if let Some((place, bytes)) = decoded {
+        if let Some((place, piece)) = decoded {
             self.0.note_use(place);
-            return Ok(Some(bytes));
+            return Ok(Some(piece.alone()));
         }
         self.run(move |disk| disk.read(id)).await
     }

@@ -35,7 +35,8 @@ pub use error::{Limit, StoreError};
 pub use memory::MemoryStore;
 pub use report::{Appended, Damage, GcReport, Scope, StoreStats, VerifyReport};
 
-/// Plain bytes after which [`ChunkStore::frames`] stops; one frame or 2 MiB chunk may come on top.
+/// Plain bytes and entries after which [`ChunkStore::frames`] stops; one frame or 2 MiB chunk may
+/// come on top.
 pub const FRAMES_BYTES: usize = 8 << 20;
 
 /// Why it is not known what must be kept.
@@ -87,7 +88,8 @@ pub trait ChunkStore: Send + Sync {
     /// makes all of it last.
     async fn flush(&self) -> Result<(), StoreError>;
 
-    /// The verified bytes of one chunk; `None` when it is not here.
+    /// The verified bytes of one chunk; `None` when it is not here. They keep no more in memory
+    /// than their length: never a frame they were a piece of.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] when the bytes are no longer what they were.

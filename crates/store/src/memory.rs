@@ -94,7 +94,9 @@ impl ChunkStore for MemoryStore {
             if let Some(touched) = &mut chunks.touched {
                 touched.insert(id);
             }
-            chunks.held.entry(id).or_insert(Held { bytes, since });
+            // A piece would keep its whole frame, of which the quota counts this chunk alone.
+            let held = || Held { bytes: Bytes::copy_from_slice(&bytes), since };
+            chunks.held.entry(id).or_insert_with(held);
         }
         Ok(appended)
     }

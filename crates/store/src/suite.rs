@@ -116,6 +116,10 @@ pub(crate) async fn run(store: &dyn ChunkStore) {
             assert_eq!(read.as_deref(), Some(&chunk(seed)[..]));
         }
         assert_eq!(store.read(&id(99)).await.expect("read"), None);
+        // Each by itself: two neighbours in a frame are not neighbours in memory, as pieces are.
+        let [first, second] = [store.read(&id(0)).await, store.read(&id(1)).await];
+        let [first, second] = [first, second].map(|read| read.expect("read").expect("here"));
+        assert_ne!(first.as_ptr_range().end, second.as_ptr(), "pieces keep their whole frame");
         assert_eq!(opened(store, &ids(0..20)).await, ids(0..20));
         let mut some = opened(store, &ids([15, 99, 3, 16])).await;
         assert_eq!(some[0], id(15), "frames in the order of the first wanted chunk");

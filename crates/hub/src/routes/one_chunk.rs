@@ -68,8 +68,7 @@ pub(crate) async fn one_chunk(
 async fn placed(app: &App, id: ChunkId, sharer: impl FnOnce() -> Sharer) -> Result<Bytes, Refusal> {
     let bytes = app.store.read(&id).await?.ok_or_else(Refusal::not_found)?;
     if bytes.len() <= SMALL_BYTES_MAX {
-        // The store may give a piece of something larger, which the piece would hold.
-        return Ok(Bytes::copy_from_slice(&bytes));
+        return Ok(bytes);
     }
     let sharer = sharer();
     if let Some(place) = app.try_room(bytes.len(), sharer) {

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
 
 use bytes::Bytes;
-use content::frame::FrameCodec;
+use content::frame::{ENTRY_BYTES, FrameCodec};
 use content::{ChunkId, Frame};
 
 use super::Disk;
@@ -15,54 +15,86 @@ use crate::codecs::{Gatherer, lock};
 
 /// How often a chunk that moved while it was read is looked up again.
 const LOOKUPS_MAX: usize = 4;
-/// Plain bytes of decoded frames kept for readers of single chunks.
+/// Memory of decoded frames kept for readers of single chunks.
 const DECODED_BYTES_MAX: usize = 16 << 20;
+/// What a kept chunk takes besides its bytes: an entry of at most 72 bytes in each of two maps,
+/// which may be less than half full. Matters where chunks are tiny, and a frame may have 4,096.
+const DECODED_CHUNK_BYTES: usize = 256;
 
 /// Frames lately read, decoded and verified; least recently used ones go.
 #[derive(Default)]
 pub(super) struct Decoded {
-    frames: HashMap<Place, (HashMap<ChunkId, Bytes>, usize, u64)>,
+    frames: HashMap<Place, Opened>,
     /// The frame each chunk is in.
     places: HashMap<ChunkId, Place>,
     bytes: usize,
     tick: u64,
 }
 
+/// A frame's chunks, each a piece of the same memory.
+struct Opened {
+    chunks: HashMap<ChunkId, Piece>,
+    /// Memory of all of them together.
+    held_bytes: usize,
+    used: u64,
+}
+
+/// A chunk as a piece of its frame, all of which it keeps in memory.
+#[derive(Clone)]
+pub(super) struct Piece {
+    bytes: Bytes,
+    frame_bytes: usize,
+}
+
+impl Piece {
+    /// The chunk by itself. Who keeps it counts its length alone, so it must not keep a frame; and
+    /// copying is cheap beside the hashing that came before.
+    pub(super) fn alone(self) -> Bytes {
+        if self.bytes.len() == self.frame_bytes {
+            return self.bytes;
+        }
+        Bytes::copy_from_slice(&self.bytes)
+    }
+}
+
 impl Decoded {
-    fn chunk(&mut self, place: Place, id: &ChunkId) -> Option<Bytes> {
+    fn chunk(&mut self, place: Place, id: &ChunkId) -> Option<Piece> {
         self.tick += 1;
-        let (chunks, _, used) = self.frames.get_mut(&place)?;
-        *used = self.tick;
-        chunks.get(id).cloned()
+        let opened = self.frames.get_mut(&place)?;
+        opened.used = self.tick;
+        opened.chunks.get(id).cloned()
     }
 
     /// A chunk wherever it is, and where that is.
-    pub(super) fn find(&mut self, id: &ChunkId) -> Option<(Place, Bytes)> {
+    pub(super) fn find(&mut self, id: &ChunkId) -> Option<(Place, Piece)> {
         let place = *self.places.get(id)?;
         Some((place, self.chunk(place, id)?))
     }
 
-    fn keep(&mut self, place: Place, chunks: HashMap<ChunkId, Bytes>) {
-        let length = chunks.values().map(Bytes::len).sum();
-        self.bytes += length;
+    fn keep(&mut self, place: Place, frame: &Frame, chunks: HashMap<ChunkId, Piece>) {
+        // What did not compress is a piece of what was read from the pack.
+        let frame_bytes = frame.encoded_length().max(frame.plain_length());
+        let held_bytes = frame_bytes + chunks.len() * DECODED_CHUNK_BYTES;
+        self.bytes += held_bytes;
         self.places.extend(chunks.keys().map(|id| (*id, place)));
-        if let Some((_, old, _)) = self.frames.insert(place, (chunks, length, self.tick)) {
-            self.bytes -= old;
+        let opened = Opened { chunks, held_bytes, used: self.tick };
+        if let Some(old) = self.frames.insert(place, opened) {
+            self.bytes -= old.held_bytes;
         }
         while self.bytes > DECODED_BYTES_MAX {
-            let oldest = self.frames.iter().min_by_key(|(_, (.., used))| *used);
+            let oldest = self.frames.iter().min_by_key(|(_, opened)| opened.used);
             let Some(place) = oldest.map(|(place, _)| *place) else { break };
-            if let Some((chunks, length, _)) = self.frames.remove(&place) {
-                self.bytes -= length;
-                self.drop_places(place, chunks.keys());
+            if let Some(old) = self.frames.remove(&place) {
+                self.bytes -= old.held_bytes;
+                self.drop_places(place, old.chunks.keys());
             }
         }
     }
 
     pub(super) fn forget(&mut self, pack: u32) {
-        self.frames.retain(|place, (_, length, _)| {
+        self.frames.retain(|place, opened| {
             let keep = place.pack != pack;
-            self.bytes -= if keep { 0 } else { *length };
+            self.bytes -= if keep { 0 } else { opened.held_bytes };
             keep
         });
         self.places.retain(|_, place| place.pack != pack);
@@ -110,8 +142,9 @@ impl Disk {
             }
             before = Some(location);
             self.note_use(location.place);
-            if let Some(bytes) = lock(&self.decoded).chunk(location.place, &id) {
-                return Ok(Some(bytes));
+            let decoded = lock(&self.decoded).chunk(location.place, &id);
+            if let Some(piece) = decoded {
+                return Ok(Some(piece.alone()));
             }
             match self.load(location.place)? {
                 Loaded::Frame(frame) => {
@@ -137,16 +170,19 @@ impl Disk {
         id: ChunkId,
         codec: &mut FrameCodec,
     ) -> Option<Bytes> {
+        let frame_bytes = frame.plain_length();
         let mut chunks = HashMap::with_capacity(frame.entries().len());
-        if codec.open(frame, |_| true, |id, bytes| drop(chunks.insert(id, bytes))).is_ok() {
-            let bytes = chunks.get(&id).cloned();
-            lock(&self.decoded).keep(location.place, chunks);
-            return bytes;
+        let mut keep = |id, bytes| drop(chunks.insert(id, Piece { bytes, frame_bytes }));
+        if codec.open(frame, |_| true, &mut keep).is_ok() {
+            let piece = chunks.get(&id).cloned();
+            lock(&self.decoded).keep(location.place, frame, chunks);
+            return piece.map(Piece::alone);
         }
         let mut found = None;
         // An error is a damaged chunk: then nothing was found.
-        let _ = codec.open(frame, |other| *other == id, |_, bytes| found = Some(bytes));
-        found
+        let only = |_, bytes| found = Some(Piece { bytes, frame_bytes });
+        let _ = codec.open(frame, |other| *other == id, only);
+        found.map(Piece::alone)
     }
 
     pub(super) fn report_damage(&self, id: ChunkId, location: Location) -> StoreError {
@@ -175,11 +211,11 @@ impl Disk {
                         // What is left is neither sent nor missing: it will be asked for again.
                         return Ok((gatherer.finish(codec), Vec::new()));
                     }
-                    gathered += chunks.iter().map(|(_, at)| at.length as usize).sum::<usize>();
                     match self.load(place)? {
                         Loaded::Frame(frame) => {
                             self.note_use(place);
-                            self.take(frame, &chunks, &mut gatherer, &mut missing, codec);
+                            gathered +=
+                                self.take(frame, &chunks, &mut gatherer, &mut missing, codec);
                         }
                         Loaded::Damaged => {
                             for (id, location) in chunks {
@@ -224,7 +260,9 @@ impl Disk {
         Ok(groups)
     }
 
-    /// Hands on a frame as it is when most of it is wanted, else the wanted chunks.
+    /// Hands on a frame as it is when most of it is wanted, else the wanted chunks. The memory of
+    /// what is handed on: of a whole frame that is more than what was wanted of it, and where chunks
+    /// are tiny their entries are longer than they.
     fn take(
         &self,
         frame: Frame,
@@ -232,14 +270,15 @@ impl Disk {
         gatherer: &mut Gatherer,
         missing: &mut Vec<ChunkId>,
         codec: &mut FrameCodec,
-    ) {
+    ) -> usize {
         let bytes: usize = chunks.iter().map(|(_, location)| location.length as usize).sum();
         let named: HashSet<ChunkId> = frame.entries().iter().map(|entry| entry.id).collect();
         let most = bytes * 4 >= frame.plain_length() * 3;
         let complete = chunks.iter().all(|(id, _)| named.contains(id));
         if most && complete && frame.verify_check().is_ok() {
+            let held_bytes = frame.plain_length() + frame.entries().len() * ENTRY_BYTES;
             gatherer.frame(frame, codec);
-            return;
+            return held_bytes;
         }
         let wanted: HashSet<ChunkId> = chunks.iter().map(|(id, _)| *id).collect();
         let mut found = HashMap::with_capacity(wanted.len());
@@ -259,5 +298,41 @@ impl Disk {
                 }
             }
         }
+        bytes + chunks.len() * ENTRY_BYTES
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::suite::frame_of;
+
+    /// What `Decoded` keeps in memory, as an allocator would count it at least.
+    fn taken(decoded: &Decoded) -> usize {
+        let frames = decoded.frames.values();
+        let pieces = frames.flat_map(|opened| opened.chunks.values());
+        // An id in each of two maps.
+        let ids = decoded.places.len() * 2 * size_of::<ChunkId>();
+        ids + pieces.map(|piece| piece.bytes.len() + size_of::<Piece>()).sum::<usize>()
+    }
+
+    #[test]
+    fn what_is_kept_decoded_is_counted_with_what_keeps_it() {
+        let mut decoded = Decoded::default();
+        let mut codec = FrameCodec::default();
+        for number in 0..64 {
+            let tiny: Vec<Vec<u8>> = (0..4096u32)
+                .map(|chunk| (number * 4096 + chunk).to_le_bytes()[..3].to_vec())
+                .collect();
+            let frame = frame_of(&tiny);
+            let (mut chunks, frame_bytes) = (HashMap::new(), frame.plain_length());
+            let keep = |id, bytes| drop(chunks.insert(id, Piece { bytes, frame_bytes }));
+            codec.open(&frame, |_| true, keep).expect("well-formed");
+            decoded.keep(Place { pack: 0, offset: number }, &frame, chunks);
+        }
+        assert!(taken(&decoded) <= DECODED_BYTES_MAX, "{} bytes", taken(&decoded));
+        assert!(decoded.frames.len() > 4, "some are kept");
+        decoded.forget(0);
+        assert_eq!((decoded.bytes, decoded.places.len()), (0, 0));
     }
 }

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::Limit;
-use crate::suite::{Kept, chunk, closure, frame, id, ids, later, opened};
+use crate::suite::{Kept, chunk, closure, frame, frame_of, id, ids, later, opened};
 
 const OPTIONS: DiskOptions =
     DiskOptions { quota_bytes: u64::MAX, free_reserve_bytes: 0, cache: false };
@@ -108,6 +108,37 @@ async fn a_crash_at_any_point_keeps_what_was_flushed() {
         drop(store);
         all_there(&open(torn.path()), 0..40).await;
     }
+}
+
+#[tokio::test]
+async fn frames_at_once_are_counted_with_their_entries() {
+    let directory = directory();
+    let store = open(directory.path());
+    let (mut wanted, mut tiny) = (Vec::new(), 0u32);
+    for number in 0..60u32 {
+        // Three quarters of the bytes are wanted; the entries are three times as long as those.
+        let mut large = vec![0; 40 << 10];
+        blake3::Hasher::new().update(&number.to_le_bytes()).finalize_xof().fill(&mut large);
+        wanted.push(ChunkId::of(&large));
+        let mut chunks = vec![large];
+        chunks.extend((0..4095).map(|_| {
+            tiny += 1;
+            tiny.to_le_bytes()[..3].to_vec()
+        }));
+        store.append(vec![frame_of(&chunks)]).await.expect("room");
+    }
+    let mut rounds = 0;
+    while !wanted.is_empty() {
+        let (frames, missing) = store.frames(&wanted).await.expect("readable");
+        assert!(missing.is_empty());
+        let held = frames.iter().map(Frame::encoded_length).sum::<usize>();
+        let most = crate::FRAMES_BYTES + frames[0].encoded_length();
+        assert!(held <= most, "{held} bytes of frames at once");
+        let came: Vec<ChunkId> = frames.iter().map(|frame| frame.entries()[0].id).collect();
+        wanted.retain(|id| !came.contains(id));
+        rounds += 1;
+    }
+    assert!(rounds > 1);
 }
 
 #[tokio::test]

@@ -159,7 +159,8 @@ impl ChunkStore for ObjectStore<'_> {
     async fn read(&self, id: &ChunkId) -> Result<Option<Bytes>, StoreError> {
         let key = lock(&self.index).chunks.get(id).cloned();
         let Some(frame) = key.and_then(|key| self.frame(&key)) else { return Ok(None) };
-        Ok(self.chunks(&frame, |one| one == id)?.pop().map(|(_, bytes)| bytes))
+        let found = self.chunks(&frame, |one| one == id)?.pop();
+        Ok(found.map(|(_, bytes)| Bytes::copy_from_slice(&bytes)))
     }
 
     async fn frames(&self, ids: &[ChunkId]) -> Result<(Vec<Frame>, Vec<ChunkId>), StoreError> {
