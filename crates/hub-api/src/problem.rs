@@ -96,7 +96,8 @@ problem_codes! {
     IdempotencyMismatch = "idempotency-mismatch", 422, "The idempotency key was used otherwise";
     /// An uploaded chunk does not have the id it was sent under. Read it again.
     WrongBytes = "wrong-bytes", 422, "A chunk does not have its id";
-    /// Too many requests of this caller. Wait as long as `Retry-After` says.
+    /// This caller has as many transfers at once as one caller may have. Let some of them end, or wait
+    /// as long as `Retry-After` says.
     TooManyRequests = "too-many-requests", 429, "Too many requests";
     /// The head of the request is too large. Fix the client, or a proxy in between.
     HeadersTooLarge = "headers-too-large", 431, "The header fields are too large";

@@ -12,6 +12,7 @@ use axum::http::HeaderMap;
 use bytes::Bytes;
 use hub_db::{AccountKey, Caller};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
 
 use crate::addresses::counted_as;
 use crate::app::App;
@@ -48,6 +49,15 @@ pub(crate) struct Places {
 
 /// The share of each caller that holds a place or waits for one.
 struct Shares {
+/// What had no place left in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Full {
+    /// The caller's own share.
+    Share,
+    /// All of them together.
+    All,
+}
+
     of: HashMap<Sharer, Arc<Semaphore>>,
     /// Callers at which those that have gone are looked for.
     sweep_at: usize,
@@ -73,14 +83,15 @@ impl Places {
         Self::new(Arc::new(Semaphore::new(units.max(1))), units)
     }
 
-    /// `count` places at once, though never more than a share has.
-    async fn several(&self, sharer: Sharer, count: usize) -> Place {
+    /// `count` places at once, though never more than a share has; waits no longer than `until`.
+    async fn several(&self, sharer: Sharer, count: usize, until: Instant) -> Result<Place, Full> {
         let count = u32::try_from(count.min(self.share)).unwrap_or(u32::MAX);
         let open = "the semaphore is never closed";
-        let share = self.share_of(sharer);
-        let of_share = share.acquire_many_owned(count).await.expect(open);
-        let of_all = Arc::clone(&self.all).acquire_many_owned(count).await.expect(open);
-        Place { _of_all: of_all, _of_share: of_share }
+        let of_share = timeout_at(until, self.share_of(sharer).acquire_many_owned(count)).await;
+        let of_share = of_share.map_err(|_| Full::Share)?.expect(open);
+        let of_all = timeout_at(until, Arc::clone(&self.all).acquire_many_owned(count)).await;
+        let of_all = of_all.map_err(|_| Full::All)?.expect(open);
+        Ok(Place { _of_all: of_all, _of_share: of_share })
     }
 
     fn try_several(&self, sharer: Sharer, count: usize) -> Option<Place> {
@@ -142,12 +153,12 @@ impl App {
 
     /// Waits for a place among the fetches.
     pub(crate) async fn fetch_turn(&self, sharer: Sharer) -> Result<Place, Refusal> {
-        self.wait(self.fetch_places.several(sharer, 1)).await
+        self.wait(&self.fetch_places, sharer, 1).await
     }
 
     /// Waits for room for an answer of up to `bytes`.
     pub(crate) async fn room(&self, bytes: usize, sharer: Sharer) -> Result<Place, Refusal> {
-        self.wait(self.answers.several(sharer, units(bytes))).await
+        self.wait(&self.answers, sharer, units(bytes)).await
     }
 
     /// The same if there is room now.
@@ -155,9 +166,13 @@ impl App {
         self.answers.try_several(sharer, units(bytes))
     }
 
-    async fn wait(&self, place: impl Future<Output = Place>) -> Result<Place, Refusal> {
-        let place = tokio::time::timeout(self.limits.turn_time, place).await;
-        place.map_err(|_| Refusal::busy("too many transfers at once"))
+    /// Who is told to come again learns whether it waits for others or for itself.
+    async fn wait(&self, places: &Places, sharer: Sharer, count: usize) -> Result<Place, Refusal> {
+        let until = Instant::now() + self.limits.turn_time;
+        places.several(sharer, count, until).await.map_err(|full| match full {
+            Full::Share => Refusal::too_many("as many transfers at once as one caller may have"),
+            Full::All => Refusal::busy("too many transfers at once"),
+        })
     }
 }
 
@@ -186,6 +201,19 @@ mod tests {
 
     #[test]
     fn callers_that_have_gone_are_forgotten() {
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_in_vain_learns_for_whom() {
+        let places = Places::new(Arc::new(Semaphore::new(4)), 4);
+        let soon = || Instant::now() + std::time::Duration::from_secs(1);
+        let own = places.try_several(sharer(1), 1).expect("a place");
+        assert_eq!(places.several(sharer(1), 1, soon()).await.err(), Some(Full::Share));
+        let others: Vec<_> = (2..5).map(|number| places.try_several(sharer(number), 1)).collect();
+        assert!(others.iter().all(Option::is_some));
+        assert_eq!(places.several(sharer(9), 1, soon()).await.err(), Some(Full::All));
+        drop(own);
+        assert!(places.several(sharer(9), 1, soon()).await.is_ok());
+    }
+
         let places = Places::new(Arc::new(Semaphore::new(8)), 8);
         let stays = places.try_several(sharer(1), 2).expect("a place");
         for number in 0..10_000u32 {

@@ -12,6 +12,9 @@ use store::StoreError;
 
 use crate::browse::BrowseError;
 
+/// When to come again where all places are taken: what holds one is over in seconds, mostly.
+pub(crate) const RETRY_AFTER_S: u32 = 5;
+
 /// A request that is not fulfilled, and what the client is told.
 #[derive(Debug)]
 pub(crate) struct Refusal {
@@ -48,7 +51,13 @@ impl Refusal {
     /// All places are taken: come again soon.
     pub(crate) fn busy(what: &str) -> Self {
         let refusal = Self::new(ProblemCode::Unavailable, what);
-        Self { retry_after_s: Some(5), ..refusal }
+        Self { retry_after_s: Some(RETRY_AFTER_S), ..refusal }
+    }
+
+    /// The caller has taken all that one caller may have: come again soon.
+    pub(crate) fn too_many(what: &str) -> Self {
+        let refusal = Self::new(ProblemCode::TooManyRequests, what);
+        Self { retry_after_s: Some(RETRY_AFTER_S), ..refusal }
     }
 
     pub(crate) fn stopping() -> Self {

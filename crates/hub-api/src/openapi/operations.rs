@@ -181,7 +181,7 @@ const EVENTS_OF: &[Parameter] = &[
 
 use ProblemCode as P;
 
-const TREE_PROBLEMS: &[ProblemCode] = &[P::SealedRelease, P::TreeRefused];
+const TREE_PROBLEMS: &[ProblemCode] = &[P::SealedRelease, P::TreeRefused, P::TooManyRequests];
 const DONE: &[(u16, Content, &str)] = &[(204, Content::Empty, "It is done.")];
 
 /// All operations, by path.
@@ -247,6 +247,7 @@ static OPERATIONS: &[Operation] = &[
         answers: &[(200, Content::Bytes, "Frames, then what is missing.")],
         note: "The body is a list of ids of 32 bytes each. What the caller may not read is listed \
                as missing.",
+        problems: &[P::TooManyRequests],
         ..post(routes::CHUNKS_FETCH, "fetchChunks", "Many chunks in one answer", Who::Visitor)
     },
     Operation {
@@ -261,7 +262,7 @@ static OPERATIONS: &[Operation] = &[
             (200, Content::Bytes, "The bytes."),
             (206, Content::Bytes, "The range asked for."),
         ],
-        problems: &[P::RangeNotSatisfiable],
+        problems: &[P::RangeNotSatisfiable, P::TooManyRequests],
         is_conditional: true,
         ..get(routes::CHUNK, "readChunk", "The bytes of one chunk, immutable", Who::Visitor)
     },
@@ -342,6 +343,7 @@ static OPERATIONS: &[Operation] = &[
     Operation {
         query: BEFORE,
         answers: &[(200, Content::Json("ReleasesPage"), "A page, newest first.")],
+        problems: &[P::TooManyRequests],
         is_conditional: true,
         ..get(routes::RELEASES, "listReleases", "The releases of a name", Who::Visitor)
     },
@@ -391,7 +393,7 @@ static OPERATIONS: &[Operation] = &[
             (200, Content::Bytes, "The bytes."),
             (206, Content::Bytes, "The range asked for."),
         ],
-        problems: &[P::SealedRelease, P::TreeRefused, P::RangeNotSatisfiable],
+        problems: &[P::SealedRelease, P::TreeRefused, P::RangeNotSatisfiable, P::TooManyRequests],
         is_conditional: true,
         ..get(routes::FILE, "readFile", "One file of a plain release", Who::Visitor)
     },
