@@ -10,6 +10,9 @@
 //! Pages work without a script. With one, transfers are live (htmx and its extension for
 //! server-sent events), names are filtered while typing, and the sign-in link needs no pasting.
 //!
+//! What a browser has not taken yet counts to its session, as answers of the API count to their
+//! callers ([`crate::places`]): pages among the long answers, downloads among the fetches.
+//!
 //! One file per page; `page` is the frame around all of them, `format` how numbers and names are
 //! written, `assets` what is embedded.
 
@@ -76,7 +79,7 @@ impl Console {
 }
 
 /// Everything under `/console`.
-pub(crate) fn router() -> Router<Arc<App>> {
+pub(crate) fn router(app: &Arc<App>) -> Router<Arc<App>> {
     Router::new()
         .route(assets::ROUTE, get(assets::serve))
         .route("/console/sign-in", get(sign_in::form).post(sign_in::sign_in))
@@ -102,5 +105,6 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .route("/console/tokens/revoke", post(tokens::revoke))
         .route("/console/audit", get(audit::audit))
         .route("/console/{*rest}", get(page::not_found))
+        .layer(middleware::from_fn_with_state(Arc::clone(app), page::placed))
         .layer(middleware::from_fn(page::secure))
 }

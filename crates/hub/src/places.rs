@@ -38,6 +38,8 @@ pub(crate) enum Sharer {
     Account(AccountKey),
     /// Everybody without an account at one IPv4 address or in one IPv6 network of 64 bits.
     Address(IpAddr),
+    /// A session of the console, by the hash of its secret.
+    Session([u8; 32]),
 }
 
 /// Places that callers share.
@@ -47,8 +49,6 @@ pub(crate) struct Places {
     shares: Mutex<Shares>,
 }
 
-/// The share of each caller that holds a place or waits for one.
-struct Shares {
 /// What had no place left in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Full {
@@ -58,6 +58,8 @@ enum Full {
     All,
 }
 
+/// The share of each caller that holds a place or waits for one.
+struct Shares {
     of: HashMap<Sharer, Arc<Semaphore>>,
     /// Callers at which those that have gone are looked for.
     sweep_at: usize,
@@ -199,8 +201,6 @@ mod tests {
         assert!(places.try_several(sharer(9), 1).is_some());
     }
 
-    #[test]
-    fn callers_that_have_gone_are_forgotten() {
     #[tokio::test(start_paused = true)]
     async fn who_waits_in_vain_learns_for_whom() {
         let places = Places::new(Arc::new(Semaphore::new(4)), 4);
@@ -214,6 +214,8 @@ mod tests {
         assert!(places.several(sharer(9), 1, soon()).await.is_ok());
     }
 
+    #[test]
+    fn callers_that_have_gone_are_forgotten() {
         let places = Places::new(Arc::new(Semaphore::new(8)), 8);
         let stays = places.try_several(sharer(1), 2).expect("a place");
         for number in 0..10_000u32 {

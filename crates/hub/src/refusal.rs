@@ -44,6 +44,11 @@ impl Refusal {
         &self.problem
     }
 
+    /// Seconds after which to come again, when the client is told to.
+    pub(crate) fn retry_after_s(&self) -> Option<u32> {
+        self.retry_after_s
+    }
+
     pub(crate) fn malformed(detail: impl Into<String>) -> Self {
         Self::new(ProblemCode::MalformedRequest, detail)
     }

@@ -117,7 +117,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route(paths::AUDIT, within(quick, get(routes::audit::audit)))
         .route(paths::OPENAPI, within(quick, get(routes::openapi::openapi)))
         .route(paths::ERROR, within(quick, get(routes::explain_error::explain_error)))
-        .merge(console::router().layer(middleware::from_fn_with_state(quick, limit_time)))
+        .merge(console::router(&app).layer(middleware::from_fn_with_state(quick, limit_time)))
         .fallback(async || Refusal::not_found())
         .method_not_allowed_fallback(async || {
             Refusal::new(ProblemCode::MethodNotAllowed, "").closing()

@@ -5,18 +5,20 @@ use axum::extract::{Path, RawQuery};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use content::Kind;
+use futures_util::{StreamExt as _, TryStreamExt as _};
 
 use super::page::{Failure, State};
 use super::session::Operator;
 use super::tree::{ReleasePath, open, query_bytes, release};
 use crate::browse::Found;
 use crate::escape::escape;
+use crate::refusal::Chain;
 
 /// Always as something to keep, never to show: a file may be a page with scripts, and would then
 /// speak with the console's voice.
 pub(super) async fn file(
     state: State,
-    _operator: Operator,
+    operator: Operator,
     Path(path): Path<ReleasePath>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Failure> {
@@ -33,12 +35,21 @@ pub(super) async fn file(
     let reader = tree.reader(&entry, 0..size)?;
     // Directories are read; the rest takes a chunk at a time.
     drop(turn);
+    let place = state.fetch_turn(operator.sharer()).await?;
+    let stream = reader.into_stream().map_err(move |error| {
+        // Told by breaking off; the place is held as long as the stream.
+        let _ = &place;
+        tracing::warn!(error = %Chain(&error), "a download of the console was not sent to its end");
+        std::io::Error::other("the hub could not read on")
+    });
+    // A browser that takes a byte now and then must not hold its place for ever.
+    let stream = stream.take_until(tokio::time::sleep(state.limits.transfer_time));
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
         (header::CONTENT_LENGTH, HeaderValue::from(size)),
         (header::CONTENT_DISPOSITION, disposition(entry.name.as_bytes())),
     ];
-    Ok((headers, Body::from_stream(reader.into_stream())).into_response())
+    Ok((headers, Body::from_stream(stream)).into_response())
 }
 
 /// The name as RFC 6266 has it: browsers decode it and keep path separators out.

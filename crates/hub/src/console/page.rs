@@ -3,17 +3,23 @@
 use std::sync::Arc;
 
 use askama::Template;
+use axum::body::{Body, HttpBody as _, to_bytes};
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
+use bytes::Bytes;
 use hub_db::DbError;
 use store::StoreError;
 
-use super::session::Operator;
+use super::session::{Operator, sharer};
 use crate::app::App;
 use crate::browse::BrowseError;
-use crate::refusal::{Chain, Refusal};
+use crate::places::SMALL_BYTES_MAX;
+use crate::refusal::{Chain, RETRY_AFTER_S, Refusal};
+
+/// What axum says a page is.
+const HTML: &str = "text/html; charset=utf-8";
 
 /// No script, style, picture or connection but our own, no frame around or within, no plugin, no
 /// base; nothing inline.
@@ -40,6 +46,34 @@ pub(super) async fn secure(request: Request, next: Next) -> Response {
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+/// A page keeps a place for as long as it is in memory, as long answers of the API do; one that has
+/// none is thrown away, and a short page says so. It is not waited for: what waited would be the page.
+pub(super) async fn placed(
+    axum::extract::State(app): State,
+    request: Request,
+    next: Next,
+) -> Response {
+    let sharer = sharer(request.headers(), &app.console);
+    let response = next.run(request).await;
+    let length =
+        response.body().size_hint().exact().and_then(|length| usize::try_from(length).ok());
+    let is_page = response.headers().get(header::CONTENT_TYPE).is_some_and(|media| media == HTML);
+    // Only who is signed in is shown a long page.
+    let (Some(length), Some(sharer), true) = (length, sharer, is_page) else { return response };
+    if length <= SMALL_BYTES_MAX {
+        return response;
+    }
+    let Some(place) = app.try_room(length, sharer) else {
+        return Failure::busy("Too many pages are open that a browser has not taken yet.")
+            .into_response();
+    };
+    let (head, body) = response.into_parts();
+    match to_bytes(body, usize::MAX).await {
+        Ok(bytes) => Response::from_parts(head, Body::from(place.hold(bytes))),
+        Err(error) => Failure::internal(&error).into_response(),
+    }
 }
 
 /// Which entry of the navigation a page belongs to.
@@ -128,7 +162,8 @@ pub(super) struct Page<T>(pub(super) T);
 impl<T: Template> IntoResponse for Page<T> {
     fn into_response(self) -> Response {
         match self.0.render() {
-            Ok(text) => Html(text).into_response(),
+            // What was set aside while it grew is not kept while it is sent.
+            Ok(text) => Html(Bytes::from(text.into_bytes().into_boxed_slice())).into_response(),
             Err(error) => Failure::internal(&error).into_response(),
         }
     }
@@ -144,11 +179,14 @@ pub(super) struct Failure {
     text: String,
     back: &'static str,
     back_label: &'static str,
+    #[template(skip)]
+    retry_after_s: Option<u32>,
 }
 
 impl Failure {
     fn new(status: StatusCode, title: &'static str, text: impl Into<String>) -> Self {
-        Self { status, title, text: text.into(), back: "/console", back_label: "To the overview" }
+        let (back, back_label) = ("/console", "To the overview");
+        Self { status, title, text: text.into(), back, back_label, retry_after_s: None }
     }
 
     /// Nothing is at this address.
@@ -179,9 +217,14 @@ impl Failure {
         }
     }
 
-    /// The hub is at its limit or stops.
+    /// The hub, or this session, is at its limit.
     pub(super) fn busy(why: &str) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "Not now", why)
+        Self::later(StatusCode::SERVICE_UNAVAILABLE, why, RETRY_AFTER_S)
+    }
+
+    fn later(status: StatusCode, why: &str, retry_after_s: u32) -> Self {
+        let text = format!("{why} Nothing was changed. Try again in {retry_after_s} seconds.");
+        Self { retry_after_s: Some(retry_after_s), ..Self::new(status, "Not now", text) }
     }
 
     /// A failure of the hub: logged with its causes, told without them.
@@ -195,7 +238,11 @@ impl Failure {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let text = self.render().unwrap_or_else(|_| self.text.clone());
-        (self.status, Html(text)).into_response()
+        let mut response = (self.status, Html(text)).into_response();
+        if let Some(seconds) = self.retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
     }
 }
 
@@ -217,6 +264,9 @@ impl From<Refusal> for Failure {
         let problem = refusal.problem();
         let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::BAD_REQUEST);
         let text = if problem.detail.is_empty() { &problem.title } else { &problem.detail };
+        if let Some(seconds) = refusal.retry_after_s() {
+            return Self::later(status, &format!("The hub is busy: {text}."), seconds);
+        }
         Self::new(status, "That did not work", text.clone())
     }
 }

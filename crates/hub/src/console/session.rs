@@ -18,6 +18,7 @@ use super::page::Failure;
 use crate::acts::Act;
 use crate::app::App;
 use crate::files::unix_now;
+use crate::places::Sharer;
 
 /// A working day; then the terminal is asked for another link.
 pub(super) const SESSION_LIFETIME: Duration = Duration::from_hours(8);
@@ -81,6 +82,11 @@ pub(super) fn no_cookie(console: &Console) -> String {
     cookie(console, "", 0)
 }
 
+/// Whose session `headers` name, in force or not: for counting alone.
+pub(super) fn sharer(headers: &HeaderMap, console: &Console) -> Option<Sharer> {
+    SessionSecret::of(headers, console).map(|secret| Sharer::Session(secret.hash()))
+}
+
 /// A signed-in person.
 #[derive(Debug, Clone)]
 pub(crate) struct Operator {
@@ -97,6 +103,11 @@ impl Operator {
         let session = secret.hash();
         let is_open = app.db.console_session(&session, unix_now()).await?;
         Ok(is_open.then(|| Self { session, form_token: secret.form_token() }))
+    }
+
+    /// Whose share pages and downloads of this session count to.
+    pub(super) fn sharer(&self) -> Sharer {
+        Sharer::Session(self.session)
     }
 
     /// An act of this session. In the audit log a few digits tell sessions apart; they open none.

@@ -31,7 +31,7 @@ impl ChunkSink for Collected {
 }
 
 /// Publishes a directory as `consign publish` does.
-async fn publish(
+pub(crate) async fn publish(
     person: &Person,
     tools: &ReleaseName,
     directory: &Path,
@@ -64,7 +64,7 @@ async fn post(
         expires: now() + 1000,
         tree,
         closure,
-        totals: None,
+        totals: Some(content::Totals::default()),
         parameters: 1,
         sealed_root: None,
     };
@@ -75,7 +75,7 @@ async fn post(
 }
 
 /// Bytes that do not compress and whose every stretch is different.
-fn noise(length: usize) -> Vec<u8> {
+pub(crate) fn noise(length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     blake3::Hasher::new().finalize_xof().fill(&mut bytes);
     bytes

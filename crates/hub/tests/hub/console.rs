@@ -42,14 +42,14 @@ const FORMS: [(&str, &str); 10] = [
     ("/console/sign-out", ""),
 ];
 
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     headers: BTreeMap<String, String>,
-    body: String,
+    pub(crate) body: String,
 }
 
 impl Answer {
-    fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", String::as_str)
     }
 }
@@ -71,7 +71,7 @@ async fn send(scene: &Scene, request: String) -> Answer {
     }
 }
 
-async fn get(scene: &Scene, path: &str, headers: &str) -> Answer {
+pub(crate) async fn get(scene: &Scene, path: &str, headers: &str) -> Answer {
     let head = format!("GET {path} HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n{headers}\r\n");
     send(scene, head).await
 }
@@ -93,13 +93,14 @@ async fn secret(scene: &Scene) -> String {
 }
 
 /// A signed-in browser.
-struct Session {
-    cookie: String,
+pub(crate) struct Session {
+    /// The line of a head that names the session.
+    pub(crate) cookie: String,
     token: String,
 }
 
 impl Session {
-    async fn open(scene: &Scene) -> Self {
+    pub(crate) async fn open(scene: &Scene) -> Self {
         let form = format!("secret={}", secret(scene).await);
         let answer = post(scene, "/console/sign-in", OWN, &form).await;
         assert_eq!((answer.status, answer.header("location")), (303, "/console"));

@@ -11,6 +11,7 @@ mod http;
 mod interface;
 mod limits_connections;
 mod limits_hostile;
+mod limits_console;
 mod limits_storage;
 mod limits_streams;
 mod limits_transfers;
