@@ -18,7 +18,7 @@ use crate::metrics::Metrics;
 use crate::places::Places;
 use crate::readiness::Checks;
 use crate::refusal::Refusal;
-use crate::tls::CertificateEnds;
+use crate::tls::CertificateNow;
 use crate::transfers::Transfers;
 
 /// The running hub, as its endpoints see it.
@@ -39,7 +39,7 @@ pub(crate) struct App {
     pub(crate) data: DataDir,
     pub(crate) trusted_proxies: Vec<IpAddr>,
     /// `None` without TLS.
-    pub(crate) certificate_ends: Option<CertificateEnds>,
+    pub(crate) certificate: Option<CertificateNow>,
     pub(crate) metrics: Metrics,
     pub(crate) readiness: Checks,
     pub(crate) limits: HubLimits,

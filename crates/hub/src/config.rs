@@ -28,6 +28,8 @@ pub struct HubConfig {
     pub quota_bytes: Option<u64>,
     /// Bytes of the file system the store leaves free.
     pub free_reserve_bytes: u64,
+    /// How often the files of a certificate ([`Tls::Files`]) are looked at.
+    pub certificate_interval: Duration,
     /// How often unreferenced chunks are collected.
     pub gc_interval: Duration,
     /// How long an uploaded chunk is kept without a release: the longest a publish may take.
@@ -51,6 +53,7 @@ impl HubConfig {
             trusted_proxies: Vec::new(),
             quota_bytes: None,
             free_reserve_bytes: 1 << 30,
+            certificate_interval: Duration::from_mins(1),
             gc_interval: Duration::from_hours(1),
             gc_grace: Duration::from_hours(24),
             limits: HubLimits::default(),
@@ -65,7 +68,7 @@ pub enum Tls {
     SelfSigned,
     /// Plain HTTP, for a proxy on the same machine or a private network.
     Off,
-    /// A certificate chain and its key in PEM files.
+    /// A certificate chain and its key in PEM files, which are read again when they change.
     Files {
         /// The chain, the hub's own certificate first.
         cert: PathBuf,
@@ -81,7 +84,8 @@ pub enum Tls {
 /// How clients recognise a hub by a certificate of its own.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum CertificateTrust {
-    /// By its fingerprint, which invitations carry: a new certificate needs new invitations.
+    /// By its fingerprint, which invitations carry: a new certificate needs new invitations, and
+    /// a restart, for clients refuse it.
     #[default]
     Fingerprint,
     /// By the authorities their systems trust, as browsers do.
@@ -150,8 +154,9 @@ pub struct HubLimits {
 impl Default for HubLimits {
     fn default() -> Self {
         Self {
-            // An idle one takes some 16 KiB without TLS (measured by the test `limits_streams`),
-            // so all of them take 256 MiB.
+            // An idle one takes some 16 KiB without TLS, and 64 KiB at most with it (measured by
+            // the tests `limits_streams` of this crate and `streams` of `cli`), so all of them take
+            // 1 GiB at most.
             connections_max: 16_384,
             // A thousand machines behind one address, each with a stream and a transfer or two;
             // three quarters of all connections are left for others.

@@ -29,6 +29,7 @@ mod body;
 mod browse;
 mod bus;
 mod caller;
+mod certificate_files;
 mod challenges;
 mod conditional;
 mod config;

@@ -93,6 +93,7 @@ pub(crate) struct Metrics {
     resident_bytes: Gauge,
     open_files: Gauge,
     certificate_ends: Gauge,
+    certificate_stale: Gauge,
 }
 
 impl Metrics {
@@ -132,6 +133,7 @@ impl Metrics {
             resident_bytes: Gauge::default(),
             open_files: Gauge::default(),
             certificate_ends: Gauge::default(),
+            certificate_stale: Gauge::default(),
         };
         macro_rules! register {
             ($($field:ident $name:literal $help:literal)*) => {
@@ -164,6 +166,8 @@ impl Metrics {
             open_files "open_files" "Open file descriptors of the process"
             certificate_ends "certificate_end_time_seconds"
                 "When the certificate ends, in seconds since 1970; 0 without one"
+            certificate_stale "certificate_stale"
+                "1 while the files of the certificate hold one that is not served"
         }
         for outcome in ["done", "failed"] {
             let _ = metrics.collections.get_or_create(&Outcome { outcome });
@@ -226,8 +230,9 @@ impl Metrics {
         if let Ok(disk) = rustix::fs::statvfs(app.data.path()) {
             self.free_bytes.set(signed(disk.f_bavail.saturating_mul(disk.f_frsize)));
         }
-        let ends = app.certificate_ends.as_ref().and_then(|ends| ends());
-        self.certificate_ends.set(signed(ends.unwrap_or(0)));
+        let certificate = app.certificate.as_ref().map(|now| now()).unwrap_or_default();
+        self.certificate_ends.set(signed(certificate.ends.unwrap_or(0)));
+        self.certificate_stale.set(i64::from(certificate.is_stale));
         // Elsewhere than on Linux there is no /proc, and these stay at zero.
         if let Some(pages) = resident_pages() {
             let page = rustix::param::page_size() as u64;

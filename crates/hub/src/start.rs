@@ -10,7 +10,7 @@ use hub_api::Hex;
 use hub_db::{DatabaseUrl, DbError};
 use store::{ChunkStore, DiskOptions, DiskStore, StoreError};
 use tokio::net::TcpListener;
-use tokio::sync::{Mutex, RwLock, Semaphore, watch};
+use tokio::sync::{Mutex, Notify, RwLock, Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
@@ -25,6 +25,7 @@ use crate::files::{Announcement, DataDir};
 use crate::metrics::Metrics;
 use crate::places::Places;
 use crate::readiness::Checks;
+use crate::tls::CertificateSource;
 use crate::{database, gc, observation, open_files, router, serve, tls};
 
 /// Releases checked at once: the ids of the largest closure take 128 MiB each.
@@ -94,6 +95,7 @@ pub struct RunningHub {
     pub local_addr: SocketAddr,
     /// Where metrics are told, if anywhere.
     pub metrics_addr: Option<SocketAddr>,
+    look_at_certificate: Arc<Notify>,
     stop: watch::Sender<bool>,
     stopped: watch::Receiver<bool>,
     serving: JoinHandle<()>,
@@ -177,7 +179,7 @@ impl Hub {
             identity,
             data: data.clone(),
             trusted_proxies: config.trusted_proxies,
-            certificate_ends: tls.as_ref().map(|tls| Arc::clone(&tls.ends)),
+            certificate: tls.as_ref().map(|tls| Arc::clone(&tls.certificate)),
             metrics: Metrics::new(),
             readiness: Checks::default(),
             limits: limits.clone(),
@@ -196,10 +198,18 @@ impl Hub {
         });
         let mut jobs = JoinSet::new();
         let mut acceptor = None;
+        let look_at_certificate = Arc::new(Notify::new());
         if let Some(tls) = tls {
             acceptor = Some(TlsAcceptor::from(tls.server));
-            if let Some(renewal) = tls.renewal {
-                jobs.spawn(renewal.run());
+            match tls.source {
+                CertificateSource::Own => {}
+                CertificateSource::Files(files) => {
+                    let look = Arc::clone(&look_at_certificate);
+                    jobs.spawn(files.follow(config.certificate_interval, look));
+                }
+                CertificateSource::Authority(renewal) => {
+                    jobs.spawn(renewal.run());
+                }
             }
         }
         if let Some((listener, _)) = observed {
@@ -213,7 +223,17 @@ impl Hub {
             serve::serve(listener, acceptor, router, limits, stopping).await;
             done.send_replace(true);
         });
-        Ok(RunningHub { url, fingerprint, local_addr, metrics_addr, stop, stopped, serving, jobs })
+        Ok(RunningHub {
+            url,
+            fingerprint,
+            local_addr,
+            metrics_addr,
+            look_at_certificate,
+            stop,
+            stopped,
+            serving,
+            jobs,
+        })
     }
 }
 
@@ -246,6 +266,12 @@ impl RunningHub {
     pub async fn wait(&self) {
         // An error means that the task has gone, which is as stopped as can be.
         let _ = self.stopped.clone().wait_for(|stopped| *stopped).await;
+    }
+
+    /// Has the files of the certificate ([`Tls::Files`]) read again, soon; the log says what came
+    /// of it. Where the certificate comes from elsewhere nothing happens.
+    pub fn read_certificate_again(&self) {
+        self.look_at_certificate.notify_one();
     }
 
     /// Stops: takes no more connections, ends event streams, lets open requests end within the

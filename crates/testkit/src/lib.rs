@@ -13,6 +13,7 @@
 //! * [`parts`]: programs that a machine may lack, and what happens then.
 //! * [`Postgres`]: a database server of a test's own.
 //! * [`SmallDisk`]: a disk that is soon full.
+//! * [`tls`]: connections by hand, many of them.
 //!
 //! Start at [`Manner`].
 
@@ -23,6 +24,7 @@ mod library;
 pub mod parts;
 mod postgres;
 mod small_disk;
+pub mod tls;
 
 pub use destination::Watching;
 pub use honest::Honest;

@@ -3,11 +3,13 @@
 mod backup;
 mod supervised;
 
+use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::supervised::Supervisor;
 use super::{Session, StopSignal};
@@ -41,6 +43,7 @@ async fn serve(session: &Session, args: HubArgs) -> anyhow::Result<Ended> {
     let supervisor = Supervisor::from_environment();
     // Before anybody is told that it listens: who is told may ask it to stop.
     let mut stop = StopSignal::listen()?;
+    let mut hangup = signal(SignalKind::hangup())?;
     let started = tokio::select! {
         started = hub::Hub::start(config) => started,
         () = stop.asked() => return Err(Interrupted.into()),
@@ -78,7 +81,20 @@ async fn serve(session: &Session, args: HubArgs) -> anyhow::Result<Ended> {
         .remark(format!("invite a publisher with: consign invite --data {}", data.display()));
     supervisor.ready(&running.url);
     let watched = tokio::spawn(supervisor.clone().watch());
-    stop.asked().await;
+    // Without a terminal it is the wish of whoever replaced the certificate; with one it is the end
+    // of the terminal, whose hub nobody could stop any more.
+    let is_at_terminal = std::io::stdin().is_terminal();
+    loop {
+        tokio::select! {
+            () = stop.asked() => break,
+            _ = hangup.recv() => {
+                if is_at_terminal {
+                    break;
+                }
+                running.read_certificate_again();
+            }
+        }
+    }
     watched.abort();
     supervisor.stopping();
     session.output.remark("stopping: requests under way are finished first");

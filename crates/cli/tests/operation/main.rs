@@ -2,6 +2,7 @@
 
 mod acme;
 mod backup;
+mod certificate;
 mod full;
 mod nginx;
 mod package;

@@ -1,7 +1,7 @@
 //! Hubs and nodes as processes on loopback.
 
 use std::io::{BufRead as _, BufReader};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -67,6 +67,12 @@ pub(crate) fn start_hub_by(command: &mut Command, data: &Path, more: &[&str]) ->
         .unwrap_or_else(|error| panic!("the first line is {line:?}: {error}"));
     assert_eq!(hello["event"], "listening");
     (hub, hello)
+}
+
+/// The address in a URL that a hub on loopback told.
+pub(crate) fn address_of(url: &Value) -> SocketAddr {
+    let rest = url.as_str().and_then(|url| url.split('/').nth(2));
+    rest.expect("a URL").parse().expect("an address")
 }
 
 /// A node with its state directory.

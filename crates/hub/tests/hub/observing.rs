@@ -11,7 +11,7 @@ use crate::raw::PATIENCE;
 use crate::scene::{self, Scene, Tree, name};
 
 /// Status and body of a GET.
-async fn get(address: SocketAddr, path: &str) -> (u16, String) {
+pub(crate) async fn get(address: SocketAddr, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).await.expect("connects");
     let request = format!("GET {path} HTTP/1.1\r\nHost: hub\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.expect("sends");
@@ -28,7 +28,7 @@ fn watched(dir: &tempfile::TempDir) -> HubConfig {
 }
 
 /// The value of a series, by its whole name with labels.
-fn value(text: &str, series: &str) -> Option<f64> {
+pub(crate) fn value(text: &str, series: &str) -> Option<f64> {
     text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
 }
 
