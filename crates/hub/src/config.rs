@@ -154,9 +154,9 @@ pub struct HubLimits {
 impl Default for HubLimits {
     fn default() -> Self {
         Self {
-            // An idle one takes some 16 KiB without TLS, and 64 KiB at most with it (measured by
-            // the tests `limits_streams` of this crate and `streams` of `cli`), so all of them take
-            // 1 GiB at most.
+            // An idle one takes some 16 KiB without TLS and some 24 KiB with it, 40 at most (measured
+            // by the tests `limits_streams` of this crate and `streams` of `cli`), so all of them take
+            // 640 MiB at most.
             connections_max: 16_384,
             // A thousand machines behind one address, each with a stream and a transfer or two;
             // three quarters of all connections are left for others.

@@ -7,5 +7,6 @@ mod full;
 mod nginx;
 mod package;
 mod restart;
+mod streams;
 mod units;
 mod world;

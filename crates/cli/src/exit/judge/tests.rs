@@ -69,11 +69,8 @@ fn all() -> Vec<anyhow::Error> {
         }
         .into(),
         PublishError::NeedsCapability { name: name() }.into(),
-        DelegateError::NotOwner {
-            name: name(),
-            owner: documents::PublicKey::from_bytes([7; 32]),
-        }
-        .into(),
+        DelegateError::NotOwner { name: name(), owner: documents::PublicKey::from_bytes([7; 32]) }
+            .into(),
         DelegateError::Full { name: name() }.into(),
         PublishError::StillMissing { name: name(), missing: 7 }.into(),
         PublishError::Hub {
