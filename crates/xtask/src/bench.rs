@@ -60,6 +60,7 @@ const ROWS: &[(&str, Measured)] = &[
     ("T9", sources::three_hubs),
     ("T10a", load::single_chunks),
     ("T10b", load::many_clients),
+    ("T10c", load::beside_streams),
     ("T11", large::one_change_in_many),
 ];
 
@@ -135,7 +136,7 @@ mod tests {
     #[test]
     fn a_number_names_all_of_its_parts() {
         let named = |row| ROWS.iter().filter(move |(id, _)| is_called(id, row)).map(|(id, _)| *id);
-        assert!(named("T10").eq(["T10a", "T10b"]) && named("T10b").eq(["T10b"]));
+        assert!(named("T10").eq(["T10a", "T10b", "T10c"]) && named("T10b").eq(["T10b"]));
         assert!(named("T1").eq(["T1"]));
     }
 
@@ -143,7 +144,7 @@ mod tests {
     fn what_is_not_known_is_refused_by_name() {
         for (line, named) in [
             ("T99", "T99"),
-            ("T10c", "T10c"),
+            ("T10d", "T10d"),
             ("--fast", "--fast"),
             ("--data", "--data"),
             ("--runs 0", "--runs"),

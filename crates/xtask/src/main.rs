@@ -3,7 +3,7 @@
 //! Everything a person or a machine does to this repository again and again is a task here, so
 //! that there is one way to do it. Tasks decide nothing about the product: `bench` drives the real
 //! `consign` binary by its command line. Only where a thousand processes would measure the machine
-//! instead of the hub does [`crowd`] speak to it through `hub-client`.
+//! instead of the hub does [`crowd`] speak to it through `hub-client`, and [`idle`] by hand.
 //!
 //! Start with [`mod@test`], [`mod@lint`] and [`mod@bench`].
 
@@ -11,6 +11,7 @@ mod bench;
 mod browser;
 mod crowd;
 mod fuzzer;
+mod idle;
 mod lint;
 mod package;
 mod packages;
@@ -29,7 +30,7 @@ Usage: cargo xtask TASK
                        make the Debian package
   bench [ROW...] [--install-peers] [--data DIR] [--runs N] [--program FILE] [--peers-only]
                        measure consign and its peers alternately (rows: T1 T2 T3 T4 T5 T6 T7 T8 T9 T10a T10b
-                       T11; T10 means both; none named means all); writes docs/benchmarks.md
+                       T10c T11; T10 means all three; none named means all); writes docs/benchmarks.md
   screenshots [--program FILE]
                        draw the terminal pictures of the README into docs/images
 ";
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         Some((task, rest)) if task == "screenshots" => screenshots::run(rest),
         // Started by the bench itself.
         Some((task, rest)) if task == "crowd" => crowd::run(rest),
+        Some((task, rest)) if task == "idle" => idle::run(rest),
         Some((task, _)) if task == "help" || task == "--help" => {
             print!("{USAGE}");
             Ok(())

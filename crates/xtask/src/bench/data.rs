@@ -3,7 +3,7 @@
 //! | name | what |
 //! |---|---|
 //! | F1, F2 | one file of 1 or 2 GiB that does not compress |
-//! | KIB, MIB | one file of 1 KiB or 1 MiB that does not compress |
+//! | KIB, MIB, QUARTER | one file of 1 KiB, 1 MiB or 256 MiB that does not compress |
 //! | SMALL | 20,000 files of 200 B to 32 KiB, about 127 MB: a third random, the rest text |
 //! | TREE | a copy of the Rust toolchain's directory |
 //! | TREE2 | TREE after an update: see [`update`] |
@@ -72,6 +72,10 @@ impl Data {
 
     pub(super) fn mib(&self) -> Result<PathBuf> {
         self.one_file("mib", 20, 1 << 20)
+    }
+
+    pub(super) fn quarter(&self) -> Result<PathBuf> {
+        self.one_file("quarter", 30, 256 << 20)
     }
 
     fn one_file(&self, name: &str, seed: u64, bytes: u64) -> Result<PathBuf> {

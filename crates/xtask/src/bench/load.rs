@@ -1,20 +1,22 @@
-//! T10: a hub under load, by single chunks and by a crowd.
+//! T10: a hub under load, by single chunks, by a crowd, and by streams that wait.
 
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 use content::ChunkId;
 use serde::Deserialize;
 
 use super::measure::{self, Sample, Server};
-use super::row::{FIGURE, Row, Runner, SERVER_MIB};
+use super::row::{CPU, FIGURE, Row, Runner, SERVER_MIB, WALL};
 use super::same::{self, Depth};
 use super::session::{self, Session};
 use crate::crowd::Crowd;
 
 /// Clients that come at once.
 const CROWD_CLIENTS: usize = 1_000;
+/// Event streams that wait while somebody fetches.
+const STREAMS: usize = 10_000;
 /// What wrk says at its end, besides what it tells people.
 const SUMMARY: &str = r#"
 done = function(summary, latency, requests)
@@ -117,6 +119,48 @@ pub(super) fn many_clients(session: &Session) -> Result<Row> {
         .note("Every client has a connection of its own, asks for the head of the name, checks its signature, \
                fetches the release's list of chunks and the chunks in batches, verifies each and compares the \
                whole with the source. All of them are one process on the same processors as the hub."))
+}
+
+/// T10c: 256 MiB, alone and while ten thousand event streams are open over TLS.
+pub(super) fn beside_streams(session: &Session) -> Result<Row> {
+    let source = session.data.quarter()?;
+    let fetch = || {
+        let published = session.published()?;
+        published.has("bench/quarter", std::slice::from_ref(&source), None)?;
+        let out = session.data.scratch("out")?;
+        let state = session.data.root().join("scratch/state");
+        let sample = published.first_get("bench/quarter", &out, state)?;
+        same::check(&source, &out, Depth::Contents)?;
+        Ok(sample)
+    };
+    let beside = || {
+        let published = session.published()?;
+        published.has("bench/quarter", std::slice::from_ref(&source), None)?;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["idle", &published.hub.url, "bench/quarter", &STREAMS.to_string()]);
+        let mut streams = Server::start(command.stdout(Stdio::piped()))?;
+        if measure::first_line(&mut streams)?.trim() != "open" {
+            bail!("the streams were not opened");
+        }
+        fetch()
+    };
+    let (alone, with) = ("alone", "beside 10,000 streams");
+    let contenders = session.alternate(
+        vec![(alone, Box::new(fetch) as Runner<'_>), (with, Box::new(beside))],
+        Vec::new(),
+    );
+    Ok(Row::new(
+        "T10c",
+        "256 MiB from a hub, alone and beside 10,000 idle event streams over TLS",
+        contenders,
+    )
+    .ratio("wall", with, alone, WALL, 1.15)
+    .ratio("CPU", with, alone, CPU, 1.15)
+    .at_most("hub", with, SERVER_MIB, 512.0, "MiB")
+    .note(
+        "The streams are of one other process on the same processors; they are opened before and \
+               stay open while the fetch is measured. Each gets a heart-beat every 15 seconds.",
+    ))
 }
 
 fn last_line<T: for<'a> Deserialize<'a>>(said: &str) -> Result<T> {
