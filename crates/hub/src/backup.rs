@@ -137,6 +137,25 @@ pub enum BackupError {
 }
 
 impl BackupError {
+    /// Whether there is no room left where it was written to.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_full(),
+            Self::Db(error) => matches!(error, DbError::Full { .. }),
+            Self::Io { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
+            Self::NoData(_)
+            | Self::NoBackup(_)
+            | Self::Newer { .. }
+            | Self::NotEmpty(_)
+            | Self::Damaged(_)
+            | Self::Incomplete { .. }
+            | Self::Which(_) => false,
+        }
+    }
+
     fn io<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> Self + use<'a> {
         move |source| Self::Io { action, path: path.to_owned(), source }
     }

@@ -115,6 +115,7 @@ impl DiskStore {
     /// [`StoreError::Locked`] when another process has it open.
     pub fn open(directory: &Path, options: DiskOptions) -> Result<Self, StoreError> {
         let packs = directory.join("packs");
+        let is_new = !directory.exists();
         std::fs::create_dir_all(&packs).map_err(StoreError::io("create", &packs))?;
         let path = directory.join("lock");
         let lock = File::options().create(true).truncate(false).write(true).open(&path);
@@ -128,9 +129,12 @@ impl DiskStore {
         }
         let index = recover::open_index(directory)?;
         // The names of the index and of `packs` must last as long as what is in them.
-        File::open(directory)
-            .and_then(|directory| directory.sync_all())
-            .map_err(StoreError::io("sync", directory))?;
+        let parent = directory.parent().filter(|parent| is_new && !parent.as_os_str().is_empty());
+        for directory in [Some(directory), parent].into_iter().flatten() {
+            File::open(directory)
+                .and_then(|directory| directory.sync_all())
+                .map_err(StoreError::io("sync", directory))?;
+        }
         let (pack_bytes, last) = recover::recover(&packs, &index)?;
         let pack_count = pack::list(&packs)?.len() as u64;
         Ok(Self(Arc::new(Disk {

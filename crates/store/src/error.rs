@@ -116,6 +116,30 @@ impl StoreError {
         Self::Index(Box::new(error.into()))
     }
 
+    /// Whether the disk, or what may be used of it, is full.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+
+        let is_full = |error: &std::io::Error| matches!(error.kind(), StorageFull | QuotaExceeded);
+        match self {
+            Self::Full { .. } => true,
+            Self::Io { source, .. } => is_full(source),
+            Self::Index(error) => {
+                matches!(&**error, redb::Error::Io(error) if is_full(error))
+            }
+            Self::Locked { .. }
+            | Self::Poisoned { .. }
+            | Self::WrongBytes { .. }
+            | Self::BadFrame(_)
+            | Self::Damaged { .. }
+            | Self::ClosureMissing { .. }
+            | Self::ClosureMalformed { .. }
+            | Self::Roots(_)
+            | Self::Injected => false,
+        }
+    }
+
     /// Whether the same call may succeed later without anything being repaired.
     #[must_use]
     pub fn is_retryable(&self) -> bool {

@@ -7,6 +7,7 @@
 
 use checkout::CheckoutError;
 use fetch::{Fault, FetchError, SourceReason};
+use hub::BackupError;
 use hub_api::ProblemCode;
 use hub_client::ClientError;
 use node::control::ControlError;
@@ -138,12 +139,17 @@ fn judge_one(cause: &(dyn std::error::Error + 'static)) -> Option<(Ended, Option
     if let Some(FetchError::Unavailable { reasons, .. }) = cause.downcast_ref() {
         return Some(judge_sources(reasons));
     }
+    if let Some(error) = cause.downcast_ref::<BackupError>()
+        && error.is_full()
+    {
+        return Some((Ended::NoSpace, hint("make room, then run the command again")));
+    }
     if let Some(error) = cause.downcast_ref::<StoreError>() {
         return match error {
             StoreError::Locked { .. } => {
                 Some((Ended::InUse, hint("wait for the other command, or use another --state")))
             }
-            StoreError::Full { .. } => Some((
+            full if full.is_full() => Some((
                 Ended::NoSpace,
                 hint(
                     "make room, then run the command again; `consign gc` frees what nothing needs",
