@@ -156,8 +156,15 @@ pub(crate) fn io<'a>(
     move |source| StateError::Io { action, path: path.to_owned(), source }
 }
 
+/// Creates a directory for its owner alone, with those above it, if it does not exist; their names
+/// last.
 pub(crate) fn create_private_directory(path: &Path) -> Result<(), StateError> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io("create", path))
+    let new: Vec<&Path> = path
+        .ancestors()
+        .take_while(|path| !path.as_os_str().is_empty() && !path.exists())
+        .collect();
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io("create", path))?;
+    new.into_iter().try_for_each(sync_parent)
 }
 
 /// Reads a 32-byte secret, or makes one; two processes that race end up with the same one.
@@ -203,7 +210,8 @@ fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
 }
 
 fn sync_parent(path: &Path) -> Result<(), StateError> {
-    let parent = path.parent().unwrap_or(Path::new("."));
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new("."));
     fs::File::open(parent).and_then(|parent| parent.sync_all()).map_err(io("write", parent))
 }
 
