@@ -35,10 +35,18 @@ impl DataDir {
     /// Creates the directory for its owner alone; an existing one keeps its mode.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
         if !path.is_dir() {
+            let names = new_names(path);
             fs::create_dir_all(path)?;
             fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
+            // All that is ever acknowledged lies beneath this name.
+            names.iter().try_for_each(|directory| fs::File::open(directory)?.sync_all())?;
         }
         Ok(Self(path.to_owned()))
+    }
+
+    /// There from the first file that `consign hub restore` writes to the last.
+    pub(crate) fn restoring(&self) -> PathBuf {
+        self.0.join("restoring")
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -97,6 +105,20 @@ impl DataDir {
     pub(crate) fn announcement(&self) -> io::Result<Announcement> {
         Ok(serde_json::from_slice(&fs::read(self.announcement_file())?)?)
     }
+}
+
+/// The directories in which a name is new once `path` is created, the lowest first.
+pub(crate) fn new_names(path: &Path) -> Vec<PathBuf> {
+    let parent = |path: &Path| match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
+        Some(parent) => parent.to_owned(),
+        None => path.to_owned(),
+    };
+    path.ancestors()
+        .filter(|path| !path.as_os_str().is_empty())
+        .take_while(|path| !path.exists())
+        .map(parent)
+        .collect()
 }
 
 /// Writes a file of mode 0600 so that it is there whole or not at all.

@@ -51,6 +51,9 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    /// Restoring into this directory did not end. Run `consign hub restore` again.
+    #[error("{} was not restored to its end: run `consign hub restore` again", .0.display())]
+    Restoring(PathBuf),
     /// The chunk store cannot be opened; most often because another hub runs on the same data.
     #[error("cannot open the chunk store")]
     Store(#[source] StoreError),
@@ -112,6 +115,10 @@ impl Hub {
     pub async fn start(config: HubConfig) -> Result<RunningHub, StartError> {
         let in_data = |source| StartError::Data { path: config.data.clone(), source };
         let data = DataDir::create(&config.data).map_err(in_data)?;
+        // With half of its files it would begin anew, and collect the chunks as garbage.
+        if data.restoring().exists() {
+            return Err(StartError::Restoring(config.data));
+        }
         // The store first: its lock keeps a second hub away from everything else.
         let options = DiskOptions {
             quota_bytes: config.quota_bytes.unwrap_or(u64::MAX),

@@ -3,11 +3,12 @@
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use hub_api::Hex;
 
 use super::BackupError;
+use crate::files::new_names;
 
 /// Bytes read at once.
 const BUFFER_BYTES: usize = 1 << 20;
@@ -57,22 +58,10 @@ pub(super) fn create_directory(path: &Path) -> Result<(), BackupError> {
     names.iter().try_for_each(|directory| sync_directory(directory))
 }
 
-/// The directories in which a name is new once `path` is created, the lowest first.
-fn new_names(path: &Path) -> Vec<PathBuf> {
-    let parent = |path: &Path| match path.parent() {
-        Some(parent) if parent.as_os_str().is_empty() => PathBuf::from("."),
-        Some(parent) => parent.to_owned(),
-        None => path.to_owned(),
-    };
-    path.ancestors()
-        .filter(|path| !path.as_os_str().is_empty())
-        .take_while(|path| !path.exists())
-        .map(parent)
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     #[test]

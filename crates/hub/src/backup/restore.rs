@@ -27,8 +27,8 @@ pub struct Restored {
     pub releases: Option<u64>,
 }
 
-/// Makes a data directory at `data_dir`, which must not exist or be empty, of the backup in
-/// `from`. Every file is compared with its hash on the way, the store's index is made from the
+/// Makes a data directory at `data_dir` of the backup in `from`. It must not exist, be empty, or be
+/// what a restore that did not end has left there: that is removed. Every file is compared with its hash on the way, the store's index is made from the
 /// packs, and for every release in the database it is checked that all its chunks are there.
 ///
 /// # Errors
@@ -36,22 +36,15 @@ pub struct Restored {
 /// served: all other releases are whole.
 pub async fn restore(from: &Path, data_dir: &Path) -> Result<Restored, BackupError> {
     let contents = read_contents(from)?.ok_or_else(|| BackupError::NoBackup(from.to_owned()))?;
-    match fs::read_dir(data_dir) {
-        Ok(mut entries) => {
-            if entries.next().is_some() {
-                return Err(BackupError::NotEmpty(data_dir.to_owned()));
-            }
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(BackupError::io("list", data_dir)(error)),
-    }
     let data = DataDir::open(data_dir);
+    begin(&data)?;
     let (from, has_database) = (from.to_owned(), names_database(&contents));
     let report = {
         let data = data.clone();
         super::create::blocking(move || copy_all(&from, &contents, &data)).await?
     };
     if !has_database {
+        end(&data)?;
         return Ok(report);
     }
     let path = data.store();
@@ -60,7 +53,48 @@ pub async fn restore(from: &Path, data_dir: &Path) -> Result<Restored, BackupErr
     let db = hub_db::open(&DatabaseUrl::Sqlite(data.database())).await?;
     let checked = check(&*db, &store).await;
     db.close().await;
+    if matches!(checked, Ok(_) | Err(BackupError::Incomplete { .. })) {
+        end(&data)?;
+    }
     Ok(Restored { releases: Some(checked?), ..report })
+}
+
+/// Makes an empty directory in which nothing serves until [`end`].
+fn begin(data: &DataDir) -> Result<(), BackupError> {
+    let mark = data.restoring();
+    let is_unfinished = mark.exists();
+    match fs::read_dir(data.path()) {
+        Ok(entries) => {
+            for entry in entries {
+                let path = entry.map_err(BackupError::io("list", data.path()))?.path();
+                if !is_unfinished {
+                    return Err(BackupError::NotEmpty(data.path().to_owned()));
+                }
+                // The mark goes last of all: without it this is somebody's data.
+                if path != mark {
+                    let is_directory = path.is_dir() && !path.is_symlink();
+                    let removed = if is_directory {
+                        fs::remove_dir_all(&path)
+                    } else {
+                        fs::remove_file(&path)
+                    };
+                    removed.map_err(BackupError::io("remove", &path))?;
+                }
+            }
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(BackupError::io("list", data.path())(error)),
+    }
+    create_directory(data.path())?;
+    fs::write(&mark, b"").map_err(BackupError::io("create", &mark))?;
+    sync_directory(data.path())
+}
+
+/// From here on it is the data of a hub.
+fn end(data: &DataDir) -> Result<(), BackupError> {
+    let mark = data.restoring();
+    fs::remove_file(&mark).map_err(BackupError::io("remove", &mark))?;
+    sync_directory(data.path())
 }
 
 fn names_database(contents: &Contents) -> bool {
