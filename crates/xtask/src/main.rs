@@ -31,9 +31,25 @@ Usage: cargo xtask TASK
   bench [ROW...] [--install-peers] [--data DIR] [--runs N] [--program FILE] [--peers-only]
                        measure consign and its peers alternately (rows: T1 T2 T3 T4 T5 T6 T7 T8 T9 T10a T10b
                        T10c T11; T10 means all three; none named means all); writes docs/benchmarks.md
+=======
+                       T11; T10 means both; none named means all); writes docs/benchmarks.md
+  crash [--scenario NAME] [--points N|all] [--faults NAME,NAME] [--at N] [--nested N] [--seed S]
+        [--program FILE]
+                       kill, starve and damage the program at every point, see whether its promises hold
   screenshots [--program FILE]
                        draw the terminal pictures of the README into docs/images
 ";
+
+/// Tries faults on the program of these sources, or on the one that is named.
+fn crash(arguments: &[String]) -> anyhow::Result<()> {
+    let mut run = shell::cargo(&["run", "--locked", "--package", "faults", "--example", "crash"]);
+    run.arg("--").args(arguments);
+    if !arguments.iter().any(|argument| argument == "--program") {
+        shell::run(&mut shell::cargo(&["build", "--locked", "--package", "cli"]))?;
+        run.arg("--program").arg(shell::target().join("debug/consign"));
+    }
+    shell::run(&mut run)
+}
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -42,6 +58,7 @@ fn main() -> ExitCode {
         Some((task, [])) if task == "lint" => lint::run(),
         Some((task, rest)) if task == "package" => package::run(rest),
         Some((task, rest)) if task == "bench" => bench::run(rest),
+        Some((task, rest)) if task == "crash" => crash(rest),
         Some((task, rest)) if task == "screenshots" => screenshots::run(rest),
         // Started by the bench itself.
         Some((task, rest)) if task == "crowd" => crowd::run(rest),

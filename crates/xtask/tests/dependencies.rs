@@ -40,6 +40,7 @@ const PLACES: &[(&str, Place)] = &[
     ("node", Driver),
     ("snapshot", Driver),
     ("cli", Program),
+    ("faults", Support),
     ("fuzz-targets", Support),
     ("testkit", Support),
     ("xtask", Support),

@@ -1,0 +1,75 @@
+//! The model tells a program that relies on luck from one that does not.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use super::{Recorder, Survivors};
+use crate::random::Random;
+use crate::tracer::{Program, Tracing};
+
+/// What is in `in/a`, which was `old`, after a script and a power cut at its end.
+fn after(script: &str, survivors: Survivors) -> Option<String> {
+    let directory = tempfile::tempdir().expect("a directory");
+    let world = directory.path().canonicalize().expect("there");
+    fs::create_dir(world.join("in")).expect("made");
+    fs::write(world.join("in/a"), "old").expect("written");
+    let roots = vec![world.join("in")];
+    let recorder = Recorder::new(&world, &roots).expect("read");
+    let mut command = Command::new("/bin/sh");
+    command.arg("-c").arg(script).current_dir(&world);
+    let program = Program { command, output: world.join("output"), roots, boot: None };
+    let tracing = Tracing::start(program, recorder.clone()).expect("traced");
+    tracing.wait(Duration::from_secs(60)).expect("ends");
+    let (log, calls) = recorder.finish().expect("known calls");
+    let left = tempfile::tempdir().expect("a directory");
+    let remains = log.cut(calls + 1, survivors, &mut Random::new(1));
+    remains.write_to(left.path()).expect("written");
+    read(&left.path().join("in/a"))
+}
+
+fn read(path: &Path) -> Option<String> {
+    fs::read_to_string(path).ok()
+}
+
+fn can_trace() -> bool {
+    let mut command = Command::new("/bin/true");
+    command.current_dir("/");
+    let output = tempfile::NamedTempFile::new().expect("a file");
+    let program =
+        Program { command, output: output.path().to_owned(), roots: Vec::new(), boot: None };
+    let traced = Tracing::start(program, crate::fault::Injector::default());
+    if let Err(error) = &traced {
+        testkit::parts::skip("ptrace", &format!("{error:#}"));
+    }
+    traced.is_ok()
+}
+
+#[test]
+fn what_was_not_synced_may_be_there_or_not() {
+    if !can_trace() {
+        return;
+    }
+    let careless = "echo new > in/a.new; mv in/a.new in/a";
+    assert_eq!(after(careless, Survivors::Nothing).as_deref(), Some("old"));
+    assert_eq!(after(careless, Survivors::Names).as_deref(), Some("\0\0\0\0"), "a long empty file");
+    assert_eq!(after(careless, Survivors::Bytes).as_deref(), Some("old"));
+    let half = "echo new > in/a.new; sync in/a.new; mv in/a.new in/a";
+    assert_eq!(after(half, Survivors::Nothing).as_deref(), Some("old"), "the name is not synced");
+    assert_eq!(after(half, Survivors::Names).as_deref(), Some("new\n"));
+}
+
+#[test]
+fn what_was_synced_stays() {
+    if !can_trace() {
+        return;
+    }
+    let careful = "echo new > in/a.new; sync in/a.new; mv in/a.new in/a; sync in";
+    for survivors in [Survivors::Nothing, Survivors::Names, Survivors::Bytes] {
+        assert_eq!(after(careful, survivors).as_deref(), Some("new\n"), "{survivors:?}");
+    }
+    // A removal is a change of the directory like any other.
+    assert_eq!(after("rm in/a", Survivors::Nothing).as_deref(), Some("old"));
+    assert_eq!(after("rm in/a; sync in", Survivors::Nothing), None);
+}

@@ -1,0 +1,102 @@
+//! The jobs that faults are tried on.
+
+mod content;
+mod hubs;
+mod nodes;
+mod stores;
+mod watches;
+
+use std::process::Command;
+
+use crate::world::World;
+
+pub(crate) use content::Different;
+
+/// What a scenario's hub is to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hub {
+    /// There is none.
+    Absent,
+    /// The job only reads from it, so one runs for all faults.
+    Steady,
+    /// The job changes it: it is brought back and started anew for each fault.
+    Fresh,
+    /// Faults happen to it; the job is its client.
+    Subject,
+}
+
+/// One job of the program.
+pub trait Scenario: Sync {
+    /// How it is called on a command line.
+    fn name(&self) -> &'static str;
+
+    /// What its hub is to it.
+    fn hub(&self) -> Hub;
+
+    /// Makes of an empty world, whose hub runs, the one that the job begins in.
+    ///
+    /// # Errors
+    /// When a command fails.
+    fn prepare(&self, world: &mut World) -> anyhow::Result<()>;
+
+    /// Directories in the world whose changes count.
+    fn roots(&self) -> &'static [&'static str];
+
+    /// The job. Running it again must finish what was broken off.
+    fn command(&self, world: &World) -> Command;
+
+    /// Whether the job ends well when it is run again after it was done.
+    fn repeats(&self) -> bool {
+        true
+    }
+
+    /// Whether it knows files by their inodes, which are others after a power cut of ours.
+    fn knows_inodes(&self) -> bool {
+        false
+    }
+
+    /// What holds at every instant, whatever happened.
+    ///
+    /// # Errors
+    /// When it does not.
+    fn always(&self, world: &World) -> anyhow::Result<()> {
+        let _ = world;
+        Ok(())
+    }
+
+    /// What holds once the job has ended with 0.
+    ///
+    /// # Errors
+    /// When it does not.
+    fn done(&self, world: &World) -> anyhow::Result<()>;
+
+    /// What holds once it has ended with 0 although what it remembers was damaged.
+    ///
+    /// # Errors
+    /// When it does not.
+    fn delivered(&self, world: &World) -> anyhow::Result<()> {
+        self.done(world)
+    }
+}
+
+/// All of them.
+#[must_use]
+pub fn all() -> Vec<&'static dyn Scenario> {
+    vec![
+        &nodes::Get,
+        &nodes::Update,
+        &nodes::Publish,
+        &nodes::Register,
+        &stores::FirstPut,
+        &stores::Put,
+        &stores::Collect,
+        &stores::Verify,
+        &watches::Switch { exchange: false },
+        &watches::Switch { exchange: true },
+        &watches::Back,
+        &hubs::Upload,
+        &hubs::FirstStart,
+        &hubs::Backup,
+        &hubs::Restore,
+    ]
+}
