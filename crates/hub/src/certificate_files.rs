@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 
 use crate::config::CertificateTrust;
 use crate::refusal::Chain;
-use crate::validity::Validity;
+use documents::Validity;
 
 /// Time for whoever replaces two files, one after the other, before it is called a mistake.
 const SETTLE_TIME: Duration = Duration::from_secs(5);

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::validity::Validity;
+use documents::Validity;
 
 /// Pauses after failures: the first soon, for a name that has just been set up; then no more
 /// often than authorities allow failures (five an hour).
