@@ -1,0 +1,32 @@
+//! Journeys through the real binary: hubs and nodes as processes on loopback, one module per noun.
+//!
+//! What all of them need stands in `process` (the program with nothing of the machine's own
+//! configuration), `world` (a hub and its nodes), `site` (releases of one name, and nodes that
+//! follow it), `gate` (a link to the hub that can be cut), `files` and `users`. It is one program, for
+//! linking it takes longer than compiling it.
+
+mod administration;
+mod cache;
+mod console;
+mod databases;
+mod demo;
+mod doctor;
+mod documented;
+mod documents;
+mod files;
+mod gate;
+mod hook;
+mod interruption;
+mod json;
+mod node;
+mod operation;
+mod process;
+mod publish;
+mod release;
+mod site;
+mod sources;
+mod stalls;
+mod transfers;
+mod users;
+mod watch;
+mod world;
