@@ -6,7 +6,7 @@
 //! does.
 //!
 //! Invariant: nothing is trusted because a hub said it. A release counts only after
-//! [`documents::accept_head`] took it under the publisher pinned in [`trust`].
+//! [`documents::accept_head`] took it under the owner pinned in [`trust`].
 //!
 //! Layout of the state directory:
 //!
@@ -14,7 +14,7 @@
 //! node.key               secret of the node key, mode 0600
 //! convergence.key        secret that sealed chunks converge under, mode 0600
 //! hubs.json              hubs this node is registered with, the first is the default
-//! trust/HUB/TEAM/NAME    pinned publisher and newest release seen
+//! trust/HUB/TEAM/NAME    pinned owner, newest release and list of publishers seen
 //! publish/HASH/          index of a published directory
 //! checkout/HASH/         index, plan and journal of a destination; while a job runs, what was asked
 //! store/                 chunks: metadata of fetched trees, everything `put` here

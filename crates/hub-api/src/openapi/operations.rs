@@ -355,8 +355,8 @@ static OPERATIONS: &[Operation] = &[
         ],
         problems: &[P::DocumentRefused, P::ReleaseConflict, P::ChunksMissing, P::StorageFull],
         is_idempotent_by_key: true,
-        note: "The manifest is signed by the owner of the name or by the caller, who holds a \
-               publisher grant.",
+        note: "The manifest is signed by the owner of the name or by somebody whom the owner's \
+               delegation covers.",
         ..post(routes::RELEASES, "publish", "The next release, or a newer head", Who::Publisher)
     },
     Operation {
