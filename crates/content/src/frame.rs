@@ -19,7 +19,7 @@
 use bytes::Bytes;
 
 use crate::cbor::{invalid, malformed};
-use crate::{CHUNK_BYTES_MAX, ChunkId, DecodeError};
+use crate::{Buffers, CHUNK_BYTES_MAX, ChunkId, DecodeError};
 
 /// Length of the fixed part of a frame, in bytes.
 pub const HEADER_BYTES: usize = 48;
@@ -274,18 +274,26 @@ fn check(header: &FrameHeader, entries: &[FrameEntry], payload: &[u8]) -> [u8; 3
 pub struct FrameCodec {
     compressor: zstd::bulk::Compressor<'static>,
     decompressor: zstd::bulk::Decompressor<'static>,
+    buffers: Buffers,
 }
 
 impl Default for FrameCodec {
     fn default() -> Self {
-        Self {
-            compressor: zstd::bulk::Compressor::new(LEVEL).expect("level 3 exists"),
-            decompressor: zstd::bulk::Decompressor::new().expect("needs memory alone"),
-        }
+        Self::new(Buffers::default())
     }
 }
 
 impl FrameCodec {
+    /// Decompresses into `buffers`.
+    #[must_use]
+    pub fn new(buffers: Buffers) -> Self {
+        Self {
+            compressor: zstd::bulk::Compressor::new(LEVEL).expect("level 3 exists"),
+            decompressor: zstd::bulk::Decompressor::new().expect("needs memory alone"),
+            buffers,
+        }
+    }
+
     /// Makes a frame of `plain`, the bytes of `entries` one after another.
     ///
     /// # Panics
@@ -320,14 +328,11 @@ impl FrameCodec {
         match frame.header.codec {
             Codec::None => Ok(frame.payload.clone()),
             Codec::Zstd => {
-                let plain = self
-                    .decompressor
-                    .decompress(&frame.payload, frame.plain_length())
-                    .map_err(|_| FrameError::Payload)?;
-                if plain.len() != frame.plain_length() {
-                    return Err(FrameError::Payload);
+                let mut plain = self.buffers.of_length(frame.plain_length());
+                match self.decompressor.decompress_to_buffer(&frame.payload, &mut plain[..]) {
+                    Ok(length) if length == frame.plain_length() => Ok(plain.freeze()),
+                    Ok(_) | Err(_) => Err(FrameError::Payload),
                 }
-                Ok(plain.into())
             }
         }
     }

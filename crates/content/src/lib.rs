@@ -22,6 +22,7 @@
 //! Start reading at [`mod@reference`], then [`node`].
 
 pub mod bounds;
+pub mod buffers;
 pub mod cbor;
 pub mod closure;
 pub mod cut;
@@ -33,6 +34,7 @@ pub mod reference;
 pub mod root;
 pub mod seal;
 
+pub use buffers::{Buffer, Buffers};
 pub use cbor::DecodeError;
 pub use closure::{Closure, ClosureHead};
 pub use frame::{Frame, FrameEntry};

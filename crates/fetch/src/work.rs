@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use content::frame::{FrameCodec, FrameError};
-use content::{ChunkId, Frame};
+use content::{Buffers, ChunkId, Frame};
 use fetch_plan::RequestId;
 use tokio::task::JoinSet;
 
@@ -54,6 +54,8 @@ pub(crate) struct Done {
 pub(crate) struct Work {
     destination: Arc<dyn Destination>,
     codecs: Arc<Mutex<Vec<FrameCodec>>>,
+    /// Memory of what is decompressed.
+    buffers: Buffers,
     received: VecDeque<Received>,
     verified: VecDeque<Verified>,
     jobs: JoinSet<Done>,
@@ -65,6 +67,7 @@ impl Work {
         Self {
             destination,
             codecs: Arc::default(),
+            buffers: Buffers::default(),
             received: VecDeque::new(),
             verified: VecDeque::new(),
             jobs: JoinSet::new(),
@@ -117,9 +120,11 @@ impl Work {
                 return;
             }
             let (destination, codecs) = (Arc::clone(&self.destination), Arc::clone(&self.codecs));
+            let buffers = self.buffers.clone();
             self.jobs.spawn_blocking(move || {
                 let written = write(&*destination, verified);
-                let mut codec = lock(&codecs).pop().unwrap_or_default();
+                let codec = lock(&codecs).pop();
+                let mut codec = codec.unwrap_or_else(|| FrameCodec::new(buffers));
                 let opened = received.into_iter().map(|frame| open(&mut codec, frame)).collect();
                 lock(&codecs).push(codec);
                 Done { opened, written }

@@ -10,7 +10,7 @@ use crate::{Verdict, same};
 pub fn frame_stream(bytes: &[u8]) -> Verdict {
     let Some((step, stream)) = bytes.split_first_chunk() else { return Verdict::Refused };
     let step = usize::from(u16::from_le_bytes(*step)).max(1);
-    let mut decoder = FrameStreamDecoder::new();
+    let mut decoder = FrameStreamDecoder::default();
     let mut again = Vec::new();
     for piece in stream.chunks(step) {
         decoder.push(Bytes::copy_from_slice(piece));

@@ -65,7 +65,8 @@ impl HubClient {
             let response = self.sessions.call(&self.exchange, &call, Need::Wanted).await?;
             let mut body = response.into_body();
             let mut awaited: HashSet<ChunkId> = ids.iter().copied().collect();
-            let received = receive(&mut body, &mut awaited, &frames).await;
+            let decoder = FrameStreamDecoder::new(self.buffers.clone());
+            let received = receive(decoder, &mut body, &mut awaited, &frames).await;
             received.map_err(|error| match error {
                 Receive::Client(error) => error,
                 Receive::Stream(StreamError::CutShort { .. }) => {
@@ -133,11 +134,11 @@ impl From<StreamError> for Receive {
 
 /// Hands frames over until the end of the stream; takes what comes out of `awaited`.
 async fn receive(
+    mut decoder: FrameStreamDecoder,
     body: &mut Incoming,
     awaited: &mut HashSet<ChunkId>,
     frames: &mpsc::Sender<Frame>,
 ) -> Result<(), Receive> {
-    let mut decoder = FrameStreamDecoder::new();
     while !decoder.is_ended() {
         let Some(bytes) = body.next().await? else { break };
         decoder.push(bytes);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use content::{CHUNK_BYTES_MAX, ChunkId};
+use content::{Buffers, CHUNK_BYTES_MAX, ChunkId};
 use documents::{Invitation, NodeKey, Registration, ReleaseName};
 use hub_api::{
     Hex, Hidden, HubInfo, NameInfo, NameSettings, NamesPage, RegistrationRequest,
@@ -28,6 +28,8 @@ use crate::session::{Need, Sessions};
 pub struct HubClient {
     pub(crate) exchange: Exchange,
     pub(crate) sessions: Sessions,
+    /// Memory of the frames that are fetched.
+    pub(crate) buffers: Buffers,
 }
 
 impl std::fmt::Debug for HubClient {
@@ -58,7 +60,7 @@ impl HubClient {
         timeouts: Timeouts,
     ) -> Result<Self, ClientError> {
         let exchange = Exchange::new(url, pin, key, timeouts)?;
-        Ok(Self { exchange, sessions: Sessions::default() })
+        Ok(Self { exchange, sessions: Sessions::default(), buffers: Buffers::default() })
     }
 
     /// The same client, entering its calls into a list shared with others.

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use content::Buffers;
 use documents::{NodeKey, PublicKey};
 use hub_db::HubDb;
 use store::ChunkStore;
@@ -48,6 +49,8 @@ pub(crate) struct App {
     pub(crate) publishing: RwLock<()>,
     /// Held while a head is compared with the one it replaces.
     pub(crate) renewing: Mutex<()>,
+    /// Memory of the frames that are uploaded.
+    pub(crate) buffers: Buffers,
     pub(crate) uploads: Arc<Semaphore>,
     pub(crate) fetches: Arc<Semaphore>,
     /// How callers share the places of `fetches`.

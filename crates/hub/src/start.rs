@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use content::Buffers;
 use documents::{NodeKey, origin_identity};
 use hub_api::Hex;
 use hub_db::{DatabaseUrl, DbError};
@@ -198,6 +199,7 @@ impl Hub {
             answers: Places::answers(limits.answers_bytes_max),
             publishes: Arc::new(Semaphore::new(PUBLISHES_MAX)),
             browses: Arc::new(Semaphore::new(BROWSES_MAX)),
+            buffers: Buffers::default(),
             event_streams: Arc::new(Semaphore::new(limits.event_streams_max)),
             transfers: Arc::default(),
             console: Console::new(&url, config.data.clone()),

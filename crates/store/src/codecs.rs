@@ -4,23 +4,32 @@ use std::sync::Mutex;
 
 use bytes::Bytes;
 use content::frame::{Codec, FrameBuilder, FrameCodec};
-use content::{ChunkId, Frame};
+use content::{Buffers, ChunkId, Frame};
 
 /// Compressors kept idle: each holds a few MiB, and as many calls as cores use one at a time.
 const IDLE_MAX: usize = 4;
 
 #[derive(Default)]
-pub(crate) struct Codecs(Mutex<Vec<FrameCodec>>);
+pub(crate) struct Codecs {
+    idle: Mutex<Vec<FrameCodec>>,
+    buffers: Buffers,
+}
 
 impl Codecs {
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut FrameCodec) -> T) -> T {
-        let mut codec = lock(&self.0).pop().unwrap_or_default();
+        let idle = lock(&self.idle).pop();
+        let mut codec = idle.unwrap_or_else(|| FrameCodec::new(self.buffers.clone()));
         let result = work(&mut codec);
-        let mut idle = lock(&self.0);
+        let mut idle = lock(&self.idle);
         if idle.len() < IDLE_MAX {
             idle.push(codec);
         }
         result
+    }
+
+    /// Where frames are read into.
+    pub(crate) fn buffers(&self) -> &Buffers {
+        &self.buffers
     }
 }
 

@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 use content::frame::{FrameHeader, HEADER_BYTES};
-use content::{ChunkId, DecodeError, Frame};
+use content::{Buffer, Buffers, ChunkId, DecodeError, Frame};
 
 /// Most ids in an end marker: no request asks for more.
 pub const MISSING_MAX: usize = crate::HAVE_IDS_MAX;
@@ -78,10 +78,12 @@ pub fn encode_end(missing: &[ChunkId]) -> Bytes {
 ///
 /// Give it bytes with [`push`](Self::push), then take frames with
 /// [`next_frame`](Self::next_frame) until there is none, and so on; when the sender has closed,
-/// [`finish`](Self::finish) says whether that was the end. Payloads are not copied when a frame
-/// arrived in one piece.
+/// [`finish`](Self::finish) says whether that was the end. Pieces are copied into the frame they
+/// belong to as soon as they come, while the processor still has them at hand and so that who
+/// received them gets the memory back for the next.
 #[derive(Debug, Default)]
 pub struct FrameStreamDecoder {
+    buffers: Buffers,
     pieces: VecDeque<Bytes>,
     /// Short pieces that follow `pieces`.
     tail: BytesMut,
@@ -96,8 +98,8 @@ enum State {
     /// Before a frame or the end marker.
     #[default]
     Between,
-    /// Behind the fixed part of a frame.
-    Body(FrameHeader),
+    /// Behind the fixed part of a frame, with what has come of the rest.
+    Body(FrameHeader, Buffer),
     /// Behind the fixed part of the end marker.
     Missing(usize),
     /// Behind the end marker.
@@ -106,10 +108,10 @@ enum State {
 }
 
 impl FrameStreamDecoder {
-    /// Begins before the first frame.
+    /// Begins before the first frame; frames lie in memory of `buffers`.
     #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+    pub fn new(buffers: Buffers) -> Self {
+        Self { buffers, ..Self::default() }
     }
 
     /// Takes the next bytes of the stream.
@@ -137,8 +139,9 @@ impl FrameStreamDecoder {
     }
 
     fn advance(&mut self) -> Result<Option<Frame>, StreamError> {
+        self.fill();
         loop {
-            match &self.state {
+            match &mut self.state {
                 State::Between => {
                     let Some(magic) = self.peek::<4>() else { return Ok(None) };
                     if magic == END_MAGIC {
@@ -152,22 +155,25 @@ impl FrameStreamDecoder {
                         self.state = State::Missing(count as usize);
                     } else {
                         let Some(header) = self.peek::<HEADER_BYTES>() else { return Ok(None) };
-                        self.state = State::Body(FrameHeader::decode(&header)?);
+                        let header = FrameHeader::decode(&header)?;
                         self.take(HEADER_BYTES);
+                        let body = self.buffers.empty(header.body_length());
+                        self.state = State::Body(header, body);
+                        self.fill();
                     }
                 }
-                State::Body(header) => {
-                    let (header, length) = (*header, header.body_length());
-                    if self.buffered < length {
+                State::Body(header, body) => {
+                    if body.len() < header.body_length() {
                         return Ok(None);
                     }
-                    let frame = Frame::decode(header, self.take(length))?;
+                    let (header, body) = (*header, std::mem::replace(body, self.buffers.empty(0)));
+                    let frame = Frame::decode(header, body.freeze())?;
                     self.state = State::Between;
                     self.frames += 1;
                     return Ok(Some(frame));
                 }
                 State::Missing(count) => {
-                    let length = count * ID_BYTES;
+                    let length = *count * ID_BYTES;
                     if self.buffered < length {
                         return Ok(None);
                     }
@@ -189,10 +195,38 @@ impl FrameStreamDecoder {
         matches!(self.state, State::Ended(_))
     }
 
+    /// Moves what has come of a frame's body into it.
+    fn fill(&mut self) {
+        let State::Body(header, body) = &mut self.state else { return };
+        while body.len() < header.body_length() && self.buffered > 0 {
+            let left = header.body_length() - body.len();
+            let taken = match self.pieces.front_mut() {
+                Some(piece) => {
+                    let taken = left.min(piece.len());
+                    body.extend_from_slice(&piece.split_to(taken));
+                    if piece.is_empty() {
+                        self.pieces.pop_front();
+                    }
+                    taken
+                }
+                None => {
+                    let taken = left.min(self.tail.len());
+                    body.extend_from_slice(&self.tail.split_to(taken));
+                    taken
+                }
+            };
+            self.buffered -= taken;
+        }
+    }
+
     /// Bytes that wait for the rest of their frame.
     #[must_use]
     pub fn buffered_bytes(&self) -> usize {
-        self.buffered
+        let body = match &self.state {
+            State::Body(_, body) => body.len(),
+            State::Between | State::Missing(_) | State::Ended(_) | State::Failed(_) => 0,
+        };
+        self.buffered + body
     }
 
     /// Says that the sender has closed; the ids it said it lacks.
@@ -206,13 +240,13 @@ impl FrameStreamDecoder {
         let begun = match &self.state {
             State::Ended(_) if self.buffered > 0 => return Err(StreamError::Trailing),
             State::Ended(_) | State::Failed(_) | State::Between => 0,
-            State::Body(_) => HEADER_BYTES,
+            State::Body(_, body) => HEADER_BYTES + body.len(),
             State::Missing(_) => END_BYTES,
         };
         match self.state {
             State::Ended(missing) => Ok(missing),
             State::Failed(error) => Err(error),
-            State::Between | State::Body(_) | State::Missing(_) => Err(StreamError::CutShort {
+            State::Between | State::Body(..) | State::Missing(_) => Err(StreamError::CutShort {
                 frames: self.frames,
                 spare_bytes: begun + self.buffered,
             }),

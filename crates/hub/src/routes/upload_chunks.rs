@@ -32,7 +32,7 @@ pub(crate) async fn upload_chunks(
     let _turn = app.turn(&app.uploads).await.map_err(Refusal::closing)?;
     let moving = app.transfers.begin((&caller).into(), Direction::Upload, Instant::now());
     let mut body = BoundedBody::new(request, UPLOAD_BYTES_MAX, app.limits.idle_time)?;
-    let mut decoder = FrameStreamDecoder::new();
+    let mut decoder = FrameStreamDecoder::new(app.buffers.clone());
     let mut upload = Upload::default();
     while let Some(bytes) = body.next().await? {
         moving.add(bytes.len());

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use content::Frame;
 use content::frame::{
     CHUNKS_MAX, ENTRY_BYTES, FrameEntry, FrameHeader, HEADER_BYTES, decode_entries,
 };
+use content::{Buffers, Frame};
 
 use crate::StoreError;
 use crate::codecs::lock;
@@ -60,12 +60,12 @@ impl From<io::Error> for NoFrame {
     }
 }
 
-/// Reads the frame at `offset`; its check is not compared yet.
-pub(super) fn read_frame(file: &File, offset: u64) -> Result<Frame, NoFrame> {
+/// Reads the frame at `offset` into a buffer; its check is not compared yet.
+pub(super) fn read_frame(file: &File, offset: u64, buffers: &Buffers) -> Result<Frame, NoFrame> {
     let header = read_header(file, offset)?;
-    let mut body = vec![0; header.body_length()];
+    let mut body = buffers.of_length(header.body_length());
     file.read_exact_at(&mut body, offset + HEADER_BYTES as u64)?;
-    Frame::decode(header, body.into()).map_err(|_| NoFrame::Damaged)
+    Frame::decode(header, body.freeze()).map_err(|_| NoFrame::Damaged)
 }
 
 fn read_header(file: &File, offset: u64) -> Result<FrameHeader, NoFrame> {
@@ -89,6 +89,7 @@ pub(super) fn resync(file: &File, from: u64, end: u64) -> io::Result<Option<u64>
     const WINDOW: usize = 1 << 20;
     let mut at = from;
     let mut window = vec![0; WINDOW];
+    let buffers = Buffers::default();
     while at + HEADER_BYTES as u64 <= end {
         let length = usize::try_from(end - at).map_or(WINDOW, |left| left.min(WINDOW));
         file.read_exact_at(&mut window[..length], at)?;
@@ -96,7 +97,7 @@ pub(super) fn resync(file: &File, from: u64, end: u64) -> io::Result<Option<u64>
             window[..length].windows(4).enumerate().filter(|(_, four)| four == b"CnF1")
         {
             let candidate = at + index as u64;
-            match read_frame(file, candidate) {
+            match read_frame(file, candidate, &buffers) {
                 Ok(frame) if frame.verify_check().is_ok() => return Ok(Some(candidate)),
                 Ok(_) | Err(NoFrame::Damaged) => {}
                 Err(NoFrame::Io(error)) => return Err(error),

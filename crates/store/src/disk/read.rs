@@ -15,7 +15,8 @@ use crate::codecs::{Gatherer, lock};
 
 /// How often a chunk that moved while it was read is looked up again.
 const LOOKUPS_MAX: usize = 4;
-/// Memory of decoded frames kept for readers of single chunks.
+/// Decoded frames kept for readers of single chunks, by their lengths; the buffers they are in take
+/// at most twice that.
 const DECODED_BYTES_MAX: usize = 16 << 20;
 /// What a kept chunk takes besides its bytes: an entry of at most 72 bytes in each of two maps,
 /// which may be less than half full. Matters where chunks are tiny, and a frame may have 4,096.
@@ -126,7 +127,7 @@ impl Disk {
             Err(failure) if failure.kind() == ErrorKind::NotFound => return Ok(Loaded::Gone),
             Err(failure) => return Err(error("open")(failure)),
         };
-        match pack::read_frame(&file, u64::from(place.offset)) {
+        match pack::read_frame(&file, u64::from(place.offset), self.codecs.buffers()) {
             Ok(frame) => Ok(Loaded::Frame(frame)),
             Err(NoFrame::Damaged) => Ok(Loaded::Damaged),
             Err(NoFrame::Io(failure)) => Err(error("read")(failure)),

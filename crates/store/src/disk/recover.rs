@@ -10,6 +10,8 @@ use std::fs::{File, OpenOptions};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
+use content::Buffers;
+
 use super::index::{Change, Index, Location, Place};
 use super::pack::{self, NoFrame, PACK_HEADER_BYTES, pack_path};
 use crate::StoreError;
@@ -111,10 +113,11 @@ fn scan(
     let file = OpenOptions::new().read(true).write(true).open(&path);
     let file = file.map_err(StoreError::io("open", &path))?;
     let (mut at, mut change) = (from, Change::default());
+    let buffers = Buffers::default();
     // The end of the last whole frame.
     let mut end = from.min(length);
     while at < length {
-        match pack::read_frame(&file, at) {
+        match pack::read_frame(&file, at, &buffers) {
             Ok(frame) if frame.verify_check().is_ok() => {
                 collect(index, &frame, number, at, &mut change)?;
                 at += frame.encoded_length() as u64;
