@@ -37,7 +37,7 @@ pub use report::{Appended, Damage, GcReport, Scope, StoreStats, VerifyReport};
 
 /// Plain bytes and entries after which [`ChunkStore::frames`] stops; one frame or 2 MiB chunk may
 /// come on top.
-pub const FRAMES_BYTES: usize = 8 << 20;
+pub const FRAMES_BYTES: usize = 2 << 20;
 
 /// Why it is not known what must be kept.
 pub type RootsError = Box<dyn std::error::Error + Send + Sync>;
