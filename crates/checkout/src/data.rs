@@ -48,6 +48,8 @@ struct Job {
     holes: bool,
     /// Open when there are several pieces; a file of one piece is made when that arrives.
     file: Option<File>,
+    /// One writes at a time: on the file's lock in the kernel the others would spin.
+    writing: Mutex<()>,
     /// Pieces that are not there, and one more until all are registered.
     left: AtomicUsize,
     written: AtomicU64,
@@ -167,7 +169,9 @@ impl Placer {
                 Ok(true)
             }
             Some(file) => {
+                let writing = lock(&job.writing);
                 write_sparse(file, one.file_offset, bytes, job.holes).map_err(failed)?;
+                drop(writing);
                 let written = job.written.fetch_add(one.length.into(), Relaxed);
                 let (before, now) = (written, written + u64::from(one.length));
                 if before / WRITE_BACK_BYTES < now / WRITE_BACK_BYTES {
@@ -332,6 +336,7 @@ impl Feeder {
             blob: *blob,
             holes: pieces.iter().any(|piece| matches!(piece, Piece::Hole(_))),
             file: None,
+            writing: Mutex::default(),
             left: 1.into(),
             written: 0.into(),
         };
