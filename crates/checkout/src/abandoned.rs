@@ -64,8 +64,8 @@ fn next_made(
     dirs: &mut Dirs<'_>,
     placed: &Placed,
 ) -> Result<Option<Record>, CheckoutError> {
-    while let Some(mut record) = plan.next().map_err(CheckoutError::State)? {
-        if record.action == Action::Make && is_there(dirs, &record, placed)? {
+    while let Some(mut record) = plan.next_of(&[Action::Make]).map_err(CheckoutError::State)? {
+        if is_there(dirs, &record, placed)? {
             (record.action, record.facts, record.proven) = (Action::Keep, None, false);
             return Ok(Some(record));
         }

@@ -286,21 +286,30 @@ impl Finish<'_> {
         let mut writer =
             RecordWriter::create(index, self.tree, covers).map_err(CheckoutError::State)?;
         let mut reader = open_plan(plan)?;
+        let mut old = None;
         while let Some(raw) = reader.next_raw().map_err(CheckoutError::State)? {
-            if matches!(raw.action, Action::Same | Action::Carry) {
-                writer.copy(&raw, Action::Keep).map_err(CheckoutError::State)?;
-                continue;
-            }
-            let mut record = raw.open().ok_or_else(unknown_form)?;
-            match record.action {
+            let mut record = match raw.action {
                 Action::Remove | Action::RemoveFirst => continue,
-                Action::Same | Action::Carry => {}
-                Action::Keep | Action::Repair | Action::Make => {
-                    let found = self.place.look(&mut dirs, &record.path)?;
-                    let ours = found.filter(|found| is_ours(&record, found, now));
-                    record.facts = ours;
+                Action::Same => {
+                    let run = raw.run().ok_or_else(unknown_form)?;
+                    let known = match old.take() {
+                        Some(known) => known,
+                        None => RecordReader::reopen(index).map_err(CheckoutError::State)?,
+                    };
+                    let known = old.insert(known);
+                    writer.copy_run(known, &run).map_err(CheckoutError::State)?;
+                    continue;
                 }
-            }
+                Action::Carry => {
+                    writer.copy(&raw, Action::Keep).map_err(CheckoutError::State)?;
+                    continue;
+                }
+                Action::Keep | Action::Repair | Action::Make => {
+                    raw.open().ok_or_else(unknown_form)?
+                }
+            };
+            let found = self.place.look(&mut dirs, &record.path)?;
+            record.facts = found.filter(|found| is_ours(&record, found, now));
             record.action = Action::Keep;
             writer.push(&record).map_err(CheckoutError::State)?;
         }
@@ -308,8 +317,8 @@ impl Finish<'_> {
     }
 }
 
-fn unknown_form() -> CheckoutError {
-    CheckoutError::State(std::io::Error::other("the plan has an unknown form"))
+pub(crate) fn unknown_form() -> CheckoutError {
+    CheckoutError::State(std::io::Error::other("the plan or the index has an unknown form"))
 }
 
 const TICK: Duration = Duration::from_millis(25);
@@ -367,10 +376,8 @@ pub(crate) fn all_unchanged(
     tree: ChunkId,
     covers: Covers,
 ) -> Result<Option<(u64, u64)>, CheckoutError> {
-    let reader = RecordReader::open(index).map_err(CheckoutError::State)?;
-    let Some(mut reader) = reader.filter(|reader| reader.is_for(tree, covers)) else {
-        return Ok(None);
-    };
+    let reader = RecordReader::open_for(index, tree, covers).map_err(CheckoutError::State)?;
+    let Some(mut reader) = reader else { return Ok(None) };
     let (mut files, mut bytes) = (0, 0);
     let mut dirs = Dirs::new(root);
     while let Some(raw) = reader.next_raw().map_err(CheckoutError::State)? {

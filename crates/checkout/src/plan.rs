@@ -13,9 +13,10 @@ use crate::journal::{Placed, TempName};
 use crate::metadata::Listing;
 use crate::order::{join, shown, split, walk_order};
 use crate::place::{Place, hash_unchanged};
-use crate::record::{Action, Raw, Record, RecordReader, RecordWriter};
+use crate::record::{Action, Raw, Record, RecordReader, RecordWriter, Run};
 use crate::{CheckoutError, CheckoutProgress};
 
+mod ahead;
 mod same;
 mod selection;
 
@@ -25,12 +26,14 @@ pub(crate) use selection::Selection;
 pub(crate) struct OldIndex {
     reader: RecordReader,
     body: Vec<u8>,
+    /// Where that record begins.
+    at: u64,
     ended: bool,
 }
 
 impl OldIndex {
     pub(crate) fn new(reader: RecordReader) -> Result<Self, CheckoutError> {
-        let mut old = Self { reader, body: Vec::new(), ended: false };
+        let mut old = Self { reader, body: Vec::new(), at: 0, ended: false };
         old.step()?;
         Ok(old)
     }
@@ -46,11 +49,22 @@ impl OldIndex {
     }
 
     fn step(&mut self) -> Result<(), CheckoutError> {
+        self.at = self.reader.offset();
         self.ended = !self.reader.next_body(&mut self.body).map_err(CheckoutError::State)?;
         if !self.ended && Raw::decode(&self.body).is_none() {
             return Err(malformed());
         }
         Ok(())
+    }
+
+    /// Where the next record begins and ends.
+    fn stretch(&self) -> (u64, u64) {
+        (self.at, self.reader.offset())
+    }
+
+    /// Another reader, before the next record.
+    fn again(&self) -> std::io::Result<RecordReader> {
+        self.reader.another(self.at)
     }
 
     fn take(&mut self) -> Result<Option<Record>, CheckoutError> {
@@ -125,6 +139,8 @@ struct State {
     strangers: HashSet<Vec<u8>>,
     /// Parents of entries that may turn out not to be selected.
     pending: Vec<Record>,
+    /// Entries that stay as they are, not yet in the plan.
+    run: Option<Run>,
 }
 
 impl<'a> Planner<'a> {
@@ -465,7 +481,24 @@ impl<'a> Planner<'a> {
         }
     }
 
+    /// Plans that the next record of the old index stays as it is.
+    fn stays(&mut self, (start, end): (u64, u64)) -> Result<(), CheckoutError> {
+        if !self.state.run.as_mut().is_some_and(|run| run.extend(start, end)) {
+            self.close_run()?;
+            self.state.run = Some(Run { offset: start, bytes: end - start, records: 1 });
+        }
+        Ok(())
+    }
+
+    fn close_run(&mut self) -> Result<(), CheckoutError> {
+        match self.state.run.take() {
+            Some(run) => self.plan.push_run(&run).map_err(CheckoutError::State),
+            None => Ok(()),
+        }
+    }
+
     fn push(&mut self, record: Record) -> Result<(), CheckoutError> {
+        self.close_run()?;
         for pending in std::mem::take(&mut self.state.pending) {
             if is_under(&record.path, &pending.path) {
                 self.plan.push(&pending).map_err(CheckoutError::State)?;
@@ -498,6 +531,7 @@ impl<'a> Planner<'a> {
         for path in strangers {
             self.stranger(path);
         }
+        self.close_run()?;
         self.plan.finish(false).map_err(CheckoutError::State)?;
         Ok(self.planned)
     }

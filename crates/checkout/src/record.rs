@@ -8,6 +8,7 @@
 //! records  length u32 (not 0), action u8, flags u8, facts (68, if flagged), path length u32,
 //!          path, entry length u32 and a directory node with this entry alone (if flagged),
 //!          count u32 of piece lists, each length u32 and list (if flagged)
+//! runs     length u32, action 6, flags 0, 0 u32, offset u64, bytes u64, records u64: of a plan alone
 //! end      0 u32, number of records u64, BLAKE3 of everything before (32)
 //! ```
 //!
@@ -27,6 +28,8 @@ use crate::facts;
 const HEADER_BYTES: usize = 40;
 const TRAILER_BYTES: usize = 44;
 const RECORD_BYTES_MAX: usize = 1 << 30;
+/// Bytes copied at once.
+const COPY_BYTES: u64 = 256 << 10;
 const MAGIC: [u8; 7] = *b"CnPl\x01\0\0";
 
 /// What a file covers.
@@ -56,7 +59,8 @@ pub(crate) enum Action {
     RemoveFirst,
     /// Was in the old index and is not selected this time: stays in the index.
     Carry,
-    /// Is as the old index has it, on disk too: its record stays as it is.
+    /// A run of entries that are as the old index has them, on disk too: a plan does not repeat
+    /// them, it says where they are there.
     Same,
 }
 
@@ -138,6 +142,26 @@ fn put(body: &mut Vec<u8>, bytes: &[u8]) {
     body.extend_from_slice(bytes);
 }
 
+/// Records of the old index, one behind the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub(crate) offset: u64,
+    pub(crate) bytes: u64,
+    pub(crate) records: u64,
+}
+
+impl Run {
+    /// Takes one more record, if it comes right behind.
+    pub(crate) fn extend(&mut self, start: u64, end: u64) -> bool {
+        let follows = self.offset + self.bytes == start;
+        if follows {
+            self.bytes += end - start;
+            self.records += 1;
+        }
+        follows
+    }
+}
+
 /// A record of which only the front was decoded.
 pub(crate) struct Raw<'a> {
     body: &'a [u8],
@@ -167,6 +191,20 @@ impl<'a> Raw<'a> {
     /// Whether the entry is a directory.
     pub(crate) fn is_directory(&self) -> bool {
         self.flags & 8 != 0
+    }
+
+    /// The rest, not decoded.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// The rest of an [`Action::Same`].
+    pub(crate) fn run(&self) -> Option<Run> {
+        let numbers: &[u8; 24] = self.rest.try_into().ok()?;
+        let (numbers, _) = numbers.as_chunks::<8>();
+        let [offset, bytes, records] = *<&[[u8; 8]; 3]>::try_from(numbers).ok()?;
+        let [offset, bytes, records] = [offset, bytes, records].map(u64::from_le_bytes);
+        Some(Run { offset, bytes, records })
     }
 
     /// Decodes the rest.
@@ -247,6 +285,10 @@ impl RecordWriter {
     /// Adds a record; the caller keeps walk order.
     pub(crate) fn push(&mut self, record: &Record) -> io::Result<()> {
         record.encode(&mut self.body);
+        self.write_body()
+    }
+
+    fn write_body(&mut self) -> io::Result<()> {
         let length = u32::try_from(self.body.len()).map_err(io::Error::other)?;
         self.out.write_all(&length.to_le_bytes())?;
         self.out.write_all(&self.body)?;
@@ -261,6 +303,31 @@ impl RecordWriter {
         self.out.write_all(&[action.code()])?;
         self.out.write_all(&raw.body[1..])?;
         self.count += 1;
+        Ok(())
+    }
+
+    /// Adds a run to a plan.
+    pub(crate) fn push_run(&mut self, run: &Run) -> io::Result<()> {
+        self.body.clear();
+        self.body.extend_from_slice(&[Action::Same.code(), 0]);
+        put(&mut self.body, &[]);
+        for number in [run.offset, run.bytes, run.records] {
+            self.body.extend_from_slice(&number.to_le_bytes());
+        }
+        self.write_body()
+    }
+
+    /// Adds the records of a run, read from the index it is a run of.
+    pub(crate) fn copy_run(&mut self, old: &RecordReader, run: &Run) -> io::Result<()> {
+        let (mut at, end) = (run.offset, run.offset.saturating_add(run.bytes));
+        while at < end {
+            let length = (end - at).min(COPY_BYTES);
+            self.body.resize(usize::try_from(length).map_err(io::Error::other)?, 0);
+            old.input.get_ref().read_exact_at(&mut self.body, at)?;
+            self.out.write_all(&self.body)?;
+            at += length;
+        }
+        self.count += run.records;
         Ok(())
     }
 
@@ -280,6 +347,7 @@ impl RecordWriter {
 
 /// Reads a plan or an index, record by record.
 pub(crate) struct RecordReader {
+    path: PathBuf,
     input: BufReader<File>,
     tree: ChunkId,
     covers: u8,
@@ -315,15 +383,38 @@ impl RecordReader {
         if stated != *hasher.finalize().as_bytes() {
             return Ok(None);
         }
-        Self::begin(file)
+        Self::begin(path, file)
+    }
+
+    /// As [`open`](Self::open); `None` also when the file is not for all of `tree`, which is seen
+    /// without reading it.
+    pub(crate) fn open_for(path: &Path, tree: ChunkId, covers: Covers) -> io::Result<Option<Self>> {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let begins = file.metadata()?.len() >= HEADER_BYTES as u64;
+        match if begins { Self::begin(path, file)? } else { None } {
+            Some(reader) if reader.is_for(tree, covers) => Self::open(path),
+            Some(_) | None => Ok(None),
+        }
     }
 
     /// Opens what this process wrote a moment ago, without checking all of it once more.
     pub(crate) fn reopen(path: &Path) -> io::Result<Self> {
-        Self::begin(File::open(path)?)?.ok_or_else(malformed)
+        Self::begin(path, File::open(path)?)?.ok_or_else(malformed)
     }
 
-    fn begin(mut file: File) -> io::Result<Option<Self>> {
+    /// The same file once more, before the record that begins at `offset`.
+    pub(crate) fn another(&self, offset: u64) -> io::Result<Self> {
+        let mut another = Self::reopen(&self.path)?;
+        another.input.seek(SeekFrom::Start(offset))?;
+        another.offset = offset;
+        Ok(another)
+    }
+
+    fn begin(path: &Path, mut file: File) -> io::Result<Option<Self>> {
         let mut header = [0; HEADER_BYTES];
         file.read_exact_at(&mut header, 0)?;
         if header[..7] != MAGIC {
@@ -331,6 +422,7 @@ impl RecordReader {
         }
         file.seek(SeekFrom::Start(HEADER_BYTES as u64))?;
         Ok(Some(Self {
+            path: path.into(),
             input: BufReader::with_capacity(256 << 10, file),
             tree: ChunkId::from_slice(&header[8..]).expect("the header has 40 bytes"),
             covers: header[7],

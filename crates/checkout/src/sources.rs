@@ -7,9 +7,11 @@ use std::path::Path;
 
 use content::{ChunkId, ChunkRef, Contents, Kind, Piece};
 use directory::FileFacts;
+use memchr::memmem;
 use rustix::fs::copy_file_range;
 
 use crate::CheckoutError;
+use crate::finish::unknown_form;
 use crate::journal::TempName;
 use crate::order::split;
 use crate::place::{Dirs, write_sparse};
@@ -30,6 +32,35 @@ pub(crate) struct Sources {
     is_base: bool,
 }
 
+/// Fewer wanted ids than this are looked for in the bytes of a record before it is decoded.
+const LOOKED_FOR_MAX: usize = 16;
+
+/// What tells records that cannot be sources, quickly.
+enum Wanted {
+    /// Any record may be one.
+    Many,
+    /// One with the first bytes of one of these ids.
+    Few(Vec<memmem::Finder<'static>>),
+}
+
+impl Wanted {
+    fn of(planned: &Planned) -> Self {
+        if planned.blobs.len() + planned.chunks.len() > LOOKED_FOR_MAX {
+            return Self::Many;
+        }
+        let ids = planned.blobs.iter().chain(&planned.chunks);
+        let finder = |id: &u64| memmem::Finder::new(&id.to_le_bytes()).into_owned();
+        Self::Few(ids.map(finder).collect())
+    }
+
+    fn may_be_in(&self, record: &[u8]) -> bool {
+        match self {
+            Self::Many => true,
+            Self::Few(finders) => finders.iter().any(|finder| finder.find(record).is_some()),
+        }
+    }
+}
+
 struct Open {
     record: u64,
     file: File,
@@ -47,10 +78,15 @@ impl Sources {
         }
         let reader = RecordReader::open(index).map_err(CheckoutError::State)?;
         let Some(mut reader) = reader else { return Ok(Self::default()) };
+        let wanted = Wanted::of(planned);
         let (mut blobs, mut chunks) = (HashMap::<u64, Vec<u64>>::new(), HashMap::new());
         loop {
             let at = reader.offset();
-            let Some(record) = reader.next().map_err(CheckoutError::State)? else { break };
+            let Some(raw) = reader.next_raw().map_err(CheckoutError::State)? else { break };
+            if !wanted.may_be_in(raw.rest()) {
+                continue;
+            }
+            let record = raw.open().ok_or_else(unknown_form)?;
             let Kind::File { blob, contents, .. } = &record.entry.kind else { continue };
             if planned.blobs.contains(&short(blob.as_bytes())) {
                 let known = blobs.entry(short(blob.as_bytes())).or_default();

@@ -1,64 +1,95 @@
 //! Directories whose entries are those of the old index, with everything beneath them.
 
-use content::Entry;
-use directory::{Dir, FileFacts, FileKind, Listed};
+use std::thread::{Scope, scope};
 
+use content::Entry;
+use directory::{Dir, FileFacts, FileKind};
+
+use super::ahead::{Ahead, Looked};
 use super::{Planner, is_under};
 use crate::order::{join, split};
-use crate::record::{Action, Raw};
+use crate::record::Raw;
 use crate::{CheckoutError, CheckoutProgress};
+
+/// Directories the planner looks at by itself before it has others look ahead.
+const ALONE: usize = 8;
 
 /// The directory that is gone through.
 struct Here {
     path: Vec<u8>,
     dir: Option<Dir>,
-    listed: Vec<Listed>,
+    looked: Looked,
     seen: Vec<bool>,
 }
 
 impl Here {
-    fn open(path: Vec<u8>, dir: Option<Dir>) -> Result<Self, CheckoutError> {
-        let listed = match &dir {
-            Some(dir) => dir.list()?,
-            None => Vec::new(),
+    fn open(
+        path: Vec<u8>,
+        dir: Option<Dir>,
+        looked: Option<Looked>,
+    ) -> Result<Self, CheckoutError> {
+        let looked = match (&dir, looked) {
+            (Some(_), Some(looked)) => looked,
+            (Some(dir), None) => Looked::at(dir)?,
+            (None, _) => Looked { listed: Vec::new(), facts: Vec::new() },
         };
-        let seen = vec![false; listed.len()];
-        Ok(Self { path, dir, listed, seen })
+        let seen = vec![false; looked.listed.len()];
+        Ok(Self { path, dir, looked, seen })
     }
 
     /// What is on disk under a name.
     fn facts(&mut self, name: &[u8]) -> Result<Option<FileFacts>, CheckoutError> {
         let Some(dir) = &self.dir else { return Ok(None) };
-        match self.listed.binary_search_by(|listed| (*listed.name).cmp(name)) {
+        match self.looked.listed.binary_search_by(|listed| (*listed.name).cmp(name)) {
             Ok(at) => {
                 self.seen[at] = true;
-                Ok(Some(dir.stat(name)?))
+                match self.looked.facts[at] {
+                    Some(facts) => Ok(Some(facts)),
+                    None => Ok(Some(dir.stat(name)?)),
+                }
             }
             Err(_) => Ok(None),
         }
     }
 }
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
     /// Plans a directory that has the contents it had when the old index was written.
     ///
     /// What is on disk as the index says stays without another look at the tree; what somebody
     /// edited is planned from its old record, whose entry is also that of the tree.
     pub(crate) fn same(&mut self, path: Vec<u8>, entry: Entry) -> Result<(), CheckoutError> {
         let dir = self.this_directory(&path, entry)?;
-        let mut here = Here::open(path.clone(), dir)?;
+        let here = Here::open(path.clone(), dir, None)?;
+        scope(|scope| self.beneath(scope, &path, here))
+    }
+
+    fn beneath<'scope>(
+        &mut self,
+        scope: &'scope Scope<'scope, 'a>,
+        path: &[u8],
+        mut here: Here,
+    ) -> Result<(), CheckoutError> {
+        let place = self.place;
+        let (mut directories, mut ahead) = (0, None);
         while let Some(old) = &mut self.old {
             let Some(body) = old.ahead() else { break };
             let raw = Raw::decode(body).ok_or_else(super::malformed)?;
-            if !is_under(raw.path, &path) {
+            if !is_under(raw.path, path) {
                 break;
             }
             if raw.is_directory() {
                 let record = raw.open().ok_or_else(super::malformed)?;
+                directories += 1;
+                if directories == ALONE {
+                    let started = Ahead::start(scope, &place.root, || old.again(), path);
+                    ahead = Some(started.map_err(CheckoutError::State)?);
+                }
+                let looked = ahead.as_mut().and_then(|ahead| ahead.next(&record.path));
                 self.leave(here);
                 self.state.strangers.remove(&record.path);
                 let dir = self.this_directory(&record.path, record.entry)?;
-                here = Here::open(record.path, dir)?;
+                here = Here::open(record.path, dir, looked)?;
                 continue;
             }
             let (parent, name) = split(raw.path);
@@ -72,8 +103,9 @@ impl Planner<'_> {
                 _ => false,
             };
             if kept {
-                self.plan.copy(&raw, Action::Same).map_err(CheckoutError::State)?;
+                let stretch = old.stretch();
                 old.step()?;
+                self.stays(stretch)?;
                 if let Some(found) = found.filter(|found| found.kind == FileKind::File) {
                     self.keep(found.size);
                 }
@@ -103,7 +135,7 @@ impl Planner<'_> {
 
     /// Notes what is in a directory and in no record. Directories may still get theirs.
     fn leave(&mut self, here: Here) {
-        for (listed, _) in here.listed.iter().zip(&here.seen).filter(|(_, seen)| !**seen) {
+        for (listed, _) in here.looked.listed.iter().zip(&here.seen).filter(|(_, seen)| !**seen) {
             let path = join(&here.path, &listed.name);
             if listed.kind == FileKind::Directory {
                 self.state.strangers.insert(path);

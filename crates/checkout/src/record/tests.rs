@@ -101,3 +101,67 @@ fn a_body_that_is_cut_or_altered_is_refused_or_read_and_never_panics() {
         }
     }
 }
+
+#[test]
+fn a_run_stands_for_the_records_of_the_index_it_names() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let [index, plan, next] = ["index", "plan", "next"].map(|name| directory.path().join(name));
+    let tree = ChunkId::of(b"tree");
+    let kept = |path: &[u8]| Record { action: Action::Keep, ..record(path, Vec::new()) };
+    let records = [b"a", b"b", b"c", b"d"].map(|path| kept(path));
+    let mut writer = RecordWriter::create(&index, tree, Covers::Tree).expect("creates");
+    for record in &records {
+        writer.push(record).expect("writes");
+    }
+    writer.finish(false).expect("finishes");
+
+    let mut old = RecordReader::open(&index).expect("readable").expect("whole");
+    let mut ends = vec![old.offset()];
+    while old.next().expect("reads").is_some() {
+        ends.push(old.offset());
+    }
+    let mut run = Run { offset: ends[1], bytes: ends[2] - ends[1], records: 1 };
+    assert!(!run.extend(ends[3], ends[4]), "a gap ends a run");
+    assert!(run.extend(ends[2], ends[3]));
+
+    let mut writer = RecordWriter::create(&plan, tree, Covers::Tree).expect("creates");
+    writer.push_run(&run).expect("writes");
+    writer.push(&records[3]).expect("writes");
+    writer.finish(false).expect("finishes");
+    let mut reader = RecordReader::open(&plan).expect("readable").expect("whole");
+    let raw = reader.next_raw().expect("reads").expect("a run");
+    assert_eq!((raw.action, raw.run()), (Action::Same, Some(run)));
+    assert_eq!(reader.next_of(&[Action::Keep]).expect("reads").as_ref(), Some(&records[3]));
+
+    let mut writer = RecordWriter::create(&next, tree, Covers::Tree).expect("creates");
+    writer.copy_run(&old, &run).expect("writes");
+    let beyond = Run { bytes: 1 << 40, ..run };
+    assert!(writer.copy_run(&old, &beyond).is_err(), "what is not there is not made up");
+    drop(writer);
+    let mut writer = RecordWriter::create(&next, tree, Covers::Tree).expect("creates");
+    writer.copy_run(&old, &run).expect("writes");
+    writer.finish(false).expect("finishes");
+    let mut reader = RecordReader::open(&next).expect("readable").expect("whole");
+    for record in &records[1..3] {
+        assert_eq!(reader.next().expect("reads").as_ref(), Some(record));
+    }
+    assert_eq!(reader.next().expect("reads"), None);
+}
+
+#[test]
+fn an_index_of_another_tree_is_not_even_read() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("index");
+    let (tree, other) = (ChunkId::of(b"tree"), ChunkId::of(b"other"));
+    let open = |tree| RecordReader::open_for(&path, tree, Covers::Tree).expect("readable");
+    assert!(open(tree).is_none(), "no file");
+    let writer = RecordWriter::create(&path, tree, Covers::Tree).expect("creates");
+    writer.finish(false).expect("finishes");
+    assert!(open(tree).is_some() && open(other).is_none());
+    let mut bytes = std::fs::read(&path).expect("reads");
+    bytes[45] ^= 1;
+    std::fs::write(&path, bytes).expect("writes");
+    assert!(open(tree).is_none(), "damaged");
+    std::fs::write(&path, b"CnPl").expect("writes");
+    assert!(open(tree).is_none(), "cut off");
+}

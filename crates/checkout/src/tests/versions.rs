@@ -29,6 +29,42 @@ async fn an_edited_destination_is_repaired() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_somebody_did_in_directories_that_did_not_change_is_undone() {
+    let world = World::new();
+    let directory = |number: u64| format!("same/{:02}/in {:02}", number / 10, number % 10);
+    for number in 0..60 {
+        for file in 0..5 {
+            world.write(
+                &format!("{}/{file}", directory(number)),
+                &noise(number * 10 + file, 100 + file as usize),
+            );
+        }
+    }
+    world.write("other/file", b"first");
+    world.transfer().await;
+    world.write("other/file", b"second version");
+    let to = |number, name: &str| world.to.join(directory(number)).join(name);
+    fs::write(to(12, "3"), b"edited").expect("writes");
+    fs::remove_file(to(23, "0")).expect("removes");
+    fs::remove_dir_all(world.to.join("same/03")).expect("removes");
+    fs::set_permissions(world.to.join(directory(41)), fs::Permissions::from_mode(0o500))
+        .expect("sets");
+    fs::write(to(55, "not ours"), b"stays").expect("writes");
+    let kept = fs::metadata(to(59, "4")).expect("there").ino();
+
+    let report = world.get(world.publish()).await.expect("works");
+    assert_eq!(report.unmanaged, 1, "{report:?}");
+    // Two files, a directory's mode, and ten directories with their 50 files.
+    assert!(report.repaired >= 2 + 50, "{report:?}");
+    assert_eq!(fs::metadata(to(59, "4")).expect("there").ino(), kept, "was not touched");
+    fs::remove_file(to(55, "not ours")).expect("removes");
+    let (from, there) = (world.from.join(directory(55)), world.to.join(directory(55)));
+    let time = fs::metadata(from).expect("there").modified().expect("has one");
+    fs::File::open(there).expect("opens").set_modified(time).expect("sets");
+    world.assert_equal();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_new_version_costs_only_its_changes() {
     let world = World::new();
     furnish(&world);
