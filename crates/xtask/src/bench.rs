@@ -3,10 +3,11 @@
 //! Absolute times do not carry from machine to machine; the ratio of two programs that took turns
 //! does. Every run's result is compared with its source, file by file.
 //!
-//! Start with [`transfer`] (one file, many files) and [`trees`] (updates); [`row`] says what a
-//! measurement is, [`measure`] how it is taken.
+//! Start with [`transfer`] (one file, many files) and [`trees`] (updates); [`curves`] repeats the
+//! same work at growing sizes; [`row`] says what a measurement is, [`measure`] how it is taken.
 
 mod consign;
+mod curves;
 mod data;
 mod desync;
 mod large;
@@ -62,6 +63,9 @@ const ROWS: &[(&str, Measured)] = &[
     ("T10b", load::many_clients),
     ("T10c", load::beside_streams),
     ("T11", large::one_change_in_many),
+    ("S1", curves::files),
+    ("S2", curves::bytes),
+    ("S3", curves::clients),
 ];
 
 /// Measures the rows asked for and writes the report.

@@ -8,7 +8,8 @@
 //! | TREE | a copy of the Rust toolchain's directory |
 //! | TREE2 | TREE after an update: see [`update`] |
 //! | MANY | 130,000 small files in 4,000 directories |
-//! | HUGE | a sparse file of 100 GB with 3.2 GB of data |
+//! | SPARSE | a file of 1, 10 or 100 GB, 3.2 % of it data |
+//! | FILES | 10,000 to 1,000,000 files of 64 to 512 bytes |
 
 use std::fs::{self, File};
 use std::io::{Seek as _, SeekFrom, Write as _};
@@ -29,10 +30,9 @@ const SMALL_FILES: u64 = 20_000;
 /// Directories and files in MANY: 134,000 entries with the 40 directories that hold the others.
 const MANY_DIRECTORIES: u64 = 3_960;
 const MANY_FILES: u64 = 130_000;
-/// HUGE: how often data begins, and how much of it.
-const HUGE_BYTES: u64 = 100_000_000_000;
-const HUGE_STRIDE: u64 = 1_000_000_000;
-const HUGE_RUN: u64 = 32_000_000;
+/// SPARSE: how often data begins, and how much of it.
+const SPARSE_STRIDE: u64 = 1_000_000_000;
+const SPARSE_RUN: u64 = 32_000_000;
 
 /// The directory the data sets live in.
 #[derive(Debug, Clone)]
@@ -134,15 +134,34 @@ impl Data {
         })
     }
 
-    pub(super) fn huge(&self) -> Result<PathBuf> {
-        self.once("huge", |path| {
-            let mut file = File::create(path.join("huge.img"))?;
-            let mut random = Random::new(100);
-            for start in (0..HUGE_BYTES).step_by(HUGE_STRIDE as usize) {
-                file.seek(SeekFrom::Start(start))?;
-                random.pour(HUGE_RUN, &mut file)?;
+    /// So many small files, a hundred in a directory.
+    pub(super) fn files(&self, count: u64) -> Result<PathBuf> {
+        self.once(&format!("files-{count}"), |path| {
+            let mut random = Random::new(count);
+            for index in 0..count {
+                let (outer, inner) = (index / 10_000, index / 100 % 100);
+                let folder = path.join(format!("{outer:03}/{inner:02}"));
+                if index % 100 == 0 {
+                    fs::create_dir_all(&folder)?;
+                }
+                let length = random.length(64, 512);
+                fs::write(folder.join(format!("{index:07}.txt")), random.text(length))?;
             }
-            file.set_len(HUGE_BYTES)?;
+            Ok(())
+        })
+    }
+
+    /// A file of so many GB, mostly holes.
+    pub(super) fn sparse(&self, gigabytes: u64) -> Result<PathBuf> {
+        let length = gigabytes * 1_000_000_000;
+        self.once(&format!("sparse-{gigabytes}"), |path| {
+            let mut file = File::create(path.join("huge.img"))?;
+            let mut random = Random::new(gigabytes);
+            for start in (0..length).step_by(SPARSE_STRIDE as usize) {
+                file.seek(SeekFrom::Start(start))?;
+                random.pour(SPARSE_RUN, &mut file)?;
+            }
+            file.set_len(length)?;
             file.flush().map_err(Into::into)
         })
     }

@@ -93,24 +93,8 @@ fn wrk(session: &Session, url: &str, server: &Server) -> Result<Sample> {
 
 /// T10b: a thousand clients that fetch a release of 1 MiB at once.
 pub(super) fn many_clients(session: &Session) -> Result<Row> {
-    let source = session.data.mib()?;
-    let crowd = || {
-        let published = session.published()?;
-        published.has("bench/mib", std::slice::from_ref(&source), None)?;
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(["crowd", "bench/mib", &CROWD_CLIENTS.to_string()]);
-        command.arg(source.join("big.bin"));
-        let invitation = published.hub.invitation()?;
-        let (mut sample, said) = measure::run(&mut command, &invitation, &[&published.hub.server])?;
-        let crowd: Crowd = last_line(&said)?;
-        if let Some(failure) = &crowd.first_failure {
-            eprintln!("xtask: {} of {CROWD_CLIENTS} clients failed: {failure}", crowd.failed);
-        }
-        sample.wire_bytes = Some(crowd.bytes_received);
-        sample.figure = Some(crowd.failed as f64);
-        Ok(sample)
-    };
     let name = "1,000 clients";
+    let crowd = || crowd(session, CROWD_CLIENTS);
     let contenders = session.alternate(vec![(name, Box::new(crowd))], Vec::new());
     Ok(Row::new("T10b", "1,000 clients fetch a release of 1 MiB at once over TLS", contenders)
         .figure("clients failed")
@@ -119,6 +103,25 @@ pub(super) fn many_clients(session: &Session) -> Result<Row> {
         .note("Every client has a connection of its own, asks for the head of the name, checks its signature, \
                fetches the release's list of chunks and the chunks in batches, verifies each and compares the \
                whole with the source. All of them are one process on the same processors as the hub."))
+}
+
+/// Lets that many clients fetch the release of 1 MiB; the figure is how many failed.
+pub(super) fn crowd(session: &Session, clients: usize) -> Result<Sample> {
+    let source = session.data.mib()?;
+    let published = session.published()?;
+    published.has("bench/mib", std::slice::from_ref(&source), None)?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["crowd", "bench/mib", &clients.to_string()]);
+    command.arg(source.join("big.bin"));
+    let invitation = published.hub.invitation()?;
+    let (mut sample, said) = measure::run(&mut command, &invitation, &[&published.hub.server])?;
+    let crowd: Crowd = last_line(&said)?;
+    if let Some(failure) = &crowd.first_failure {
+        eprintln!("xtask: {} of {clients} clients failed: {failure}", crowd.failed);
+    }
+    sample.wire_bytes = Some(crowd.bytes_received);
+    sample.figure = Some(crowd.failed as f64);
+    Ok(sample)
 }
 
 /// T10c: 256 MiB, alone and while ten thousand event streams are open over TLS.

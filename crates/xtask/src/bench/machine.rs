@@ -6,6 +6,23 @@ use std::process::Command;
 use super::session::Session;
 use crate::shell;
 
+/// Most memory that is touched before a run: more than any run needs.
+const TOUCHED_BYTES_MAX: u64 = 6 << 30;
+
+/// Touches free memory, so that it is the machine's own when a run begins.
+///
+/// A virtual machine gives free memory back to its host and gets it again page by page, which takes
+/// ten times as long as writing to it. Without this, whoever ran after a pause would pay for it: the
+/// same copy of 2 GiB took from 0.4 to 5.6 s.
+pub(super) fn touch_memory() {
+    let said = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = said.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kib = line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    let bytes = (kib.unwrap_or(0) * 1024 / 3).min(TOUCHED_BYTES_MAX);
+    let memory = vec![1_u8; usize::try_from(bytes).unwrap_or(0)];
+    drop(std::hint::black_box(memory));
+}
+
 /// The facts that the figures depend on.
 pub(super) fn machine(session: &Session) -> String {
     let mut facts = String::from("| machine | |\n|---|---|\n");

@@ -69,7 +69,8 @@ fn page(rows: &[&Row], machine: &str) -> String {
         "# Benchmarks\n\n\
          Written by `cargo xtask bench`; do not edit. Contenders take turns on one machine, on loopback, and every\n\
          result is compared with its source file by file. Times do not carry over to other machines; the ratios\n\
-         count. Medians, with the smallest and largest in brackets; CPU is receiver + sender, user and system;\n\
+         count. Free memory is touched before every run, because a virtual machine gets it back from its host slowly.\n\
+         Medians, with the smallest and largest in brackets; CPU is receiver + sender, user and system;\n\
          memory is the peak of receiver / sender; MB = 10^6 bytes.\n\n{machine}"
     );
     for row in rows {

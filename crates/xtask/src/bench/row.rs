@@ -192,6 +192,18 @@ impl Contender {
     }
 }
 
+/// A number as people write it, with a comma every three digits.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> = digits
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .filter_map(|group| std::str::from_utf8(group).ok())
+        .collect();
+    groups.join(",")
+}
+
 /// One run of a contender.
 pub(super) type Runner<'a> = Box<dyn FnMut() -> Result<Sample> + 'a>;
 
@@ -230,6 +242,11 @@ pub(super) fn alternate(runs: usize, contenders: Vec<(&str, Runner<'_>)>) -> Vec
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        assert_eq!([1, 999, 1_000, 1_234_567].map(grouped), ["1", "999", "1,000", "1,234,567"]);
+    }
 
     fn walls(name: &str, walls: &[f64]) -> Contender {
         let samples =

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use super::Options;
 use super::consign::{Consign, Hub, Node};
 use super::data::{self, Data};
+use super::machine;
 use super::measure::Sample;
 use super::peers::{Nginx, Peers, Rsync};
 use super::row::{Contender, Runner, alternate};
@@ -68,9 +69,23 @@ impl Session {
         })
     }
 
-    /// Lets our contenders and the peers take turns.
+    /// Lets our contenders and the peers take turns, each with free memory touched before.
     pub(super) fn alternate<'a>(
         &self,
+        ours: Vec<(&str, Runner<'a>)>,
+        peers: Vec<(&str, Runner<'a>)>,
+    ) -> Vec<Contender> {
+        self.take_turns(self.runs, ours, peers)
+    }
+
+    /// Each of our contenders once, in their order.
+    pub(super) fn once<'a>(&self, ours: Vec<(&str, Runner<'a>)>) -> Vec<Contender> {
+        self.take_turns(1, ours, Vec::new())
+    }
+
+    fn take_turns<'a>(
+        &self,
+        runs: usize,
         ours: Vec<(&str, Runner<'a>)>,
         peers: Vec<(&str, Runner<'a>)>,
     ) -> Vec<Contender> {
@@ -80,7 +95,14 @@ impl Session {
                 Box::new(|| bail!("left out: only the peers were asked for"));
             (name, if self.is_peers_only { left_out } else { runner })
         });
-        let mut contenders = alternate(self.runs, ours.chain(peers).collect());
+        let all = ours.chain(peers).map(|(name, mut runner)| {
+            let prepared: Runner<'a> = Box::new(move || {
+                machine::touch_memory();
+                runner()
+            });
+            (name, prepared)
+        });
+        let mut contenders = alternate(runs, all.collect());
         for contender in contenders.iter_mut().take(count) {
             contender.is_ours = true;
         }
