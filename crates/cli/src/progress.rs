@@ -44,7 +44,7 @@ impl Look {
             phase: "reading".into(),
             files_done: Some(progress.files_done.load(Relaxed)),
             files_total: listed.then(|| progress.files_found.load(Relaxed)),
-            done: progress.bytes_done.load(Relaxed),
+            done: progress.bytes_done.load(Relaxed) + progress.bytes_under_way.load(Relaxed),
             total: listed.then(|| progress.bytes_found.load(Relaxed)),
             waits_for: None,
         }

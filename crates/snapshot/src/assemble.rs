@@ -221,6 +221,7 @@ impl<'a> Assembler<'a> {
                 }
                 What::Read => match outcomes.next().expect("a reader answers for each file") {
                     Outcome::Read(file) => {
+                        self.reader.handed_over(&file);
                         self.take_file(level, name, path, link, (*file).into())?;
                     }
                     Outcome::Skipped(reason) => self.skip(path, link, reason)?,
@@ -379,7 +380,10 @@ impl<'a> Assembler<'a> {
             Err(error) => Outcome::Skipped(reason(&error)),
         };
         match outcome {
-            Outcome::Read(file) => Ok(Ok(*file)),
+            Outcome::Read(file) => {
+                self.reader.handed_over(&file);
+                Ok(Ok(*file))
+            }
             Outcome::Skipped(reason) => Ok(Err(reason)),
             Outcome::Failed(error) => Err(error.into()),
         }

@@ -184,6 +184,8 @@ pub struct SnapshotProgress {
     pub files_done: AtomicU64,
     /// Their sizes added up.
     pub bytes_done: AtomicU64,
+    /// How far those are that are being read and large.
+    pub bytes_under_way: AtomicU64,
     /// Files that were opened and read.
     pub files_read: AtomicU64,
     /// Bytes read from them.

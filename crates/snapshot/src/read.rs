@@ -91,6 +91,30 @@ impl Drop for StopOnDrop<'_> {
     }
 }
 
+/// How far a large file is, taken back unless it gets to its end.
+struct UnderWay<'a> {
+    progress: &'a SnapshotProgress,
+    bytes: u64,
+}
+
+impl UnderWay<'_> {
+    fn advance(&mut self, bytes: u64) {
+        self.bytes += bytes;
+        self.progress.bytes_under_way.fetch_add(bytes, Relaxed);
+    }
+
+    /// Leaves the bytes to whoever counts the file as done.
+    fn complete(mut self) {
+        self.bytes = 0;
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.progress.bytes_under_way.fetch_sub(self.bytes, Relaxed);
+    }
+}
+
 /// Why one attempt at a file failed.
 enum Attempt {
     Changed,
@@ -127,6 +151,13 @@ impl<'a> FileReader<'a> {
     fn count_bytes(&self, count: u64) {
         self.bytes_read.fetch_add(count, Relaxed);
         self.progress.bytes_read.fetch_add(count, Relaxed);
+    }
+
+    /// The file is no longer under way: whoever has it counts it.
+    pub(crate) fn handed_over(&self, file: &ReadFile) {
+        if matches!(file.body, Body::Pieces(_)) {
+            self.progress.bytes_under_way.fetch_sub(file.facts.size, Relaxed);
+        }
     }
 
     /// Files read so far.
@@ -167,11 +198,12 @@ impl<'a> FileReader<'a> {
         let (file, before) =
             dir.open_file_with_facts(name).map_err(|error| Attempt::Skip(reason(&error)))?;
         let size = before.size;
+        let mut under_way = UnderWay { progress: self.progress, bytes: 0 };
         let (blob, body) = if size <= FILES.member_bytes_max as u64 {
             let bytes = self.read_small(&file, size)?;
             (BlobId::of(&bytes), Body::Small(bytes))
         } else {
-            let (blob, pieces) = self.read_large(&file, &before)?;
+            let (blob, pieces) = self.read_large(&file, &before, &mut under_way)?;
             (blob, Body::Pieces(pieces))
         };
         let xattrs = xattr::read(file.as_fd(), self.scope)
@@ -182,6 +214,7 @@ impl<'a> FileReader<'a> {
         if !before.unchanged(&after) {
             return Err(Attempt::Changed);
         }
+        under_way.complete();
         Ok(ReadFile { facts: after, recorded_at, xattrs, blob, body })
     }
 
@@ -204,7 +237,12 @@ impl<'a> FileReader<'a> {
         }
     }
 
-    fn read_large(&self, file: &File, facts: &FileFacts) -> Result<(BlobId, Vec<Piece>), Attempt> {
+    fn read_large(
+        &self,
+        file: &File,
+        facts: &FileFacts,
+        under_way: &mut UnderWay<'_>,
+    ) -> Result<(BlobId, Vec<Piece>), Attempt> {
         let mut pieces = Vec::new();
         let mut refused = None;
         let mut take = |cut: Cut<'_>| match cut {
@@ -221,9 +259,12 @@ impl<'a> FileReader<'a> {
         let mut extents = Extents { file, facts, at: 0 };
         while let Some(extent) = extents.next_extent()? {
             match extent {
-                Extent::Hole(length) => cutter.advance_hole(length, &mut take),
+                Extent::Hole(length) => {
+                    cutter.advance_hole(length, &mut take);
+                    under_way.advance(length);
+                }
                 Extent::Data { from, to } => {
-                    self.cut_extent(file, from, to, &mut cutter, &mut take)?;
+                    self.cut_extent(file, from, to, &mut cutter, &mut take, under_way)?;
                 }
             }
         }
@@ -242,6 +283,7 @@ impl<'a> FileReader<'a> {
         to: u64,
         cutter: &mut BlobCutter,
         take: &mut impl FnMut(Cut<'_>),
+        under_way: &mut UnderWay<'_>,
     ) -> Result<(), Attempt> {
         let mut at = from;
         while at < to {
@@ -257,6 +299,7 @@ impl<'a> FileReader<'a> {
             cutter.advance(count, take);
             at += count as u64;
             self.count_bytes(count as u64);
+            under_way.advance(count as u64);
         }
         Ok(())
     }

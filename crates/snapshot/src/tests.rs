@@ -48,7 +48,14 @@ impl Bench {
     fn try_take(&self, index: bool, sink: &dyn ChunkSink) -> Result<Snapshot, SnapshotError> {
         let previous = index.then(|| self.index());
         let progress = SnapshotProgress::default();
-        snapshot(&self.root(), &self.options, previous.as_deref(), &self.index(), sink, &progress)
+        let index = &self.index();
+        let taken =
+            snapshot(&self.root(), &self.options, previous.as_deref(), index, sink, &progress);
+        if let Ok(taken) = &taken {
+            assert_eq!(progress.bytes_under_way.into_inner(), 0, "all is done");
+            assert_eq!(progress.bytes_done.into_inner(), taken.totals.bytes);
+        }
+        taken
     }
 
     /// Reads without an index.

@@ -254,6 +254,40 @@ fn holes_stay_holes_and_zeros_that_were_written_make_the_same_tree() {
     assert_eq!(bench.fresh().0.tree, sparse.tree);
 }
 
+/// Notes how far a file is said to be whenever a chunk of it comes.
+struct Watching<'a> {
+    progress: &'a SnapshotProgress,
+    looks: std::sync::Mutex<Vec<u64>>,
+}
+
+impl ChunkSink for Watching<'_> {
+    fn offer(
+        &self,
+        _: &content::ChunkRef,
+        _: bytes::Bytes,
+        kind: ChunkKind,
+    ) -> Result<(), SinkError> {
+        if kind == ChunkKind::Content {
+            let look = self.progress.bytes_under_way.load(std::sync::atomic::Ordering::Relaxed);
+            self.looks.lock().expect("no panic").push(look);
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn progress_is_seen_within_a_large_file() {
+    let bench = Bench::new();
+    bench.write("large", noise(8 << 20, 1));
+    let progress = SnapshotProgress::default();
+    let sink = Watching { progress: &progress, looks: std::sync::Mutex::default() };
+    snapshot(&bench.root(), &bench.options, None, &bench.index(), &sink, &progress).expect("reads");
+    let looks = sink.looks.into_inner().expect("no panic");
+    assert!(looks.is_sorted() && looks.iter().any(|look| (1..8 << 20).contains(look)), "{looks:?}");
+    assert_eq!(progress.bytes_under_way.into_inner(), 0);
+    assert_eq!(progress.bytes_done.into_inner(), 8 << 20);
+}
+
 #[test]
 fn a_sparse_file_over_4_gib_is_cut() {
     let bench = Bench::new();
