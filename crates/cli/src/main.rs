@@ -36,6 +36,7 @@ fn main() -> ExitCode {
             return exit::report(&Output::new(json, false), &mistake.into());
         }
     };
+    keep_quiet_of_damage();
     tracing_subscriber::fmt()
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_env("CONSIGN_LOG")
@@ -48,6 +49,16 @@ fn main() -> ExitCode {
         Ok(code) => code.into(),
         Err(error) => exit::report(&output, &error),
     }
+}
+
+/// Leaves panics that the store catches and reports as damage of its index to the store.
+fn keep_quiet_of_damage() {
+    let default = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !store::catches_panics() {
+            default(panic);
+        }
+    }));
 }
 
 fn run(invocation: Invocation, output: &Output) -> anyhow::Result<exit::Ended> {

@@ -24,6 +24,7 @@
 
 mod check;
 mod evict;
+mod guard;
 mod index;
 mod pack;
 mod read;
@@ -50,9 +51,11 @@ use crate::codecs::{Codecs, lock};
 use crate::{
     Appended, ChunkStore, GcReport, Limit, Roots, Scope, StoreError, StoreStats, VerifyReport,
 };
+pub use guard::catches_panics;
 use index::{Index, Location, Place};
 use pack::Handles;
 use read::Decoded;
+use recover::Opened;
 use write::Writer;
 
 /// Limits of a [`DiskStore`].
@@ -127,7 +130,7 @@ impl DiskStore {
             }
             Err(error) => return Err(StoreError::io("lock", &path)(error.into())),
         }
-        let index = recover::open_index(directory)?;
+        let Opened { index, pack_bytes, last } = recover::open(directory, &packs)?;
         // The names of the index and of `packs` must last as long as what is in them.
         let parent = directory.parent().filter(|parent| is_new && !parent.as_os_str().is_empty());
         for directory in [Some(directory), parent].into_iter().flatten() {
@@ -135,7 +138,6 @@ impl DiskStore {
                 .and_then(|directory| directory.sync_all())
                 .map_err(StoreError::io("sync", directory))?;
         }
-        let (pack_bytes, last) = recover::recover(&packs, &index)?;
         let pack_count = pack::list(&packs)?.len() as u64;
         Ok(Self(Arc::new(Disk {
             directory: directory.to_owned(),
@@ -253,7 +255,8 @@ impl Disk {
     }
 
     fn distrust_index(&self, error: &redb::Error) {
-        tracing::error!(%error, "the index failed; it will be rebuilt when the store is opened");
+        let index = self.directory.join("index.redb");
+        tracing::error!(%error, "{} failed and is made anew from the packs when the store is opened", index.display());
         let path = self.directory.join(recover::DISTRUST);
         if let Err(error) = File::create(&path) {
             tracing::warn!(%error, "cannot leave a mark for that");

@@ -30,7 +30,7 @@ mod report;
 mod suite;
 
 pub use decorators::{Counting, Counts, Faulty, Operation, RateLimited, Verifying};
-pub use disk::{DiskOptions, DiskStore};
+pub use disk::{DiskOptions, DiskStore, catches_panics};
 pub use error::{Limit, StoreError};
 pub use memory::MemoryStore;
 pub use report::{Appended, Damage, GcReport, Scope, StoreStats, VerifyReport};

@@ -1,4 +1,5 @@
-//! The index: where each chunk is. Rebuildable from the packs, so it may be lost.
+//! The index: where each chunk is. Rebuildable from the packs, so it may be lost, and any damage in
+//! it is an error, also where its library panics.
 //!
 //! ```text
 //! table "chunks"  chunk id (32 bytes)          -> pack, frame offset, plain offset, length
@@ -14,6 +15,7 @@ use std::path::Path;
 use content::ChunkId;
 use redb::{Database, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 
+use super::guard::guarded;
 use crate::StoreError;
 
 const CHUNKS: TableDefinition<'_, &[u8; 32], &[u8; 16]> = TableDefinition::new("chunks");
@@ -81,68 +83,76 @@ pub(super) struct Index(Database);
 
 impl Index {
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        let database = Database::builder()
-            .set_cache_size(CACHE_BYTES)
-            .create(path)
-            .map_err(StoreError::index)?;
-        let index = Self(database);
-        // Makes the tables, and touches each root page.
-        index.commit(Change::default())?;
-        index.count()?;
-        Ok(index)
+        guarded(|| {
+            let database = Database::builder()
+                .set_cache_size(CACHE_BYTES)
+                .create(path)
+                .map_err(StoreError::index)?;
+            let index = Self(database);
+            // Makes the tables, and touches each root page.
+            index.commit(Change::default())?;
+            index.count()?;
+            Ok(index)
+        })
     }
 
     pub(super) fn lookup(&self, ids: &[ChunkId]) -> Result<Vec<Option<Location>>, StoreError> {
-        let transaction = self.0.begin_read().map_err(StoreError::index)?;
-        let chunks = transaction.open_table(CHUNKS).map_err(StoreError::index)?;
-        ids.iter()
-            .map(|id| {
-                let found = chunks.get(id.as_bytes()).map_err(StoreError::index)?;
-                Ok(found.map(|value| Location::decode(value.value())))
-            })
-            .collect()
+        guarded(|| {
+            let transaction = self.0.begin_read().map_err(StoreError::index)?;
+            let chunks = transaction.open_table(CHUNKS).map_err(StoreError::index)?;
+            ids.iter()
+                .map(|id| {
+                    let found = chunks.get(id.as_bytes()).map_err(StoreError::index)?;
+                    Ok(found.map(|value| Location::decode(value.value())))
+                })
+                .collect()
+        })
     }
 
     /// Applies `change` in one durable transaction.
     pub(super) fn commit(&self, mut change: Change) -> Result<(), StoreError> {
-        // Neighbours in the tree share pages: in order, each page is touched once.
-        change.insert.sort_unstable_by_key(|(id, _)| *id);
-        change.remove.sort_unstable();
-        let transaction = self.0.begin_write().map_err(StoreError::index)?;
-        {
-            let mut chunks = transaction.open_table(CHUNKS).map_err(StoreError::index)?;
-            let mut packs = transaction.open_table(PACKS).map_err(StoreError::index)?;
-            let mut uses = transaction.open_table(USES).map_err(StoreError::index)?;
-            let mut totals = transaction.open_table(TOTALS).map_err(StoreError::index)?;
-            let mut plain =
-                totals.get(PLAIN_BYTES).map_err(StoreError::index)?.map_or(0, |sum| sum.value());
-            for id in &change.remove {
-                if let Some(old) = chunks.remove(id.as_bytes()).map_err(StoreError::index)? {
-                    plain = plain.saturating_sub(Location::decode(old.value()).length.into());
+        guarded(|| {
+            // Neighbours in the tree share pages: in order, each page is touched once.
+            change.insert.sort_unstable_by_key(|(id, _)| *id);
+            change.remove.sort_unstable();
+            let transaction = self.0.begin_write().map_err(StoreError::index)?;
+            {
+                let mut chunks = transaction.open_table(CHUNKS).map_err(StoreError::index)?;
+                let mut packs = transaction.open_table(PACKS).map_err(StoreError::index)?;
+                let mut uses = transaction.open_table(USES).map_err(StoreError::index)?;
+                let mut totals = transaction.open_table(TOTALS).map_err(StoreError::index)?;
+                let mut plain = totals
+                    .get(PLAIN_BYTES)
+                    .map_err(StoreError::index)?
+                    .map_or(0, |sum| sum.value());
+                for id in &change.remove {
+                    if let Some(old) = chunks.remove(id.as_bytes()).map_err(StoreError::index)? {
+                        plain = plain.saturating_sub(Location::decode(old.value()).length.into());
+                    }
+                }
+                for (id, location) in &change.insert {
+                    let old = chunks
+                        .insert(id.as_bytes(), &location.encode())
+                        .map_err(StoreError::index)?
+                        .map_or(0, |old| Location::decode(old.value()).length);
+                    plain = (plain + u64::from(location.length)).saturating_sub(old.into());
+                }
+                totals.insert(PLAIN_BYTES, plain).map_err(StoreError::index)?;
+                for (pack, length) in change.lengths {
+                    packs.insert(pack, length).map_err(StoreError::index)?;
+                }
+                for pack in change.drop_packs {
+                    packs.remove(pack).map_err(StoreError::index)?;
+                }
+                for (place, when) in change.uses {
+                    uses.insert(place.key(), when).map_err(StoreError::index)?;
+                }
+                for place in change.drop_uses {
+                    uses.remove(place.key()).map_err(StoreError::index)?;
                 }
             }
-            for (id, location) in &change.insert {
-                let old = chunks
-                    .insert(id.as_bytes(), &location.encode())
-                    .map_err(StoreError::index)?
-                    .map_or(0, |old| Location::decode(old.value()).length);
-                plain = (plain + u64::from(location.length)).saturating_sub(old.into());
-            }
-            totals.insert(PLAIN_BYTES, plain).map_err(StoreError::index)?;
-            for (pack, length) in change.lengths {
-                packs.insert(pack, length).map_err(StoreError::index)?;
-            }
-            for pack in change.drop_packs {
-                packs.remove(pack).map_err(StoreError::index)?;
-            }
-            for (place, when) in change.uses {
-                uses.insert(place.key(), when).map_err(StoreError::index)?;
-            }
-            for place in change.drop_uses {
-                uses.remove(place.key()).map_err(StoreError::index)?;
-            }
-        }
-        transaction.commit().map_err(StoreError::index)
+            transaction.commit().map_err(StoreError::index)
+        })
     }
 
     /// Removes every chunk of `packs`, and the packs: one pass over the index.
@@ -161,47 +171,55 @@ impl Index {
         &self,
         mut visit: impl FnMut(ChunkId, Location),
     ) -> Result<(), StoreError> {
-        let transaction = self.0.begin_read().map_err(StoreError::index)?;
-        let chunks = transaction.open_table(CHUNKS).map_err(StoreError::index)?;
-        for entry in chunks.iter().map_err(StoreError::index)? {
-            let (id, location) = entry.map_err(StoreError::index)?;
-            visit(ChunkId::from_bytes(*id.value()), Location::decode(location.value()));
-        }
-        Ok(())
+        guarded(|| {
+            let transaction = self.0.begin_read().map_err(StoreError::index)?;
+            let chunks = transaction.open_table(CHUNKS).map_err(StoreError::index)?;
+            for entry in chunks.iter().map_err(StoreError::index)? {
+                let (id, location) = entry.map_err(StoreError::index)?;
+                visit(ChunkId::from_bytes(*id.value()), Location::decode(location.value()));
+            }
+            Ok(())
+        })
     }
 
     /// The packs and how much of each is indexed.
     pub(super) fn packs(&self) -> Result<BTreeMap<u32, u64>, StoreError> {
-        let transaction = self.0.begin_read().map_err(StoreError::index)?;
-        let packs = transaction.open_table(PACKS).map_err(StoreError::index)?;
-        packs
-            .iter()
-            .map_err(StoreError::index)?
-            .map(|entry| {
-                let (pack, length) = entry.map_err(StoreError::index)?;
-                Ok((pack.value(), length.value()))
-            })
-            .collect()
+        guarded(|| {
+            let transaction = self.0.begin_read().map_err(StoreError::index)?;
+            let packs = transaction.open_table(PACKS).map_err(StoreError::index)?;
+            packs
+                .iter()
+                .map_err(StoreError::index)?
+                .map(|entry| {
+                    let (pack, length) = entry.map_err(StoreError::index)?;
+                    Ok((pack.value(), length.value()))
+                })
+                .collect()
+        })
     }
 
     pub(super) fn uses(&self) -> Result<HashMap<u64, u64>, StoreError> {
-        let transaction = self.0.begin_read().map_err(StoreError::index)?;
-        let uses = transaction.open_table(USES).map_err(StoreError::index)?;
-        uses.iter()
-            .map_err(StoreError::index)?
-            .map(|entry| {
-                let (place, when) = entry.map_err(StoreError::index)?;
-                Ok((place.value(), when.value()))
-            })
-            .collect()
+        guarded(|| {
+            let transaction = self.0.begin_read().map_err(StoreError::index)?;
+            let uses = transaction.open_table(USES).map_err(StoreError::index)?;
+            uses.iter()
+                .map_err(StoreError::index)?
+                .map(|entry| {
+                    let (place, when) = entry.map_err(StoreError::index)?;
+                    Ok((place.value(), when.value()))
+                })
+                .collect()
+        })
     }
 
     /// Chunks, and their lengths added up.
     pub(super) fn count(&self) -> Result<(u64, u64), StoreError> {
-        let transaction = self.0.begin_read().map_err(StoreError::index)?;
-        let chunks = transaction.open_table(CHUNKS).map_err(StoreError::index)?;
-        let totals = transaction.open_table(TOTALS).map_err(StoreError::index)?;
-        let plain = totals.get(PLAIN_BYTES).map_err(StoreError::index)?;
-        Ok((chunks.len().map_err(StoreError::index)?, plain.map_or(0, |sum| sum.value())))
+        guarded(|| {
+            let transaction = self.0.begin_read().map_err(StoreError::index)?;
+            let chunks = transaction.open_table(CHUNKS).map_err(StoreError::index)?;
+            let totals = transaction.open_table(TOTALS).map_err(StoreError::index)?;
+            let plain = totals.get(PLAIN_BYTES).map_err(StoreError::index)?;
+            Ok((chunks.len().map_err(StoreError::index)?, plain.map_or(0, |sum| sum.value())))
+        })
     }
 }

@@ -7,7 +7,6 @@
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use content::Buffers;
@@ -21,19 +20,31 @@ pub(super) const DISTRUST: &str = "index.distrusted";
 /// Entries gathered between two commits while packs are scanned.
 const BATCH_ENTRIES: usize = 100_000;
 
-/// Opens the index, or an empty one when it is missing or cannot be opened.
-pub(super) fn open_index(directory: &Path) -> Result<Index, StoreError> {
+/// What a store opens with.
+pub(super) struct Opened {
+    pub(super) index: Index,
+    pub(super) pack_bytes: u64,
+    /// The last pack and its length.
+    pub(super) last: Option<(u32, u64)>,
+}
+
+/// Opens the index, or makes it anew when it is missing, distrusted or damaged, and makes it agree
+/// with the packs.
+pub(super) fn open(directory: &Path, packs: &Path) -> Result<Opened, StoreError> {
     let (path, distrust) = (directory.join("index.redb"), directory.join(DISTRUST));
     let distrusted = distrust.try_exists().map_err(StoreError::io("look for", &distrust))?;
+    let open = || -> Result<Opened, StoreError> {
+        let index = Index::open(&path)?;
+        let (pack_bytes, last) = recover(packs, &index)?;
+        Ok(Opened { index, pack_bytes, last })
+    };
     if !distrusted {
-        // The index decodes pages that may be damaged; a panic there is damage as well.
-        match catch_unwind(AssertUnwindSafe(|| Index::open(&path))) {
-            Ok(Ok(index)) => return Ok(index),
-            Ok(Err(StoreError::Index(error))) if is_system_failure(&error) => {
-                return Err(StoreError::Index(error));
+        match open() {
+            Err(StoreError::Index(error)) if !is_system_failure(&error) => {
+                // Which file, what is done about it, and why.
+                tracing::warn!(%error, "{} is damaged and made anew from the packs", path.display());
             }
-            Ok(Err(error)) => tracing::warn!(%error, "the index is rebuilt from the packs"),
-            Err(_) => tracing::warn!("the index is damaged; it is rebuilt from the packs"),
+            opened => return opened,
         }
     }
     match std::fs::remove_file(&path) {
@@ -42,11 +53,15 @@ pub(super) fn open_index(directory: &Path) -> Result<Index, StoreError> {
         }
         _ => {}
     }
-    let index = Index::open(&path)?;
+    let opened = open()?;
     if distrusted {
+        // The mark must not go before the index it speaks of.
+        File::open(directory)
+            .and_then(|directory| directory.sync_all())
+            .map_err(StoreError::io("sync", directory))?;
         std::fs::remove_file(&distrust).map_err(StoreError::io("remove", &distrust))?;
     }
-    Ok(index)
+    Ok(opened)
 }
 
 /// Whether the index could not be opened for a reason that rebuilding does not remove.
@@ -56,10 +71,7 @@ fn is_system_failure(error: &redb::Error) -> bool {
 }
 
 /// Makes `index` agree with the packs; returns their lengths added up and the last pack.
-pub(super) fn recover(
-    packs: &Path,
-    index: &Index,
-) -> Result<(u64, Option<(u32, u64)>), StoreError> {
+fn recover(packs: &Path, index: &Index) -> Result<(u64, Option<(u32, u64)>), StoreError> {
     let files = pack::list(packs)?;
     let mut indexed = index.packs()?;
     let broken: HashSet<u32> = indexed

@@ -160,6 +160,41 @@ async fn a_lost_or_broken_index_is_rebuilt() {
     }
 }
 
+/// Whatever is damaged in it, no panic of its library gets out, and opening it again heals it.
+#[tokio::test]
+async fn an_index_with_any_damaged_page_is_an_error_at_worst_and_made_anew() {
+    let source = directory();
+    drop(filled(source.path()).await);
+    let whole = std::fs::read(source.path().join("index.redb")).expect("read");
+    for (number, page) in whole.chunks(4096).enumerate() {
+        if page.iter().all(|byte| *byte == 0) {
+            continue;
+        }
+        for harm in ["zeros", "ones", "flips"] {
+            let directory = copy(source.path());
+            let mut bytes = whole.clone();
+            for byte in &mut bytes[number * 4096..][..page.len()] {
+                *byte = match harm {
+                    "zeros" => 0,
+                    "ones" => 255,
+                    _ => *byte ^ 0x11,
+                };
+            }
+            std::fs::write(directory.path().join("index.redb"), bytes).expect("written");
+            let store = open(directory.path());
+            let first = store.read(&ids(0..1)[0]).await;
+            assert!(matches!(first, Ok(_) | Err(StoreError::Index(_))), "{first:?}");
+            let _ = store.stats().await;
+            let _ = store.verify(Scope::All).await;
+            drop(store);
+            let store = open(directory.path());
+            let found = store.has(&ids(0..30)).await.expect("has");
+            let reads = store.read(&ids(29..30)[0]).await;
+            assert!(reads.is_ok(), "page {number}, {harm}: {reads:?} {found:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_rebuild_steps_over_damage_inside_a_pack() {
     let directory = directory();
