@@ -266,6 +266,9 @@ pub(crate) struct HubArgs {
     /// Answer collectors of metrics here, in plain HTTP: /metrics, /healthz, /readyz
     #[arg(long, value_name = "ADDR")]
     pub(crate) metrics_listen: Option<String>,
+    /// Milliseconds between two collections of garbage; for tests, which cannot wait an hour
+    #[arg(long, value_name = "MS", default_value_t = 3_600_000, hide = true)]
+    pub(crate) collect_every: u64,
     /// Believe this proxy about where requests come from (may be given several times)
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) trusted_proxy: Vec<IpAddr>,

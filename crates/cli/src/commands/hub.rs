@@ -6,6 +6,7 @@ mod supervised;
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use serde_json::json;
@@ -37,6 +38,7 @@ async fn serve(session: &Session, args: HubArgs) -> anyhow::Result<Ended> {
     config.url = args.url;
     config.quota_bytes = args.quota.map(|size| size.0);
     config.free_reserve_bytes = args.keep_free.0;
+    config.gc_interval = Duration::from_millis(args.collect_every.max(1));
     let names_loopback = config.url.is_none()
         && listen.ip().is_unspecified()
         && !matches!(config.tls, hub::Tls::Acme(_));
