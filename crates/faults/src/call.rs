@@ -72,14 +72,24 @@ const CALLS: &[(i64, &str, Names)] = &[
     (libc::SYS_fremovexattr, "fremovexattr", Descriptor(0)),
 ];
 
+/// Calls that read files; only stopped at when reads are to fail.
+const READS: &[(i64, &str, Names)] = &[
+    (libc::SYS_read, "read", Descriptor(0)),
+    (libc::SYS_pread64, "pread64", Descriptor(0)),
+    (libc::SYS_readv, "readv", Descriptor(0)),
+    (libc::SYS_preadv, "preadv", Descriptor(0)),
+    (libc::SYS_preadv2, "preadv2", Descriptor(0)),
+];
+
 /// Linux 6.6; not among libc's names for every target.
 const SYS_FCHMODAT2: i64 = 452;
 /// `_IOW(0x94, 9, int)` and `_IOW(0x94, 13, struct file_clone_range)` of `linux/fs.h`.
 const CLONES: [u64; 2] = [0x4004_9409, 0x4020_940d];
 
-/// The numbers of all of them.
-pub(crate) fn numbers() -> impl Iterator<Item = u32> {
-    CALLS.iter().map(|(number, ..)| *number as u32)
+/// The numbers of all of them, with those that read or without.
+pub(crate) fn numbers(reads: bool) -> impl Iterator<Item = u32> {
+    let reads = if reads { READS } else { &[] };
+    CALLS.iter().chain(reads).map(|(number, ..)| *number as u32)
 }
 
 /// A call that a thread is about to make.
@@ -107,7 +117,7 @@ impl Call {
             registers.r9,
         ];
         let number = registers.orig_rax as i64;
-        let (_, name, names) = CALLS.iter().find(|(known, ..)| *known == number)?;
+        let (_, name, names) = CALLS.iter().chain(READS).find(|(known, ..)| *known == number)?;
         let at = |directory: Option<usize>, text: usize| {
             if arguments[text] == 0 {
                 return tracee.file(arguments[directory?]);
@@ -136,6 +146,10 @@ impl Call {
 
     pub(crate) fn is_open(&self) -> bool {
         matches!(self.name, "open" | "openat" | "openat2" | "creat")
+    }
+
+    pub(crate) fn is_read(&self) -> bool {
+        READS.iter().any(|(_, name, _)| *name == self.name)
     }
 
     /// Whether anything changes if it succeeds; asked right before it is made.

@@ -1,5 +1,6 @@
 //! Tries faults on one scenario and judges what is left.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
@@ -37,22 +38,30 @@ pub struct Finding {
 /// What came of the faults that were tried.
 #[derive(Debug, Default)]
 pub struct Tally {
-    /// Faults that happened.
-    pub tried: u64,
+    /// Faults that happened, by their names on a command line, and at how many of them something
+    /// did not hold.
+    pub tried: BTreeMap<&'static str, (u64, u64)>,
     /// What did not hold.
     pub findings: Vec<Finding>,
 }
 
 impl Tally {
     /// Adds the result of one try.
-    pub fn add(&mut self, tried: Result<bool, Finding>) {
+    pub fn add(&mut self, fault: &'static str, tried: Result<bool, Finding>) {
+        let (count, found) = self.tried.entry(fault).or_default();
         match tried {
-            Ok(happened) => self.tried += u64::from(happened),
+            Ok(happened) => *count += u64::from(happened),
             Err(finding) => {
-                self.tried += 1;
+                (*count, *found) = (*count + 1, *found + 1);
                 self.findings.push(finding);
             }
         }
+    }
+
+    /// Faults that happened, of all kinds.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.tried.values().map(|(count, _)| count).sum()
     }
 }
 
@@ -61,6 +70,7 @@ pub struct Campaign {
     pub(crate) scenario: &'static dyn Scenario,
     pub(crate) world: World,
     pub(crate) points: u64,
+    reads: u64,
     pub(crate) seed: u64,
 }
 
@@ -95,19 +105,21 @@ impl Campaign {
         }
         scenario.prepare(&mut world).context("preparing")?;
         world.kill_hub();
+        world.hub_options = scenario.hub_options();
         world.keep(BEFORE)?;
         if scenario.hub() == Hub::Steady {
             world.start_hub()?;
         }
-        let mut campaign = Self { scenario, world, points: 0, seed };
+        let mut campaign = Self { scenario, world, points: 0, reads: 0, seed };
         campaign.begin(BEFORE)?;
         let counter = Injector::default();
-        let attempt = campaign.attempt(counter.clone(), None)?;
+        let attempt = campaign.attempt_with(counter.clone(), None, true)?;
         campaign.judge(&attempt)?;
         ensure!(attempt.is_acknowledged(), "fails without any fault: {}", attempt.said);
         campaign.open()?;
         scenario.done(&campaign.world).context("without any fault")?;
         campaign.points = counter.seen().calls;
+        campaign.reads = counter.seen().reads;
         Ok(campaign)
     }
 
@@ -115,6 +127,12 @@ impl Campaign {
     #[must_use]
     pub fn points(&self) -> u64 {
         self.points
+    }
+
+    /// How many calls it makes that read one.
+    #[must_use]
+    pub fn reads(&self) -> u64 {
+        self.reads
     }
 
     /// Lets a fault happen at a call, kills `nested` recoveries one after the other, and recovers;
@@ -151,7 +169,7 @@ impl Campaign {
         nested: u64,
     ) -> anyhow::Result<()> {
         self.begin(BEFORE)?;
-        let attempt = self.attempt(injector.clone(), None)?;
+        let attempt = self.attempt_with(injector.clone(), None, fault == Fault::Unreadable)?;
         self.judge(&attempt)?;
         // SQLite has other words for it where it opens and maps its files.
         let hit = injector.seen().hit.filter(|hit| !hit.contains(".sqlite"));
@@ -243,6 +261,15 @@ impl Campaign {
         watch: impl Watch,
         boot: Option<PathBuf>,
     ) -> anyhow::Result<Attempt> {
+        self.attempt_with(watch, boot, false)
+    }
+
+    fn attempt_with(
+        &mut self,
+        watch: impl Watch,
+        boot: Option<PathBuf>,
+        reads: bool,
+    ) -> anyhow::Result<Attempt> {
         // One that is recorded is to be cut off where it told its client that all is done.
         let end = if boot.is_some() { Signal::SIGKILL } else { Signal::SIGTERM };
         let is_hub = self.scenario.hub() == Hub::Subject;
@@ -252,7 +279,7 @@ impl Campaign {
         let output = self.world.beside("output");
         let command =
             if is_hub { self.world.hub_command() } else { self.scenario.command(&self.world) };
-        let program = Program { command, output: output.clone(), roots: self.roots(), boot };
+        let program = Program { command, output: output.clone(), roots: self.roots(), reads, boot };
         let tracing = Tracing::start(program, watch)?;
         let (subject, client) = if is_hub {
             serve(

@@ -9,7 +9,10 @@
 //! others, OSDI 2018) file systems that gave less; of the freedom to keep any subset rather than a
 //! prefix, see `Commonware`'s storage tests.
 //!
-//! Not in it: sectors that are torn or turn to garbage, extended attributes, owners.
+//! Files and directories keep their inodes where they are arranged rather than written anew
+//! (`disk/arrange.rs`); what was removed and comes back has another one.
+//!
+//! Not in it: sectors that turn to garbage, extended attributes, owners.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,6 +25,7 @@ use anyhow::Context as _;
 
 use crate::random::Random;
 
+mod arrange;
 mod record;
 #[cfg(test)]
 mod tests;
@@ -29,7 +33,7 @@ mod tests;
 pub(crate) use record::Recorder;
 
 /// A file, directory or link, whatever its names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Object(usize);
 
 /// One change that a call made; lasting only once it was synced.

@@ -1,5 +1,6 @@
 //! What happens at the N-th call.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use nix::errno::Errno;
@@ -18,10 +19,12 @@ pub enum Fault {
     Onward(Errno),
     /// Half of what was to be written is.
     Short,
+    /// The N-th call that reads a file fails, and all later ones of the same file.
+    Unreadable,
 }
 
 impl Fault {
-    /// All that are tried at a point.
+    /// All that are tried at a call that changes a file.
     pub const ALL: [Self; 6] = [
         Self::Kill,
         Self::Once(Errno::ENOSPC),
@@ -41,6 +44,7 @@ impl Fault {
             Self::Once(_) => "eio",
             Self::Onward(_) => "dead-disk",
             Self::Short => "short",
+            Self::Unreadable => "read",
         }
     }
 
@@ -56,7 +60,9 @@ impl Fault {
             Self::Short if is_at => Verdict::Shorten,
             Self::Once(errno) if is_at && fails(errno) => Verdict::Fail(errno),
             Self::Onward(errno) if fails(errno) => Verdict::Fail(errno),
-            Self::Kill | Self::Short | Self::Once(_) | Self::Onward(_) => Verdict::Go,
+            Self::Kill | Self::Short | Self::Once(_) | Self::Onward(_) | Self::Unreadable => {
+                Verdict::Go
+            }
         }
     }
 }
@@ -71,8 +77,12 @@ pub(crate) struct Injector {
 /// What came by.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Seen {
-    /// How many calls.
+    /// How many calls that change a file.
     pub(crate) calls: u64,
+    /// How many that read one.
+    pub(crate) reads: u64,
+    /// The file that cannot be read any more.
+    unreadable: Option<PathBuf>,
     /// The one at which something happened.
     pub(crate) hit: Option<String>,
 }
@@ -97,6 +107,20 @@ impl Watch for Injector {
             seen.hit = Some(format!("{number}: {call}"));
         }
         verdict
+    }
+
+    fn reading(&mut self, number: u64, call: &Call) -> Verdict {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.reads = number;
+        if self.at == Some((number, Fault::Unreadable)) {
+            seen.hit = Some(format!("{number}: {call}"));
+            seen.unreadable = Some(call.path.clone());
+        }
+        if seen.unreadable.as_ref() == Some(&call.path) {
+            Verdict::Fail(Errno::EIO)
+        } else {
+            Verdict::Go
+        }
     }
 
     fn after(&mut self, _: &Call, _: i64) {}

@@ -19,12 +19,12 @@ const SCRATCH_BYTES: u64 = 4096;
 
 /// Installs the filter in a process that stands at the end of `execve`, before its first
 /// instruction; all its threads and children will have it.
-pub(crate) fn install(tracee: Tracee) -> anyhow::Result<()> {
+pub(crate) fn install(tracee: Tracee, reads: bool) -> anyhow::Result<()> {
     let before = ptrace::getregs(tracee.0)?;
     let code = tracee.read(before.rip, SYSCALL.len())?;
     tracee.write(before.rip, &SYSCALL)?;
 
-    let program = program();
+    let program = program(reads);
     let filter = (before.rsp - SCRATCH_BYTES) & !15;
     let mut header = ((program.len() / 8) as u64).to_le_bytes().to_vec();
     header.extend_from_slice(&(filter + 16).to_le_bytes());
@@ -71,14 +71,14 @@ fn make(
 }
 
 /// The filter: `SECCOMP_RET_TRACE` for the calls that count, `SECCOMP_RET_ALLOW` for all others.
-fn program() -> Vec<u8> {
+fn program(reads: bool) -> Vec<u8> {
     const LOAD_WORD: u16 = 0x20;
     const JUMP_IF_EQUAL: u16 = 0x15;
     const RETURN: u16 = 0x06;
     const TRACE: u32 = 0x7ff0_0000;
     const ALLOW: u32 = 0x7fff_0000;
 
-    let numbers: Vec<u32> = call::numbers().collect();
+    let numbers: Vec<u32> = call::numbers(reads).collect();
     // The first word of `struct seccomp_data` is the number of the call.
     let mut program = instruction(LOAD_WORD, [0, 0], 0);
     for (index, number) in numbers.iter().enumerate() {

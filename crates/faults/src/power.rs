@@ -1,4 +1,7 @@
 //! Power cuts: the job is recorded once, then what the disk may hold at each point is tried.
+//!
+//! Of a job that knows files by their inodes a record is no help: it is run up to each point, and
+//! what it left is made what the disk may hold.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
@@ -84,6 +87,52 @@ impl Campaign {
         )
     }
 
+    /// Runs the job up to a call, cuts the power there and recovers; whether it came so far.
+    ///
+    /// # Errors
+    /// When a promise does not hold.
+    pub fn try_live_power_cut(
+        &mut self,
+        number: u64,
+        sample: u64,
+        nested: u64,
+    ) -> Result<bool, Finding> {
+        let mut random = Random::new(self.seed ^ (number << 32) ^ (sample << 16));
+        let survivors = Survivors::of(sample, &mut random);
+        self.cut_live(number, survivors, &mut random, nested).map_err(|error| {
+            let tried = format!("power cut before {number}, {survivors:?}");
+            let again = format!("--faults power --at {number} --sample {sample} --nested {nested}");
+            self.finding(&tried, &again, &error)
+        })
+    }
+
+    fn cut_live(
+        &mut self,
+        number: u64,
+        survivors: Survivors,
+        random: &mut Random,
+        nested: u64,
+    ) -> anyhow::Result<bool> {
+        self.begin(BEFORE)?;
+        let recorder = Recorder::new(&self.world.path("."), &self.roots())?;
+        let boot = self.world.beside("boot");
+        fs::write(&boot, "00000000-0000-0000-0000-00000000dead\n")?;
+        let cutter = Cutter { recorder: recorder.clone(), number };
+        let attempt = self.attempt(cutter, Some(boot))?;
+        self.judge(&attempt)?;
+        let inodes = recorder.inodes();
+        let (log, calls) = recorder.finish()?;
+        let aside = self.world.beside("aside");
+        remove(&aside)?;
+        fs::create_dir(&aside)?;
+        let remains = log.cut(number, survivors, random);
+        remains
+            .arrange(&self.world.path("."), &self.roots(), &inodes, &aside)
+            .context("arranging what is left")?;
+        self.recovers(attempt.is_acknowledged(), number, nested)?;
+        Ok(calls + 1 >= number)
+    }
+
     fn after_cut(
         &mut self,
         recording: &Recording,
@@ -109,6 +158,22 @@ impl Campaign {
         remains.write_to(&self.world.path(".")).context("writing what is left")?;
         // After its last call the job has said that it is done, and so that all of it lasts.
         self.recovers(is_done, number, nested)
+    }
+}
+
+/// Records what comes before a call, and kills there.
+struct Cutter {
+    recorder: Recorder,
+    number: u64,
+}
+
+impl Watch for Cutter {
+    fn before(&mut self, number: u64, call: &Call) -> Verdict {
+        if number >= self.number { Verdict::Kill } else { self.recorder.before(number, call) }
+    }
+
+    fn after(&mut self, call: &Call, result: i64) {
+        self.recorder.after(call, result);
     }
 }
 

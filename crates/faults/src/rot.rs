@@ -108,10 +108,7 @@ impl Campaign {
         let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
         let code = output.status.code().context("ended by a signal")?;
         ensure!(DOCUMENTED.contains(&code), "undocumented exit code {code}: {said}");
-        // The library of the index may panic over what it reads there: that is caught, and the index
-        // made anew.
-        let is_healed = code == 0 && said.contains("it is rebuilt from the packs");
-        ensure!(is_healed || !said.contains("panicked"), "a panic: {said}");
+        ensure!(!said.contains("panicked"), "a panic: {said}");
         let looked = if code == 0 {
             self.scenario.delivered(&self.world)
         } else {

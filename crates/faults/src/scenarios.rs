@@ -2,7 +2,9 @@
 
 mod content;
 mod hubs;
+mod migration;
 mod nodes;
+mod rights;
 mod stores;
 mod watches;
 
@@ -50,7 +52,12 @@ pub trait Scenario: Sync {
         true
     }
 
-    /// Whether it knows files by their inodes, which are others after a power cut of ours.
+    /// Options of its hub.
+    fn hub_options(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Whether it knows files by their inodes, so that a power cut must keep them.
     fn knows_inodes(&self) -> bool {
         false
     }
@@ -98,5 +105,11 @@ pub fn all() -> Vec<&'static dyn Scenario> {
         &hubs::FirstStart,
         &hubs::Backup,
         &hubs::Restore,
+        &hubs::Collect,
+        &migration::Migrate,
+        &nodes::Repair,
+        &rights::Grant,
+        &rights::Revoke,
+        &rights::Delegated,
     ]
 }

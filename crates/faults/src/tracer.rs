@@ -44,6 +44,12 @@ pub enum Verdict {
 pub trait Watch: Send + 'static {
     /// A call is about to be made; the first one has the number 1.
     fn before(&mut self, number: u64, call: &Call) -> Verdict;
+    /// A file is about to be read; asked only where [`Program::reads`] says so. The first one has
+    /// the number 1.
+    fn reading(&mut self, number: u64, call: &Call) -> Verdict {
+        let _ = (number, call);
+        Verdict::Go
+    }
     /// It was made; everything that changes a file still waits.
     fn after(&mut self, call: &Call, result: i64);
 }
@@ -57,6 +63,8 @@ pub struct Program {
     pub output: PathBuf,
     /// Only calls beneath these count.
     pub roots: Vec<PathBuf>,
+    /// Whether to stop before calls that read, too.
+    pub reads: bool,
     /// What it takes for the identity of this boot: another one than the rest of the world.
     pub boot: Option<PathBuf>,
 }
@@ -158,11 +166,13 @@ impl Drop for Tracing {
 struct Tracer<W> {
     watch: W,
     roots: Vec<PathBuf>,
+    reads: bool,
     boot: Option<PathBuf>,
     root: Pid,
     /// Everything traced, to be killed together.
     known: Vec<Pid>,
     calls: u64,
+    read_calls: u64,
     /// The call under way.
     busy: Option<Call>,
     /// Threads that stand before a call meanwhile.
@@ -209,10 +219,12 @@ impl<W: Watch> Tracer<W> {
         let tracer = Self {
             watch,
             roots: program.roots,
+            reads: program.reads,
             boot: program.boot,
             root,
             known: vec![root],
             calls: 0,
+            read_calls: 0,
             busy: None,
             waiting: VecDeque::new(),
             killed: false,
@@ -233,7 +245,7 @@ impl<W: Watch> Tracer<W> {
                     ptrace::syscall(pid, None)?;
                 }
                 WaitStatus::PtraceSyscall(pid) => {
-                    filter::install(Tracee(pid))?;
+                    filter::install(Tracee(pid), self.reads)?;
                     return Ok(ptrace::cont(pid, None)?);
                 }
                 WaitStatus::PtraceEvent(pid, ..) => ptrace::cont(pid, None)?,
@@ -305,12 +317,22 @@ impl<W: Watch> Tracer<W> {
         while self.busy.is_none() && !self.killed {
             let Some(call) = self.waiting.pop_front() else { return Ok(()) };
             let pid = call.tracee.0;
-            if !call.has_effect() {
+            if !call.is_read() && !call.has_effect() {
                 go_on(ptrace::cont(pid, None))?;
                 continue;
             }
-            self.calls += 1;
-            match self.watch.before(self.calls, &call) {
+            let verdict = if call.is_read() {
+                self.read_calls += 1;
+                self.watch.reading(self.read_calls, &call)
+            } else {
+                self.calls += 1;
+                self.watch.before(self.calls, &call)
+            };
+            match verdict {
+                Verdict::Go if call.is_read() => {
+                    go_on(ptrace::cont(pid, None))?;
+                    continue;
+                }
                 Verdict::Go => {}
                 Verdict::Kill => {
                     self.killed = true;

@@ -20,6 +20,8 @@ pub struct World {
     directory: tempfile::TempDir,
     port: u16,
     hub: Option<Child>,
+    /// What the hub is started with beside the usual.
+    pub(crate) hub_options: &'static [&'static str],
 }
 
 impl World {
@@ -31,7 +33,7 @@ impl World {
         let directory = tempfile::Builder::new().prefix("faults-").tempdir()?;
         fs::create_dir(directory.path().join("world"))?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        Ok(Self { program: program.to_owned(), directory, port, hub: None })
+        Ok(Self { program: program.to_owned(), directory, port, hub: None, hub_options: &[] })
     }
 
     /// A path in it.
@@ -64,7 +66,8 @@ impl World {
     #[must_use]
     pub fn hub_command(&self) -> Command {
         let listen = format!("127.0.0.1:{}", self.port);
-        self.command("nobody", &["hub", "--data", "hub", "--keep-free", "0", "--listen", &listen])
+        let usual = ["hub", "--data", "hub", "--keep-free", "0", "--listen", &listen];
+        self.command("nobody", &[&usual, self.hub_options].concat())
     }
 
     /// Starts the hub and waits until it listens.

@@ -31,11 +31,10 @@ Usage: cargo xtask TASK
   bench [ROW...] [--install-peers] [--data DIR] [--runs N] [--program FILE] [--peers-only]
                        measure consign and its peers alternately (rows: T1 T2 T3 T4 T5 T6 T7 T8 T9 T10a T10b
                        T10c T11; T10 means all three; none named means all); writes docs/benchmarks.md
-=======
-                       T11; T10 means both; none named means all); writes docs/benchmarks.md
   crash [--scenario NAME] [--points N|all] [--faults NAME,NAME] [--at N] [--nested N] [--seed S]
-        [--program FILE]
-                       kill, starve and damage the program at every point, see whether its promises hold
+        [--samples N] [--program FILE] [--report FILE]
+                       kill, starve and damage the program at every point, see whether its promises hold;
+                       the report is docs/crash-tests.md
   screenshots [--program FILE]
                        draw the terminal pictures of the README into docs/images
 ";

@@ -3,6 +3,8 @@
 //! What is tried and how it is judged is in the crate `faults`; here are the choice of points and
 //! the table. Each finding names the arguments that try it again.
 
+mod report;
+
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -14,6 +16,8 @@ const NESTED_EVERY: u64 = 8;
 const NESTED: u64 = 5;
 /// How many states of the disk are tried at each point of a power cut.
 const SAMPLES: u64 = 4;
+/// How many kinds of states there are: three plain ones, and as many that are drawn.
+const KINDS: u64 = 6;
 
 /// What was asked for.
 #[derive(Debug)]
@@ -25,12 +29,16 @@ struct Options {
     /// Only this one.
     at: Option<u64>,
     nested: Option<u64>,
-    /// Which states of the disk after a power cut.
-    samples: Vec<u64>,
+    /// How many states of the disk after a power cut.
+    samples: u64,
+    /// Only this state of the disk, or this damage.
+    sample: Option<u64>,
     /// Damage only this file.
     file: Option<PathBuf>,
     seed: u64,
     program: Option<PathBuf>,
+    /// The document with the table, written anew after each scenario.
+    report: Option<PathBuf>,
 }
 
 impl Options {
@@ -41,10 +49,12 @@ impl Options {
             points: Some(20),
             at: None,
             nested: None,
-            samples: (0..SAMPLES).collect(),
+            samples: SAMPLES,
+            sample: None,
             file: None,
             seed: 1,
             program: None,
+            report: None,
         };
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
@@ -56,11 +66,12 @@ impl Options {
                 "--points" => options.points = Some(value.parse()?),
                 "--at" => options.at = Some(value.parse()?),
                 "--nested" => options.nested = Some(value.parse()?),
-                "--sample" => options.samples = vec![value.parse()?],
+                "--sample" => options.sample = Some(value.parse()?),
                 "--file" => options.file = Some(PathBuf::from(value)),
-                "--samples" => options.samples = (0..value.parse()?).collect(),
+                "--samples" => options.samples = value.parse()?,
                 "--seed" => options.seed = value.parse()?,
                 "--program" => options.program = Some(PathBuf::from(value).canonicalize()?),
+                "--report" => options.report = Some(PathBuf::from(value)),
                 other => bail!("unknown: {other}"),
             }
         }
@@ -69,6 +80,15 @@ impl Options {
 
     fn wants(&self, fault: &str) -> bool {
         self.faults.is_empty() || self.faults.iter().any(|wanted| wanted == fault)
+    }
+
+    /// Which states of the disk to try at a point: over neighbouring points, all kinds.
+    fn samples(&self, point: u64) -> Vec<u64> {
+        let stride = (KINDS / self.samples.max(1)).max(1);
+        match self.sample {
+            Some(sample) => vec![sample],
+            None => (0..self.samples).map(|index| (point + index * stride) % KINDS).collect(),
+        }
     }
 
     /// The points to try, spread over all that there are.
@@ -115,16 +135,29 @@ fn try_all(scenario: &'static dyn Scenario, program: &Path, options: &Options) -
         for fault in Fault::ALL.into_iter().filter(|fault| options.wants(fault.name())) {
             let deep = fault == Fault::Kill && point % NESTED_EVERY == 0;
             let nested = options.nested.unwrap_or(if deep { NESTED } else { 0 });
-            tally.add(campaign.try_fault(*point, fault, nested));
+            tally.add(fault.name(), campaign.try_fault(*point, fault, nested));
         }
     }
-    if options.wants("power") && !scenario.knows_inodes() {
+    if options.wants(Fault::Unreadable.name()) {
+        for point in options.points(campaign.reads()) {
+            let tried = campaign.try_fault(point, Fault::Unreadable, options.nested.unwrap_or(0));
+            tally.add(Fault::Unreadable.name(), tried);
+        }
+    }
+    if options.wants("power") && scenario.knows_inodes() {
+        for point in options.points(campaign.points() + 1) {
+            for sample in options.samples(point) {
+                let nested = options.nested.unwrap_or(0);
+                tally.add("power", campaign.try_live_power_cut(point, sample, nested));
+            }
+        }
+    } else if options.wants("power") {
         let recording = campaign.record().with_context(|| scenario.name().to_owned())?;
         for point in options.points(recording.points()) {
-            for sample in &options.samples {
+            for sample in options.samples(point) {
                 let deep = point % NESTED_EVERY == sample % NESTED_EVERY;
                 let nested = options.nested.unwrap_or(if deep { NESTED } else { 0 });
-                tally.add(campaign.try_power_cut(&recording, point, *sample, nested));
+                tally.add("power", campaign.try_power_cut(&recording, point, sample, nested));
             }
         }
     }
@@ -134,10 +167,9 @@ fn try_all(scenario: &'static dyn Scenario, program: &Path, options: &Options) -
             None => campaign.files()?,
         };
         for file in files {
-            let kinds = (0..Damage::ALL.len() as u64).collect();
-            let kinds = if options.file.is_some() { &options.samples } else { &kinds };
-            for kind in kinds {
-                tally.add(campaign.try_damage(&file, usize::try_from(*kind)?));
+            let kinds = 0..Damage::ALL.len();
+            for kind in kinds.filter(|kind| options.sample.is_none_or(|it| it == *kind as u64)) {
+                tally.add("rot", campaign.try_damage(&file, kind));
             }
         }
     }
@@ -146,10 +178,13 @@ fn try_all(scenario: &'static dyn Scenario, program: &Path, options: &Options) -
         scenario.name(),
         campaign.points(),
         points.len(),
-        tally.tried,
+        tally.total(),
         tally.findings.len(),
         begun.elapsed().as_secs_f64(),
     );
+    if let Some(report) = &options.report {
+        report::write(report, scenario, campaign.points(), &tally)?;
+    }
     for finding in &tally.findings {
         eprintln!("{}\n  again: cargo xtask crash {}\n", finding.what, finding.again);
     }

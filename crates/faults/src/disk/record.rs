@@ -49,6 +49,11 @@ impl Recorder {
         Ok(Self(Arc::new(Mutex::new(record))))
     }
 
+    /// Which object an inode is now.
+    pub(crate) fn inodes(&self) -> HashMap<u64, Object> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).inodes.clone()
+    }
+
     /// What was recorded, and how many calls it were.
     pub(crate) fn finish(self) -> anyhow::Result<(Log, u64)> {
         let mut record = self.0.lock().unwrap_or_else(PoisonError::into_inner);

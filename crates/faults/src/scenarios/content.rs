@@ -31,7 +31,7 @@ pub(crate) fn write(root: &Path, version: u64) -> anyhow::Result<()> {
 }
 
 /// Bytes that do not compress, the same for the same seed.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
+pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
     let mut random = crate::random::Random::new(seed);
     (0..length.div_ceil(8)).flat_map(|_| random.next().to_le_bytes()).take(length).collect()
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use super::content::write;
+use super::content::{noise, write};
 use super::nodes::{arrives, publish_first};
 use super::{Hub, Scenario};
 use crate::world::{World, remove};
@@ -166,3 +166,60 @@ impl Scenario for Restore {
         world.ok("nobody", &["hub", "restore", "--from", "again", "--data", "twice"]).map(|_| ())
     }
 }
+
+/// A hub lets go of a release, and of the chunks that nothing else needs.
+pub(super) struct Collect;
+
+impl Scenario for Collect {
+    fn name(&self) -> &'static str {
+        "hub-gc"
+    }
+
+    fn hub(&self) -> Hub {
+        Hub::Subject
+    }
+
+    fn hub_options(&self) -> &'static [&'static str] {
+        &["--collect-every", "200"]
+    }
+
+    fn prepare(&self, world: &mut World) -> anyhow::Result<()> {
+        publish_first(world)?;
+        // Most of the pack goes, so that the rest moves to another one.
+        write(&world.path("source"), 2)?;
+        fs::write(world.path("source/bulk"), noise(9, 900_000))?;
+        world.ok("anna", &["publish", "source", "team/site", "--public"])?;
+        write(&world.path("source"), 3)?;
+        world.ok("anna", &["publish", "source", "team/site", "--public"])?;
+        world.ok("anna", &["keep", "team/site", "--last", "1"])?;
+        world.kill_hub();
+        // Chunks of this day are not collected.
+        let pack = fs::File::options().write(true).open(world.path(PACK))?;
+        let before = std::time::SystemTime::now() - std::time::Duration::from_hours(72);
+        Ok(pack.set_modified(before)?)
+    }
+
+    fn roots(&self) -> &'static [&'static str] {
+        &["hub"]
+    }
+
+    /// Waits until the pack is gone.
+    fn command(&self, world: &World) -> Command {
+        let mut command = Command::new("/bin/sh");
+        let wait = "n=0; while [ -e \"$0\" ]; do n=$((n+1)); [ $n -lt 80 ] || exit 1; sleep 0.1; done; sleep 0.2";
+        command.arg("-c").arg(wait).arg(world.path(PACK)).current_dir(world.path(""));
+        command
+    }
+
+    fn always(&self, world: &World) -> anyhow::Result<()> {
+        arrives(world, "team/site", "source")
+    }
+
+    fn done(&self, world: &World) -> anyhow::Result<()> {
+        anyhow::ensure!(!world.path(PACK).exists(), "the pack came back");
+        arrives(world, "team/site", "source")
+    }
+}
+
+/// What holds the chunks of all releases.
+const PACK: &str = "hub/store/packs/00000000.pack";

@@ -169,3 +169,43 @@ impl Scenario for Register {
         same(&world.path("fetched"), &world.path("source"))
     }
 }
+
+/// A copy that was damaged is repaired while half of it comes from another source.
+pub(super) struct Repair;
+
+impl Scenario for Repair {
+    fn name(&self) -> &'static str {
+        "repair"
+    }
+
+    fn hub(&self) -> Hub {
+        Hub::Steady
+    }
+
+    fn prepare(&self, world: &mut World) -> anyhow::Result<()> {
+        publish_first(world)?;
+        world.ok("bert", &["get", "team/site", "--to", "copy"])?;
+        // The mirror has one of the files that are broken, and the hub has all.
+        fs::create_dir(world.path("mirror"))?;
+        fs::copy(world.path("source/large.bin"), world.path("mirror/large.bin"))?;
+        for (file, at) in [("large.bin", 70_000), ("large.bin", 160_000), ("same.bin", 9)] {
+            let path = world.path("copy").join(file);
+            let mut bytes = fs::read(&path)?;
+            bytes[at] ^= 1;
+            fs::write(path, bytes)?;
+        }
+        fs::remove_file(world.path("copy/docs/page-3")).map_err(Into::into)
+    }
+
+    fn roots(&self) -> &'static [&'static str] {
+        &["bert", "copy"]
+    }
+
+    fn command(&self, world: &World) -> Command {
+        world.command("bert", &["get", "team/site", "--to", "copy", "--source", "mirror"])
+    }
+
+    fn done(&self, world: &World) -> anyhow::Result<()> {
+        same(&world.path("copy"), &world.path("source"))
+    }
+}
