@@ -63,8 +63,10 @@ impl FetchPlan {
         if self.sources.is_empty() {
             return Waiting::Sources;
         }
-        let awaiting = self.requests.open.values().filter(|open| open.awaited_pieces > 0);
-        if let Some(open) = awaiting.min_by_key(|open| open.heard) {
+        // One that brought everything still takes its source's turn until it ends; what is awaited
+        // comes first.
+        let open = self.requests.open.values();
+        if let Some(open) = open.min_by_key(|open| (open.awaited_pieces == 0, open.heard)) {
             return Waiting::Answer {
                 source: open.source,
                 since: open.heard,

@@ -199,6 +199,23 @@ fn says_what_it_waits_for() {
 }
 
 #[test]
+fn says_that_it_waits_for_the_end_of_an_answer() {
+    let mut now = start();
+    let mut plan = plan(&[A], 1, 10, now);
+    let request = plan.poll_request(now).unwrap();
+    now += seconds(1);
+    // So slow that it gets one request after the other.
+    plan.handle_progress(request.id, 10, now);
+    plan.handle_verified(request.id, piece(0), now);
+    plan.handle_wanted(piece(1), 64 * KIB, Priority::Ordered);
+    assert_eq!(plan.poll_request(now), None);
+    let end = Waiting::Answer { source: A, since: now, pieces: 0, bytes: 0 };
+    assert_eq!(plan.waits_for(), end);
+    plan.handle_finished(request.id, now);
+    assert!(plan.poll_request(now).is_some());
+}
+
+#[test]
 fn an_answer_that_does_not_end_is_cut() {
     let now = start();
     let mut plan = plan(&[A], 1, 10, now);

@@ -234,7 +234,7 @@ pub enum Waiting {
         source: SourceId,
         /// When something last came, or when it was sent.
         since: Instant,
-        /// Pieces still to come with it.
+        /// Pieces still to come with it; none when it only has to end before more is asked.
         pieces: usize,
         /// Their bytes.
         bytes: u64,

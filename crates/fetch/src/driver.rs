@@ -288,6 +288,9 @@ impl<'a> Driver<'a> {
         }
         let (what, since) = match self.plan.waits_for() {
             Waiting::Wants | Waiting::Sources => return None,
+            Waiting::Answer { source, since, pieces: 0, .. } => {
+                (format!("the end of an answer from {}", self.name(source)), since)
+            }
             Waiting::Answer { source, since, pieces, .. } => {
                 (format!("{pieces} chunks from {}", self.name(source)), since)
             }
