@@ -13,10 +13,15 @@ use crate::envelope::{self, Payload};
 use crate::release::read_name;
 use crate::{
     AcceptError, Context, DocumentError, DocumentHash, Manifest, NodeKey, PublicKey, ReleaseName,
+    Seen,
 };
 
 /// Most keys in one delegation.
 pub const PUBLISHERS_MAX: usize = 512;
+
+/// How far ahead of what it has seen an owner follows a release that it disowned: see
+/// [`Authority::open_latest`].
+pub const DISOWNED_AHEAD_MAX: u64 = 1000;
 
 /// Which releases of a key count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,6 +157,33 @@ impl Authority {
     /// Anything that is not exactly such a document, and signers who may not.
     pub fn open_manifest(&self, signed: &[u8]) -> Result<(Manifest, DocumentHash), AcceptError> {
         self.open(signed, |manifest: &Manifest| manifest.sequence)
+    }
+
+    /// Verifies and decodes the newest release as the one that a release of `publisher` comes
+    /// after.
+    ///
+    /// The owner also follows one whose signer is no publisher any more: numbers and chain go on
+    /// over it, or whoever stole a key could end the name with it. Not further than
+    /// [`DISOWNED_AHEAD_MAX`] after what was `seen`, so that a hub which makes one up cannot use
+    /// up the numbers. Whether such a release counts says [`check`](Self::check): it does not.
+    ///
+    /// # Errors
+    /// As [`open_manifest`](Self::open_manifest).
+    pub fn open_latest(
+        &self,
+        signed: &[u8],
+        publisher: &PublicKey,
+        seen: Option<&Seen>,
+    ) -> Result<(Manifest, DocumentHash), AcceptError> {
+        let last = seen.map_or(0, |seen| seen.sequence).saturating_add(DISOWNED_AHEAD_MAX);
+        match self.open_manifest(signed) {
+            Err(AcceptError::NotDelegated { found, sequence, .. })
+                if *publisher == self.owner && sequence <= last =>
+            {
+                Ok(Manifest::open(signed, &found)?)
+            }
+            opened => opened,
+        }
     }
 
     /// Whether `key` may sign release `sequence`.
@@ -295,6 +327,9 @@ fn read_publishers(
 
 #[cfg(test)]
 mod tests {
+    use content::ChunkId;
+    use content::closure::ClosureEntry;
+
     use super::*;
 
     const NOW: u64 = 1_800_000_000;
@@ -329,6 +364,50 @@ mod tests {
 
     fn authority(delegation: &Delegation) -> Authority {
         of(&[&delegation.sign(&key(1))])
+    }
+
+    fn release(sequence: u64, signer: &NodeKey) -> Vec<u8> {
+        let chunk = ClosureEntry { id: ChunkId::of(b"tree"), stored_length: 4 };
+        let manifest = Manifest {
+            publisher: signer.public(),
+            name: name(),
+            sequence,
+            previous: Some(DocumentHash::of(b"the one before")),
+            issued: NOW - 1,
+            expires: NOW + 1,
+            tree: chunk,
+            closure: chunk,
+            totals: None,
+            parameters: content::cut::PARAMETERS,
+            sealed_root: None,
+        };
+        manifest.sign(signer)
+    }
+
+    #[test]
+    fn the_owner_alone_goes_on_after_a_release_it_disowned() {
+        let (owner, thief) = (key(1), key(9));
+        let authority = authority(&delegation());
+        let seen = Some(Seen { sequence: 6, manifest: DocumentHash::of(b"seen") });
+        let opened = authority.open_latest(&release(7, &thief), &owner.public(), seen.as_ref());
+        let (manifest, _) = opened.expect("goes on");
+        assert_eq!((manifest.sequence, manifest.publisher), (7, thief.public()));
+        assert!(authority.check(&manifest.publisher, 7).is_err(), "it counts all the same not");
+
+        // Other publishers leave it to the owner; numbers are not used up; signatures must hold.
+        let far = release(7 + DISOWNED_AHEAD_MAX, &thief);
+        let mut forged = release(7, &thief);
+        *forged.last_mut().expect("a byte") ^= 1;
+        for (signed, publisher) in [
+            (&release(7, &thief), key(2).public()),
+            (&far, owner.public()),
+            (&forged, owner.public()),
+        ] {
+            assert!(authority.open_latest(signed, &publisher, seen.as_ref()).is_err());
+        }
+        // Without any list nobody was ever named, so nobody was disowned.
+        let alone = Authority::of_owner(owner.public());
+        assert!(alone.open_latest(&release(7, &thief), &owner.public(), None).is_err());
     }
 
     #[test]

@@ -196,7 +196,7 @@ impl Node {
         let memory = self.publish_memory(hub, request)?;
         let drafting =
             Drafting::begin(&memory, "another `publish` of the same path", &progress.waits).await?;
-        let History { owner, list, newest } = self.history(hub, &request.name).await?;
+        let History { owner, list, newest, counts } = self.history(hub, &request.name).await?;
         let asked = Unfinished {
             kind: UnfinishedKind::Publish,
             what: request.name.to_string(),
@@ -227,7 +227,8 @@ impl Node {
                 .send(hub, request, &index, &draft, &drafting, resend, reread, assumed, progress)
                 .await?;
             let unchanged = newest.as_ref().filter(|(manifest, _)| {
-                manifest.tree.id == shot.tree.id()
+                counts
+                    && manifest.tree.id == shot.tree.id()
                     && manifest.sealed_root.is_some() == request.sealed
             });
             let report = |manifest: Manifest, new| {

@@ -146,6 +146,19 @@ fn a_publisher_the_owner_named_is_believed_until_it_is_named_no_more() {
     assert_eq!(read(&world, "late").0, "five");
 }
 
+/// A key that was stolen published last: the owner takes the name back by publishing again, also
+/// what the thief left unchanged.
+#[test]
+fn an_owner_goes_on_after_a_release_it_disowned() {
+    let world = world();
+    let ben = key(&world, "ben");
+    world.tells("anna", &["grant", "team/site", &ben, "--publisher"], &["granted"]);
+    assert_eq!(publish(&world, "ben", "two")["sequence"], 2);
+    world.tells("anna", &["revoke", "team/site", &ben, "--disown"], &["revoked"]);
+    assert_eq!(publish(&world, "anna", "two")["sequence"], 3);
+    assert_eq!(read(&world, "anna").0, "two");
+}
+
 #[test]
 fn a_publisher_of_a_sealed_name_publishes_for_the_owners_capability() {
     let world = world();

@@ -16,6 +16,8 @@ pub(super) struct History {
     pub(super) list: Option<Vec<u8>>,
     /// The newest release.
     pub(super) newest: Option<(Manifest, DocumentHash)>,
+    /// Whether readers believe it: the owner may have disowned whoever signed it.
+    pub(super) counts: bool,
 }
 
 impl Node {
@@ -47,10 +49,15 @@ impl Node {
         // Owners believe their own list however old it is: it is renewed below.
         let now = if trust.owner == own { 0 } else { unix_now() };
         let authority = trust.authority(name, list.as_deref(), now);
-        let opened = newest.map(|newest| authority.open_manifest(&newest.manifest)).transpose();
+        let seen = trust.seen.as_ref();
+        let opened = newest.map(|newest| authority.open_latest(&newest.manifest, &own, seen));
+        let opened = opened.transpose();
         let newest =
             opened.map_err(|source| PublishError::History { name: name.clone(), source })?;
         continues(name, &trust, newest.as_ref())?;
+        let counts = newest.as_ref().is_none_or(|(manifest, _)| {
+            authority.check(&manifest.publisher, manifest.sequence).is_ok()
+        });
         let next = newest.as_ref().map_or(1, |(manifest, _)| manifest.sequence + 1);
         authority
             .check(&own, next)
@@ -62,7 +69,7 @@ impl Node {
         } else {
             authority.signed().map(<[u8]>::to_vec)
         };
-        Ok(History { owner: trust.owner, list, newest })
+        Ok(History { owner: trust.owner, list, newest, counts })
     }
 }
 
