@@ -35,6 +35,9 @@ Usage: cargo xtask TASK
         [--samples N] [--program FILE] [--report FILE]
                        kill, starve and damage the program at every point, see whether its promises hold;
                        the report is docs/crash-tests.md
+  simulate [--seeds N|--minutes N] [--seed S] [--trace]
+                       run hub, publishers and nodes in virtual time over links that fail: 500 seeds from 0,
+                       others, or one from S; --trace tells all that happens
   screenshots [--program FILE]
                        draw the terminal pictures of the README into docs/images
 ";
@@ -50,6 +53,13 @@ fn crash(arguments: &[String]) -> anyhow::Result<()> {
     shell::run(&mut run)
 }
 
+/// Runs worlds of the simulation.
+fn simulate(arguments: &[String]) -> anyhow::Result<()> {
+    // With the features of all crates, so that what the tests have built serves here too.
+    let mut run = shell::cargo(&["run", "--locked", "--workspace", "--example", "simulate"]);
+    shell::run(run.arg("--").args(arguments))
+}
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let done = match arguments.split_first() {
@@ -58,6 +68,7 @@ fn main() -> ExitCode {
         Some((task, rest)) if task == "package" => package::run(rest),
         Some((task, rest)) if task == "bench" => bench::run(rest),
         Some((task, rest)) if task == "crash" => crash(rest),
+        Some((task, rest)) if task == "simulate" => simulate(rest),
         Some((task, rest)) if task == "screenshots" => screenshots::run(rest),
         // Started by the bench itself.
         Some((task, rest)) if task == "crowd" => crowd::run(rest),

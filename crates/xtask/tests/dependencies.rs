@@ -42,6 +42,7 @@ const PLACES: &[(&str, Place)] = &[
     ("cli", Program),
     ("faults", Support),
     ("fuzz-targets", Support),
+    ("simulation", Support),
     ("testkit", Support),
     ("xtask", Support),
 ];
