@@ -1,5 +1,7 @@
 //! What `cargo xtask simulate` runs: seeds, one after the other, until a promise does not hold.
 
+use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -39,6 +41,18 @@ fn parse(arguments: &[String]) -> Result<Options> {
     Ok(options)
 }
 
+/// Notes a seed that failed, so that the ordinary tests run it from now on.
+fn keep(seed: u64, violation: &str) -> Result<()> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kept-seeds.txt");
+    let mut kept = fs::read_to_string(&path)?;
+    let known = kept.lines().any(|line| line.split(' ').next() == Some(&*seed.to_string()));
+    if !known {
+        kept.push_str(&format!("{seed} {violation}\n"));
+        fs::write(&path, kept)?;
+    }
+    Ok(())
+}
+
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let options = parse(&arguments)?;
@@ -69,6 +83,7 @@ fn main() -> Result<()> {
                 lines[from..].iter().for_each(|line| println!("  {line}"));
                 println!("  again: cargo xtask simulate --seed {seed} --trace");
             }
+            keep(seed, violation)?;
             failed.push(seed);
         }
     }

@@ -44,8 +44,10 @@ impl Context<'_> {
         body: Bytes,
         key: Option<u64>,
     ) -> Asked {
+        // The answer is waited for from when the last byte was taken: 10 kB/s at the slowest.
+        let taken = Moment::from_millis(body.len() as u64 / 10);
         let call = self.network.ask(self.now, (from, to), route, key, body);
-        Asked { call, body: Vec::new(), deadline: self.now + ANSWER_MAX }
+        Asked { call, body: Vec::new(), deadline: self.now + taken + ANSWER_MAX }
     }
 
     pub(crate) fn stop(&mut self, call: CallId) {

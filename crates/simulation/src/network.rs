@@ -193,9 +193,6 @@ impl Network {
     pub(crate) fn heal_all(&mut self) {
         self.cut.clear();
         (self.lost, self.broken) = (0, 0);
-        for line in self.lines.values_mut() {
-            line.bytes_per_second = line.bytes_per_second.max(200_000);
-        }
     }
 
     fn send(&mut self, now: Moment, packet: Packet) {
