@@ -352,6 +352,8 @@ pub(crate) struct RecordReader {
     tree: ChunkId,
     covers: u8,
     offset: u64,
+    /// Length of the file: no record is longer, whatever it says.
+    size: u64,
     /// The last record was read; what follows is the trailer.
     ended: bool,
     body: Vec<u8>,
@@ -421,12 +423,14 @@ impl RecordReader {
             return Ok(None);
         }
         file.seek(SeekFrom::Start(HEADER_BYTES as u64))?;
+        let size = file.metadata()?.len();
         Ok(Some(Self {
             path: path.into(),
             input: BufReader::with_capacity(256 << 10, file),
             tree: ChunkId::from_slice(&header[8..]).expect("the header has 40 bytes"),
             covers: header[7],
             offset: HEADER_BYTES as u64,
+            size,
             ended: false,
             body: Vec::new(),
         }))
@@ -471,8 +475,10 @@ impl RecordReader {
             self.ended = true;
             return Ok(false);
         }
+        self.check_length(self.offset, length)?;
         self.offset += 4 + length as u64;
-        read_body(&mut self.input, length, body)?;
+        body.resize(length, 0);
+        self.input.read_exact(body)?;
         Ok(true)
     }
 
@@ -511,21 +517,18 @@ impl RecordReader {
         let mut length = [0; 4];
         file.read_exact_at(&mut length, offset)?;
         let length = u32::from_le_bytes(length) as usize;
-        if length > RECORD_BYTES_MAX {
-            return Err(malformed());
-        }
+        self.check_length(offset, length)?;
         let mut body = vec![0; length];
         file.read_exact_at(&mut body, offset + 4)?;
         Raw::decode(&body).and_then(Raw::open).ok_or_else(malformed)
     }
-}
 
-fn read_body(input: &mut impl Read, length: usize, body: &mut Vec<u8>) -> io::Result<()> {
-    if length > RECORD_BYTES_MAX {
-        return Err(malformed());
+    /// Whether a record at `offset` can be so long, before there is memory for it.
+    fn check_length(&self, offset: u64, length: usize) -> io::Result<()> {
+        let end = (offset + 4).checked_add(length as u64);
+        let fits = end.is_some_and(|end| end <= self.size);
+        if fits && length <= RECORD_BYTES_MAX { Ok(()) } else { Err(malformed()) }
     }
-    body.resize(length, 0);
-    input.read_exact(body)
 }
 
 /// The checksum held, so only another version of the program can have written this.

@@ -164,4 +164,18 @@ fn an_index_of_another_tree_is_not_even_read() {
     assert!(open(tree).is_none(), "damaged");
     std::fs::write(&path, b"CnPl").expect("writes");
     assert!(open(tree).is_none(), "cut off");
+fn a_length_beyond_the_file_is_refused_before_there_is_memory_for_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("plan");
+    let mut bytes = [&MAGIC[..], &[Covers::Tree as u8], ChunkId::of(b"tree").as_bytes()].concat();
+    bytes.extend_from_slice(&u32::try_from(RECORD_BYTES_MAX).expect("fits").to_le_bytes());
+    bytes.extend_from_slice(&[0; 12]);
+    bytes.extend_from_slice(blake3::hash(&bytes).as_bytes());
+    std::fs::write(&path, &bytes).expect("writes");
+    let mut reader = RecordReader::open(&path).expect("readable").expect("the checksum holds");
+    let refused = reader.next().expect_err("no such record");
+    assert_eq!(refused.kind(), io::ErrorKind::InvalidData);
+    assert!(reader.body.is_empty(), "{} bytes were made room for", reader.body.len());
+    let refused = reader.record_at(HEADER_BYTES as u64).expect_err("no such record");
+    assert_eq!(refused.kind(), io::ErrorKind::InvalidData);
 }
