@@ -22,6 +22,8 @@ mod data;
 mod error;
 mod facts;
 mod finish;
+#[doc(hidden)]
+pub mod fuzzing;
 mod journal;
 mod known;
 mod metadata;

@@ -35,6 +35,8 @@ mod event_stream;
 pub mod events;
 mod exchange;
 mod failure;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod grants;
 mod incoming;
 mod outgoing;
