@@ -6,27 +6,36 @@
 //! dates that a calendar has). Targets that decode something authenticated come twice: once on raw bytes, and once behind the signature or
 //! the cipher, where a fuzzer would otherwise never get.
 //!
-//! What this crate is not: a fuzzer. `tests/replay.rs` feeds every target the golden files and
-//! thousands of mutations of them on a stable toolchain; a coverage-guided fuzzer can call the
-//! same functions through [`TARGETS`].
+//! What this crate is not: the fuzzer, which is the program in `fuzz/`, built and run by
+//! `cargo xtask fuzz`. What it found worth keeping is in `corpus/` and read by [`corpus`];
+//! `tests/replay.rs` feeds every target its corpus, the golden files and thousands of mutations.
 //!
 //! Start reading at [`TARGETS`].
 
 mod content_targets;
+pub mod corpus;
+mod disk_targets;
 mod document_targets;
+mod hub_targets;
 mod node_targets;
+mod seeds;
+mod store_targets;
 mod wire_targets;
 
 pub use content_targets::{
     closure_head, closure_segment, frame, node, piece_list, sealed_chunk, sealed_message, tree_root,
 };
+pub use disk_targets::{checkout_journal, checkout_records, directory_index};
 pub use document_targets::{
     accept_head, capability_text, certificate_validity, delegation, delegation_payload, head,
     head_payload, invitation_text, manifest, manifest_payload, registration, registration_payload,
     release_name, sealed_root, session_proof, session_proof_payload, session_token,
     session_token_payload,
 };
+pub use hub_targets::{event_stream, http_date, hub_request, hub_response, id_text};
 pub use node_targets::{from_node, node_frame_stream, node_hello, node_text, to_node};
+pub use seeds::seeds;
+pub use store_targets::store_pack;
 pub use wire_targets::{frame_stream, have_bitmap, id_list};
 
 /// What a decoder made of the bytes.
@@ -90,6 +99,15 @@ targets![
     to_node,
     from_node,
     node_text,
+    hub_request,
+    hub_response,
+    id_text,
+    event_stream,
+    http_date,
+    store_pack,
+    directory_index,
+    checkout_records,
+    checkout_journal,
 ];
 
 /// Accepted when `again` is there; then it must be `bytes`.
