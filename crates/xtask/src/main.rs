@@ -10,9 +10,11 @@
 mod bench;
 mod browser;
 mod crowd;
+mod fuzz;
 mod fuzzer;
 mod idle;
 mod lint;
+mod models;
 mod package;
 mod packages;
 mod screenshots;
@@ -38,6 +40,10 @@ Usage: cargo xtask TASK
   simulate [--seeds N|--minutes N] [--seed S] [--trace]
                        run hub, publishers and nodes in virtual time over links that fail: 500 seeds from 0,
                        others, or one from S; --trace tells all that happens
+  fuzz [TARGET...] [--minutes N] [--total-minutes N] [--keep] | TARGET --input FILE
+                       give every decoder bad input, led by what it reaches (a minute each, unless told
+                       otherwise); --keep writes the shortest inputs that reach all of it to the corpus
+  models [--cases N]   try 10,000 random histories of store, fetch and checkout against reference models
   screenshots [--program FILE]
                        draw the terminal pictures of the README into docs/images
 ";
@@ -69,6 +75,8 @@ fn main() -> ExitCode {
         Some((task, rest)) if task == "bench" => bench::run(rest),
         Some((task, rest)) if task == "crash" => crash(rest),
         Some((task, rest)) if task == "simulate" => simulate(rest),
+        Some((task, rest)) if task == "fuzz" => fuzz::run(rest),
+        Some((task, rest)) if task == "models" => models::run(rest),
         Some((task, rest)) if task == "screenshots" => screenshots::run(rest),
         // Started by the bench itself.
         Some((task, rest)) if task == "crowd" => crowd::run(rest),
