@@ -1,9 +1,13 @@
-//! Random versions of a tree over random edits of where it was checked out: what comes out is
-//! always the tree, whatever was skipped because it seemed unchanged.
+//! Random versions of a tree over random edits of where it was checked out, given up in between and
+//! resumed: what comes out is always the tree, whatever was skipped because it seemed unchanged.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+use content::TreeRef;
 
 use crate::CheckoutOptions;
 
@@ -147,19 +151,51 @@ fn assert_is_there(world: &World, seed: u64, round: u64) {
     }
 }
 
+/// Versions that are checked out in a history.
+const ROUNDS: u64 = 8;
+
+/// How many histories are tried: `CONSIGN_MODEL_CASES` asks for so many versions in all.
+fn histories() -> u64 {
+    let versions = std::env::var("CONSIGN_MODEL_CASES").ok();
+    let versions = versions.map(|it| it.parse::<u64>().expect("CONSIGN_MODEL_CASES is a number"));
+    versions.map_or(40, |versions| versions.div_ceil(ROUNDS))
+}
+
+/// Begins a checkout whose source falls silent after some chunks, and gives it up then; what it
+/// placed is in its journal for the next one.
+async fn interrupted(world: &World, tree: TreeRef, options: CheckoutOptions, chunks: u64) {
+    world.shelf.allowance.store(chunks, SeqCst);
+    let is_silent = async {
+        while world.shelf.silent.load(SeqCst) == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::select! {
+        // With fewer chunks to fetch than were allowed it comes to its end.
+        done = world.get_with(tree, options) => drop(done.expect("works")),
+        () = is_silent => {}
+    }
+    world.shelf.silent.store(0, SeqCst);
+    world.shelf.allowance.store(1 << 40, SeqCst);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn random_versions_over_random_edits_always_end_as_the_tree() {
-    for seed in 1..=40u64 {
+    for seed in 1..=histories() {
         let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let strangers = seed % 2 == 0;
         let world = World::new();
-        for round in 0..8 {
+        for round in 0..ROUNDS {
             next_version(&mut dice, &world.from, !strangers);
             let options = CheckoutOptions { durable: false, ..CheckoutOptions::default() };
-            let report = world.get_with(world.publish(), options.clone()).await;
+            let tree = world.publish();
+            for _ in 0..dice.roll(3) {
+                interrupted(&world, tree, options.clone(), dice.roll(6)).await;
+            }
+            let report = world.get_with(tree, options.clone()).await;
             let report = report.unwrap_or_else(|error| panic!("seed {seed}: {error:?}"));
             assert_is_there(&world, seed, round);
-            if round == 7 && report.unmanaged == 0 {
+            if round == ROUNDS - 1 && report.unmanaged == 0 {
                 let again = world.get_with(world.publish(), options).await.expect("works");
                 assert_eq!(again.bytes_written, 0, "seed {seed}, round {round}");
             }

@@ -26,6 +26,8 @@ pub(super) struct Shelf {
     chunks: Mutex<HashMap<ChunkId, (Bytes, ChunkKind)>>,
     pub(super) content_bytes: AtomicU64,
     pub(super) allowance: AtomicU64,
+    /// How many requests it is silent to.
+    pub(super) silent: AtomicU64,
 }
 
 impl ChunkSink for Shelf {
@@ -50,6 +52,7 @@ impl Source for Shelf {
                 let left = self.allowance.fetch_sub(1, SeqCst);
                 if left == 0 {
                     self.allowance.store(0, SeqCst);
+                    self.silent.fetch_add(1, SeqCst);
                     std::future::pending::<()>().await;
                 }
             }

@@ -284,8 +284,14 @@ fn completes(mut plan: FetchPlan, mut model: Model, mut now: Instant) {
     assert_eq!(model.copies, copies, "silent sources bring nothing twice");
 }
 
+/// How many histories are tried; `CONSIGN_MODEL_CASES` asks for more.
+fn cases() -> u32 {
+    let more = std::env::var("CONSIGN_MODEL_CASES").ok();
+    more.map_or(600, |more| more.parse().expect("CONSIGN_MODEL_CASES is a number"))
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
+    #![proptest_config(ProptestConfig::with_cases(cases()))]
 
     #[test]
     fn every_piece_is_in_one_state_and_an_honest_source_completes_the_plan(
