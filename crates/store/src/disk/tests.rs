@@ -1,11 +1,13 @@
-//! Damage, crashes, limits and a reference model.
+//! Damage, crashes and limits; the reference model is in `tests/model.rs`.
+
+mod model;
 
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-use proptest::prelude::*;
 use tempfile::TempDir;
 
+use self::model::copy_into;
 use super::*;
 use crate::Limit;
 use crate::suite::{Kept, chunk, closure, frame, frame_of, id, ids, later, opened};
@@ -31,16 +33,7 @@ fn pack_file(path: &Path, number: u32) -> PathBuf {
 
 fn copy(from: &Path) -> TempDir {
     let to = directory();
-    std::fs::create_dir(to.path().join("packs")).expect("new");
-    for part in ["", "packs"] {
-        for entry in std::fs::read_dir(from.join(part)).expect("listed") {
-            let entry = entry.expect("listed");
-            if entry.file_type().expect("known").is_file() {
-                let target = to.path().join(part).join(entry.file_name());
-                std::fs::copy(entry.path(), target).expect("copied");
-            }
-        }
-    }
+    copy_into(from, to.path());
     to
 }
 
@@ -403,96 +396,6 @@ async fn gc_beside_readers_and_writers_loses_nothing_they_need() {
     writing.await.expect("no writer failed");
     drop(store);
     all_there(&open(directory.path()), (0..100).step_by(4)).await;
-}
-
-#[derive(Debug, Clone)]
-enum Step {
-    Append(Vec<u64>),
-    Flush,
-    Reopen,
-    Crash,
-    LoseIndex,
-    Collect(Vec<u64>),
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let seeds = || prop::collection::vec(1..40u64, 1..8);
-    prop_oneof![
-        6 => seeds().prop_map(Step::Append),
-        3 => Just(Step::Flush),
-        1 => Just(Step::Reopen),
-        1 => Just(Step::Crash),
-        1 => Just(Step::LoseIndex),
-        1 => seeds().prop_map(Step::Collect),
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
-    #[test]
-    fn it_behaves_as_a_set_of_chunks(steps in prop::collection::vec(step(), 1..24)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        runtime.block_on(follow(steps));
-    }
-}
-
-/// The model: chunks that must be there, and chunks that may be (removed, or not flushed).
-async fn follow(steps: Vec<Step>) {
-    let mut directory = directory();
-    let mut store = Some(open(directory.path()));
-    let (mut must, mut may, mut fresh) = (HashSet::new(), HashSet::new(), HashSet::new());
-    for step in steps {
-        let current = store.take().expect("open");
-        match step {
-            Step::Append(seeds) => {
-                current.append(vec![frame(seeds.iter().copied())]).await.expect("room");
-                fresh.extend(seeds);
-            }
-            Step::Flush => {
-                current.flush().await.expect("flush");
-                must.extend(fresh.drain());
-            }
-            Step::Reopen | Step::LoseIndex => {
-                current.flush().await.expect("flush");
-                must.extend(fresh.drain());
-                drop(current);
-                if matches!(step, Step::LoseIndex) {
-                    std::fs::remove_file(directory.path().join("index.redb")).expect("removed");
-                }
-                store = Some(open(directory.path()));
-                continue;
-            }
-            Step::Crash => {
-                directory = copy(directory.path());
-                drop(current);
-                may.extend(fresh.drain());
-                store = Some(open(directory.path()));
-                continue;
-            }
-            Step::Collect(seeds) => {
-                let seeds: std::collections::BTreeSet<u64> = seeds.into_iter().collect();
-                let (list, head) = closure(seeds.iter().copied());
-                current.append(vec![list]).await.expect("room");
-                current.gc(&Kept(vec![head]), Duration::ZERO, later()).await.expect("gc");
-                must.extend(fresh.drain());
-                may.extend(must.extract_if(|seed| !seeds.contains(seed)));
-                let there = current.has(&ids(may.iter().copied())).await.expect("has");
-                let kept = |seed: &u64| seeds.contains(seed);
-                for (seed, there) in may.iter().zip(there) {
-                    assert!(kept(seed) || !there, "{seed} was removed");
-                }
-            }
-        }
-        all_there(&current, must.iter().chain(&fresh).copied()).await;
-        assert_eq!(current.verify(Scope::All).await.expect("verify").damaged, []);
-        must.extend(fresh.drain());
-        for seed in 1..40 {
-            if !must.contains(&seed) && !may.contains(&seed) {
-                assert_eq!(current.read(&id(seed)).await.expect("read"), None);
-            }
-        }
-        store = Some(current);
-    }
 }
 
 #[tokio::test]
