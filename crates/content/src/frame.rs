@@ -452,4 +452,28 @@ mod tests {
         let opened = FrameCodec::default().open(&frame, |_| true, |_, _| ());
         assert_eq!(opened, Err(FrameError::WrongBytes(claimed)));
     }
+
+    /// Eight kilobytes that decompress to 64 MiB, in a frame that states less.
+    #[test]
+    fn a_payload_that_unpacks_to_more_than_it_says_is_refused_at_its_limit() {
+        let bomb = zstd::bulk::compress(&vec![0; 64 << 20], 19).expect("compresses");
+        assert!(bomb.len() < 16 << 10, "{} bytes", bomb.len());
+        for stated in [bomb.len() + 1, PLAIN_BYTES_MAX / 2] {
+            let length = u32::try_from(stated).expect("small");
+            let mut frame = frame_of(&[b"any"], Codec::None);
+            frame.entries = vec![FrameEntry { id: ChunkId::of(b"any"), length }];
+            frame.header = FrameHeader {
+                codec: Codec::Zstd,
+                count: 1,
+                plain_length: length,
+                payload_length: u32::try_from(bomb.len()).expect("small"),
+                check: frame.header.check,
+            };
+            frame.payload = bomb.clone().into();
+            let frame = Frame::from_bytes(&bytes_of(&frame).into()).expect("plausible");
+            let mut codec = FrameCodec::default();
+            let opened = codec.open(&frame, |_| true, |_, _| panic!("nothing comes out"));
+            assert_eq!(opened, Err(FrameError::Payload), "{stated} bytes stated");
+        }
+    }
 }
