@@ -164,6 +164,9 @@ fn an_index_of_another_tree_is_not_even_read() {
     assert!(open(tree).is_none(), "damaged");
     std::fs::write(&path, b"CnPl").expect("writes");
     assert!(open(tree).is_none(), "cut off");
+}
+
+#[test]
 fn a_length_beyond_the_file_is_refused_before_there_is_memory_for_it() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("plan");
