@@ -177,7 +177,7 @@ impl Fetch {
         let hub = Party::Hub(u8::try_from(source.0).unwrap_or(0));
         let asked = context.ask(party, hub, Route::Chunks, IdList::encode_ids(&ids));
         let awaited: BTreeSet<ChunkId> = ids.into_iter().collect();
-        let (call, decoder) = (asked.call, FrameStreamDecoder::new());
+        let (call, decoder) = (asked.call, FrameStreamDecoder::default());
         let running = Running { call, source, decoder, asked: awaited.clone(), awaited };
         self.running.insert(id, running);
     }

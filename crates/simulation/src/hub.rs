@@ -279,7 +279,7 @@ impl Hub {
         call: CallId,
         body: &Bytes,
     ) -> Result<(), Refusal> {
-        let mut decoder = FrameStreamDecoder::new();
+        let mut decoder = FrameStreamDecoder::default();
         decoder.push(body.clone());
         let mut frames = Vec::new();
         while let Some(frame) = decoder.next_frame().map_err(|error| malformed(&error))? {

@@ -285,6 +285,7 @@ fn completes(mut plan: FetchPlan, mut model: Model, mut now: Instant) {
 }
 
 /// How many histories are tried; `CONSIGN_MODEL_CASES` asks for more.
+#[expect(clippy::disallowed_methods, reason = "how long a test runs, not what it does")]
 fn cases() -> u32 {
     let more = std::env::var("CONSIGN_MODEL_CASES").ok();
     more.map_or(600, |more| more.parse().expect("CONSIGN_MODEL_CASES is a number"))
