@@ -5,6 +5,7 @@
 //! in memory grows with the number of changes, not with the number of entries.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use content::{ChunkId, Contents, Entry, Kind, Name, Node, Piece};
 use directory::{AccessError, Dir, FileFacts, FileKind, NameMerging, TEMP_DIRECTORY};
@@ -20,6 +21,7 @@ mod ahead;
 mod same;
 mod selection;
 
+use ahead::Ahead;
 pub(crate) use selection::Selection;
 
 /// The old index, one record ahead.
@@ -114,7 +116,7 @@ const UNMANAGED_NAMED: usize = 100;
 
 /// Decides about one directory after the other.
 pub(crate) struct Planner<'a> {
-    pub(crate) place: &'a Place,
+    pub(crate) place: &'a Arc<Place>,
     pub(crate) progress: &'a CheckoutProgress,
     pub(crate) placed: &'a Placed,
     pub(crate) merging: NameMerging,
@@ -141,11 +143,14 @@ struct State {
     pending: Vec<Record>,
     /// Entries that stay as they are, not yet in the plan.
     run: Option<Run>,
+    /// Directories that did not change, so far, and who looks at those to come.
+    looked: usize,
+    ahead: Option<Ahead>,
 }
 
 impl<'a> Planner<'a> {
     pub(crate) fn new(
-        place: &'a Place,
+        place: &'a Arc<Place>,
         progress: &'a CheckoutProgress,
         placed: &'a Placed,
         selection: Option<Selection>,

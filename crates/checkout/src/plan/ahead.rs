@@ -4,12 +4,15 @@
 //! nearly twice as fast as one. The planner takes the looks in its own order and decides alone; one
 //! that failed it repeats, so that it meets the error itself.
 
+use std::cmp::Ordering;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::Scope;
+use std::thread::JoinHandle;
 
-use directory::{AccessError, Dir, FileFacts, FileKind, Listed, Root};
+use directory::{Dir, FileFacts, FileKind, Listed};
 
-use super::is_under;
+use crate::order::walk_order;
+use crate::place::Place;
 use crate::record::RecordReader;
 
 /// Threads that look: the planner has little left to do.
@@ -24,7 +27,7 @@ pub(super) struct Looked {
 }
 
 impl Looked {
-    pub(super) fn at(dir: &Dir) -> Result<Self, AccessError> {
+    pub(super) fn at(dir: &Dir) -> Result<Self, directory::AccessError> {
         let listed = dir.list()?;
         let facts = |listed: &Listed| {
             let is_directory = listed.kind == FileKind::Directory;
@@ -35,56 +38,78 @@ impl Looked {
     }
 }
 
+/// A directory, and what is in it unless that could not be seen.
 type Look = (Vec<u8>, Option<Looked>);
 
 /// The looks, in the order of the old index.
 pub(super) struct Ahead {
-    looks: Vec<Receiver<Look>>,
+    threads: Vec<(Receiver<Look>, JoinHandle<()>)>,
     taken: usize,
+    /// Taken, and further on than the planner.
+    further: Option<Look>,
 }
 
 impl Ahead {
-    /// Looks at the directories of `index` beneath `under`, from the next one on; each thread reads
-    /// the index by itself.
-    pub(super) fn start<'scope>(
-        scope: &'scope Scope<'scope, '_>,
-        root: &'scope Root,
+    /// Looks at the directories of `index`, from the next one on; each thread reads it by itself.
+    pub(super) fn start(
+        place: &Arc<Place>,
         index: impl Fn() -> std::io::Result<RecordReader>,
-        under: &[u8],
     ) -> std::io::Result<Self> {
-        let mut looks = Vec::with_capacity(THREADS);
+        let mut ahead = Self { threads: Vec::new(), taken: 0, further: None };
         for turn in 0..THREADS {
-            let (sender, receiver) = sync_channel(AHEAD);
-            let (index, under) = (index()?, under.to_vec());
-            std::thread::Builder::new()
-                .name("look ahead".to_owned())
-                .spawn_scoped(scope, move || look(root, index, &under, turn, &sender))?;
-            looks.push(receiver);
+            let (sender, looks) = sync_channel(AHEAD);
+            let (place, index) = (Arc::clone(place), index()?);
+            let thread = std::thread::Builder::new().name("look ahead".to_owned());
+            let thread = thread.spawn(move || look(&place, index, turn, &sender))?;
+            ahead.threads.push((looks, thread));
         }
-        Ok(Self { looks, taken: 0 })
+        Ok(ahead)
     }
 
-    /// The look at the next directory, which the planner knows as `path`.
-    pub(super) fn next(&mut self, path: &[u8]) -> Option<Looked> {
-        let (found, looked) = self.looks[self.taken % THREADS].recv().ok()?;
-        self.taken += 1;
-        looked.filter(|_| found == path)
+    /// The look at `path`, if there is one; those before it are let go.
+    pub(super) fn at(&mut self, path: &[u8]) -> Option<Looked> {
+        loop {
+            let (found, looked) = match self.further.take() {
+                Some(further) => further,
+                None => {
+                    let look = self.threads[self.taken % THREADS].0.recv().ok()?;
+                    self.taken += 1;
+                    look
+                }
+            };
+            match walk_order((&found, true), (path, true)) {
+                Ordering::Less => {}
+                Ordering::Equal => return looked,
+                Ordering::Greater => {
+                    self.further = Some((found, looked));
+                    return None;
+                }
+            }
+        }
     }
 }
 
-/// Looks at every directory whose turn it is, until nobody listens or `under` is left.
-fn look(root: &Root, mut index: RecordReader, under: &[u8], turn: usize, looks: &SyncSender<Look>) {
+impl Drop for Ahead {
+    /// Nobody looks any more when the planner has ended.
+    fn drop(&mut self) {
+        for (looks, thread) in self.threads.drain(..) {
+            drop(looks);
+            // One that panicked told nothing, and the planner looked by itself.
+            drop(thread.join());
+        }
+    }
+}
+
+/// Looks at every directory whose turn it is, until nobody listens.
+fn look(place: &Place, mut index: RecordReader, turn: usize, looks: &SyncSender<Look>) {
     let mut directories = 0;
     // What cannot be read here the planner cannot read either, and says so.
     while let Ok(Some(raw)) = index.next_raw() {
-        if !is_under(raw.path, under) {
-            return;
-        }
         if !raw.is_directory() {
             continue;
         }
         if directories % THREADS == turn {
-            let looked = root.open_dir(raw.path).and_then(|dir| Looked::at(&dir));
+            let looked = place.root.open_dir(raw.path).and_then(|dir| Looked::at(&dir));
             if looks.send((raw.path.to_vec(), looked.ok())).is_err() {
                 return;
             }

@@ -1,7 +1,5 @@
 //! Directories whose entries are those of the old index, with everything beneath them.
 
-use std::thread::{Scope, scope};
-
 use content::Entry;
 use directory::{Dir, FileFacts, FileKind};
 
@@ -53,39 +51,24 @@ impl Here {
     }
 }
 
-impl<'a> Planner<'a> {
+impl Planner<'_> {
     /// Plans a directory that has the contents it had when the old index was written.
     ///
     /// What is on disk as the index says stays without another look at the tree; what somebody
     /// edited is planned from its old record, whose entry is also that of the tree.
     pub(crate) fn same(&mut self, path: Vec<u8>, entry: Entry) -> Result<(), CheckoutError> {
         let dir = self.this_directory(&path, entry)?;
-        let here = Here::open(path.clone(), dir, None)?;
-        scope(|scope| self.beneath(scope, &path, here))
-    }
-
-    fn beneath<'scope>(
-        &mut self,
-        scope: &'scope Scope<'scope, 'a>,
-        path: &[u8],
-        mut here: Here,
-    ) -> Result<(), CheckoutError> {
-        let place = self.place;
-        let (mut directories, mut ahead) = (0, None);
+        let looked = self.looked(&path);
+        let mut here = Here::open(path.clone(), dir, looked)?;
         while let Some(old) = &mut self.old {
             let Some(body) = old.ahead() else { break };
             let raw = Raw::decode(body).ok_or_else(super::malformed)?;
-            if !is_under(raw.path, path) {
+            if !is_under(raw.path, &path) {
                 break;
             }
             if raw.is_directory() {
                 let record = raw.open().ok_or_else(super::malformed)?;
-                directories += 1;
-                if directories == ALONE {
-                    let started = Ahead::start(scope, &place.root, || old.again(), path);
-                    ahead = Some(started.map_err(CheckoutError::State)?);
-                }
-                let looked = ahead.as_mut().and_then(|ahead| ahead.next(&record.path));
+                let looked = self.looked(&record.path);
                 self.leave(here);
                 self.state.strangers.remove(&record.path);
                 let dir = self.this_directory(&record.path, record.entry)?;
@@ -118,6 +101,17 @@ impl<'a> Planner<'a> {
         }
         self.leave(here);
         Ok(())
+    }
+
+    /// What others saw in the directory; they begin when there are enough of them.
+    fn looked(&mut self, path: &[u8]) -> Option<Looked> {
+        self.state.looked += 1;
+        if self.state.looked == ALONE
+            && let Some(old) = &self.old
+        {
+            self.state.ahead = Ahead::start(self.place, || old.again()).ok();
+        }
+        self.state.ahead.as_mut()?.at(path)
     }
 
     /// A file that is there.
