@@ -133,8 +133,10 @@ impl Releases {
     /// Gives the old release its name back and notes which one is current.
     fn complete_exchange(&mut self, stop: Option<Step>) -> Result<(), ReleasesError> {
         let Some(Exchange { from, to, .. }) = self.known.exchange else { return Ok(()) };
-        sync(&self.to)?;
         let below = self.to.join(RELEASES);
+        sync(&self.to)?;
+        // The exchange changed both directories, and the name given next must not outlast it.
+        sync(&below)?;
         if let Some(from) = from {
             let (swapped, named) = (below.join(to.to_string()), below.join(from.to_string()));
             match renameat_with(CWD, &swapped, CWD, &named, RenameFlags::NOREPLACE) {
