@@ -11,6 +11,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use crate::packages::{self, Need};
 use crate::shell;
 
 /// What makes the compiler note where an input leads. Each one is a stable flag.
@@ -99,6 +100,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     if let Some(wrong) = options.targets.iter().find(|target| !known.contains(&target.as_str())) {
         bail!("no target {wrong}; there are: {}", known.join(" "));
     }
+    packages::install(&[Need { program: "c++", package: "g++" }])?;
     let program = build(&work)?;
     if let (Some(input), [target]) = (&options.input, options.targets.as_slice()) {
         return shell::run(fuzzer(&program, target, &work).arg(input));

@@ -65,14 +65,12 @@ fn supply_chain() -> Result<()> {
         );
         return Ok(());
     };
-    let mut check = Command::new(&deny);
-    shell::run(check.current_dir(shell::root()).args([
-        "check",
-        "--hide-inclusion-graph",
-        "licenses",
-        "bans",
-        "sources",
-    ]))?;
+    for manifest in ["Cargo.toml", "fuzz/Cargo.toml"] {
+        let mut check = Command::new(&deny);
+        check.current_dir(shell::root()).args(["--manifest-path", manifest]);
+        check.args(["--config", "deny.toml", "check", "--hide-inclusion-graph"]);
+        shell::run(check.args(["licenses", "bans", "sources"]))?;
+    }
     let mut fetch = Command::new(&deny);
     if let Err(error) = shell::output(fetch.current_dir(shell::root()).args(["fetch", "db"])) {
         let why = format!("{error:#}");
