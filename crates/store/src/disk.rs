@@ -352,7 +352,12 @@ impl ChunkStore for DiskStore {
         if self.0.poisoned.get().is_none() {
             self.flush().await?;
         }
-        self.run(move |disk| disk.verify(how)).await
+        let report = self.run(move |disk| disk.verify(how)).await?;
+        if self.0.poisoned.get().is_none() {
+            // What was saved out of damaged frames.
+            self.flush().await?;
+        }
+        Ok(report)
     }
 
     async fn gc(

@@ -2,12 +2,15 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
 use content::ChunkId;
 
 use super::Disk;
 use super::index::{Location, Place};
 use super::read::Loaded;
+use crate::codecs::Gatherer;
 use crate::{Damage, Scope, StoreError, VerifyReport};
 
 impl Disk {
@@ -61,13 +64,14 @@ impl Disk {
         Ok(report)
     }
 
-    /// Which chunks of a damaged frame are lost: an uncompressed frame may have intact ones.
+    /// Which chunks of a damaged frame are lost. An uncompressed frame may have intact ones: they are
+    /// stored once more, because an index that is made anew leaves out frames whose check fails.
     fn lost_of(
         &self,
         place: Place,
         chunks: Vec<(ChunkId, Location)>,
     ) -> Result<Vec<ChunkId>, StoreError> {
-        let mut intact = HashSet::new();
+        let mut intact = HashMap::new();
         if let Loaded::Frame(frame) = self.load(place)? {
             self.codecs.with(|codec| {
                 for (id, _) in &chunks {
@@ -75,19 +79,63 @@ impl Disk {
                     let _ = codec.open(
                         &frame,
                         |other| other == id,
-                        |id, _| {
-                            intact.insert(id);
+                        |id, bytes| {
+                            intact.insert(id, bytes);
                         },
                     );
                 }
             });
         }
-        let lost = chunks.into_iter().filter(|(id, _)| !intact.contains(id));
+        if !intact.is_empty() && !self.rescue(place, &intact)? {
+            intact.clear();
+        }
+        let lost = chunks.into_iter().filter(|(id, _)| !intact.contains_key(id));
         Ok(lost
             .map(|(id, location)| {
                 self.report_damage(id, location);
                 id
             })
             .collect())
+    }
+
+    /// Stores chunks of a damaged frame in a new one; `false` when there is no room for it: then they
+    /// count as lost, and come again with the others.
+    fn rescue(&self, place: Place, chunks: &HashMap<ChunkId, Bytes>) -> Result<bool, StoreError> {
+        let mut writer = self.writer.blocking_lock();
+        if self.check_poison().is_err() {
+            return Ok(true);
+        }
+        let ids: Vec<ChunkId> = chunks.keys().copied().collect();
+        // Unless they have been stored again meanwhile.
+        let here = self.locate(&ids)?;
+        let here = ids.iter().zip(here).filter(|(_, now)| now.is_some_and(|it| it.place == place));
+        let here: Vec<ChunkId> = here.map(|(id, _)| *id).collect();
+        let frames = self.codecs.with(|codec| {
+            let mut gatherer = Gatherer::default();
+            for id in &here {
+                gatherer.chunk(*id, &chunks[id], codec);
+            }
+            gatherer.finish(codec)
+        });
+        let bytes = frames.iter().map(|frame| frame.encoded_length() as u64).sum();
+        let room = self.check_room(bytes).and_then(|()| self.check_index_room(here.len()));
+        let stored = room.and_then(|()| {
+            frames.iter().try_for_each(|frame| self.put(&mut writer, frame).map(drop))
+        });
+        self.appended.fetch_add(1, Ordering::Release);
+        match stored {
+            Ok(()) => {
+                let (pack, count) = (place.pack, here.len());
+                tracing::warn!(
+                    pack,
+                    offset = place.offset,
+                    count,
+                    "chunks of a damaged frame were saved"
+                );
+                Ok(true)
+            }
+            Err(StoreError::Full { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }

@@ -104,6 +104,35 @@ async fn a_crash_at_any_point_keeps_what_was_flushed() {
 }
 
 #[tokio::test]
+async fn what_is_whole_in_a_damaged_frame_outlives_the_index() {
+    let directory = directory();
+    let store = open(directory.path());
+    let frame = {
+        let mut builder = content::frame::FrameBuilder::default();
+        for seed in [1, 2, 3] {
+            builder.push(id(seed), &chunk(seed));
+        }
+        let (entries, plain) = builder.take().expect("not empty");
+        content::frame::FrameCodec::default().encode(entries, plain, content::frame::Codec::None)
+    };
+    let second = pack::PACK_HEADER_BYTES as usize + frame.head_bytes().len() + chunk(1).len();
+    store.append(vec![frame]).await.expect("room");
+    store.flush().await.expect("flush");
+    flip(&first_pack(directory.path()), second as u64 + 5);
+    let report = store.verify(Scope::All).await.expect("verify");
+    let lost: Vec<_> = report.damaged.into_iter().flat_map(|damage| damage.ids).collect();
+    assert_eq!(lost, ids([2]));
+    assert_eq!(store.has(&ids([1, 2, 3])).await.expect("has"), [true, false, true]);
+    drop(store);
+    std::fs::remove_file(directory.path().join("index.redb")).expect("there");
+    let store = open(directory.path());
+    all_there(&store, [1, 3].into_iter()).await;
+    assert_eq!(store.has(&ids([2])).await.expect("has"), [false]);
+    let report = store.verify(Scope::All).await.expect("verify");
+    assert!(report.damaged.is_empty(), "{report:?}");
+}
+
+#[tokio::test]
 async fn frames_at_once_are_counted_with_their_entries() {
     let directory = directory();
     let store = open(directory.path());

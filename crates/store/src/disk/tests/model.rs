@@ -232,10 +232,14 @@ impl History {
         damaged
     }
 
-    /// Sends again what the store knows to be lost. A chunk that is whole in a frame whose head is
-    /// damaged can be read and counts as here: it stays one that a lost index takes along.
+    /// Sends again what the store knows to be lost; what it still has after a look is there to stay.
     async fn repair(&mut self) {
         self.damaged().await;
+        let may: Vec<u64> = self.may.keys().copied().collect();
+        let known = self.store().has(&ids(may.iter().copied())).await.expect("has");
+        let known: HashSet<u64> =
+            may.into_iter().zip(known).filter_map(|(seed, known)| known.then_some(seed)).collect();
+        self.must.extend(self.may.extract_if(.., |seed, _| known.contains(seed)));
         let lost: Vec<u64> = self.may.keys().copied().collect();
         if !lost.is_empty() {
             self.append(&lost).await;
