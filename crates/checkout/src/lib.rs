@@ -2,7 +2,8 @@
 //!
 //! * [`checkout()`] does it; [`CheckoutOptions`] say how, [`CheckoutReport`] what came of it.
 //! * `metadata`, `plan`: phase A. Reads the nodes of the tree, compares them with the index of
-//!   the last checkout and with the disk, and writes the plan file.
+//!   the last checkout and with the disk (of directories that did not change, `plan/ahead` on
+//!   threads of its own), and writes the plan file.
 //! * `reuse`, `sources`: what an interrupted run placed and what the old version has.
 //! * `data`: phase B. Fetches the rest, straight into temporary files.
 //! * `finish`: names, links, removals, times, the new index.

@@ -13,6 +13,7 @@
 //! * [`closure`]: the flat list of chunks under a tree, readable by blind relays.
 //! * [`seal`]: convergent encryption with a secret.
 //! * [`frame`]: chunks that are stored or sent together, compressed together.
+//! * [`buffers`]: memory of frames, used again.
 //! * [`cbor`]: the one way in and out of deterministic CBOR, also for the `documents` crate.
 //!
 //! Invariant: every decoder here takes untrusted bytes. It never panics, allocates no more
