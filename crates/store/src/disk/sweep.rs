@@ -4,6 +4,7 @@
 //! turns to the copies and forgets the rest in one commit, then the old file is deleted.
 
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
@@ -254,6 +255,9 @@ impl Disk {
     fn delete(&self, number: u32, length: u64) -> Result<(), StoreError> {
         let path = pack_path(&self.packs, number);
         std::fs::remove_file(&path).map_err(StoreError::io("remove", &path))?;
+        // Or a power cut brings it back, with chunks that were let go.
+        let sync = File::open(&self.packs).and_then(|packs| packs.sync_all());
+        sync.map_err(StoreError::io("sync", &self.packs))?;
         self.handles.close(number);
         lock(&self.decoded).forget(number);
         self.pack_bytes.fetch_sub(length, Ordering::Relaxed);
