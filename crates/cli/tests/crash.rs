@@ -105,8 +105,10 @@ fn sample(name: &str, points: u64) {
             tally.add(fault.name(), campaign.try_fault(point, fault, nested));
         }
     }
-    for index in 0..points {
-        let point = 1 + (index * campaign.reads() / points + SEED) % campaign.reads();
+    // Some jobs read none of these files.
+    let reads = campaign.reads();
+    for index in 0..if reads == 0 { 0 } else { points } {
+        let point = 1 + (index * reads / points + SEED) % reads;
         tally.add("read", campaign.try_fault(point, Fault::Unreadable, 0));
     }
     if scenario.knows_inodes() {

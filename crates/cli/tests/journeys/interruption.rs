@@ -91,10 +91,10 @@ fn interrupt_in_the_middle(world: &World, node: &str, gate: &Gate, args: &[&str]
 }
 
 /// What a rerun moves after half of 60 MB went through: the other half, and what the first run
-/// had in its hands, never all of it.
+/// had in its hands (of a publish three batches of 8 MiB), never all of it.
 fn assert_only_the_rest(line: &Value, field: &str) {
     let moved = count(line, field);
-    assert!((29_000_000..50_000_000).contains(&moved), "{field}: {line}");
+    assert!((29_000_000..56_000_000).contains(&moved), "{field}: {line}");
 }
 
 #[test]
