@@ -77,6 +77,7 @@ fn page(rows: &[&Row], machine: &str) -> String {
         table(&mut page, row);
     }
     peaks(&mut page, rows);
+    page.push_str(include_str!("parameters.md"));
     page
 }
 
