@@ -61,8 +61,8 @@ fn crash(arguments: &[String]) -> anyhow::Result<()> {
 
 /// Runs worlds of the simulation.
 fn simulate(arguments: &[String]) -> anyhow::Result<()> {
-    // With the features of all crates, so that what the tests have built serves here too.
-    let mut run = shell::cargo(&["run", "--locked", "--workspace", "--example", "simulate"]);
+    let mut run =
+        shell::cargo(&["run", "--locked", "--package", "simulation", "--example", "simulate"]);
     shell::run(run.arg("--").args(arguments))
 }
 
