@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 use nix::errno::Errno;
+use nix::libc::user_regs_struct;
 use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -295,10 +296,7 @@ impl<W: Watch> Tracer<W> {
 
     /// A thread stands before a call.
     fn arrives(&mut self, pid: Pid) -> anyhow::Result<()> {
-        let registers = match ptrace::getregs(pid) {
-            Ok(registers) => registers,
-            Err(error) => return go_on(Err(error)),
-        };
+        let Some(registers) = registers_of(pid)? else { return Ok(()) };
         let Some(call) = Call::of(Tracee(pid), &registers) else {
             return go_on(ptrace::cont(pid, None));
         };
@@ -344,7 +342,7 @@ impl<W: Watch> Tracer<W> {
                     return Ok(());
                 }
                 Verdict::Fail(errno) => {
-                    let mut registers = ptrace::getregs(pid)?;
+                    let Some(mut registers) = registers_of(pid)? else { continue };
                     registers.orig_rax = u64::MAX;
                     registers.rax = -i64::from(errno as i32) as u64;
                     go_on(ptrace::setregs(pid, registers))?;
@@ -352,7 +350,7 @@ impl<W: Watch> Tracer<W> {
                     continue;
                 }
                 Verdict::Shorten if matches!(call.name, "write" | "pwrite64") => {
-                    let mut registers = ptrace::getregs(pid)?;
+                    let Some(mut registers) = registers_of(pid)? else { continue };
                     registers.rdx = registers.rdx.div_ceil(2);
                     go_on(ptrace::setregs(pid, registers))?;
                 }
@@ -368,9 +366,8 @@ impl<W: Watch> Tracer<W> {
     fn returns(&mut self, pid: Pid) -> anyhow::Result<()> {
         if self.busy.as_ref().is_some_and(|call| call.tracee.0 == pid) {
             let call = self.busy.take().context("just seen")?;
-            match ptrace::getregs(pid) {
-                Ok(registers) => self.watch.after(&call, registers.rax as i64),
-                Err(error) => go_on(Err(error))?,
+            if let Some(registers) = registers_of(pid)? {
+                self.watch.after(&call, registers.rax as i64);
             }
         }
         go_on(ptrace::cont(pid, None))?;
@@ -389,16 +386,19 @@ impl<W: Watch> Tracer<W> {
     /// Lets an `openat` of the boot's identity open another file.
     fn pretend_boot(&self, call: &Call) -> anyhow::Result<()> {
         let Some(boot) = &self.boot else { return Ok(()) };
-        let mut registers = ptrace::getregs(call.tracee.0)?;
+        let Some(mut registers) = registers_of(call.tracee.0)? else { return Ok(()) };
         let mut text = boot.as_os_str().as_encoded_bytes().to_vec();
         text.push(0);
         let place = registers.rsp - 2048;
-        call.tracee.write(place, &text)?;
+        if let Err(error) = call.tracee.write(place, &text) {
+            // Its memory goes before it does.
+            return if registers_of(call.tracee.0)?.is_none() { Ok(()) } else { Err(error.into()) };
+        }
         match call.name {
             "openat" => registers.rsi = place,
             other => bail!("the identity of the boot is opened with {other}"),
         }
-        Ok(ptrace::setregs(call.tracee.0, registers)?)
+        go_on(ptrace::setregs(call.tracee.0, registers))
     }
 }
 
@@ -408,6 +408,16 @@ struct Event;
 impl Event {
     const EXEC: i32 = ptrace::Event::PTRACE_EVENT_EXEC as i32;
     const SECCOMP: i32 = ptrace::Event::PTRACE_EVENT_SECCOMP as i32;
+}
+
+/// What a thread that stands still has in its registers; `None` when it was killed meanwhile, as when
+/// another thread of its process ends the process. Its end is reported next.
+fn registers_of(pid: Pid) -> anyhow::Result<Option<user_regs_struct>> {
+    match ptrace::getregs(pid) {
+        Ok(registers) => Ok(Some(registers)),
+        Err(Errno::ESRCH) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// A thread that was killed meanwhile is no error; its end is reported next.
