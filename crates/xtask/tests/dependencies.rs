@@ -27,6 +27,7 @@ const PLACES: &[(&str, Place)] = &[
     ("documents", Word),
     ("hub-api", Word),
     ("node-api", Word),
+    ("package", Word),
     ("wire", Word),
     ("fetch-plan", Machine),
     ("watch-plan", Machine),

@@ -1,0 +1,113 @@
+//! What became of a package on one machine.
+
+use std::time::Duration;
+
+/// What a machine reports of one package, whatever became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// Name of the package.
+    pub package: String,
+    /// Its version, as its publisher wrote it.
+    pub version: String,
+    /// What became of it as a whole.
+    pub verdict: Verdict,
+    /// One for each step of the package, in order.
+    pub steps: Vec<StepReceipt>,
+}
+
+/// What became of a package as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every step that is for this machine succeeded.
+    Passed,
+    /// A step failed, what it needs is missing, or it could not be opened: the reason, for people.
+    Failed(String),
+    /// It is not for this machine: why, for people.
+    NotApplicable(String),
+}
+
+/// What became of one step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepReceipt {
+    /// Its name in the package.
+    pub name: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// When it began, in milliseconds since 1970; 0 when it never did.
+    pub begun_ms: u64,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// How a step ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is not for this machine: why, for people.
+    NotApplicable(String),
+    /// It was left out because an earlier one failed.
+    LeftOut,
+    /// Files are in place.
+    Placed(Placed),
+    /// They were, and were put back because a later step failed.
+    PutBack(Placed),
+    /// Files could not be put in place, and nothing of them is: why, for people.
+    NotPlaced(String),
+    /// A script ran to its end, whichever that was.
+    Ran(Ran),
+    /// A script could not be started: why, for people.
+    NotStarted(String),
+    /// The machine stopped while the script ran, and it must not be run again.
+    Interrupted,
+}
+
+/// What placing files did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Placed {
+    /// Files that were not there before.
+    pub added: u64,
+    /// Files that were there with other contents, mode or owner.
+    pub changed: u64,
+    /// Files that were as they should be.
+    pub kept: u64,
+    /// Files that were there and are not in the package.
+    pub removed: u64,
+    /// Bytes of what was added and changed.
+    pub bytes: u64,
+}
+
+/// How a script ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ran {
+    /// How its process ended.
+    pub end: End,
+    /// Whether that is what its step expects.
+    pub is_expected: bool,
+    /// What it wrote to its standard output.
+    pub output: Output,
+    /// What it wrote to its standard error.
+    pub error: Output,
+    /// Processor time of it and all it started, in user and kernel mode.
+    pub processor: Duration,
+    /// The largest resident set of one of its processes, in bytes.
+    pub memory_bytes_max: u64,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// By itself, with this code.
+    Code(u8),
+    /// By this signal.
+    Signal(u8),
+    /// It took too long and was killed.
+    TimedOut,
+}
+
+/// What a script wrote.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Output {
+    /// The first of it.
+    pub bytes: Vec<u8>,
+    /// How much there was in all; more than `bytes` holds when it was cut off.
+    pub bytes_total: u64,
+}
