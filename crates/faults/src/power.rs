@@ -157,7 +157,7 @@ impl Campaign {
         let remains = recording.log.cut(number, survivors, random);
         remains.write_to(&self.world.path(".")).context("writing what is left")?;
         // After its last call the job has said that it is done, and so that all of it lasts.
-        self.recovers(is_done, number, nested)
+        self.recovers(is_done && self.scenario.is_all_recorded(), number, nested)
     }
 }
 

@@ -60,7 +60,8 @@ impl Campaign {
             if found.is_dir() {
                 let entries = fs::read_dir(&kept)?.map(|entry| Ok(path.join(entry?.file_name())));
                 open.extend(entries.collect::<anyhow::Result<Vec<_>>>()?);
-            } else if found.is_file() && found.len() > 0 {
+            } else if found.is_file() && found.len() > 0 && !self.scenario.is_taken_as_it_is(&path)
+            {
                 files.push(path);
             }
         }

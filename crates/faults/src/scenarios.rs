@@ -8,6 +8,7 @@ mod rights;
 mod stores;
 mod watches;
 
+use std::path::Path;
 use std::process::Command;
 
 use crate::world::World;
@@ -59,6 +60,18 @@ pub trait Scenario: Sync {
 
     /// Whether it knows files by their inodes, so that a power cut must keep them.
     fn knows_inodes(&self) -> bool {
+        false
+    }
+
+    /// Whether all that has to last is written by what is traced; a client that writes beside its
+    /// hub is not.
+    fn is_all_recorded(&self) -> bool {
+        true
+    }
+
+    /// Files that were delivered before and that the job takes as they are, whatever became of them.
+    fn is_taken_as_it_is(&self, path: &Path) -> bool {
+        let _ = path;
         false
     }
 
