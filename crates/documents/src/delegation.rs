@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use content::DecodeError;
 
 use crate::cbor;
-use crate::envelope::{self, Payload};
+use crate::envelope::{self, Attributed, Payload};
 use crate::release::read_name;
 use crate::{
     AcceptError, Context, DocumentError, DocumentHash, Manifest, NodeKey, PublicKey, ReleaseName,
@@ -205,7 +205,7 @@ impl Authority {
     }
 
     /// Verifies and decodes a document about one release, by whoever may sign it.
-    pub(crate) fn open<P: Payload>(
+    pub(crate) fn open<P: Attributed>(
         &self,
         signed: &[u8],
         sequence: impl FnOnce(&P) -> u64,
@@ -294,7 +294,9 @@ impl Payload for Delegation {
         };
         cbor::decode_canonical("delegation", bytes, read, Self::encode)
     }
+}
 
+impl Attributed for Delegation {
     fn signer(&self) -> PublicKey {
         self.owner
     }

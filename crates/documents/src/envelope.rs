@@ -32,16 +32,37 @@ pub enum Context {
     Registration,
     /// A [`crate::SessionToken`].
     Token,
+    /// Who manages a community; jointly signed.
+    Charter,
+    /// Who belongs to a community; jointly signed.
+    Roster,
+    /// One peer of a community; jointly signed.
+    Membership,
+    /// A machine's wish to join a community.
+    JoinRequest,
+    /// A manager's challenge to it.
+    JoinChallenge,
+    /// The machine's answer.
+    JoinAnswer,
+    /// What became of a release on a target.
+    Receipt,
 }
 
 impl Context {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Release,
         Self::Head,
         Self::Delegation,
         Self::Session,
         Self::Registration,
         Self::Token,
+        Self::Charter,
+        Self::Roster,
+        Self::Membership,
+        Self::JoinRequest,
+        Self::JoinChallenge,
+        Self::JoinAnswer,
+        Self::Receipt,
     ];
 
     /// The string that is signed with the document.
@@ -54,6 +75,13 @@ impl Context {
             Self::Session => "consign/session/1",
             Self::Registration => "consign/registration/1",
             Self::Token => "consign/token/1",
+            Self::Charter => "consign/charter/1",
+            Self::Roster => "consign/roster/1",
+            Self::Membership => "consign/membership/1",
+            Self::JoinRequest => "consign/join-request/1",
+            Self::JoinChallenge => "consign/join-challenge/1",
+            Self::JoinAnswer => "consign/join-answer/1",
+            Self::Receipt => "consign/receipt/1",
         }
     }
 }
@@ -105,7 +133,7 @@ impl fmt::Debug for DocumentHash {
 pub enum DocumentError {
     /// The document is longer than any real one; it was not read. Whoever sent it is broken or
     /// hostile: ask somebody else.
-    #[error("a document of {length} bytes; none is longer than {DOCUMENT_BYTES_MAX}")]
+    #[error("a document of {length} bytes, longer than any of its kind")]
     TooLarge {
         /// Its length in bytes.
         length: usize,
@@ -139,22 +167,32 @@ pub enum DocumentError {
     },
 }
 
-/// What is inside the envelope; `publisher` and the like are called the signer here.
-pub(crate) trait Payload: Sized {
+/// What is inside the envelope.
+pub trait Payload: Sized {
+    /// What a signature over it is made for.
     const CONTEXT: Context;
+    /// The largest document of this kind, signature included, in bytes.
+    const BYTES_MAX: usize = DOCUMENT_BYTES_MAX;
 
     /// Encodes the payload.
     fn encode(&self) -> Vec<u8>;
 
     /// Decodes the payload, canonical only.
+    ///
+    /// # Errors
+    /// Anything but the one encoding of such a payload.
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError>;
+}
 
+/// A payload that says itself who signs it; `publisher` and the like are called the signer here.
+pub trait Attributed: Payload {
     /// The key that is to have signed, according to the payload itself.
     fn signer(&self) -> PublicKey;
 }
 
 /// Signs `payload`; the key should be the one it names, otherwise nobody will accept it.
-pub(crate) fn sign<P: Payload>(payload: &P, key: &NodeKey) -> Vec<u8> {
+#[must_use]
+pub fn sign<P: Attributed>(payload: &P, key: &NodeKey) -> Vec<u8> {
     unsigned(payload.encode())
         .create_signature(P::CONTEXT.as_str().as_bytes(), |message| key.sign(message).to_vec())
         .build()
@@ -163,8 +201,11 @@ pub(crate) fn sign<P: Payload>(payload: &P, key: &NodeKey) -> Vec<u8> {
 }
 
 /// Verifies and decodes `signed`, which must be by `expected`.
-pub(crate) fn open<P: Payload>(signed: &[u8], expected: &PublicKey) -> Result<P, DocumentError> {
-    let (payload, signature) = split(signed)?;
+///
+/// # Errors
+/// Anything that is not exactly such a document.
+pub fn open<P: Attributed>(signed: &[u8], expected: &PublicKey) -> Result<P, DocumentError> {
+    let (payload, signature) = split(signed, P::BYTES_MAX)?;
     let verifies = |context: Context| {
         let message = unsigned(payload.clone()).build().tbs_data(context.as_str().as_bytes());
         expected.verifies(&message, &signature)
@@ -187,8 +228,11 @@ pub(crate) fn open<P: Payload>(signed: &[u8], expected: &PublicKey) -> Result<P,
 }
 
 /// Decodes `signed` WITHOUT verifying the signature.
-pub(crate) fn peek<P: Payload>(signed: &[u8]) -> Result<P, DocumentError> {
-    Ok(P::decode(&split(signed)?.0)?)
+///
+/// # Errors
+/// Anything that is no such document.
+pub fn peek<P: Attributed>(signed: &[u8]) -> Result<P, DocumentError> {
+    Ok(P::decode(&split(signed, P::BYTES_MAX)?.0)?)
 }
 
 fn unsigned(payload: Vec<u8>) -> CoseSign1Builder {
@@ -197,8 +241,8 @@ fn unsigned(payload: Vec<u8>) -> CoseSign1Builder {
 }
 
 /// Takes the envelope apart; anything but our own encoding of it is refused.
-fn split(signed: &[u8]) -> Result<(Vec<u8>, [u8; 64]), DocumentError> {
-    if signed.len() > DOCUMENT_BYTES_MAX {
+fn split(signed: &[u8], bytes_max: usize) -> Result<(Vec<u8>, [u8; 64]), DocumentError> {
+    if signed.len() > bytes_max {
         return Err(DocumentError::TooLarge { length: signed.len() });
     }
     let envelope = CoseSign1::from_tagged_slice(signed).map_err(|error| malformed(WHAT, error))?;

@@ -6,7 +6,7 @@ use content::closure::ClosureEntry;
 use content::{ChunkId, ConvergenceSecret, Sealer, Totals, TreeRef};
 use proptest::prelude::*;
 
-use crate::envelope::{Payload, peek, sign};
+use crate::envelope::{Attributed, peek, sign};
 use crate::{
     Capability, Context, Delegation, DocumentHash, Head, Invitation, Manifest, NodeKey,
     Registration, ReleaseName, SessionProof, SessionToken, Tenure,
@@ -148,7 +148,7 @@ fn decoders_survive_damage() {
             }
         }
     }
-    fn both<P: Payload>(document: &P) {
+    fn both<P: Attributed>(document: &P) {
         damage(&document.encode(), |bytes| P::decode(bytes).ok().map(|one| one.encode()));
         let signed = sign(document, &key());
         // The signature is not looked at here, so only the rest can come back altered.

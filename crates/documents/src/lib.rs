@@ -8,6 +8,7 @@
 //! * [`name`]: [`ReleaseName`], such as `team/tools`.
 //! * [`envelope`]: COSE_Sign1 with a context string per kind ([`Context`]), and why a document
 //!   was refused ([`DocumentError`]).
+//! * [`jointly`]: COSE_Sign, for what several keys sign together ([`Quorum`]).
 //! * [`release`]: [`Manifest`] and [`Head`], what a publisher signs.
 //! * [`delegation`]: [`Delegation`], the owner's list of further publishers, and [`Authority`].
 //! * [`accept`]: [`accept_head`], the one way a release becomes trusted.
@@ -28,6 +29,7 @@ pub mod date;
 pub mod delegation;
 pub mod envelope;
 pub mod invitation;
+pub mod jointly;
 pub mod key;
 pub mod name;
 mod origin;
@@ -42,8 +44,9 @@ pub use capability::{Capability, OpenRootError, ParseCapabilityError};
 pub use content::DecodeError;
 pub use date::UtcTime;
 pub use delegation::{Authority, Delegation, Tenure};
-pub use envelope::{Context, DOCUMENT_BYTES_MAX, DocumentError, DocumentHash};
+pub use envelope::{Attributed, Context, DOCUMENT_BYTES_MAX, DocumentError, DocumentHash, Payload};
 pub use invitation::{Invitation, ParseInvitationError, certificate_fingerprint};
+pub use jointly::{Quorum, QuorumError};
 pub use key::{NodeKey, ParseKeyError, PublicKey};
 pub use name::{ParseNameError, ReleaseName};
 pub use origin::origin_identity;

@@ -4,7 +4,7 @@ use content::closure::ClosureEntry;
 use content::{DecodeError, Totals};
 
 use crate::cbor::{self, write_chunk};
-use crate::envelope::{self, Payload};
+use crate::envelope::{self, Attributed, Payload};
 use crate::{Context, DocumentError, DocumentHash, NodeKey, PublicKey, ReleaseName};
 
 /// The longest [`Manifest::sealed_root`], in bytes.
@@ -164,7 +164,9 @@ impl Payload for Manifest {
         };
         cbor::decode_canonical("manifest", bytes, read, Self::encode)
     }
+}
 
+impl Attributed for Manifest {
     fn signer(&self) -> PublicKey {
         self.publisher
     }
@@ -251,7 +253,9 @@ impl Payload for Head {
         };
         cbor::decode_canonical("head", bytes, read, Self::encode)
     }
+}
 
+impl Attributed for Head {
     fn signer(&self) -> PublicKey {
         self.publisher
     }

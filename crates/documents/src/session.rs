@@ -3,7 +3,7 @@
 use content::DecodeError;
 
 use crate::cbor::{self, Reader};
-use crate::envelope::{self, Payload};
+use crate::envelope::{self, Attributed, Payload};
 use crate::{Context, DocumentError, NodeKey, PublicKey};
 
 const VERSION: u8 = 0;
@@ -58,7 +58,9 @@ impl Payload for SessionProof {
         };
         cbor::decode_canonical("session proof", bytes, read, Self::encode)
     }
+}
 
+impl Attributed for SessionProof {
     fn signer(&self) -> PublicKey {
         self.key
     }
@@ -116,7 +118,9 @@ impl Payload for Registration {
         };
         cbor::decode_canonical("registration", bytes, read, Self::encode)
     }
+}
 
+impl Attributed for Registration {
     fn signer(&self) -> PublicKey {
         self.key
     }
@@ -243,7 +247,9 @@ impl Payload for SessionToken {
         };
         cbor::decode_canonical("session token", bytes, read, Self::encode)
     }
+}
 
+impl Attributed for SessionToken {
     fn signer(&self) -> PublicKey {
         self.issuer
     }
