@@ -7,7 +7,7 @@ use documents::{
     NodeKey, Registration, ReleaseName, SessionProof, SessionToken, UtcTime, Validity,
 };
 
-use crate::{Verdict, same};
+use crate::{Verdict, parse, same};
 
 /// The key the golden documents are signed with.
 fn key() -> NodeKey {
@@ -167,10 +167,6 @@ pub fn certificate_validity(bytes: &[u8]) -> Verdict {
     let renewal = validity.renewal();
     assert!(renewal <= validity.ends && renewal >= validity.begins.min(validity.ends));
     Verdict::Accepted
-}
-
-fn parse<T: std::str::FromStr + ToString>(bytes: &[u8]) -> Option<String> {
-    Some(std::str::from_utf8(bytes).ok()?.parse::<T>().ok()?.to_string())
 }
 
 /// A COSE_Sign1 around `payload`, written from `docs/format.md` and not with the code under

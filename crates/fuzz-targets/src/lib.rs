@@ -12,6 +12,7 @@
 //!
 //! Start reading at [`TARGETS`].
 
+mod community_targets;
 mod content_targets;
 pub mod corpus;
 mod disk_targets;
@@ -22,6 +23,11 @@ mod seeds;
 mod store_targets;
 mod wire_targets;
 
+pub use community_targets::{
+    charter, charter_payload, community_word, join_answer_payload, join_challenge_payload,
+    join_request, join_request_payload, join_secret_text, membership_payload, receipt_payload,
+    roster_payload, sealed_receipt, seed_text,
+};
 pub use content_targets::{
     closure_head, closure_segment, frame, node, piece_list, sealed_chunk, sealed_message, tree_root,
 };
@@ -91,6 +97,19 @@ targets![
     invitation_text,
     release_name,
     certificate_validity,
+    charter,
+    charter_payload,
+    roster_payload,
+    membership_payload,
+    join_request,
+    join_request_payload,
+    join_challenge_payload,
+    join_answer_payload,
+    receipt_payload,
+    sealed_receipt,
+    seed_text,
+    join_secret_text,
+    community_word,
     frame_stream,
     id_list,
     have_bitmap,
@@ -109,6 +128,11 @@ targets![
     checkout_records,
     checkout_journal,
 ];
+
+/// What a text is read as, shown again.
+fn parse<T: std::str::FromStr + ToString>(bytes: &[u8]) -> Option<String> {
+    Some(std::str::from_utf8(bytes).ok()?.parse::<T>().ok()?.to_string())
+}
 
 /// Accepted when `again` is there; then it must be `bytes`.
 fn same<B: AsRef<[u8]>>(again: Option<B>, bytes: &[u8]) -> Verdict {

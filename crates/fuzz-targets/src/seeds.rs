@@ -3,6 +3,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use community::{CommunityId, SignedReceipt};
+use documents::envelope::Payload as _;
+use documents::{DocumentHash, NodeKey};
+
 fn crates() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
@@ -25,6 +29,34 @@ fn payload(file: &str) -> Vec<u8> {
         _ => panic!("{file}: an unexpected envelope"),
     };
     rest[start..start + length].to_vec()
+}
+
+/// What is inside a golden jointly signed document.
+fn joint_payload(file: &str) -> Vec<u8> {
+    let signed = golden(file);
+    let (envelope, rest) = signed.split_at(5);
+    assert_eq!(envelope, [0xd8, 0x62, 0x84, 0x40, 0xa0]);
+    match rest {
+        [0x58, length, rest @ ..] => rest[..usize::from(*length)].to_vec(),
+        [0x59, high, low, rest @ ..] => {
+            rest[..usize::from(u16::from_be_bytes([*high, *low]))].to_vec()
+        }
+        _ => panic!("{file}: an unexpected envelope"),
+    }
+}
+
+fn receipt() -> Vec<u8> {
+    let key = |secret| NodeKey::from_secret_bytes([secret; 32]).public();
+    SignedReceipt {
+        community: CommunityId::from_random([6; 16]),
+        publisher: key(4),
+        sequence: 7,
+        manifest: DocumentHash::of(b"manifest"),
+        target: key(5),
+        issued: 1_800_000_000,
+        body: b"what became of it".to_vec(),
+    }
+    .encode()
 }
 
 fn behind(prefix: &[u8], bytes: Vec<u8>) -> Vec<u8> {
@@ -76,6 +108,23 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
         "capability_text" => vec![golden("documents/capability-1")],
         "invitation_text" => vec![golden("documents/invitation-1")],
         "release_name" => vec![b"team/tools".to_vec(), b"a/b".to_vec()],
+        "charter" => vec![golden("community/charter-1")],
+        "charter_payload" => vec![joint_payload("community/charter-1")],
+        "roster_payload" => vec![joint_payload("community/roster-1")],
+        "membership_payload" => vec![joint_payload("community/membership-1")],
+        "join_request" => vec![golden("community/join-request-1")],
+        "join_request_payload" => vec![payload("community/join-request-1")],
+        "join_challenge_payload" => vec![payload("community/join-challenge-1")],
+        "join_answer_payload" => vec![payload("community/join-answer-1")],
+        "receipt_payload" => vec![receipt()],
+        "sealed_receipt" => vec![golden("community/receipt-1")],
+        "seed_text" => vec![golden("community/seed-1")],
+        "join_secret_text" => vec![golden("community/join-secret-1")],
+        "community_word" => vec![
+            behind(&[0], b"06060606-0606-4606-8606-060606060606".to_vec()),
+            behind(&[1], b"berlin-1".to_vec()),
+            behind(&[2], golden("community/envelope-1")),
+        ],
         "certificate_validity" => vec![
             certificate(&[(0x17, b"991231235959Z"), (0x17, b"491231235960Z")]),
             certificate(&[(0x17, b"000229000000Z"), (0x18, b"99991231235959Z")]),

@@ -23,6 +23,7 @@ enum Place {
 use Place::{Adapter, Driver, Machine, Program, Support, Word};
 
 const PLACES: &[(&str, Place)] = &[
+    ("community", Word),
     ("content", Word),
     ("documents", Word),
     ("hub-api", Word),
@@ -67,6 +68,8 @@ fn may_use(place: Place) -> (&'static [Place], &'static str) {
 /// Neighbours that may know each other all the same: who, whom, why.
 const NEIGHBOURS: &[(&str, &str, &str)] = &[
     ("documents", "content", "a manifest names a tree and its closure"),
+    ("community", "content", "envelopes carry the key of a tree's root"),
+    ("community", "documents", "what a community signs is in the same envelopes, by the same keys"),
     ("wire", "content", "what travels is frames and chunk ids"),
     ("checkout", "fetch", "a checkout asks for the chunks that no earlier version left behind"),
     ("node", "checkout", "the node writes releases into directories"),

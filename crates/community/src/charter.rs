@@ -1,0 +1,251 @@
+//! Who manages a community.
+
+use std::collections::BTreeSet;
+
+use content::DecodeError;
+use content::cbor::{self, Reader};
+use documents::envelope::Payload;
+use documents::jointly::{self, SIGNATURES_MAX};
+use documents::{Context, DocumentHash, PublicKey, Quorum, QuorumError};
+
+use crate::CommunityId;
+
+/// Most managers of a community: all of them can sign one document.
+pub const MANAGERS_MAX: usize = SIGNATURES_MAX;
+/// The longest name of a community, in bytes.
+pub const NAME_BYTES_MAX: usize = 64;
+
+/// The root of all trust in a community: its managers, and how many of them have to sign.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Charter {
+    /// The community.
+    pub community: CommunityId,
+    /// What people call it: 1 to [`NAME_BYTES_MAX`] bytes without control characters.
+    pub name: String,
+    /// From 1; each charter's is the one after that of the charter before.
+    pub number: u64,
+    /// When it was signed, in seconds since 1970.
+    pub issued: u64,
+    /// Who may sign what follows, and how many of them have to.
+    pub managers: Quorum,
+    /// Hash of the charter before it; none for number 1.
+    pub previous: Option<DocumentHash>,
+}
+
+/// Why a charter was refused. Whoever sent it is broken or hostile: ask another source.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CharterError {
+    /// It is no charter, or not enough managers signed it.
+    #[error(transparent)]
+    Signatures(#[from] QuorumError),
+    /// It is of another community.
+    #[error("a charter of {found} was offered for {expected}")]
+    OtherCommunity {
+        /// The community that was asked for.
+        expected: CommunityId,
+        /// The one in the charter.
+        found: CommunityId,
+    },
+    /// It does not continue the charter that is known: another number, or another charter before it.
+    #[error("charter {offered} does not follow charter {known}")]
+    BrokenChain {
+        /// Number of the charter that is known.
+        known: u64,
+        /// Number of the one offered.
+        offered: u64,
+    },
+}
+
+impl Charter {
+    /// What the charter after this one refers to.
+    #[must_use]
+    pub fn hash(&self) -> DocumentHash {
+        jointly::payload_hash(self)
+    }
+
+    /// Opens a charter that was handed over, such as in a seed: enough of its own managers have to
+    /// have signed it. That makes it sound, not trusted: trust comes with the hand that gave it.
+    ///
+    /// # Errors
+    /// No charter, or too few signatures.
+    pub fn open(signed: &[u8]) -> Result<Self, CharterError> {
+        let claimed: Self = jointly::peek(signed).map_err(QuorumError::from)?;
+        Ok(jointly::open(signed, &claimed.managers)?)
+    }
+
+    /// Opens the charter that comes after this one: enough managers of either have to have signed it.
+    ///
+    /// # Errors
+    /// Whatever breaks the chain.
+    pub fn follow(&self, signed: &[u8]) -> Result<Self, CharterError> {
+        let next = Self::open(signed)?;
+        if next.community != self.community {
+            let (expected, found) = (self.community, next.community);
+            return Err(CharterError::OtherCommunity { expected, found });
+        }
+        let is_next = self.number.checked_add(1) == Some(next.number);
+        if !is_next || next.previous != Some(self.hash()) {
+            let (known, offered) = (self.number, next.number);
+            return Err(CharterError::BrokenChain { known, offered });
+        }
+        Ok(jointly::open(signed, &self.managers)?)
+    }
+}
+
+const VERSION: u8 = 0;
+const COMMUNITY: u8 = 1;
+const NAME: u8 = 2;
+const NUMBER: u8 = 3;
+const ISSUED: u8 = 4;
+const MANAGERS: u8 = 5;
+const THRESHOLD: u8 = 6;
+const PREVIOUS: u8 = 7;
+
+impl Payload for Charter {
+    const CONTEXT: Context = Context::Charter;
+
+    fn encode(&self) -> Vec<u8> {
+        cbor::encode(|writer| {
+            writer.map(7 + u64::from(self.previous.is_some()))?.u8(VERSION)?.u8(1)?;
+            writer.u8(COMMUNITY)?.bytes(self.community.as_bytes())?;
+            writer.u8(NAME)?.str(&self.name)?.u8(NUMBER)?.u64(self.number)?;
+            writer.u8(ISSUED)?.u64(self.issued)?;
+            writer.u8(MANAGERS)?.array(self.managers.keys.len() as u64)?;
+            for key in &self.managers.keys {
+                writer.bytes(key.as_bytes())?;
+            }
+            writer.u8(THRESHOLD)?.u64(self.managers.threshold as u64)?;
+            if let Some(previous) = &self.previous {
+                writer.u8(PREVIOUS)?.bytes(previous.as_bytes())?;
+            }
+            Ok(())
+        })
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let read = |reader: &mut Reader<'_>| {
+            let mut fields = reader.fields()?;
+            fields.expect(reader, VERSION)?;
+            reader.version(1)?;
+            fields.expect(reader, COMMUNITY)?;
+            let community = CommunityId::from_bytes(reader.array()?);
+            fields.expect(reader, NAME)?;
+            let name = crate::membership::read_line(reader, NAME_BYTES_MAX)?;
+            fields.expect(reader, NUMBER)?;
+            let number = read_number(reader)?;
+            fields.expect(reader, ISSUED)?;
+            let issued = reader.u64()?;
+            fields.expect(reader, MANAGERS)?;
+            let keys = read_keys(reader)?;
+            fields.expect(reader, THRESHOLD)?;
+            let threshold = match usize::try_from(reader.u64()?) {
+                Ok(threshold) if (1..=keys.len()).contains(&threshold) => threshold,
+                _ => return Err(reader.invalid("a threshold that its managers cannot reach")),
+            };
+            let previous = if fields.take(reader, PREVIOUS)? {
+                Some(DocumentHash::from_bytes(reader.array()?))
+            } else {
+                None
+            };
+            fields.finish(reader)?;
+            if previous.is_some() != (number > 1) {
+                return Err(reader.invalid("only the first charter has none before it"));
+            }
+            let managers = Quorum { keys, threshold };
+            Ok(Self { community, name, number, issued, managers, previous })
+        };
+        cbor::decode_canonical("charter", bytes, read, Self::encode)
+    }
+}
+
+/// The keys ascend: anything else is not what encoding them again gives.
+fn read_keys(reader: &mut Reader<'_>) -> Result<BTreeSet<PublicKey>, DecodeError> {
+    let count = reader.items()?;
+    if count == 0 || count > MANAGERS_MAX as u64 {
+        return Err(reader.invalid(format!("{count} managers")));
+    }
+    (0..count).map(|_| Ok(PublicKey::from_bytes(reader.array()?))).collect()
+}
+
+pub(crate) fn read_number(reader: &mut Reader<'_>) -> Result<u64, DecodeError> {
+    match reader.u64()? {
+        0 => Err(reader.invalid("they are numbered from 1")),
+        number => Ok(number),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scene::{charter, key};
+
+    fn next(charter: &Charter, managers: &[u8], threshold: usize) -> Charter {
+        let keys = managers.iter().map(|secret| key(*secret).public()).collect();
+        Charter {
+            number: charter.number + 1,
+            managers: Quorum { keys, threshold },
+            previous: Some(charter.hash()),
+            ..charter.clone()
+        }
+    }
+
+    #[test]
+    fn managers_are_replaced_by_enough_of_the_old_and_of_the_new() {
+        let first = charter();
+        let second = next(&first, &[2, 3, 4], 2);
+        let third = next(&second, &[4, 5], 1);
+        let followed = first.follow(&jointly::sign(&second, [&key(1), &key(2), &key(3)]));
+        assert_eq!(followed.as_ref(), Ok(&second));
+        assert_eq!(second.follow(&jointly::sign(&third, [&key(2), &key(4)])), Ok(third.clone()));
+        let too_few =
+            |found, needed| Err(CharterError::Signatures(QuorumError::TooFew { found, needed }));
+        // The new ones alone, the old one alone, and too few of either.
+        assert_eq!(first.follow(&jointly::sign(&second, [&key(2), &key(3)])), too_few(0, 1));
+        assert_eq!(first.follow(&jointly::sign(&second, [&key(1)])), too_few(0, 2));
+        assert_eq!(second.follow(&jointly::sign(&third, [&key(4)])), too_few(1, 2));
+    }
+
+    #[test]
+    fn a_chain_has_no_gaps_and_no_forks() {
+        let first = charter();
+        let signed = |charter: &Charter| jointly::sign(charter, [&key(1), &key(2)]);
+        let second = next(&first, &[1], 1);
+        let skipped = Charter { number: 3, ..second.clone() };
+        let forked = Charter { previous: Some(DocumentHash::of(b"other")), ..second.clone() };
+        for wrong in [&skipped, &forked] {
+            let error = CharterError::BrokenChain { known: 1, offered: wrong.number };
+            assert_eq!(first.follow(&signed(wrong)), Err(error));
+        }
+        let other = CommunityId::from_bytes([9; 16]);
+        let (expected, found) = (first.community, other);
+        let other = Charter { community: other, ..second.clone() };
+        let error = CharterError::OtherCommunity { expected, found };
+        assert_eq!(first.follow(&signed(&other)), Err(error));
+        assert!(first.follow(&signed(&first)).is_err(), "the same again is no next one");
+        assert!(second.follow(&signed(&first)).is_err(), "nor is an older one");
+    }
+
+    #[test]
+    fn impossible_charters_do_not_decode() {
+        let base = charter();
+        let with = |keys: Vec<u8>, threshold| Charter {
+            managers: Quorum { keys: keys.iter().map(|it| key(*it).public()).collect(), threshold },
+            ..base.clone()
+        };
+        for wrong in [
+            with(vec![1], 0),
+            with(vec![1], 2),
+            with(vec![], 0),
+            with((1..=17).collect(), 1),
+            Charter { name: String::new(), ..base.clone() },
+            Charter { name: "a\nb".into(), ..base.clone() },
+            Charter { name: "a".repeat(65), ..base.clone() },
+            Charter { number: 0, ..base.clone() },
+            Charter { number: 2, ..base.clone() },
+            Charter { previous: Some(DocumentHash::of(b"")), ..base.clone() },
+        ] {
+            assert!(Charter::decode(&wrong.encode()).is_err(), "{wrong:?}");
+        }
+        assert_eq!(Charter::decode(&base.encode()), Ok(base));
+    }
+}

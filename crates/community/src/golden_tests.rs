@@ -1,0 +1,122 @@
+//! Golden files: the bytes of each released version of each document.
+//!
+//! Ed25519 signatures are deterministic, and so is HPKE with fixed randomness.
+
+use documents::envelope::{Attributed, Payload};
+use documents::{envelope, jointly};
+use proptest::prelude::*;
+
+use crate::scene::{
+    address, challenge, charter, exchange, key, manifest, membership, receipt, request, roster,
+    seed, tree,
+};
+use crate::{
+    Charter, Envelope, JoinAnswer, JoinChallenge, JoinRequest, JoinSecret, Membership, Roster,
+    Seed, SignedReceipt,
+};
+
+/// Compares with `golden/NAME.hex`; `UPDATE_GOLDEN=1` writes a file that does not exist yet.
+#[expect(clippy::disallowed_methods, reason = "golden files are files")]
+fn golden(name: &str, bytes: &[u8]) {
+    let path = format!("{}/golden/{name}.hex", env!("CARGO_MANIFEST_DIR"));
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(_) if std::env::var_os("UPDATE_GOLDEN").is_some() => {
+            std::fs::write(&path, format!("{}\n", hex::encode(bytes))).expect("writable");
+            return;
+        }
+        Err(error) => panic!("{path}: {error}"),
+    };
+    assert_eq!(text.trim(), hex::encode(bytes), "{name}: a released format must not change");
+}
+
+fn answer() -> JoinAnswer {
+    let challenge = challenge(&request().sign(&key(5))).sign(&key(1));
+    let secret = JoinSecret::from_random([7; 16]);
+    JoinAnswer::new(request().community, &challenge, key(5).public(), Some(&secret))
+}
+
+#[test]
+fn every_released_document_has_its_golden_file() {
+    golden("charter-1", &jointly::sign(&charter(), [&key(1), &key(2)]));
+    golden("roster-1", &jointly::sign(&roster(), [&key(1)]));
+    golden("membership-1", &jointly::sign(&membership("berlin-1", 5), [&key(1)]));
+    let request = request().sign(&key(5));
+    golden("join-request-1", &request);
+    golden("join-challenge-1", &challenge(&request).sign(&key(1)));
+    golden("join-answer-1", &answer().sign(&key(5)));
+    golden("seed-1", seed().to_string().as_bytes());
+    golden("join-secret-1", JoinSecret::from_random([7; 16]).to_string().as_bytes());
+    golden("exchange-key-1", exchange(5).public().as_bytes());
+    let signed = manifest(7).sign(&key(4));
+    let target = exchange(5).public();
+    let envelope = Envelope::seal(&tree(), 4, &address(&signed), &exchange(4), &target, [1; 32]);
+    golden("envelope-1", envelope.expect("seals").as_bytes());
+    let sealed = receipt().seal(&key(5), &exchange(4).public(), [3; 32]).expect("seals");
+    golden("receipt-1", &sealed);
+}
+
+#[test]
+fn documents_read_as_they_were_written() {
+    fn both<P: Payload + PartialEq + std::fmt::Debug>(document: &P) {
+        assert_eq!(P::decode(&document.encode()).as_ref(), Ok(document));
+    }
+    both(&charter());
+    both(&roster());
+    both(&membership("berlin-1", 5));
+    both(&request());
+    both(&challenge(b"request"));
+    both(&answer());
+    both(&receipt());
+    both(&JoinRequest { admission: None, ..request() });
+    both(&JoinAnswer { proof: None, ..answer() });
+}
+
+/// A document of one kind is none of another, whatever its bytes.
+#[test]
+fn a_signature_is_of_one_kind() {
+    let receipt = envelope::sign(&receipt(), &key(5));
+    assert!(envelope::open::<JoinRequest>(&receipt, &key(5).public()).is_err());
+    let membership = jointly::sign(&membership("berlin-1", 5), [&key(1)]);
+    assert!(jointly::open::<Roster>(&membership, &charter().managers).is_err());
+    assert!(jointly::open::<Charter>(&membership, &charter().managers).is_err());
+}
+
+fn refuse_or_repeat<P: Payload>(bytes: &[u8]) {
+    if let Ok(document) = P::decode(bytes) {
+        assert_eq!(document.encode(), bytes, "a second encoding");
+    }
+}
+
+fn altered<P: Attributed>(document: &P, at: usize, with: u8) {
+    let mut bytes = document.encode();
+    let at = at % bytes.len();
+    bytes[at] = with;
+    refuse_or_repeat::<P>(&bytes);
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_in_is_refused_or_has_one_encoding(
+        bytes in proptest::collection::vec(any::<u8>(), 0..200),
+        at in any::<usize>(),
+        with in any::<u8>(),
+    ) {
+        refuse_or_repeat::<Charter>(&bytes);
+        refuse_or_repeat::<Roster>(&bytes);
+        refuse_or_repeat::<Membership>(&bytes);
+        refuse_or_repeat::<JoinChallenge>(&bytes);
+        refuse_or_repeat::<SignedReceipt>(&bytes);
+        altered(&request(), at, with);
+        altered(&answer(), at, with);
+        altered(&receipt(), at, with);
+        for mut bytes in [charter().encode(), roster().encode(), membership("a", 5).encode()] {
+            let at = at % bytes.len();
+            bytes[at] = with;
+            refuse_or_repeat::<Charter>(&bytes);
+            refuse_or_repeat::<Roster>(&bytes);
+            refuse_or_repeat::<Membership>(&bytes);
+        }
+        drop(String::from_utf8_lossy(&bytes).parse::<Seed>());
+    }
+}

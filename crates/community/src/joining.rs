@@ -1,0 +1,316 @@
+//! The messages between a machine that joins a community and one of its managers.
+//!
+//! | step | who | what | what the other knows then |
+//! |---|---|---|---|
+//! | request | machine | its name and keys, a nonce | that somebody wants to be this peer |
+//! | challenge | manager | a nonce, signed for this very request | that a manager of the charter is there now |
+//! | answer | machine | signs the challenge, proves the secret | that the machine has the keys, and the secret |
+//! | membership | managers | the peer, as they define it | – |
+//!
+//! They pass through a hub, which can drop them and nothing else: it cannot make a challenge, use one
+//! for another request, or answer one.
+
+use content::DecodeError;
+use content::cbor::{self, Reader};
+use documents::envelope::{self, Attributed, Payload};
+use documents::{Context, DocumentError, DocumentHash, NodeKey, PublicKey};
+
+use crate::{Charter, CommunityId, ExchangePublic, JoinSecret, Membership, PeerName};
+
+const VERSION: u8 = 0;
+const COMMUNITY: u8 = 1;
+
+/// A machine wants to be a peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JoinRequest {
+    /// The community.
+    pub community: CommunityId,
+    /// The peer it wants to be.
+    pub peer: PeerName,
+    /// The machine's key, which signs.
+    pub key: PublicKey,
+    /// Its exchange key.
+    pub exchange: ExchangePublic,
+    /// Random: no challenge for an earlier request fits this one.
+    pub nonce: [u8; 32],
+    /// [`JoinSecret::admission`]; without it a manager has to approve.
+    pub admission: Option<[u8; 16]>,
+}
+
+/// A manager's challenge to one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JoinChallenge {
+    /// The community.
+    pub community: CommunityId,
+    /// The request it is for.
+    pub request: DocumentHash,
+    /// The manager, who signs.
+    pub manager: PublicKey,
+    /// Random: no answer to an earlier challenge fits this one.
+    pub nonce: [u8; 32],
+}
+
+/// The machine's answer to a challenge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JoinAnswer {
+    /// The community.
+    pub community: CommunityId,
+    /// The challenge it is for.
+    pub challenge: DocumentHash,
+    /// The machine's key, which signs.
+    pub key: PublicKey,
+    /// Proves the secret, if there is one.
+    pub proof: Option<[u8; 32]>,
+}
+
+/// Why a joining is broken off.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JoinError {
+    /// A message is damaged or was signed by nobody who may. Somebody is in between, or a program
+    /// is broken: nothing was joined.
+    #[error(transparent)]
+    Document(#[from] DocumentError),
+    /// Who answered is no manager of the community in the seed. Do not go on: ask those who gave you
+    /// the seed.
+    #[error("{0} answered, who is no manager of this community")]
+    NoManager(PublicKey),
+    /// A message belongs to another joining. Begin anew.
+    #[error("the {0} belongs to another joining")]
+    OtherJoining(&'static str),
+    /// The one-time secret is wrong, was used, or is for another peer. Ask for a new one.
+    #[error("the join secret does not fit")]
+    WrongSecret,
+    /// The membership is of other keys or another name than asked for.
+    #[error("the membership is not that of {0}")]
+    OtherPeer(PeerName),
+}
+
+impl JoinRequest {
+    /// Signs the request with the machine's key.
+    #[must_use]
+    pub fn sign(&self, key: &NodeKey) -> Vec<u8> {
+        envelope::sign(self, key)
+    }
+
+    /// Verifies that the key in it signed this request, and decodes it.
+    ///
+    /// # Errors
+    /// Anything that is not exactly such a document.
+    pub fn open(signed: &[u8]) -> Result<Self, DocumentError> {
+        envelope::open(signed, &envelope::peek::<Self>(signed)?.key)
+    }
+
+    /// Whether `membership` is the answer to this request.
+    ///
+    /// # Errors
+    /// It is another peer's.
+    pub fn check(&self, membership: &Membership) -> Result<(), JoinError> {
+        let Membership { community, peer, key, exchange, .. } = membership;
+        let is_ours = (community, peer, key, exchange)
+            == (&self.community, &self.peer, &self.key, &self.exchange);
+        if is_ours { Ok(()) } else { Err(JoinError::OtherPeer(self.peer.clone())) }
+    }
+}
+
+impl JoinChallenge {
+    /// Signs the challenge with a manager's key.
+    #[must_use]
+    pub fn sign(&self, key: &NodeKey) -> Vec<u8> {
+        envelope::sign(self, key)
+    }
+
+    /// Decides whether whoever answered `request` is a manager of the community.
+    ///
+    /// # Errors
+    /// It is not, or it answered something else.
+    pub fn open(signed: &[u8], charter: &Charter, request: &[u8]) -> Result<Self, JoinError> {
+        let manager = envelope::peek::<Self>(signed)?.manager;
+        if !charter.managers.keys.contains(&manager) {
+            return Err(JoinError::NoManager(manager));
+        }
+        let challenge: Self = envelope::open(signed, &manager)?;
+        if (challenge.community, challenge.request)
+            != (charter.community, DocumentHash::of(request))
+        {
+            return Err(JoinError::OtherJoining("challenge"));
+        }
+        Ok(challenge)
+    }
+}
+
+impl JoinAnswer {
+    /// The answer of `key` to a challenge, as it was signed.
+    #[must_use]
+    pub fn new(
+        community: CommunityId,
+        challenge: &[u8],
+        key: PublicKey,
+        secret: Option<&JoinSecret>,
+    ) -> Self {
+        let challenge = DocumentHash::of(challenge);
+        Self { community, challenge, key, proof: secret.map(|secret| prove(secret, &challenge)) }
+    }
+
+    /// Signs the answer with the machine's key.
+    #[must_use]
+    pub fn sign(&self, key: &NodeKey) -> Vec<u8> {
+        envelope::sign(self, key)
+    }
+
+    /// Decides whether the machine of `request` answered `challenge`. With the secret that was made
+    /// for its peer, it also has to prove that.
+    ///
+    /// # Errors
+    /// It did not, or not with this secret.
+    pub fn open(
+        signed: &[u8],
+        request: &JoinRequest,
+        challenge: &[u8],
+        secret: Option<&JoinSecret>,
+    ) -> Result<Self, JoinError> {
+        let answer: Self = envelope::open(signed, &request.key)?;
+        let challenge = DocumentHash::of(challenge);
+        if (answer.community, answer.challenge) != (request.community, challenge) {
+            return Err(JoinError::OtherJoining("answer"));
+        }
+        if let Some(secret) = secret {
+            // Compared as hashes, in constant time.
+            let proof = answer.proof.map(blake3::Hash::from_bytes);
+            if proof != Some(blake3::Hash::from_bytes(prove(secret, &challenge))) {
+                return Err(JoinError::WrongSecret);
+            }
+        }
+        Ok(answer)
+    }
+}
+
+fn prove(secret: &JoinSecret, challenge: &DocumentHash) -> [u8; 32] {
+    *blake3::keyed_hash(&secret.proof_key(), challenge.as_bytes()).as_bytes()
+}
+
+impl Payload for JoinRequest {
+    const CONTEXT: Context = Context::JoinRequest;
+
+    fn encode(&self) -> Vec<u8> {
+        cbor::encode(|writer| {
+            writer.map(6 + u64::from(self.admission.is_some()))?.u8(VERSION)?.u8(1)?;
+            writer.u8(COMMUNITY)?.bytes(self.community.as_bytes())?;
+            writer.u8(2)?.str(self.peer.as_str())?.u8(3)?.bytes(self.key.as_bytes())?;
+            writer.u8(4)?.bytes(self.exchange.as_bytes())?.u8(5)?.bytes(&self.nonce)?;
+            if let Some(admission) = &self.admission {
+                writer.u8(6)?.bytes(admission)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let read = |reader: &mut Reader<'_>| {
+            let mut fields = reader.fields()?;
+            fields.expect(reader, VERSION)?;
+            reader.version(1)?;
+            fields.expect(reader, COMMUNITY)?;
+            let community = CommunityId::from_bytes(reader.array()?);
+            fields.expect(reader, 2)?;
+            let peer = PeerName::read(reader)?;
+            fields.expect(reader, 3)?;
+            let key = PublicKey::from_bytes(reader.array()?);
+            fields.expect(reader, 4)?;
+            let exchange = ExchangePublic::from_bytes(reader.array()?);
+            fields.expect(reader, 5)?;
+            let nonce = reader.array()?;
+            let admission = fields.take(reader, 6)?.then(|| reader.array()).transpose()?;
+            fields.finish(reader)?;
+            Ok(Self { community, peer, key, exchange, nonce, admission })
+        };
+        cbor::decode_canonical("join request", bytes, read, Self::encode)
+    }
+}
+
+impl Attributed for JoinRequest {
+    fn signer(&self) -> PublicKey {
+        self.key
+    }
+}
+
+impl Payload for JoinChallenge {
+    const CONTEXT: Context = Context::JoinChallenge;
+
+    fn encode(&self) -> Vec<u8> {
+        cbor::encode(|writer| {
+            writer.map(5)?.u8(VERSION)?.u8(1)?;
+            writer.u8(COMMUNITY)?.bytes(self.community.as_bytes())?;
+            writer.u8(2)?.bytes(self.request.as_bytes())?;
+            writer.u8(3)?.bytes(self.manager.as_bytes())?.u8(4)?.bytes(&self.nonce)?;
+            Ok(())
+        })
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let read = |reader: &mut Reader<'_>| {
+            let mut fields = reader.fields()?;
+            fields.expect(reader, VERSION)?;
+            reader.version(1)?;
+            fields.expect(reader, COMMUNITY)?;
+            let community = CommunityId::from_bytes(reader.array()?);
+            fields.expect(reader, 2)?;
+            let request = DocumentHash::from_bytes(reader.array()?);
+            fields.expect(reader, 3)?;
+            let manager = PublicKey::from_bytes(reader.array()?);
+            fields.expect(reader, 4)?;
+            let nonce = reader.array()?;
+            fields.finish(reader)?;
+            Ok(Self { community, request, manager, nonce })
+        };
+        cbor::decode_canonical("join challenge", bytes, read, Self::encode)
+    }
+}
+
+impl Attributed for JoinChallenge {
+    fn signer(&self) -> PublicKey {
+        self.manager
+    }
+}
+
+impl Payload for JoinAnswer {
+    const CONTEXT: Context = Context::JoinAnswer;
+
+    fn encode(&self) -> Vec<u8> {
+        cbor::encode(|writer| {
+            writer.map(4 + u64::from(self.proof.is_some()))?.u8(VERSION)?.u8(1)?;
+            writer.u8(COMMUNITY)?.bytes(self.community.as_bytes())?;
+            writer.u8(2)?.bytes(self.challenge.as_bytes())?.u8(3)?.bytes(self.key.as_bytes())?;
+            if let Some(proof) = &self.proof {
+                writer.u8(4)?.bytes(proof)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let read = |reader: &mut Reader<'_>| {
+            let mut fields = reader.fields()?;
+            fields.expect(reader, VERSION)?;
+            reader.version(1)?;
+            fields.expect(reader, COMMUNITY)?;
+            let community = CommunityId::from_bytes(reader.array()?);
+            fields.expect(reader, 2)?;
+            let challenge = DocumentHash::from_bytes(reader.array()?);
+            fields.expect(reader, 3)?;
+            let key = PublicKey::from_bytes(reader.array()?);
+            let proof = fields.take(reader, 4)?.then(|| reader.array()).transpose()?;
+            fields.finish(reader)?;
+            Ok(Self { community, challenge, key, proof })
+        };
+        cbor::decode_canonical("join answer", bytes, read, Self::encode)
+    }
+}
+
+impl Attributed for JoinAnswer {
+    fn signer(&self) -> PublicKey {
+        self.key
+    }
+}
+
+#[cfg(test)]
+mod tests;

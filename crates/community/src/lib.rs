@@ -1,0 +1,47 @@
+//! The documents of a community: who manages it, who belongs to it, who may send to whom, and
+//! what a machine answers.
+//!
+//! This crate is words only: it encodes, signs, seals, verifies and decides what may be
+//! accepted. It does no IO and knows no clock: the time is an argument, randomness too. Every byte
+//! is described in `docs/format.md`, chapter 13.
+//!
+//! * [`identity`]: [`CommunityId`] and [`PeerName`].
+//! * [`charter`]: [`Charter`], the root of trust, and how a new one follows it.
+//! * [`roster`]: [`Roster`], who belongs to the community at the moment.
+//! * [`membership`]: [`Membership`], one peer with its roles, labels and routes.
+//! * [`seed`]: [`Seed`], the ticket to join, and [`JoinSecret`], which admits one peer once.
+//! * [`joining`]: the messages between a machine that joins and a manager.
+//! * [`exchange`]: [`ExchangeKey`], X25519, and what is sealed for it.
+//! * [`release`]: [`Envelope`], which addresses a release to one target, and [`accept_release`].
+//! * [`receipt`]: [`SignedReceipt`], what a target answers.
+//!
+//! Invariant: whatever a hub or relay sends, it cannot add a peer, bring an old roster back, address
+//! a release to somebody, leave one out or change the order unseen. It can be silent, and that
+//! shows when the roster expires.
+//!
+//! Start reading at [`charter`], then [`roster`], then [`accept_release`].
+
+pub mod charter;
+pub mod exchange;
+pub mod identity;
+pub mod joining;
+pub mod membership;
+pub mod receipt;
+pub mod release;
+pub mod roster;
+pub mod seed;
+
+pub use charter::{Charter, CharterError};
+pub use exchange::{ExchangeKey, ExchangePublic, OpenError};
+pub use identity::{CommunityId, ParseIdError, ParsePeerError, PeerName};
+pub use joining::{JoinAnswer, JoinChallenge, JoinError, JoinRequest};
+pub use membership::{Membership, Role, Route};
+pub use receipt::{ReceiptError, SignedReceipt};
+pub use release::{Addressed, Envelope, ReleaseError, accept_release};
+pub use roster::{Roster, RosterError, RosterPublisher, RosterSeen};
+pub use seed::{JoinSecret, ParseSeedError, Seed};
+
+#[cfg(test)]
+mod golden_tests;
+#[cfg(test)]
+mod scene;

@@ -1,0 +1,309 @@
+//! One peer of a community.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use content::DecodeError;
+use content::cbor::{self, Encoded, Reader, Writer};
+use documents::envelope::Payload;
+use documents::{Context, DocumentHash, PublicKey, jointly};
+
+use crate::{CommunityId, ExchangePublic, PeerName};
+
+/// Most labels of a peer.
+pub const LABELS_MAX: usize = 32;
+/// Most routes of a peer or a seed.
+pub const ROUTES_MAX: usize = 8;
+/// The longest description of a peer, in bytes.
+pub const DESCRIPTION_BYTES_MAX: usize = 256;
+/// The longest name of a host, in bytes (RFC 1035, section 2.3.4).
+pub const HOST_BYTES_MAX: usize = 255;
+const URL_BYTES_MAX: usize = 1024;
+const LABEL_BYTES_MAX: usize = 64;
+
+/// What a peer does. Managers stand in the charter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// Makes packages and sends them.
+    Publisher,
+    /// Takes packages and passes them on.
+    Relay,
+    /// Receives packages, opens them and carries them out.
+    Target,
+}
+
+impl Role {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 3] = [Self::Publisher, Self::Relay, Self::Target];
+
+    /// The role in a word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Publisher => "publisher",
+            Self::Relay => "relay",
+            Self::Target => "target",
+        }
+    }
+
+    const fn number(self) -> u8 {
+        match self {
+            Self::Publisher => 1,
+            Self::Relay => 2,
+            Self::Target => 3,
+        }
+    }
+}
+
+/// Where a peer finds its hub or relay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// `http://…` or `https://…`, visible ASCII.
+    pub url: String,
+    /// SHA-256 of its certificate; all zero: as in [`documents::Invitation::fingerprint`].
+    pub fingerprint: [u8; 32],
+}
+
+/// A peer as its managers define it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Membership {
+    /// The community.
+    pub community: CommunityId,
+    /// What it is called there.
+    pub peer: PeerName,
+    /// What it signs with.
+    pub key: PublicKey,
+    /// What is sealed for it.
+    pub exchange: ExchangePublic,
+    /// What it does; nothing at all is allowed.
+    pub roles: BTreeSet<Role>,
+    /// At most [`LABELS_MAX`].
+    pub labels: BTreeMap<String, String>,
+    /// Where it gets its packages, in order of preference; at most [`ROUTES_MAX`].
+    pub routes: Vec<Route>,
+    /// When it was signed, in seconds since 1970.
+    pub issued: u64,
+    /// From when on it says nothing any more, in seconds since 1970.
+    pub expires: u64,
+    /// For people.
+    pub description: Option<String>,
+    /// Name or address of the machine, for people.
+    pub host: Option<String>,
+}
+
+impl Membership {
+    /// What a roster counts it by, whoever has signed it.
+    #[must_use]
+    pub fn hash(&self) -> DocumentHash {
+        jointly::payload_hash(self)
+    }
+}
+
+const VERSION: u8 = 0;
+const COMMUNITY: u8 = 1;
+const PEER: u8 = 2;
+const KEY: u8 = 3;
+const EXCHANGE: u8 = 4;
+const ROLES: u8 = 5;
+const LABELS: u8 = 6;
+const ROUTES: u8 = 7;
+const ISSUED: u8 = 8;
+const EXPIRES: u8 = 9;
+const DESCRIPTION: u8 = 10;
+const HOST: u8 = 11;
+
+impl Payload for Membership {
+    const CONTEXT: Context = Context::Membership;
+
+    fn encode(&self) -> Vec<u8> {
+        let optional = [&self.description, &self.host].into_iter().flatten().count() as u64;
+        cbor::encode(|writer| {
+            writer.map(10 + optional)?.u8(VERSION)?.u8(1)?;
+            writer.u8(COMMUNITY)?.bytes(self.community.as_bytes())?;
+            writer.u8(PEER)?.str(self.peer.as_str())?.u8(KEY)?.bytes(self.key.as_bytes())?;
+            writer.u8(EXCHANGE)?.bytes(self.exchange.as_bytes())?;
+            writer.u8(ROLES)?.array(self.roles.len() as u64)?;
+            for role in &self.roles {
+                writer.u8(role.number())?;
+            }
+            writer.u8(LABELS)?.array(self.labels.len() as u64)?;
+            for (key, value) in &self.labels {
+                writer.array(2)?.str(key)?.str(value)?;
+            }
+            write_routes(&self.routes, writer.u8(ROUTES)?)?;
+            writer.u8(ISSUED)?.u64(self.issued)?.u8(EXPIRES)?.u64(self.expires)?;
+            if let Some(description) = &self.description {
+                writer.u8(DESCRIPTION)?.str(description)?;
+            }
+            if let Some(host) = &self.host {
+                writer.u8(HOST)?.str(host)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let read = |reader: &mut Reader<'_>| {
+            let mut fields = reader.fields()?;
+            fields.expect(reader, VERSION)?;
+            reader.version(1)?;
+            fields.expect(reader, COMMUNITY)?;
+            let community = CommunityId::from_bytes(reader.array()?);
+            fields.expect(reader, PEER)?;
+            let peer = PeerName::read(reader)?;
+            fields.expect(reader, KEY)?;
+            let key = PublicKey::from_bytes(reader.array()?);
+            fields.expect(reader, EXCHANGE)?;
+            let exchange = ExchangePublic::from_bytes(reader.array()?);
+            fields.expect(reader, ROLES)?;
+            let roles = read_roles(reader)?;
+            fields.expect(reader, LABELS)?;
+            let labels = read_labels(reader)?;
+            fields.expect(reader, ROUTES)?;
+            let routes = read_routes(reader)?;
+            fields.expect(reader, ISSUED)?;
+            let issued = reader.u64()?;
+            fields.expect(reader, EXPIRES)?;
+            let expires = reader.u64()?;
+            let mut optional = |reader: &mut Reader<'_>, field, most| {
+                let there = fields.take(reader, field)?;
+                there.then(|| read_line(reader, most)).transpose()
+            };
+            let description = optional(reader, DESCRIPTION, DESCRIPTION_BYTES_MAX)?;
+            let host = optional(reader, HOST, HOST_BYTES_MAX)?;
+            fields.finish(reader)?;
+            Ok(Self {
+                community,
+                peer,
+                key,
+                exchange,
+                roles,
+                labels,
+                routes,
+                issued,
+                expires,
+                description,
+                host,
+            })
+        };
+        cbor::decode_canonical("membership", bytes, read, Self::encode)
+    }
+}
+
+fn read_roles(reader: &mut Reader<'_>) -> Result<BTreeSet<Role>, DecodeError> {
+    let count = reader.items()?;
+    if count > Role::ALL.len() as u64 {
+        return Err(reader.invalid(format!("{count} roles")));
+    }
+    let mut roles = BTreeSet::new();
+    for _ in 0..count {
+        let number = reader.u64()?;
+        let role = Role::ALL.into_iter().find(|role| u64::from(role.number()) == number);
+        roles.insert(role.ok_or_else(|| reader.invalid(format!("role {number}")))?);
+    }
+    Ok(roles)
+}
+
+fn read_labels(reader: &mut Reader<'_>) -> Result<BTreeMap<String, String>, DecodeError> {
+    let count = reader.items()?;
+    if count > LABELS_MAX as u64 {
+        return Err(reader.invalid(format!("{count} labels")));
+    }
+    let fits = |text: &str| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        text.len() <= LABEL_BYTES_MAX && text.bytes().all(plain)
+    };
+    let mut labels = BTreeMap::new();
+    for _ in 0..count {
+        reader.array_of(2)?;
+        let (key, value) = (reader.text()?, reader.text()?);
+        if key.is_empty() || !fits(key) || !fits(value) {
+            return Err(reader.invalid("a label of other characters than letters, digits and ._-"));
+        }
+        labels.insert(key.to_owned(), value.to_owned());
+    }
+    Ok(labels)
+}
+
+pub(crate) fn write_routes(routes: &[Route], writer: &mut Writer) -> Encoded {
+    writer.array(routes.len() as u64)?;
+    for route in routes {
+        writer.array(2)?.str(&route.url)?.bytes(&route.fingerprint)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn read_routes(reader: &mut Reader<'_>) -> Result<Vec<Route>, DecodeError> {
+    let count = reader.items()?;
+    if count > ROUTES_MAX as u64 {
+        return Err(reader.invalid(format!("{count} routes")));
+    }
+    let mut routes = Vec::new();
+    for _ in 0..count {
+        reader.array_of(2)?;
+        let url = reader.text()?;
+        let known = ["http://", "https://"].iter().any(|scheme| url.starts_with(scheme));
+        // Printed to terminals and put into requests: visible ASCII only.
+        if !known || url.len() > URL_BYTES_MAX || !url.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(reader.invalid("an impossible address"));
+        }
+        routes.push(Route { url: url.to_owned(), fingerprint: reader.array()? });
+    }
+    Ok(routes)
+}
+
+/// A text for people, on one line.
+pub(crate) fn read_line(reader: &mut Reader<'_>, most: usize) -> Result<String, DecodeError> {
+    let text = reader.text()?;
+    if text.is_empty() || text.len() > most || text.chars().any(char::is_control) {
+        return Err(reader.invalid("a text that is empty, too long or more than one line"));
+    }
+    Ok(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scene::membership;
+
+    #[test]
+    fn impossible_memberships_do_not_decode() {
+        let base = membership("berlin-1", 5);
+        let label = |key: &str, value: &str| Membership {
+            labels: [(key.to_owned(), value.to_owned())].into(),
+            ..base.clone()
+        };
+        let route = |url: &str| Membership {
+            routes: vec![Route { url: url.into(), fingerprint: [0; 32] }],
+            ..base.clone()
+        };
+        for wrong in [
+            label("", "x"),
+            label("a b", "x"),
+            label("a", "x=y"),
+            label(&"a".repeat(65), ""),
+            route("ftp://host"),
+            route("https://a b"),
+            route(&format!("https://{}", "a".repeat(1024))),
+            Membership { routes: vec![base.routes[0].clone(); 9], ..base.clone() },
+            Membership {
+                labels: (0..33).map(|number| (number.to_string(), String::new())).collect(),
+                ..base.clone()
+            },
+            Membership { description: Some("two\nlines".into()), ..base.clone() },
+            Membership { host: Some(String::new()), ..base.clone() },
+        ] {
+            assert!(Membership::decode(&wrong.encode()).is_err(), "{wrong:?}");
+        }
+        let bare = Membership {
+            roles: BTreeSet::new(),
+            labels: BTreeMap::new(),
+            routes: Vec::new(),
+            description: None,
+            host: None,
+            ..base.clone()
+        };
+        for right in [base, bare] {
+            assert_eq!(Membership::decode(&right.encode()), Ok(right));
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What tests here have in common: a community with manager 1, publisher `ci` 4 and target
+//! `berlin-1` 5.
+
+use std::collections::BTreeSet;
+
+use content::closure::ClosureEntry;
+use content::{ChunkId, ConvergenceSecret, Sealer, TreeRef};
+use documents::{DocumentHash, Manifest, NodeKey, Quorum, Tenure, jointly};
+
+use crate::release::Address;
+use crate::{
+    Charter, CommunityId, ExchangeKey, JoinChallenge, JoinRequest, JoinSecret, Membership,
+    PeerName, Role, Roster, RosterPublisher, Route, Seed, SignedReceipt, roster::digest,
+};
+
+pub(crate) const NOW: u64 = 1_800_000_000;
+
+pub(crate) fn key(secret: u8) -> NodeKey {
+    NodeKey::from_secret_bytes([secret; 32])
+}
+
+pub(crate) fn exchange(secret: u8) -> ExchangeKey {
+    ExchangeKey::derive(&key(secret))
+}
+
+pub(crate) fn peer(name: &str) -> PeerName {
+    name.parse().expect("a name")
+}
+
+pub(crate) fn charter() -> Charter {
+    Charter {
+        community: CommunityId::from_random([6; 16]),
+        name: "Plant 7".into(),
+        number: 1,
+        issued: NOW - 1000,
+        managers: Quorum { keys: [key(1).public()].into(), threshold: 1 },
+        previous: None,
+    }
+}
+
+pub(crate) fn membership(name: &str, secret: u8) -> Membership {
+    Membership {
+        community: charter().community,
+        peer: peer(name),
+        key: key(secret).public(),
+        exchange: exchange(secret).public(),
+        roles: BTreeSet::from([Role::Target]),
+        labels: [("site", "berlin"), ("lab", "")]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
+        routes: vec![route()],
+        issued: NOW - 100,
+        expires: NOW + 1000,
+        description: Some("Press 1, hall 2".into()),
+        host: Some("press-1.berlin.example".into()),
+    }
+}
+
+pub(crate) fn route() -> Route {
+    Route { url: "https://hub.example:7333".into(), fingerprint: [2; 32] }
+}
+
+pub(crate) fn roster() -> Roster {
+    let members = [membership("berlin-1", 5)];
+    let publisher = RosterPublisher {
+        exchange: exchange(4).public(),
+        peer: peer("ci"),
+        tenure: Tenure::Current,
+    };
+    Roster {
+        community: charter().community,
+        charter: 1,
+        number: 3,
+        issued: NOW - 100,
+        expires: NOW + 1000,
+        count: 1,
+        members: digest(members.iter().map(|it| (&it.peer, it.hash()))),
+        publishers: [(key(4).public(), publisher)].into(),
+    }
+}
+
+pub(crate) fn seed() -> Seed {
+    Seed { charter: jointly::sign(&charter(), [&key(1)]), routes: vec![route()] }
+}
+
+pub(crate) fn request() -> JoinRequest {
+    JoinRequest {
+        community: charter().community,
+        peer: peer("berlin-1"),
+        key: key(5).public(),
+        exchange: exchange(5).public(),
+        nonce: [3; 32],
+        admission: Some(JoinSecret::from_random([7; 16]).admission()),
+    }
+}
+
+pub(crate) fn challenge(request: &[u8]) -> JoinChallenge {
+    JoinChallenge {
+        community: charter().community,
+        request: DocumentHash::of(request),
+        manager: key(1).public(),
+        nonce: [4; 32],
+    }
+}
+
+pub(crate) fn tree() -> TreeRef {
+    TreeRef(Sealer::new(ConvergenceSecret::from_bytes([5; 32])).seal(b"a tree root").0)
+}
+
+/// Release `sequence` of `ci`.
+pub(crate) fn manifest(sequence: u64) -> Manifest {
+    Manifest {
+        publisher: key(4).public(),
+        name: charter().community.feed(&peer("ci")),
+        sequence,
+        previous: (sequence > 1).then(|| DocumentHash::of(&[0])),
+        issued: NOW - 10,
+        expires: NOW + 1000,
+        tree: ClosureEntry::from(&tree().0),
+        closure: ClosureEntry { id: ChunkId::of(b"closure"), stored_length: 90 },
+        totals: None,
+        parameters: 1,
+        sealed_root: Some(Vec::new()),
+    }
+}
+
+/// Of release `manifest`, as it was signed, for target `berlin-1`.
+pub(crate) fn address(manifest: &[u8]) -> Address {
+    Address {
+        community: charter().community,
+        manifest: DocumentHash::of(manifest),
+        publisher: key(4).public(),
+        target: key(5).public(),
+    }
+}
+
+pub(crate) fn receipt() -> SignedReceipt {
+    SignedReceipt {
+        community: charter().community,
+        publisher: key(4).public(),
+        sequence: 7,
+        manifest: DocumentHash::of(b"manifest"),
+        target: key(5).public(),
+        issued: NOW,
+        body: b"what became of it".to_vec(),
+    }
+}

@@ -1,0 +1,118 @@
+//! Targets for the decoders of the `community` crate.
+
+use community::{
+    Charter, CommunityId, Envelope, ExchangeKey, JoinAnswer, JoinChallenge, JoinRequest,
+    JoinSecret, Membership, PeerName, Roster, Seed, SignedReceipt,
+};
+use documents::envelope::Payload;
+use documents::{NodeKey, jointly};
+
+use crate::{Verdict, parse, same};
+
+fn key(secret: u8) -> NodeKey {
+    NodeKey::from_secret_bytes([secret; 32])
+}
+
+fn payload<P: Payload>(bytes: &[u8]) -> Verdict {
+    same(P::decode(bytes).ok().map(|payload| payload.encode()), bytes)
+}
+
+/// A jointly signed charter: what is accepted was signed by its own managers.
+#[must_use]
+pub fn charter(bytes: &[u8]) -> Verdict {
+    let Ok(opened) = Charter::open(bytes) else { return Verdict::Refused };
+    let signers = jointly::signers::<Charter>(bytes, &opened.managers);
+    assert!(signers.is_ok_and(|signers| signers >= opened.managers.threshold));
+    Verdict::Accepted
+}
+
+/// A charter inside a valid envelope.
+#[must_use]
+pub fn charter_payload(bytes: &[u8]) -> Verdict {
+    payload::<Charter>(bytes)
+}
+
+/// A roster inside a valid envelope.
+#[must_use]
+pub fn roster_payload(bytes: &[u8]) -> Verdict {
+    payload::<Roster>(bytes)
+}
+
+/// A membership inside a valid envelope.
+#[must_use]
+pub fn membership_payload(bytes: &[u8]) -> Verdict {
+    payload::<Membership>(bytes)
+}
+
+/// A signed join request, by whatever key it names.
+#[must_use]
+pub fn join_request(bytes: &[u8]) -> Verdict {
+    let Ok(opened) = JoinRequest::open(bytes) else { return Verdict::Refused };
+    match opened.key == key(5).public() {
+        true => same(Some(opened.sign(&key(5))), bytes),
+        false => Verdict::Accepted,
+    }
+}
+
+/// A join request inside a valid envelope.
+#[must_use]
+pub fn join_request_payload(bytes: &[u8]) -> Verdict {
+    payload::<JoinRequest>(bytes)
+}
+
+/// A join challenge inside a valid envelope.
+#[must_use]
+pub fn join_challenge_payload(bytes: &[u8]) -> Verdict {
+    payload::<JoinChallenge>(bytes)
+}
+
+/// A join answer inside a valid envelope.
+#[must_use]
+pub fn join_answer_payload(bytes: &[u8]) -> Verdict {
+    payload::<JoinAnswer>(bytes)
+}
+
+/// A receipt inside a valid envelope.
+#[must_use]
+pub fn receipt_payload(bytes: &[u8]) -> Verdict {
+    payload::<SignedReceipt>(bytes)
+}
+
+/// A receipt as a hub hands it over: nothing opens but what this target sealed.
+#[must_use]
+pub fn sealed_receipt(bytes: &[u8]) -> Verdict {
+    let (publisher, target) = (key(4), key(5).public());
+    let community = CommunityId::from_random([6; 16]);
+    let exchange = ExchangeKey::derive(&publisher);
+    let opened =
+        SignedReceipt::open(bytes, &community, (&publisher.public(), &exchange), &target).ok();
+    let again = opened
+        .map(|receipt| receipt.seal(&key(5), &exchange.public(), [3; 32]).expect("a key of ours"));
+    same(again, bytes)
+}
+
+/// A seed as text; white space around it is nothing.
+#[must_use]
+pub fn seed_text(bytes: &[u8]) -> Verdict {
+    let trimmed = std::str::from_utf8(bytes).map_or(bytes, |text| text.trim().as_bytes());
+    same(parse::<Seed>(trimmed), trimmed)
+}
+
+/// A join secret as text; white space around it is nothing.
+#[must_use]
+pub fn join_secret_text(bytes: &[u8]) -> Verdict {
+    let trimmed = std::str::from_utf8(bytes).map_or(bytes, |text| text.trim().as_bytes());
+    same(parse::<JoinSecret>(trimmed), trimmed)
+}
+
+/// The id of a community, the name of a peer, or an envelope, by the first byte.
+#[must_use]
+pub fn community_word(bytes: &[u8]) -> Verdict {
+    let Some((kind, bytes)) = bytes.split_first() else { return Verdict::Refused };
+    match kind % 3 {
+        // Digits have two spellings.
+        0 => same(parse::<CommunityId>(bytes), &bytes.to_ascii_lowercase()),
+        1 => same(parse::<PeerName>(bytes), bytes),
+        _ => same(Envelope::from_slice(bytes).map(|it| it.as_bytes().to_vec()), bytes),
+    }
+}
