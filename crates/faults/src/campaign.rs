@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use nix::sys::signal::Signal;
+use random::Random;
 
 use crate::fault::{Fault, Injector};
-use crate::random::Random;
 use crate::scenarios::{Hub, Scenario};
 use crate::tracer::{Ended, Program, Tracing, Watch};
 use crate::world::{PATIENCE, World};

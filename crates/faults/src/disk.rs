@@ -22,8 +22,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
-
-use crate::random::Random;
+use random::Random;
 
 mod arrange;
 mod record;

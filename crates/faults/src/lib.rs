@@ -19,7 +19,6 @@ mod disk;
 mod fault;
 mod filter;
 mod power;
-mod random;
 mod rot;
 pub mod scenarios;
 mod tracee;

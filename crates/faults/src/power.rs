@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use anyhow::Context as _;
+use random::Random;
 
 use crate::call::Call;
 use crate::campaign::{BEFORE, CLIENT, Campaign, Finding};
 use crate::disk::{Log, Recorder, Survivors};
-use crate::random::Random;
 use crate::scenarios::Hub;
 use crate::tracer::{Verdict, Watch};
 use crate::world::remove;

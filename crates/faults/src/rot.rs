@@ -7,9 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
+use random::Random;
 
 use crate::campaign::{BEFORE, Campaign, DOCUMENTED, Finding};
-use crate::random::Random;
 use crate::scenarios::{Different, Hub};
 
 /// What happens to a file.

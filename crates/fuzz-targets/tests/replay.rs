@@ -1,6 +1,7 @@
 //! Feeds every target the golden files and mutations of them; the same ones on every run.
 
 use fuzz_targets::{TARGETS, Verdict, corpus, seeds};
+use random::Random;
 
 const MUTATIONS: u64 = 5_000;
 
@@ -18,27 +19,11 @@ fn takes_anything(target: &str) -> bool {
     ["event_stream", "store_pack"].contains(&target)
 }
 
-/// SplitMix64: small, seeded, the same everywhere.
-struct Numbers(u64);
-
-impl Numbers {
-    fn for_target(name: &str) -> Self {
-        Self(name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        }))
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = self.0;
-        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        word ^ (word >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound.max(1) as u64) as usize
-    }
+/// Numbers of a target's own.
+fn numbers_for(target: &str) -> Random {
+    Random::new(target.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    }))
 }
 
 /// Bytes that mean something in CBOR or at the edge of an integer.
@@ -46,13 +31,13 @@ const TELLING: [u8; 16] = [
     0x00, 0x01, 0x17, 0x18, 0x1b, 0x3b, 0x5a, 0x5f, 0x7f, 0x80, 0x9b, 0x9f, 0xbf, 0xf6, 0xfe, 0xff,
 ];
 
-fn mutate(bytes: &mut Vec<u8>, other: &[u8], numbers: &mut Numbers) {
-    let at = numbers.below(bytes.len());
-    let span = numbers.below(9).min(bytes.len() - at);
-    match numbers.below(9) {
-        _ if bytes.is_empty() => bytes.push(numbers.next() as u8),
-        0 => bytes[at] ^= 1 << numbers.below(8),
-        1 => bytes[at] = TELLING[numbers.below(TELLING.len())],
+fn mutate(bytes: &mut Vec<u8>, other: &[u8], numbers: &mut Random) {
+    let at = numbers.index(bytes.len());
+    let span = numbers.index(9).min(bytes.len() - at);
+    match numbers.index(9) {
+        _ if bytes.is_empty() => bytes.push(numbers.next_u64() as u8),
+        0 => bytes[at] ^= 1 << numbers.index(8),
+        1 => bytes[at] = TELLING[numbers.index(TELLING.len())],
         2 => bytes[at] = bytes[at].wrapping_add(1),
         3 => bytes.truncate(at),
         4 => drop(bytes.drain(at..at + span)),
@@ -61,12 +46,12 @@ fn mutate(bytes: &mut Vec<u8>, other: &[u8], numbers: &mut Numbers) {
             bytes.splice(at..at, copy);
         }
         6 => {
-            let fresh: Vec<u8> = (0..span).map(|_| numbers.next() as u8).collect();
+            let fresh: Vec<u8> = (0..span).map(|_| numbers.next_u64() as u8).collect();
             bytes.splice(at..at, fresh);
         }
-        7 => bytes[at..at + span].fill([0, 0xff, 0x7f][numbers.below(3)]),
+        7 => bytes[at..at + span].fill([0, 0xff, 0x7f][numbers.index(3)]),
         _ => {
-            let from = numbers.below(other.len());
+            let from = numbers.index(other.len());
             bytes.truncate(at);
             bytes.extend_from_slice(&other[from..]);
         }
@@ -88,12 +73,12 @@ fn every_target_accepts_its_golden_seeds() {
 fn every_target_survives_mutations_of_its_seeds() {
     for target in TARGETS {
         let seeds = seeds(target.name);
-        let mut numbers = Numbers::for_target(target.name);
+        let mut numbers = numbers_for(target.name);
         let mut refused = 0;
         for _ in 0..mutations(target.name) {
-            let mut bytes = seeds[numbers.below(seeds.len())].clone();
-            let other = &seeds[numbers.below(seeds.len())];
-            for _ in 0..=numbers.below(4) {
+            let mut bytes = seeds[numbers.index(seeds.len())].clone();
+            let other = &seeds[numbers.index(seeds.len())];
+            for _ in 0..=numbers.index(4) {
                 mutate(&mut bytes, other, &mut numbers);
             }
             let run = std::panic::AssertUnwindSafe(|| (target.run)(&bytes));

@@ -1,6 +1,7 @@
 //! What a machine of the simulation reaches beyond itself.
 
 use bytes::Bytes;
+use random::Random;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -8,7 +9,6 @@ use crate::Sabotage;
 use crate::clock::Moment;
 use crate::judge::Judge;
 use crate::network::{CallId, Kind, Network, Party, Route};
-use crate::random::Random;
 use crate::trace::Trace;
 
 /// How long an answer, or the next part of it, is waited for: as `hub-client` does.

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use random::Random;
+
 use crate::clock::Moment;
 use crate::hub::{Lie, Manner};
 use crate::network::Party;
-use crate::random::Random;
 
 /// Something that happens to a machine or a link.
 #[derive(Debug, Clone, Copy)]

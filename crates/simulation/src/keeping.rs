@@ -6,9 +6,8 @@ use bytes::Bytes;
 use content::frame::{Codec, FrameBuilder, FrameCodec};
 use content::{ChunkId, Frame};
 use futures_util::FutureExt as _;
+use random::Random;
 use store::{ChunkStore as _, Faulty, MemoryStore, Operation, StoreError};
-
-use crate::random::Random;
 
 /// What is durable is a [`MemoryStore`]; what is not stands before it.
 pub(crate) struct Keeping {

@@ -37,7 +37,6 @@ mod keeping;
 mod network;
 mod node;
 mod publisher;
-mod random;
 mod trace;
 mod trees;
 mod world;

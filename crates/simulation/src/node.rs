@@ -113,7 +113,7 @@ impl Node {
     pub(crate) fn start(&mut self, context: &mut Context<'_>) {
         self.manner = if self.watches {
             let now = self.clock.instant(context.now);
-            let (disk, seed) = (&self.disk, context.random.next());
+            let (disk, seed) = (&self.disk, context.random.next_u64());
             let config = WatchConfig::default();
             Manner::Watch(Box::new(WatchPlan::new(config, disk.current, disk.hold, seed, now)))
         } else {

@@ -397,7 +397,7 @@ impl Publisher {
         };
         let (signed, head, _) = sign(&manifest, &self.key);
         let body = json(&HeadDocuments { manifest: Base64Bytes(signed), head: Base64Bytes(head) });
-        let key = context.random.next();
+        let key = context.random.next_u64();
         Ok(self.send(context, history, Box::new(manifest), body, key, 1))
     }
 

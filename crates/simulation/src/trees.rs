@@ -11,9 +11,8 @@ use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use content::closure::ClosureEntry;
 use content::{ChunkId, ChunkRef, Totals};
+use random::Random;
 use snapshot::{ChunkKind, ChunkSink, SinkError, SnapshotOptions, SnapshotProgress};
-
-use crate::random::Random;
 
 const VERSIONS: u64 = 7;
 const FILES: u64 = 20;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use content::ChunkId;
 use documents::{NodeKey, PublicKey, ReleaseName};
+use random::Random;
 
 use crate::clock::{Clock, Moment};
 use crate::context::Context;
@@ -14,7 +15,6 @@ use crate::judge::Judge;
 use crate::network::{Network, Party};
 use crate::node::Node;
 use crate::publisher::{Publisher, Task};
-use crate::random::Random;
 use crate::trace::Trace;
 use crate::trees::trees;
 use crate::{Outcome, Sabotage};
@@ -69,7 +69,7 @@ impl World {
         let end = Duration::from_secs(300 + random.below(600));
         let mut key = |salt: u8| {
             let mut secret = [salt; 32];
-            secret[..8].copy_from_slice(&random.next().to_le_bytes());
+            secret[..8].copy_from_slice(&random.next_u64().to_le_bytes());
             NodeKey::from_secret_bytes(secret)
         };
         let keys = [key(1), key(2)];
@@ -101,7 +101,7 @@ impl World {
         let agenda = agenda(&mut random, &cast, end);
         let agenda = agenda.into_iter().enumerate().map(|(index, (at, what))| ((at, index), what));
         let agenda = agenda.collect();
-        let network = Network::new(Random::new(random.next()));
+        let network = Network::new(Random::new(random.next_u64()));
         let (judge, trace) = (Judge::default(), Trace::new(trace));
         let env = Env { now: Moment::ZERO, network, random, judge, trace, sabotage };
         Self { env, hubs, publishers, nodes, agenda, end }

@@ -6,22 +6,12 @@ use bytes::Bytes;
 use content::frame::{Codec, FrameCodec};
 use content::{ChunkId, Frame, FrameEntry};
 use fetch::{Priority, Want};
+use random::Random;
 
 /// `length` bytes that do not compress, the same for the same seed.
 #[must_use]
 pub fn noise(seed: u64, length: usize) -> Bytes {
-    // splitmix64: every seed, zero included, gives a stream of its own.
-    let mut state = seed;
-    let mut bytes = Vec::with_capacity(length + 8);
-    while bytes.len() < length {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = state;
-        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        bytes.extend_from_slice(&(word ^ (word >> 31)).to_le_bytes());
-    }
-    bytes.truncate(length);
-    bytes.into()
+    Random::new(seed).bytes(length).into()
 }
 
 /// `length` bytes of text that compresses well, the same for the same seed.

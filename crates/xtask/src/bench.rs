@@ -7,6 +7,7 @@
 //! same work at growing sizes; [`row`] says what a measurement is, [`measure`] how it is taken.
 
 mod consign;
+mod contents;
 mod curves;
 mod data;
 mod desync;
@@ -16,7 +17,6 @@ mod machine;
 mod measure;
 mod peers;
 mod proxy;
-mod random;
 mod report;
 mod row;
 mod same;

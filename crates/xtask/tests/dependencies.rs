@@ -44,6 +44,7 @@ const PLACES: &[(&str, Place)] = &[
     ("cli", Program),
     ("faults", Support),
     ("fuzz-targets", Support),
+    ("random", Support),
     ("simulation", Support),
     ("testkit", Support),
     ("xtask", Support),
@@ -75,6 +76,10 @@ const NEIGHBOURS: &[(&str, &str, &str)] = &[
     ("node", "checkout", "the node writes releases into directories"),
     ("node", "fetch", "the node chooses the sources"),
     ("node", "snapshot", "the node publishes directories"),
+    ("faults", "random", "a fault is named by a seed"),
+    ("simulation", "random", "a run is named by its seed"),
+    ("testkit", "random", "content is made from a seed"),
+    ("xtask", "random", "what is measured is the same on every machine"),
 ];
 
 /// Edges that the places would allow or that somebody will want one day: who, whom, why not.

@@ -6,8 +6,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use random::Random;
+
 use super::{Recorder, Survivors};
-use crate::random::Random;
 use crate::tracer::{Program, Tracing};
 
 /// What is in `in/a`, which was `old`, after a script and a power cut at its end.

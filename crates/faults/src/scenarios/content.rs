@@ -32,8 +32,7 @@ pub(crate) fn write(root: &Path, version: u64) -> anyhow::Result<()> {
 
 /// Bytes that do not compress, the same for the same seed.
 pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut random = crate::random::Random::new(seed);
-    (0..length.div_ceil(8)).flat_map(|_| random.next().to_le_bytes()).take(length).collect()
+    random::Random::new(seed).bytes(length)
 }
 
 /// What was delivered is not what was published.

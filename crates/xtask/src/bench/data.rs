@@ -17,8 +17,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
+use random::Random;
 
-use super::random::Random;
+use super::contents::{pour, text};
 use super::update::update;
 use crate::shell;
 
@@ -81,7 +82,7 @@ impl Data {
     fn one_file(&self, name: &str, seed: u64, bytes: u64) -> Result<PathBuf> {
         self.once(name, |path| {
             let mut file = File::create(path.join("big.bin"))?;
-            Random::new(seed).pour(bytes, &mut file)?;
+            pour(&mut Random::new(seed), bytes, &mut file)?;
             Ok(())
         })
     }
@@ -95,7 +96,12 @@ impl Data {
                     fs::create_dir(&folder)?;
                 }
                 let length = random.length(200, 32_768);
-                let bytes = if index % 3 == 0 { random.bytes(length) } else { random.text(length) };
+                let is_noise = index % 3 == 0;
+                let bytes = if is_noise {
+                    random.bytes(length as usize)
+                } else {
+                    text(&mut random, length)
+                };
                 fs::write(folder.join(format!("{index:05}.dat")), bytes)?;
             }
             Ok(())
@@ -128,7 +134,7 @@ impl Data {
                 fs::create_dir_all(&folder)?;
                 // Every thousandth has the 10 KB that T11 changes.
                 let length = if index % 1_000 == 0 { 10_000 } else { random.length(64, 2_048) };
-                fs::write(folder.join(format!("{index:06}")), random.text(length))?;
+                fs::write(folder.join(format!("{index:06}")), text(&mut random, length))?;
             }
             Ok(())
         })
@@ -145,7 +151,7 @@ impl Data {
                     fs::create_dir_all(&folder)?;
                 }
                 let length = random.length(64, 512);
-                fs::write(folder.join(format!("{index:07}.txt")), random.text(length))?;
+                fs::write(folder.join(format!("{index:07}.txt")), text(&mut random, length))?;
             }
             Ok(())
         })
@@ -159,7 +165,7 @@ impl Data {
             let mut random = Random::new(gigabytes);
             for start in (0..length).step_by(SPARSE_STRIDE as usize) {
                 file.seek(SeekFrom::Start(start))?;
-                random.pour(SPARSE_RUN, &mut file)?;
+                pour(&mut random, SPARSE_RUN, &mut file)?;
             }
             file.set_len(length)?;
             file.flush().map_err(Into::into)

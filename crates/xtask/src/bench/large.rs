@@ -8,13 +8,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use random::Random;
 
 use super::consign::{Hub, Node};
 use super::data;
 use super::measure::Sample;
 use super::peers::free_port;
 use super::proxy::Proxy;
-use super::random::Random;
 use super::row::{CLIENT_MIB, Row, SERVER_MIB, WALL, WIRE};
 use super::same::{self, Depth};
 use super::session::Session;

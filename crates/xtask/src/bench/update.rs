@@ -10,9 +10,8 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use random::Random;
 use serde::Serialize;
-
-use super::random::Random;
 
 /// What the shares are shares of.
 const FILES: f64 = 52_073.0;
@@ -86,7 +85,7 @@ pub(super) fn update(root: &Path) -> Result<Change> {
     fs::create_dir(&folder)?;
     while change.new_bytes < added {
         let length = random.length(2_000, 400_000).min(added - change.new_bytes);
-        fs::write(folder.join(format!("{}.bin", change.new_bytes)), random.bytes(length))?;
+        fs::write(folder.join(format!("{}.bin", change.new_bytes)), random.bytes(length as usize))?;
         change.new_bytes += length;
     }
     change.files_moved = move_largest(root)?;
@@ -119,7 +118,7 @@ fn overwrite(file: &Entry, due: u64, random: &mut Random) -> Result<u64> {
         let length = random.length(4 << 10, 64 << 10).min(file.bytes).min(due - done);
         let start = random.below(file.bytes - length + 1);
         out.seek(SeekFrom::Start(start))?;
-        out.write_all(&random.bytes(length))?;
+        out.write_all(&random.bytes(length as usize))?;
         done += length;
     }
     Ok(done)
@@ -134,7 +133,7 @@ fn insert(path: &Path, length: u64, random: &mut Random) -> Result<()> {
     file.seek(SeekFrom::Start(start))?;
     file.read_to_end(&mut rest)?;
     file.seek(SeekFrom::Start(start))?;
-    file.write_all(&random.bytes(length))?;
+    file.write_all(&random.bytes(length as usize))?;
     file.write_all(&rest).map_err(Into::into)
 }
 
@@ -169,8 +168,11 @@ mod tests {
             fs::create_dir(root.join(folder)).unwrap();
             for index in 0..(if folder == "few" { 300 } else { 500 }) {
                 let length = random.length(1_000, 100_000);
-                fs::write(root.join(folder).join(format!("{index}")), random.bytes(length))
-                    .unwrap();
+                fs::write(
+                    root.join(folder).join(format!("{index}")),
+                    random.bytes(length as usize),
+                )
+                .unwrap();
             }
         }
     }
