@@ -57,6 +57,20 @@ impl Manifest {
         Ok((envelope::open(signed, expected_publisher)?, DocumentHash::of(signed)))
     }
 
+    /// The head that makes this release the newest one for as long as the manifest holds; `signed`
+    /// is the hash of the signed manifest.
+    #[must_use]
+    pub fn head(&self, signed: DocumentHash) -> Head {
+        Head {
+            publisher: self.publisher,
+            name: self.name.clone(),
+            sequence: self.sequence,
+            manifest: signed,
+            issued: self.issued,
+            expires: self.expires,
+        }
+    }
+
     /// The publisher the manifest names, NOT verified: good to show or to pin at first use,
     /// before [`open`](Self::open) with the same key; never proof of anything.
     ///

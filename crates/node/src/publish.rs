@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use content::Sealer;
-use documents::{AcceptError, Capability, Head, Manifest, ReleaseName, Seen};
+use documents::{AcceptError, Capability, Manifest, ReleaseName, Seen};
 use hub_api::ProblemCode;
 use hub_client::ClientError;
 use snapshot::{Skipped, SnapshotError, SnapshotOptions, SnapshotProgress};
@@ -258,15 +258,8 @@ impl Node {
                 self.manifest_of(request, &shot, newest.as_ref(), capability.as_ref())?;
             let signed = manifest.sign(self.key());
             let hash = documents::DocumentHash::of(&signed);
-            let head = Head {
-                publisher: manifest.publisher,
-                name: manifest.name.clone(),
-                sequence: manifest.sequence,
-                manifest: hash,
-                issued: manifest.issued,
-                expires: manifest.expires,
-            };
-            match hub.client.post_release(&request.name, &signed, &head.sign(self.key())).await {
+            let head = manifest.head(hash).sign(self.key());
+            match hub.client.post_release(&request.name, &signed, &head).await {
                 Ok(_) => {
                     let seen = Some(Seen { sequence: manifest.sequence, manifest: hash });
                     let trust = Trust { owner, seen, list };

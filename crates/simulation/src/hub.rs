@@ -10,8 +10,7 @@ use bytes::Bytes;
 use content::frame::FrameCodec;
 use content::{ChunkId, Closure, ClosureHead};
 use documents::{
-    Authority, Delegation, DocumentHash, Head, Manifest, NodeKey, PublicKey, ReleaseName,
-    accept_head,
+    Authority, Delegation, DocumentHash, Manifest, NodeKey, PublicKey, ReleaseName, accept_head,
 };
 use hub_api::limits::HEARTBEAT_INTERVAL;
 use hub_api::text::{Base64Bytes, Hex};
@@ -495,15 +494,7 @@ impl Release {
 pub(crate) fn sign(manifest: &Manifest, key: &NodeKey) -> (Vec<u8>, Vec<u8>, DocumentHash) {
     let signed = manifest.sign(key);
     let hash = DocumentHash::of(&signed);
-    let head = Head {
-        publisher: manifest.publisher,
-        name: manifest.name.clone(),
-        sequence: manifest.sequence,
-        manifest: hash,
-        issued: manifest.issued,
-        expires: manifest.expires,
-    };
-    (signed, head.sign(key), hash)
+    (signed, manifest.head(hash).sign(key), hash)
 }
 
 /// Why a request was refused.
