@@ -49,9 +49,7 @@ impl Campaign {
     pub fn record(&mut self) -> anyhow::Result<Recording> {
         self.begin(BEFORE)?;
         let recorder = Recorder::new(&self.world.path("."), &self.roots())?;
-        // After the cut the machine is started again: the boot is another one.
-        let boot = self.world.beside("boot");
-        fs::write(&boot, "00000000-0000-0000-0000-00000000dead\n")?;
+        let boot = self.next_boot()?;
         let listener = Listener::new(recorder.clone(), self.world.path("hub"));
         let heard = Arc::clone(&listener.heard);
         let attempt = self.attempt(listener, Some(boot))?;
@@ -75,16 +73,9 @@ impl Campaign {
         sample: u64,
         nested: u64,
     ) -> Result<bool, Finding> {
-        let mut random = Random::new(self.seed ^ (number << 32) ^ (sample << 16));
-        let survivors = Survivors::of(sample, &mut random);
-        self.after_cut(recording, number, survivors, &mut random, nested).map(|()| true).map_err(
-            |error| {
-                let tried = format!("power cut before {number}, {survivors:?}");
-                let again =
-                    format!("--faults power --at {number} --sample {sample} --nested {nested}");
-                self.finding(&tried, &again, &error)
-            },
-        )
+        self.try_cut((number, sample, nested), |campaign, survivors, random| {
+            campaign.after_cut(recording, number, survivors, random, nested).map(|()| true)
+        })
     }
 
     /// Runs the job up to a call, cuts the power there and recovers; whether it came so far.
@@ -97,13 +88,31 @@ impl Campaign {
         sample: u64,
         nested: u64,
     ) -> Result<bool, Finding> {
+        self.try_cut((number, sample, nested), |campaign, survivors, random| {
+            campaign.cut_live(number, survivors, random, nested)
+        })
+    }
+
+    /// Cuts the power in the way that the numbers draw, which a finding names.
+    fn try_cut(
+        &mut self,
+        (number, sample, nested): (u64, u64, u64),
+        cut: impl FnOnce(&mut Self, Survivors, &mut Random) -> anyhow::Result<bool>,
+    ) -> Result<bool, Finding> {
         let mut random = Random::new(self.seed ^ (number << 32) ^ (sample << 16));
         let survivors = Survivors::of(sample, &mut random);
-        self.cut_live(number, survivors, &mut random, nested).map_err(|error| {
+        cut(self, survivors, &mut random).map_err(|error| {
             let tried = format!("power cut before {number}, {survivors:?}");
             let again = format!("--faults power --at {number} --sample {sample} --nested {nested}");
             self.finding(&tried, &again, &error)
         })
+    }
+
+    /// A file that names another boot: after a cut the machine is started again.
+    fn next_boot(&self) -> anyhow::Result<PathBuf> {
+        let boot = self.world.beside("boot");
+        fs::write(&boot, "00000000-0000-0000-0000-00000000dead\n")?;
+        Ok(boot)
     }
 
     fn cut_live(
@@ -115,8 +124,7 @@ impl Campaign {
     ) -> anyhow::Result<bool> {
         self.begin(BEFORE)?;
         let recorder = Recorder::new(&self.world.path("."), &self.roots())?;
-        let boot = self.world.beside("boot");
-        fs::write(&boot, "00000000-0000-0000-0000-00000000dead\n")?;
+        let boot = self.next_boot()?;
         let cutter = Cutter { recorder: recorder.clone(), number };
         let attempt = self.attempt(cutter, Some(boot))?;
         self.judge(&attempt)?;

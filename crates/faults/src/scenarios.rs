@@ -104,7 +104,7 @@ pub trait Scenario: Sync {
 pub fn all() -> Vec<&'static dyn Scenario> {
     vec![
         &nodes::Get,
-        &nodes::Update,
+        &nodes::UPDATE,
         &nodes::Publish,
         &nodes::Register,
         &stores::FirstPut,
@@ -123,6 +123,6 @@ pub fn all() -> Vec<&'static dyn Scenario> {
         &nodes::Repair,
         &rights::Grant,
         &rights::Revoke,
-        &rights::Delegated,
+        &rights::DELEGATED,
     ]
 }

@@ -11,10 +11,15 @@ use crate::world::{World, remove};
 
 /// A publisher `anna` with one release, and a reader `bert`.
 pub(super) fn publish_first(world: &World) -> anyhow::Result<()> {
-    write(&world.path("source"), 1)?;
     world.join("anna")?;
     world.join("bert")?;
-    world.ok("anna", &["publish", "source", "team/site", "--public"]).map(|_| ())
+    publish(world, "anna", 1)
+}
+
+/// Writes and publishes a version as somebody.
+pub(super) fn publish(world: &World, who: &str, version: u64) -> anyhow::Result<()> {
+    write(&world.path("source"), version)?;
+    world.ok(who, &["publish", "source", "team/site", "--public"]).map(|_| ())
 }
 
 /// What `bert`'s like gets of a release is what is in a folder.
@@ -61,11 +66,19 @@ impl Scenario for Get {
 }
 
 /// A `get` of the next release over the one before.
-pub(super) struct Update;
+pub(super) struct Update {
+    pub(super) name: &'static str,
+    /// Publishes the next release.
+    pub(super) publish: fn(&World) -> anyhow::Result<()>,
+}
+
+/// Both releases are signed by the owner of the name.
+pub(super) const UPDATE: Update =
+    Update { name: "update", publish: |world| publish(world, "anna", 2) };
 
 impl Scenario for Update {
     fn name(&self) -> &'static str {
-        "update"
+        self.name
     }
 
     fn hub(&self) -> Hub {
@@ -76,8 +89,7 @@ impl Scenario for Update {
         publish_first(world)?;
         world.ok("bert", &["get", "team/site", "--to", "copy"])?;
         fs::rename(world.path("source"), world.path("before"))?;
-        write(&world.path("source"), 2)?;
-        world.ok("anna", &["publish", "source", "team/site", "--public"]).map(|_| ())
+        (self.publish)(world)
     }
 
     fn roots(&self) -> &'static [&'static str] {

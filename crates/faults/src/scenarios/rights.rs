@@ -5,14 +5,12 @@ use std::process::Command;
 
 use anyhow::{Context as _, ensure};
 
-use super::content::{only_whole_files, same, write};
-use super::nodes::{arrives, publish_first};
+use super::nodes::{Update, arrives, publish, publish_first};
 use super::{Hub, Scenario};
 use crate::world::World;
 
 /// A third node, `carl`; its key is in a file beside the folders.
 fn carl_joins(world: &World) -> anyhow::Result<()> {
-    publish_first(world)?;
     world.join("carl")?;
     let told = world.ok("carl", &["id"])?;
     Ok(fs::write(world.path("carl.key"), told["key"].as_str().context("a key")?)?)
@@ -24,12 +22,6 @@ fn carl(world: &World) -> String {
 
 fn grant(world: &World) -> anyhow::Result<()> {
     world.ok("anna", &["grant", "team/site", &carl(world), "--publisher"]).map(|_| ())
-}
-
-/// Writes and publishes the next version as somebody.
-fn publish(world: &World, who: &str, version: u64) -> anyhow::Result<()> {
-    write(&world.path("source"), version)?;
-    world.ok(who, &["publish", "source", "team/site", "--public"]).map(|_| ())
 }
 
 /// The owner names a publisher.
@@ -45,6 +37,7 @@ impl Scenario for Grant {
     }
 
     fn prepare(&self, world: &mut World) -> anyhow::Result<()> {
+        publish_first(world)?;
         carl_joins(world)
     }
 
@@ -75,6 +68,7 @@ impl Scenario for Revoke {
     }
 
     fn prepare(&self, world: &mut World) -> anyhow::Result<()> {
+        publish_first(world)?;
         carl_joins(world)?;
         grant(world)?;
         publish(world, "carl", 2)
@@ -104,43 +98,11 @@ impl Scenario for Revoke {
 }
 
 /// A reader gets a release that the owner did not sign itself.
-pub(super) struct Delegated;
-
-impl Scenario for Delegated {
-    fn name(&self) -> &'static str {
-        "delegated"
-    }
-
-    fn hub(&self) -> Hub {
-        Hub::Steady
-    }
-
-    fn prepare(&self, world: &mut World) -> anyhow::Result<()> {
+pub(super) const DELEGATED: Update = Update {
+    name: "delegated",
+    publish: |world| {
         carl_joins(world)?;
-        world.ok("bert", &["get", "team/site", "--to", "copy"])?;
-        fs::rename(world.path("source"), world.path("before"))?;
         grant(world)?;
         publish(world, "carl", 2)
-    }
-
-    fn roots(&self) -> &'static [&'static str] {
-        &["bert", "copy"]
-    }
-
-    fn command(&self, world: &World) -> Command {
-        world.command("bert", &["get", "team/site", "--to", "copy"])
-    }
-
-    fn always(&self, world: &World) -> anyhow::Result<()> {
-        only_whole_files(&world.path("copy"), &[world.path("source"), world.path("before")])
-    }
-
-    fn done(&self, world: &World) -> anyhow::Result<()> {
-        same(&world.path("copy"), &world.path("source"))
-    }
-
-    fn delivered(&self, world: &World) -> anyhow::Result<()> {
-        self.always(world)?;
-        super::content::holds(&world.path("copy"), &world.path("source"))
-    }
-}
+    },
+};
