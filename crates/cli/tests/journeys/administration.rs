@@ -31,10 +31,7 @@ fn world() -> Documented {
     let invitation = invited.expect("invited").to_string();
     world.tells("root", &["register", &invitation], &["registered"]);
     for node in ["anna", "ben"] {
-        let invited =
-            world.tells("admin", &["invite", "--data", &world.text("hub")], &["invitation"]);
-        let invitation = invited["invitation"].as_str().expect("a text");
-        world.tells(node, &["register", invitation], &["registered"]);
+        world.register(node, &[]);
     }
     fs::create_dir(world.path("site")).expect("made");
     publish(&world, "anna", "one");
@@ -106,10 +103,7 @@ fn a_publisher_the_owner_named_is_believed_until_it_is_named_no_more() {
     let world = world();
     let ben = key(&world, "ben");
     for node in ["early", "late"] {
-        let args = ["invite", "--data", &world.text("hub"), "--reader", "--read", "team/site"];
-        let invited = world.tells("admin", &args, &["invitation"]);
-        let invitation = invited["invitation"].as_str().expect("a text");
-        world.tells(node, &["register", invitation], &["registered"]);
+        world.register(node, &["--reader", "--read", "team/site"]);
     }
     assert_eq!(read(&world, "early").0, "one");
 

@@ -4,8 +4,10 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use testkit::noise;
 
 use crate::documented::Documented;
+use crate::files::assert_same;
 use crate::process::{PATIENCE, Process, lines, told};
 use crate::world::World;
 
@@ -46,37 +48,21 @@ fn is_small(cache: &Value) -> bool {
 
 /// Small files whose contents are part of the metadata and do not compress.
 fn furnish(world: &World, folder: &str, seed: u64) {
-    let mut state = seed;
     for directory in 0..20 {
-        let directory = world.path(folder).join(directory.to_string());
-        fs::create_dir_all(&directory).expect("made");
+        let path = world.path(folder).join(directory.to_string());
+        fs::create_dir_all(&path).expect("made");
         for file in 0..60 {
-            let mut bytes = Vec::new();
-            while bytes.len() < 480 {
-                state = state.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
-                bytes.extend_from_slice(&(state >> 16).to_le_bytes()[..4]);
-            }
-            fs::write(directory.join(file.to_string()), bytes).expect("written");
+            let own = seed * 10_000 + directory * 100 + file;
+            fs::write(path.join(file.to_string()), noise(own, 480)).expect("written");
         }
     }
-}
-
-fn same(world: &World, one: &str, other: &str) {
-    let compared = std::process::Command::new("diff")
-        .arg("-r")
-        .args([world.path(one), world.path(other)])
-        .status();
-    assert!(compared.expect("diff runs").success(), "{one} and {other} differ");
 }
 
 #[test]
 fn a_small_cache_forgets_what_can_be_had_again_and_keeps_what_was_put() {
     let world = Documented::new();
     for node in ["anna", "ben"] {
-        let invited =
-            world.tells("admin", &["invite", "--data", &world.text("hub")], &["invitation"]);
-        let invitation = invited["invitation"].as_str().expect("a text").to_owned();
-        world.tells(node, &["register", &invitation], &["registered"]);
+        world.register(node, &[]);
     }
     furnish(&world, "site", 1);
     fs::create_dir(world.path("mine")).expect("made");
@@ -87,7 +73,7 @@ fn a_small_cache_forgets_what_can_be_had_again_and_keeps_what_was_put() {
     let put = world.tells("ben", &["put", &world.text("mine")], &["done"]);
     let kept = put["tree"].as_str().expect("a text").to_owned();
     world.tells("ben", &["get", "team/site", "--to", &world.text("copy")], &["done"]);
-    same(&world, "site", "copy");
+    assert_same(&world.path("site"), &world.path("copy"));
     let shown = cache(&world, is_small);
     assert_eq!(shown["max_bytes"], CACHE_BYTES);
     let stats = fact(&world, "stats", "done");
@@ -95,10 +81,10 @@ fn a_small_cache_forgets_what_can_be_had_again_and_keeps_what_was_put() {
 
     // What is gone comes from the hub again, and the copy of what was put is there without it.
     world.tells("ben", &["get", "team/site", "--to", &world.text("again")], &["done"]);
-    same(&world, "site", "again");
+    assert_same(&world.path("site"), &world.path("again"));
     cache(&world, is_small);
     world.tells("ben", &["get", &kept, "--to", &world.text("out")], &["done"]);
-    same(&world, "mine", "out");
+    assert_same(&world.path("mine"), &world.path("out"));
     let verified = world.tells("ben", &["verify"], &["done"]);
     assert_eq!(verified["damaged"], 0);
 }
@@ -123,5 +109,5 @@ fn what_was_put_stays_even_when_it_is_more_than_the_cache_may_hold() {
     std::thread::sleep(Duration::from_secs(4));
     let tree = put["tree"].as_str().expect("a text");
     world.tells("ben", &["get", tree, "--to", &world.text("out")], &["done"]);
-    same(&world, "mine", "out");
+    assert_same(&world.path("mine"), &world.path("out"));
 }

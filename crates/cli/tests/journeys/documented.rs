@@ -94,6 +94,15 @@ impl Documented {
         }
         lines.pop().unwrap_or_default()
     }
+
+    /// Registers a node by an invitation with these options.
+    pub(crate) fn register(&self, node: &str, more: &[&str]) {
+        let hub = self.text("hub");
+        let args = [&["invite", "--data", hub.as_str()], more].concat();
+        let invited = self.tells("admin", &args, &["invitation"]);
+        let invitation = invited["invitation"].as_str().expect("a text");
+        self.tells(node, &["register", invitation], &["registered"]);
+    }
 }
 
 impl Deref for Documented {

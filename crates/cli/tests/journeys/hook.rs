@@ -12,9 +12,7 @@ use crate::world::World;
 
 #[test]
 fn a_hook_runs_with_few_rights_and_its_failure_rolls_back() {
-    let world = World::with_publisher();
-    world.release(1);
-    world.join("ben", &["--reader"]);
+    let world = World::with_reader();
     let (to, log) = (world.text("site"), world.text("log"));
     // What a hook may tell of itself: its rights, its session, its environment.
     let hook = format!(
@@ -69,9 +67,7 @@ fn a_hook_runs_with_few_rights_and_its_failure_rolls_back() {
 
 #[test]
 fn a_release_asked_for_while_a_hook_runs_is_gone_back_to() {
-    let world = World::with_publisher();
-    world.release(1);
-    world.join("ben", &["--reader"]);
+    let world = World::with_reader();
     let node = world.serve("ben");
     let (to, log) = (world.text("site"), world.text("log"));
     let slow = format!("echo $CONSIGN_RELEASE >> {log}; test $CONSIGN_RELEASE != 2 || sleep 1000");
@@ -99,9 +95,7 @@ fn a_release_asked_for_while_a_hook_runs_is_gone_back_to() {
 
 #[test]
 fn a_rollback_that_is_cut_off_does_not_come_back_as_the_bad_release() {
-    let world = World::with_publisher();
-    world.release(1);
-    world.join("ben", &["--reader"]);
+    let world = World::with_reader();
     let (to, log, bad, gate) =
         (world.text("site"), world.text("log"), world.text("bad"), world.text("gate"));
     let hook = format!(

@@ -17,11 +17,9 @@ fn every_line_of_a_journey_is_as_documented() {
     let fifo = world.path("source/fifo");
     assert!(Command::new("mkfifo").arg(fifo).status().expect("mkfifo runs").success());
 
-    let (hub, source, copy) = (world.text("hub"), world.text("source"), world.text("copy"));
+    let (source, copy) = (world.text("source"), world.text("copy"));
     for node in ["anna", "ben"] {
-        let invited = world.tells("admin", &["invite", "--data", &hub], &["invitation"]);
-        let invitation = invited["invitation"].as_str().expect("a text").to_owned();
-        world.tells(node, &["register", &invitation], &["registered"]);
+        world.register(node, &[]);
     }
     let ben = world.tells("ben", &["id"], &["id"])["key"].as_str().expect("a key").to_owned();
 

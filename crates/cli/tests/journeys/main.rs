@@ -2,8 +2,8 @@
 //!
 //! What all of them need stands in `process` (the program with nothing of the machine's own
 //! configuration), `world` (a hub and its nodes), `site` (releases of one name, and nodes that
-//! follow it), `gate` (a link to the hub that can be cut), `files` and `users`. It is one program, for
-//! linking it takes longer than compiling it.
+//! follow it), `gate` (a link to the hub that can be cut), `documented` (lines compared with their document),
+//! `terminal`, `files` and `users`. It is one program, for linking it takes longer than compiling it.
 
 mod administration;
 mod cache;
@@ -26,6 +26,7 @@ mod release;
 mod site;
 mod sources;
 mod stalls;
+mod terminal;
 mod transfers;
 mod users;
 mod watch;

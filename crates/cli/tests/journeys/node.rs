@@ -15,9 +15,7 @@ use crate::world::World;
 
 #[test]
 fn commands_do_their_work_in_the_node_and_say_the_same() {
-    let world = World::with_publisher();
-    world.release(1);
-    world.join("ben", &["--reader"]);
+    let world = World::with_reader();
     let node = world.serve("ben");
 
     // Relative paths start where the command is, not where the node is.
@@ -120,17 +118,20 @@ fn a_command_that_waits_for_the_store_says_for_whom() {
     assert!(put.wait().expect("ends").success(), "{said}");
 }
 
+/// Starts a command of `ben` that becomes a job of its node and lasts, for the hub answers nothing.
+fn start_held_up(world: &World, args: &[&str], stdout: Stdio) -> Child {
+    world.hub.signal(Signal::STOP);
+    let command = world.command("ben", args).stdout(stdout).spawn().expect("starts");
+    until("the job", || world.jobs("ben").len() == 1);
+    command
+}
+
 #[test]
 fn a_node_that_dies_is_named_and_the_command_goes_on_when_it_is_run_again() {
-    let world = World::with_publisher();
-    world.release(1);
-    world.join("ben", &["--reader"]);
+    let world = World::with_reader();
     let node = world.serve("ben");
-    // A hub that answers nothing makes the job last.
-    world.hub.signal(Signal::STOP);
     let args = ["get", "team/site", "--to", &world.text("copy")];
-    let get = world.command("ben", &args).stdout(Stdio::piped()).spawn().expect("starts");
-    until("the job", || world.jobs("ben").len() == 1);
+    let get = start_held_up(&world, &args, Stdio::piped());
     let job = world.jobs("ben").remove(0);
     assert!(job["what"].as_str().is_some_and(|what| what.starts_with("get team/site")), "{job}");
     node.end(Signal::KILL);
@@ -149,16 +150,11 @@ fn a_node_that_dies_is_named_and_the_command_goes_on_when_it_is_run_again() {
 
 #[test]
 fn ctrl_c_in_the_command_cancels_the_job_in_the_node() {
-    let world = World::with_publisher();
-    world.release(1);
-    world.join("ben", &["--reader"]);
+    let world = World::with_reader();
     let _node = world.serve("ben");
-    world.hub.signal(Signal::STOP);
     let args = ["get", "team/site", "--to", &world.text("copy")];
-    let get = Process(world.command("ben", &args).stdout(Stdio::null()).spawn().expect("starts"));
-    until("the job", || world.jobs("ben").len() == 1);
+    let mut get = Process(start_held_up(&world, &args, Stdio::null()));
     get.signal(Signal::INT);
-    let mut get = get;
     assert_eq!(get.0.wait().expect("ends").code(), Some(130));
     until("the end of the job", || world.jobs("ben").is_empty());
     world.hub.signal(Signal::CONT);
@@ -172,9 +168,7 @@ fn another_user_is_refused() {
         return;
     }
     let Some(setpriv) = require("setpriv") else { return };
-    let world = World::with_publisher();
-    world.release(1);
-    world.join("ben", &["--reader"]);
+    let world = World::with_reader();
     let _node = world.serve("ben");
     // As open as it can be made, so that only the check of the peer is left.
     let program = program_for_everybody(world.directory.path());

@@ -8,4 +8,5 @@ mod nginx;
 mod package;
 mod restart;
 mod streams;
+mod supervisor;
 mod units;

@@ -16,6 +16,14 @@ impl World {
         world
     }
 
+    /// The same after one release, with `ben`, who reads.
+    pub(crate) fn with_reader() -> Self {
+        let world = Self::with_publisher();
+        world.release(1);
+        world.join("ben", &["--reader"]);
+        world
+    }
+
     /// Starts `consign node`, which serves the commands of a node.
     pub(crate) fn serve(&self, name: &str) -> Process {
         let (node, hello) = Process::start_ready(&mut self.command(name, &["node"]));

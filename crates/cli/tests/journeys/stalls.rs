@@ -1,7 +1,6 @@
 //! A command that stands still says why within five seconds, on a terminal and in plain lines,
 //! and Ctrl-C is heard at a prompt.
 
-use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::TcpListener;
 use std::process::Stdio;
@@ -9,10 +8,9 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
 
 use crate::process::{Process, consign};
+use crate::terminal::terminal;
 
 /// Far above what is needed; a machine under load is slow.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -52,18 +50,6 @@ impl Drop for Running {
         self.process.kill();
         assert!(self.directory.path().exists());
     }
-}
-
-/// Both ends of a terminal with 120 columns.
-fn terminal() -> (File, File) {
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
-    grantpt(&master).expect("granted");
-    unlockpt(&master).expect("unlocked");
-    let size = Winsize { ws_row: 24, ws_col: 120, ws_xpixel: 0, ws_ypixel: 0 };
-    tcsetwinsize(&master, size).expect("sized");
-    let path = ptsname(&master, Vec::new()).expect("a name");
-    let slave = File::options().read(true).write(true).open(path.to_str().expect("ASCII"));
-    (File::from(master), slave.expect("opens"))
 }
 
 /// What `output` says until `wanted` is in it.
@@ -112,7 +98,7 @@ fn a_silent_hub_is_named_on_a_terminal() {
     let hub = SilentHub::new();
     let url = hub.url();
     for command in [&["ls"][..], &["get", "team/site", "--to", "x"]] {
-        let (master, slave) = terminal();
+        let (master, slave) = terminal(120);
         let args = [&["--hub", url.as_str()], command].concat();
         let _running = Running::start(&args, Stdio::null(), slave.into());
         let text = heard(master, "; gives up in ");
@@ -160,7 +146,7 @@ fn quiet_says_nothing_of_it() {
 
 #[test]
 fn ctrl_c_is_heard_at_a_prompt() {
-    let (_master, slave) = terminal();
+    let (_master, slave) = terminal(120);
     let stderr = slave.try_clone().expect("cloned");
     // Without an argument the invitation is read from the terminal, where nobody types.
     let mut running = Running::start(&["register"], slave.into(), stderr.into());

@@ -8,14 +8,13 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
 use serde_json::Value;
 use testkit::noise;
 
 use crate::documented::{Documented, documented};
 use crate::gate::{Counted, Gate};
 use crate::process::{PATIENCE, Process};
+use crate::terminal::terminal;
 use crate::world::World;
 
 /// What a transfer carries: several requests of the hub's client.
@@ -48,7 +47,8 @@ impl Running {
         command.stdin(Stdio::null()).stdout(Stdio::null()).env("TERM", "xterm-256color");
         let (process, output, terminal): (Process, Box<dyn Read + Send>, _) = match way {
             Way::Terminal => {
-                let (master, slave) = terminal();
+                // Room for a whole line.
+                let (master, slave) = terminal(240);
                 let process = Process::start(command.stderr(slave));
                 let kept = master.try_clone().expect("cloned");
                 (process, Box::new(master), Some(kept))
@@ -107,18 +107,6 @@ fn listen(mut output: impl Read + Send + 'static) -> mpsc::Receiver<String> {
     said
 }
 
-/// Both ends of a terminal with room for a whole line.
-fn terminal() -> (File, File) {
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
-    grantpt(&master).expect("granted");
-    unlockpt(&master).expect("unlocked");
-    let size = Winsize { ws_row: 24, ws_col: 240, ws_xpixel: 0, ws_ypixel: 0 };
-    tcsetwinsize(&master, size).expect("sized");
-    let path = ptsname(&master, Vec::new()).expect("a name");
-    let slave = File::options().read(true).write(true).open(path.to_str().expect("ASCII"));
-    (File::from(master), slave.expect("opens"))
-}
-
 /// The first reason given for standing still, if there is one: for how long, and the words.
 fn reason(said: &str, way: Way) -> Option<(u64, String)> {
     if way == Way::Json {
@@ -137,10 +125,7 @@ fn reason(said: &str, way: Way) -> Option<(u64, String)> {
 fn world() -> Documented {
     let world = Documented::new();
     for node in ["anna", "ben"] {
-        let invited =
-            world.tells("admin", &["invite", "--data", &world.text("hub")], &["invitation"]);
-        let invitation = invited["invitation"].as_str().expect("a text").to_owned();
-        world.tells(node, &["register", &invitation], &["registered"]);
+        world.register(node, &[]);
     }
     for (number, way) in WAYS.iter().enumerate() {
         let folder = world.path(&format!("{way:?}"));

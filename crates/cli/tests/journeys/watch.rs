@@ -12,9 +12,7 @@ use crate::world::World;
 
 #[test]
 fn a_watch_of_the_node_follows_rolls_back_and_survives_restarts() {
-    let world = World::with_publisher();
-    world.release(1);
-    world.join("ben", &["--reader"]);
+    let world = World::with_reader();
     let node = world.serve("ben");
     let to = world.text("site");
     let watch = world.ok("ben", &["watch", "team/site", "--to", &to, "--keep", "2"]);
@@ -56,9 +54,7 @@ fn a_watch_of_the_node_follows_rolls_back_and_survives_restarts() {
 
 #[test]
 fn a_watch_without_a_node_switches_once_and_as_a_plain_directory() {
-    let world = World::with_publisher();
-    world.release(1);
-    world.join("ben", &["--reader"]);
+    let world = World::with_reader();
     let to = world.text("site");
     for number in 1..=3 {
         if number > 1 {
@@ -141,9 +137,7 @@ fn releases_of_another_name_are_not_served() {
 
 #[test]
 fn a_hub_that_was_away_is_no_failure_of_the_watch_any_more() {
-    let mut world = World::with_publisher();
-    world.release(1);
-    world.join("ben", &["--reader"]);
+    let mut world = World::with_reader();
     let _node = world.serve("ben");
     let to = world.text("site");
     let watch = world.ok("ben", &["watch", "team/site", "--to", &to]);

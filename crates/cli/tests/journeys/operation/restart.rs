@@ -10,7 +10,8 @@ use std::thread;
 use serde_json::Value;
 use testkit::noise;
 
-use crate::process::{PATIENCE, Process, consign, free_port, last_line, start_hub, told, until};
+use super::supervisor::Supervisor;
+use crate::process::{Process, consign, free_port, last_line, start_hub, told, until};
 use crate::world::Node;
 
 /// Exit code of a command that could not reach its hub; running it again goes on.
@@ -109,25 +110,18 @@ fn publishing_and_fetching_survive_restarts_and_nothing_acknowledged_is_lost() {
 #[test]
 fn a_supervisor_is_told_how_the_hub_is() {
     let directory = tempfile::tempdir().expect("a directory");
-    let socket = directory.path().join("notify");
-    let listener = std::os::unix::net::UnixDatagram::bind(&socket).expect("a socket");
-    listener.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-    let next = || {
-        let mut buffer = [0; 1024];
-        let read = listener.recv(&mut buffer).expect("is told in time");
-        String::from_utf8_lossy(&buffer[..read]).into_owned()
-    };
+    let supervisor = Supervisor::listen_in(directory.path());
     let mut command = consign();
     command.args(["hub", "--listen", "127.0.0.1:0", "--data"]).arg(directory.path().join("hub"));
-    command.env("NOTIFY_SOCKET", &socket).env("WATCHDOG_USEC", "200000");
+    supervisor.supervise(command.env("WATCHDOG_USEC", "200000"));
     let mut hub = Process::start(command.stdout(Stdio::null()).stderr(Stdio::null()));
-    let first = next();
+    let first = supervisor.next();
     assert!(first.contains("READY=1") && first.contains("STATUS=serving https://"), "{first}");
     for _ in 0..3 {
-        assert_eq!(next().trim(), "WATCHDOG=1", "a sign of life comes again and again");
+        assert_eq!(supervisor.next().trim(), "WATCHDOG=1", "a sign of life comes again and again");
     }
     assert!(hub.stop(), "ends well");
-    while !next().contains("STOPPING=1") {}
+    while !supervisor.next().contains("STOPPING=1") {}
 }
 
 #[test]

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use testkit::parts;
 
-use crate::process::{PATIENCE, Process, consign, root, told};
+use super::supervisor::Supervisor;
+use crate::process::{Process, consign, root, told};
 
 /// Units of the system by name under `packaging/systemd`.
 const OF_THE_SYSTEM: [&str; 3] =
@@ -145,14 +145,7 @@ fn the_units_wait_for_what_their_programs_tell() {
         assert_eq!(unit.value("NotifyAccess"), "main", "{name}");
         let place = directory.path().join(name.replace('/', "-"));
         fs::create_dir(&place).expect("fresh");
-        let socket = place.join("notify");
-        let listener = UnixDatagram::bind(&socket).expect("a socket");
-        listener.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        let next = || {
-            let mut buffer = [0; 1024];
-            let read = listener.recv(&mut buffer).expect("is told in time");
-            String::from_utf8_lossy(&buffer[..read]).into_owned()
-        };
+        let supervisor = Supervisor::listen_in(&place);
         let mut command = consign();
         let state = place.join("state");
         command.args(unit.arguments().iter().map(|argument| {
@@ -164,17 +157,17 @@ fn the_units_wait_for_what_their_programs_tell() {
             command.args(["--listen", "127.0.0.1:0", "--data"]).arg(place.join("hub"));
         }
         command.env("CONSIGN_STATE", &state).env("XDG_RUNTIME_DIR", &place);
-        command.env("NOTIFY_SOCKET", &socket);
+        supervisor.supervise(&mut command);
         let watched = !unit.values("WatchdogSec").is_empty();
         if watched {
             command.env("WATCHDOG_USEC", "200000");
         }
         let mut program = Process::start(command.stdout(Stdio::null()).stderr(Stdio::null()));
-        assert!(next().contains("READY=1"), "{name}");
+        assert!(supervisor.next().contains("READY=1"), "{name}");
         if watched {
-            assert!(next().contains("WATCHDOG=1"), "{name}");
+            assert!(supervisor.next().contains("WATCHDOG=1"), "{name}");
         }
         assert!(program.stop(), "{name} ends well");
-        while !next().contains("STOPPING=1") {}
+        while !supervisor.next().contains("STOPPING=1") {}
     }
 }
