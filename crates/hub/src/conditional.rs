@@ -101,16 +101,21 @@ fn parse_range(text: &str, length: u64) -> Result<Option<Range<u64>>, Refusal> {
         return Ok(None);
     };
     let (first, last) = (first.trim(), last.trim());
-    let range = match (first.parse::<u64>(), last.parse::<u64>()) {
-        (Ok(first), Ok(last)) if first <= last => first..last.saturating_add(1).min(length),
-        (Ok(first), Err(_)) if last.is_empty() => first..length,
-        (Err(_), Ok(last)) if first.is_empty() => length.saturating_sub(last)..length,
-        (Ok(_) | Err(_), Ok(_) | Err(_)) => return Ok(None),
+    let range = match (number(first), number(last)) {
+        (Some(first), Some(last)) if first <= last => first..last.saturating_add(1).min(length),
+        (Some(first), None) if last.is_empty() => first..length,
+        (None, Some(last)) if first.is_empty() => length.saturating_sub(last)..length,
+        (Some(_) | None, Some(_) | None) => return Ok(None),
     };
     if range.is_empty() {
         return Err(Refusal::new(ProblemCode::RangeNotSatisfiable, format!("of {length} bytes")));
     }
     Ok(Some(range))
+}
+
+/// A number as the standard writes it: digits alone, for `parse` takes a sign too.
+fn number(text: &str) -> Option<u64> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
 /// `Content-Range` of a part.
@@ -134,7 +139,16 @@ mod tests {
         assert_eq!(parsed("bytes=5-18446744073709551615"), Ok(Some(5..10)));
         assert_eq!(parsed("bytes=10-"), Err("not satisfiable"));
         assert_eq!(parsed("bytes=-0"), Err("not satisfiable"));
-        for ignored in ["bytes=4-3", "bytes=0-1,3-4", "items=0-1", "bytes=a-b", "bytes=-", "0-1"] {
+        for ignored in [
+            "bytes=4-3",
+            "bytes=0-1,3-4",
+            "items=0-1",
+            "bytes=a-b",
+            "bytes=-",
+            "0-1",
+            "bytes=+1-3",
+            "bytes=-+3",
+        ] {
             assert_eq!(parsed(ignored), Ok(None), "{ignored}");
         }
     }

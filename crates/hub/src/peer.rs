@@ -21,17 +21,17 @@ impl Peer {
     pub(crate) fn client(self, headers: &HeaderMap, trusted: &[IpAddr]) -> IpAddr {
         let trusts = |address: IpAddr| trusted.contains(&address.to_canonical());
         let mut client = self.0.to_canonical();
-        let noted: Vec<&str> = headers
+        // A proxy appends to what the client wrote, which may be any bytes at all.
+        let noted: Vec<&[u8]> = headers
             .get_all(FORWARDED_FOR)
             .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
+            .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
             .collect();
         for text in noted.into_iter().rev() {
             if !trusts(client) {
                 break;
             }
-            match parse(text.trim()) {
+            match parse(text) {
                 Some(address) => client = address,
                 None => break,
             }
@@ -51,7 +51,8 @@ impl<S: Sync> FromRequestParts<S> for Peer {
 }
 
 /// Some proxies note the port too.
-fn parse(text: &str) -> Option<IpAddr> {
+fn parse(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text).ok()?.trim();
     let address = text.parse().or_else(|_| text.parse::<SocketAddr>().map(|with| with.ip()));
     address.ok().map(|address: IpAddr| address.to_canonical())
 }
@@ -65,7 +66,8 @@ mod tests {
     fn check(peer: &str, header: Option<&'static str>, trusted: &[&str], expected: &str) {
         let mut headers = HeaderMap::new();
         if let Some(header) = header {
-            headers.insert(FORWARDED_FOR, HeaderValue::from_static(header));
+            let header = HeaderValue::from_bytes(header.as_bytes()).expect("a header");
+            headers.insert(FORWARDED_FOR, header);
         }
         let address = |text: &str| text.parse::<IpAddr>().expect("an address");
         let trusted: Vec<IpAddr> = trusted.iter().map(|text| address(text)).collect();
@@ -91,5 +93,6 @@ mod tests {
         check("192.0.2.1", Some("198.51.100.7:4711"), &["192.0.2.1"], "198.51.100.7");
         check("192.0.2.1", Some("unknown"), &["192.0.2.1"], "192.0.2.1");
         check("192.0.2.1", Some("10.0.0.1, unknown"), &["192.0.2.1"], "192.0.2.1");
+        check("192.0.2.1", Some("\u{ff}, 198.51.100.7"), &["192.0.2.1"], "198.51.100.7");
     }
 }

@@ -148,7 +148,8 @@ async fn listing(
         .map(|index| Crumb { label: shown(parts[index]), link: link(&parts[..=index]) })
         .collect();
     let up = parts.split_last().map(|(_, above)| link(above));
-    let next = (from + PAGE < total).then(|| format!("{}&from={}", link(&parts), from + PAGE));
+    let behind = from.saturating_add(PAGE);
+    let next = (behind < total).then(|| format!("{}&from={behind}", link(&parts)));
     let now = unix_now();
     let row = |entry: &Entry| {
         let path = [&parts[..], &[entry.name.as_bytes()]].concat();
