@@ -19,6 +19,7 @@ mod disk_targets;
 mod document_targets;
 mod hub_targets;
 mod node_targets;
+mod request_targets;
 mod seeds;
 mod store_targets;
 mod wire_targets;
@@ -40,6 +41,9 @@ pub use document_targets::{
 };
 pub use hub_targets::{event_stream, http_date, hub_request, hub_response, id_text};
 pub use node_targets::{from_node, node_frame_stream, node_hello, node_text, to_node};
+pub use request_targets::{
+    console_form, console_query, forwarded_for, if_none_match, page_query, range_header,
+};
 pub use seeds::seeds;
 pub use store_targets::store_pack;
 pub use wire_targets::{frame_stream, have_bitmap, id_list};
@@ -123,6 +127,12 @@ targets![
     id_text,
     event_stream,
     http_date,
+    range_header,
+    if_none_match,
+    forwarded_for,
+    page_query,
+    console_form,
+    console_query,
     store_pack,
     directory_index,
     checkout_records,

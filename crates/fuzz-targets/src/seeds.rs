@@ -160,6 +160,30 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
             [[1, 0], [0, 1]].iter().map(|step| behind(step, EVENTS.as_bytes().to_vec())).collect()
         }
         "http_date" => texts(&["Sun, 06 Nov 1994 08:49:37 GMT", "Tue, 29 Feb 2000 00:00:60 GMT"]),
+        "range_header" => ["bytes=0-3", "bytes=8-", "bytes=-30", "bytes=5-18446744073709551615"]
+            .iter()
+            .map(|text| behind(&10u64.to_le_bytes(), text.as_bytes().to_vec()))
+            .collect(),
+        "if_none_match" => texts(&[
+            "*",
+            "\"0123456789abcdef\"",
+            "\"b\", W/\"0123456789abcdef\"",
+            "\"b\"\n\"0123456789abcdef\"",
+        ]),
+        "forwarded_for" => texts(&[
+            "198.51.100.7",
+            "10.0.0.9, 198.51.100.7:4711, 10.0.0.2",
+            "::ffff:192.0.2.1\n[2001:db8::7]:80",
+        ]),
+        "page_query" => ["", "after=3&limit=2", "limit=4294967295", "since=1&after=0"]
+            .iter()
+            .map(|text| behind(&[20], text.as_bytes().to_vec()))
+            .collect(),
+        "console_form" => texts(&[
+            "token=00&role=reader&names=team%2Ftools+a%2Fb%0D%0Ac%2Fd&hours=24",
+            "role=administrator&hours=8760",
+        ]),
+        "console_query" => texts(&["from=100&path=docs/%C3%BC%FF", "path=a&path=b"]),
         "store_pack" => {
             let frame = golden("content/frame-1");
             let [one, two] = [vec![0, 0], vec![3, 0]].map(|how| [how, frame.clone()].concat());

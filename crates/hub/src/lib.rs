@@ -37,6 +37,8 @@ mod console;
 mod database;
 mod escape;
 mod files;
+#[doc(hidden)]
+pub mod fuzzing;
 mod gc;
 mod idempotency;
 mod invite;

@@ -8,7 +8,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName};
 
 /// The header in which proxies note, one after the other, whom they were asked by.
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(crate) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Address of the other end of the connection; each request carries it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -90,11 +90,43 @@ pub(super) async fn list(
 }
 
 #[derive(Deserialize)]
-pub(super) struct Form {
+pub(crate) struct Form {
     role: String,
     #[serde(default)]
     names: String,
     hours: u64,
+}
+
+/// What a new invitation is to be good for.
+pub(crate) struct Asked {
+    role: Role,
+    pub(crate) grants: Vec<ReleaseName>,
+    pub(crate) hours: u64,
+}
+
+impl Form {
+    /// What it asks for, if that is within the limits.
+    pub(crate) fn asked(&self) -> Result<Asked, Failure> {
+        let role = match self.role.as_str() {
+            "reader" => Role::Reader,
+            "publisher" => Role::Publisher,
+            "administrator" => Role::Administrator,
+            _ => {
+                return Err(Failure::refused("An invitation is for one of the roles on the page."));
+            }
+        };
+        if !(1..=HOURS_MAX).contains(&self.hours) {
+            return Err(Failure::refused("An invitation is good for 1 to 8,760 hours."));
+        }
+        let names = self.names.split([' ', ',', '\n', '\r', '\t']).filter(|name| !name.is_empty());
+        let grants: Result<Vec<ReleaseName>, _> = names.map(str::parse).collect();
+        let grants =
+            grants.map_err(|error| Failure::refused(format!("A name to read: {error}.")))?;
+        if grants.len() > GRANTS_MAX {
+            return Err(Failure::refused("An invitation grants at most 500 names."));
+        }
+        Ok(Asked { role, grants, hours: self.hours })
+    }
 }
 
 /// `POST /console/invitations`: the answer shows the invitation; nothing else ever does.
@@ -103,21 +135,7 @@ pub(super) async fn invite(
     Write { operator, form }: Write<Form>,
 ) -> Shown<Invitations> {
     let app = &state.0;
-    let role = match form.role.as_str() {
-        "reader" => Role::Reader,
-        "publisher" => Role::Publisher,
-        "administrator" => Role::Administrator,
-        _ => return Err(Failure::refused("An invitation is for one of the roles on the page.")),
-    };
-    if !(1..=HOURS_MAX).contains(&form.hours) {
-        return Err(Failure::refused("An invitation is good for 1 to 8,760 hours."));
-    }
-    let names = form.names.split([' ', ',', '\n', '\r', '\t']).filter(|name| !name.is_empty());
-    let grants: Result<Vec<ReleaseName>, _> = names.map(str::parse).collect();
-    let grants = grants.map_err(|error| Failure::refused(format!("A name to read: {error}.")))?;
-    if grants.len() > GRANTS_MAX {
-        return Err(Failure::refused("An invitation grants at most 500 names."));
-    }
+    let Asked { role, grants, hours } = form.asked()?;
     let grants: Vec<String> = grants.iter().map(|name| name.as_str().to_owned()).collect();
     let mut secret = [0; 16];
     getrandom::fill(&mut secret)?;
@@ -129,7 +147,7 @@ pub(super) async fn invite(
         uses: 1,
         creator: None,
         created: now,
-        expires: now + form.hours * 3_600,
+        expires: now + hours * 3_600,
     };
     let detail = json!({ "names": new.grants, "expires": new.expires });
     let (database, expires) = (Arc::clone(app), new.expires);

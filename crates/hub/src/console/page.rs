@@ -172,7 +172,7 @@ impl<T: Template> IntoResponse for Page<T> {
 /// A page that is not what was asked for.
 #[derive(Debug, Template)]
 #[template(path = "failure.html")]
-pub(super) struct Failure {
+pub(crate) struct Failure {
     #[template(skip)]
     status: StatusCode,
     title: &'static str,

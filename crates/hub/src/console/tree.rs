@@ -72,7 +72,7 @@ pub(super) async fn release(
 }
 
 /// The bytes of one value in a query: paths need not be UTF-8.
-pub(super) fn query_bytes(query: Option<&str>, wanted: &str) -> Vec<u8> {
+pub(crate) fn query_bytes(query: Option<&str>, wanted: &str) -> Vec<u8> {
     let pairs = query.unwrap_or("").split('&').filter_map(|pair| pair.split_once('='));
     let mut values = pairs.filter(|(name, _)| *name == wanted).map(|(_, value)| value);
     values.next().and_then(unescape).unwrap_or_default()

@@ -24,7 +24,7 @@ pub(super) struct Write<T> {
 }
 
 /// The pairs of a form.
-pub(super) type Pairs = Vec<(String, String)>;
+pub(crate) type Pairs = Vec<(String, String)>;
 
 /// Reads the pairs of a form sent from one of our pages, session or not.
 pub(super) async fn own_pairs(request: Request, app: &App) -> Result<Pairs, Failure> {
@@ -42,7 +42,17 @@ pub(super) async fn own_pairs(request: Request, app: &App) -> Result<Pairs, Fail
         Err(refusal) => Err(refusal),
     };
     let body = body.map_err(|_| Failure::refused("The form is too long or was cut short."))?;
-    serde_urlencoded::from_bytes(&body).map_err(|_| Failure::refused("The form cannot be read."))
+    pairs(&body).ok_or_else(|| Failure::refused("The form cannot be read."))
+}
+
+/// What a form says.
+pub(crate) fn pairs(body: &[u8]) -> Option<Pairs> {
+    serde_urlencoded::from_bytes(body).ok()
+}
+
+/// The same as what a page expects.
+pub(crate) fn form<T: DeserializeOwned>(pairs: &[(String, String)]) -> Option<T> {
+    serde_urlencoded::from_str(&serde_urlencoded::to_string(pairs).ok()?).ok()
 }
 
 /// The first value of a pair.
@@ -67,10 +77,8 @@ impl<T: DeserializeOwned> FromRequest<Arc<App>> for Write<T> {
             if !app.db.console_session(&operator.session, unix_now()).await? {
                 return Err(Failure::forged());
             }
-            let form = serde_urlencoded::to_string(&pairs)
-                .ok()
-                .and_then(|text| serde_urlencoded::from_str(&text).ok());
-            form.ok_or_else(|| Failure::refused("A field is missing or not what it should be."))
+            form(&pairs)
+                .ok_or_else(|| Failure::refused("A field is missing or not what it should be."))
         };
         match read.await {
             Ok(form) => Ok(Self { operator, form }),

@@ -18,8 +18,8 @@ use crate::refusal::Refusal;
 /// A page of what is numbered.
 #[derive(Deserialize)]
 pub(crate) struct Page {
-    pub(super) after: Option<u64>,
-    pub(super) limit: Option<u32>,
+    pub(crate) after: Option<u64>,
+    pub(crate) limit: Option<u32>,
 }
 
 pub(crate) async fn list_accounts(
