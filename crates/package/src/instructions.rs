@@ -1,12 +1,22 @@
 //! What a machine is to do.
 
+mod bounds;
+mod encoding;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::label::Expression;
 
+pub use self::bounds::{
+    ARGUMENTS_MAX, CODES_MAX, DESCRIPTION_BYTES_MAX, MODE_MAX, PACKAGES_MAX, SYSTEMS_MAX,
+    VARIABLES_MAX, WRITES_MAX,
+};
+
 /// Where the instructions are in a package's tree.
 pub const INSTRUCTIONS: &str = "package.cbor";
+/// The longest encoding of a [`Package`], in bytes: contents and scripts are beside it.
+pub const INSTRUCTIONS_BYTES_MAX: usize = 1 << 20;
 /// Most steps of a package.
 pub const STEPS_MAX: usize = 1000;
 /// The longest a script may be given.
@@ -19,13 +29,14 @@ pub const OUTPUT_BYTES_MAX: u64 = 1 << 20;
 pub struct Package {
     /// What it is called: 1 to 64 of `a-z`, `0-9`, `.`, `_`, `-`; the first is a letter or digit.
     pub name: String,
-    /// For people; nothing is derived from it. At most 64 bytes.
+    /// For people; nothing is derived from it. 1 to 64 bytes without control characters, and no
+    /// white space at its ends.
     pub version: String,
     /// For people; at most 4096 bytes.
     pub description: String,
-    /// Packages that have to be there, passed.
+    /// Packages that have to be there, passed; at most [`PACKAGES_MAX`], none twice.
     pub requires: Vec<Requirement>,
-    /// Names of packages that must not be there.
+    /// Names of packages that must not be there; at most [`PACKAGES_MAX`], none twice.
     pub conflicts: Vec<String>,
     /// Which machines it is for; others report [`crate::Verdict::NotApplicable`].
     pub when: Condition,
@@ -45,12 +56,20 @@ pub struct Requirement {
 /// Which machines something is for. Empty lists and no expression leave nobody out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Condition {
-    /// Operating systems, as `std::env::consts::OS` names them.
+    /// Operating systems, as `std::env::consts::OS` names them; at most [`SYSTEMS_MAX`].
     pub os: Vec<String>,
-    /// Architectures, as `std::env::consts::ARCH` names them.
+    /// Architectures, as `std::env::consts::ARCH` names them; at most [`SYSTEMS_MAX`].
     pub arch: Vec<String>,
     /// What the machine's labels have to fit.
     pub labels: Option<Expression>,
+}
+
+impl Condition {
+    /// Whether it leaves nobody out.
+    #[must_use]
+    pub fn is_anywhere(&self) -> bool {
+        self.os.is_empty() && self.arch.is_empty() && self.labels.is_none()
+    }
 }
 
 /// One thing to do.
@@ -101,14 +120,14 @@ pub enum Action {
 pub struct FileSet {
     /// A file or directory of the package's tree, such as `contents/0`.
     pub contents: String,
-    /// Absolute path on the machine.
+    /// Absolute path on the machine; `/` only with [`Placing::Merge`].
     pub target: String,
     /// How a directory is put there; a single file always replaces what is at `target`.
     pub placing: Placing,
     /// Who owns all of it; without it, whoever runs the node.
     pub owner: Option<Owner>,
-    /// Permission bits of a single file, or of all files of a directory; without it, as they were
-    /// with the publisher.
+    /// Permission bits of a single file, or of all files of a directory, at most [`MODE_MAX`];
+    /// without it, as they were with the publisher.
     pub mode: Option<u32>,
 }
 
@@ -137,26 +156,31 @@ pub struct Script {
     /// A file of the package's tree, such as `scripts/3`, that is given to the interpreter; without
     /// it, `interpreter` and `arguments` are the whole command.
     pub file: Option<String>,
-    /// Program and first arguments: at least one. The program is an absolute path, or is looked
+    /// Program and first arguments: 1 to [`ARGUMENTS_MAX`]. The program is an absolute path, or is looked
     /// for in the machine's usual places.
     pub interpreter: Vec<String>,
-    /// What follows, after the script's file if there is one.
+    /// What follows, after the script's file if there is one; at most [`ARGUMENTS_MAX`].
     pub arguments: Vec<String>,
-    /// Added to an environment that is otherwise empty but for what is documented.
+    /// Added to an environment that is otherwise empty but for what is documented; at most
+    /// [`VARIABLES_MAX`].
     pub environment: BTreeMap<String, String>,
     /// Absolute working directory; without it, an empty one that is removed afterwards.
     pub directory: Option<String>,
     /// Runs as this user; without it, as whoever runs the node.
     pub user: Option<Owner>,
-    /// It is killed, with all it started, when it takes longer; at most [`TIMEOUT_MAX`].
+    /// It is killed, with all it started, when it takes longer; whole milliseconds, from 1 to
+    /// [`TIMEOUT_MAX`].
     pub timeout: Duration,
     /// How much of each output is kept for the receipt, in bytes; at most [`OUTPUT_BYTES_MAX`].
     pub output_bytes_max: u64,
-    /// Exit codes that count as success.
+    /// Exit codes that count as success: at least one, ascending, each once.
     pub expected: Vec<u8>,
     /// What follows when the machine stopped in the middle of it.
     pub on_interrupt: OnInterrupt,
     /// Absolute paths beneath which it may change files, beside its own temporary directory;
-    /// `None`: wherever its user may.
+    /// at most [`WRITES_MAX`]; `None`: wherever its user may.
     pub writes: Option<Vec<String>>,
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -137,4 +137,4 @@ impl fmt::Display for Expression {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

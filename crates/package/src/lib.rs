@@ -14,12 +14,18 @@
 //!
 //! Start reading at [`Package`].
 
+mod encoding;
 pub mod instructions;
 pub mod label;
 pub mod receipt;
+mod rules;
 
+pub use encoding::BoundsError;
 pub use instructions::{
     Action, Condition, FileSet, INSTRUCTIONS, OnFailure, OnInterrupt, Owner, Package, Placing,
     Requirement, Script, Step,
 };
 pub use receipt::{Outcome, Receipt, StepReceipt, Verdict};
+
+#[cfg(test)]
+mod golden_tests;

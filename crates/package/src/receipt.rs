@@ -1,21 +1,30 @@
 //! What became of a package on one machine.
 
+mod bounds;
+mod encoding;
+
 use std::time::Duration;
+
+/// The longest encoding of a [`Receipt`], in bytes. Outputs of a few scripts fit in full; with more of
+/// them each gets a share.
+pub const RECEIPT_BYTES_MAX: usize = 8 << 20;
+/// The longest reason, in bytes.
+pub const REASON_BYTES_MAX: usize = 4096;
 
 /// What a machine reports of one package, whatever became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
-    /// Name of the package.
+    /// Name of the package; empty where it could not be opened.
     pub package: String,
-    /// Its version, as its publisher wrote it.
+    /// Its version, as its publisher wrote it; empty where it could not be opened.
     pub version: String,
     /// What became of it as a whole.
     pub verdict: Verdict,
-    /// One for each step of the package, in order.
+    /// One for each step of the package, in order; at most [`crate::instructions::STEPS_MAX`].
     pub steps: Vec<StepReceipt>,
 }
 
-/// What became of a package as a whole.
+/// What became of a package as a whole. A reason has at most [`REASON_BYTES_MAX`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// Every step that is for this machine succeeded.
@@ -35,11 +44,11 @@ pub struct StepReceipt {
     pub outcome: Outcome,
     /// When it began, in milliseconds since 1970; 0 when it never did.
     pub begun_ms: u64,
-    /// How long it took.
+    /// How long it took; microseconds travel.
     pub took: Duration,
 }
 
-/// How a step ended.
+/// How a step ended. A reason has at most [`REASON_BYTES_MAX`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// It is not for this machine: why, for people.
@@ -86,7 +95,7 @@ pub struct Ran {
     pub output: Output,
     /// What it wrote to its standard error.
     pub error: Output,
-    /// Processor time of it and all it started, in user and kernel mode.
+    /// Processor time of it and all it started, in user and kernel mode; microseconds travel.
     pub processor: Duration,
     /// The largest resident set of one of its processes, in bytes.
     pub memory_bytes_max: u64,
@@ -97,7 +106,7 @@ pub struct Ran {
 pub enum End {
     /// By itself, with this code.
     Code(u8),
-    /// By this signal.
+    /// By this signal, from 1.
     Signal(u8),
     /// It took too long and was killed.
     TimedOut,
@@ -106,8 +115,11 @@ pub enum End {
 /// What a script wrote.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Output {
-    /// The first of it.
+    /// The first of it; at most [`crate::instructions::OUTPUT_BYTES_MAX`].
     pub bytes: Vec<u8>,
-    /// How much there was in all; more than `bytes` holds when it was cut off.
+    /// How much there was in all, in bytes; more than `bytes` holds when it was cut off.
     pub bytes_total: u64,
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -69,6 +69,7 @@ fn may_use(place: Place) -> (&'static [Place], &'static str) {
 /// Neighbours that may know each other all the same: who, whom, why.
 const NEIGHBOURS: &[(&str, &str, &str)] = &[
     ("documents", "content", "a manifest names a tree and its closure"),
+    ("package", "content", "instructions are canonical CBOR, as trees are"),
     ("community", "content", "envelopes carry the key of a tree's root"),
     ("community", "documents", "what a community signs is in the same envelopes, by the same keys"),
     ("wire", "content", "what travels is frames and chunk ids"),
