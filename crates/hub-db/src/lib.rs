@@ -32,6 +32,7 @@ mod error;
 mod grant;
 mod name;
 mod postgres;
+mod queue;
 mod release;
 mod retention;
 mod sqlite;
@@ -55,6 +56,7 @@ pub use error::DbError;
 pub use grant::{Grant, GrantRecord, Grants, NewDelegation};
 pub use name::{NameId, NamePut, NameRecord, NameUsage, Names};
 pub use postgres::PostgresDb;
+pub use queue::{Answered, NewEntry, QueueEntry, QueuedTarget, Queues, Receipt};
 pub use release::{EventId, NewRelease, PublishError, Release, Releases, RenewError};
 pub use retention::{Retaining, Retention};
 pub use sqlite::SqliteDb;
@@ -65,7 +67,17 @@ pub use token::{NewToken, TokenId, TokenRecord, TokenScope, Tokens};
 /// Every call fails with [`DbError`] when the database does; that is not repeated at each.
 #[async_trait]
 pub trait HubDb:
-    Accounts + Names + Grants + Releases + Retaining + Chunks + Tokens + Audit + Console + Claims
+    Accounts
+    + Names
+    + Grants
+    + Releases
+    + Retaining
+    + Chunks
+    + Queues
+    + Tokens
+    + Audit
+    + Console
+    + Claims
 {
     /// Whether this is the database of the hub with this public key. One that is nobody's yet
     /// becomes that hub's when it is to be adopted.

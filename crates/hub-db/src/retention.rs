@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use crate::{DbError, NameId};
 
 /// Rules that keep releases. A release is kept if any rule keeps it; without rules all are. The
-/// latest one and pinned ones always are.
+/// latest one and pinned ones always are, and those that a target or a receipt waits for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Retention {
     /// Keep this many of the latest.

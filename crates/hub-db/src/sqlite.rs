@@ -12,6 +12,7 @@ mod claims;
 mod console;
 mod grants;
 mod names;
+mod queues;
 mod releases;
 mod retention;
 mod schema;

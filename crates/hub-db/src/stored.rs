@@ -4,8 +4,8 @@ use content::ChunkId;
 
 use crate::{
     Account, AccountId, AccountKey, Actor, AuditEntry, Caller, Claim, DbError, EventId, Grant,
-    InvitationRecord, NameId, NameRecord, NameUsage, Release, Role, TokenId, TokenRecord,
-    TokenScope,
+    InvitationRecord, NameId, NameRecord, NameUsage, QueueEntry, QueuedTarget, Receipt, Release,
+    Role, TokenId, TokenRecord, TokenScope,
 };
 
 /// An unsigned number as a database has it; what is beyond its range is as good as endless.
@@ -255,5 +255,44 @@ pub(crate) fn claim(
             status: u16::try_from(status).map_err(|_| DbError::Damaged("an unknown status"))?,
             body: body.unwrap_or_default(),
         },
+    })
+}
+
+/// id, name, sequence, manifest, envelope, queued
+pub(crate) type QueueRow = (i64, String, i64, Vec<u8>, Vec<u8>, i64);
+
+pub(crate) fn queue_entry(
+    (id, name, sequence, manifest, envelope, queued): QueueRow,
+) -> Result<QueueEntry, DbError> {
+    let (sequence, queued) = (unsigned(sequence)?, unsigned(queued)?);
+    Ok(QueueEntry { id, name, sequence, manifest, envelope, queued })
+}
+
+/// id, sequence, target, receipt, answered
+pub(crate) type ReceiptRow = (i64, i64, Vec<u8>, Vec<u8>, i64);
+
+pub(crate) fn receipt(
+    (id, sequence, target, receipt, answered): ReceiptRow,
+) -> Result<Receipt, DbError> {
+    Ok(Receipt {
+        id,
+        sequence: unsigned(sequence)?,
+        target: AccountKey(hash(target)?),
+        receipt,
+        answered: unsigned(answered)?,
+    })
+}
+
+/// target, queued, answered, taken
+pub(crate) type QueuedTargetRow = (Vec<u8>, i64, Option<i64>, Option<i64>);
+
+pub(crate) fn queued_target(
+    (target, queued, answered, taken): QueuedTargetRow,
+) -> Result<QueuedTarget, DbError> {
+    Ok(QueuedTarget {
+        target: AccountKey(hash(target)?),
+        queued: unsigned(queued)?,
+        answered: answered.map(unsigned).transpose()?,
+        taken: taken.map(unsigned).transpose()?,
     })
 }

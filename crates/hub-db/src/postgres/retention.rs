@@ -48,6 +48,7 @@ impl Retaining for PostgresDb {
              WHERE releases.id = aged.id AND NOT releases.pinned
                AND age > 1 AND age > coalesce(keep_last, 0)
                AND (keep_days IS NULL OR aged.accepted < $1 - keep_days * 86400)
+               AND NOT EXISTS (SELECT 1 FROM queue q WHERE q.release = aged.id AND q.taken IS NULL)
              RETURNING aged.text, releases.sequence",
         )
         .bind(signed(now))

@@ -45,9 +45,10 @@ impl Retaining for SqliteDb {
                       n.keep_last, n.keep_days,
                       row_number() OVER (PARTITION BY r.name ORDER BY r.sequence DESC) AS age
                FROM releases r JOIN names n ON n.id = r.name
-               WHERE n.keep_last IS NOT NULL OR n.keep_days IS NOT NULL)
+               WHERE n.keep_last IS NOT NULL OR n.keep_days IS NOT NULL) AS aged
              WHERE age > 1 AND NOT pinned AND age > coalesce(keep_last, 0)
                AND (keep_days IS NULL OR accepted < ? - keep_days * 86400)
+               AND NOT EXISTS (SELECT 1 FROM queue q WHERE q.release = aged.id AND q.taken IS NULL)
              ORDER BY text, sequence",
         )
         .bind(signed(now))

@@ -7,6 +7,7 @@ mod claims;
 mod console;
 mod grants;
 mod names;
+mod queues;
 mod releases;
 mod retention;
 mod tokens;
@@ -22,6 +23,7 @@ use hub_db::{
     Account, AccountKey, Caller, HubDb, NameId, NewDelegation, NewInvitation, NewRelease, Role,
 };
 pub(crate) use names::*;
+pub(crate) use queues::*;
 pub(crate) use releases::*;
 pub(crate) use retention::*;
 pub(crate) use tokens::*;
@@ -64,6 +66,12 @@ macro_rules! for_each_check {
             of_many_same_requests_one_is_done,
             a_release_is_kept_if_any_rule_keeps_it,
             pinned_releases_are_kept,
+            entries_wait_for_their_target_in_order,
+            an_entry_is_answered_once,
+            of_two_racing_answers_one_counts,
+            receipts_are_kept_until_they_are_taken,
+            a_release_is_kept_while_somebody_waits_for_it,
+            who_belongs_to_a_name_no_more_waits_no_more,
             releases_follow_one_another,
             of_two_racing_releases_one_is_accepted,
             a_refused_release_gives_nobody_chunks,

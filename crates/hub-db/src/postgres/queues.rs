@@ -1,0 +1,166 @@
+//! Queues.
+
+use async_trait::async_trait;
+
+use super::PostgresDb;
+use crate::stored::{self, QueueRow, QueuedTargetRow, ReceiptRow, signed};
+use crate::{
+    AccountKey, Answered, DbError, NameId, NewEntry, QueueEntry, QueuedTarget, Queues, Receipt,
+};
+
+#[async_trait]
+impl Queues for PostgresDb {
+    async fn enqueue(
+        &self,
+        name: NameId,
+        sequence: u64,
+        entries: &[NewEntry],
+        now: u64,
+    ) -> Result<Option<u64>, DbError> {
+        let mut transaction = self.write().await?;
+        // Numbers are given out before they are committed. With this lock entries become visible in
+        // the order of their ids: a target that has read up to one misses none before it.
+        sqlx::query("SELECT pg_advisory_xact_lock(27988542867728240)")
+            .execute(&mut *transaction)
+            .await?;
+        let release: Option<i64> = sqlx::query_scalar(
+            "SELECT id FROM releases WHERE name = $1 AND sequence = $2 FOR KEY SHARE",
+        )
+        .bind(name.0)
+        .bind(signed(sequence))
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(release) = release else { return Ok(None) };
+        let column = |of: fn(&NewEntry) -> Vec<u8>| entries.iter().map(of).collect::<Vec<_>>();
+        let done = sqlx::query(
+            "INSERT INTO queue (release, target, envelope, queued)
+             SELECT $1, target, envelope, $2
+             FROM unnest($3::bytea[], $4::bytea[]) WITH ORDINALITY AS new (target, envelope, place)
+             ORDER BY place
+             ON CONFLICT (release, target) DO NOTHING",
+        )
+        .bind(release)
+        .bind(signed(now))
+        .bind(column(|entry| entry.target.0.to_vec()))
+        .bind(column(|entry| entry.envelope.clone()))
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(Some(done.rows_affected()))
+    }
+
+    async fn queue(
+        &self,
+        target: &AccountKey,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<QueueEntry>, DbError> {
+        let rows: Vec<QueueRow> = sqlx::query_as(
+            "SELECT q.id, n.name, r.sequence, r.manifest, q.envelope, q.queued
+             FROM queue q JOIN releases r ON r.id = q.release JOIN names n ON n.id = r.name
+             WHERE q.target = $1 AND q.answered IS NULL AND q.id > $2 ORDER BY q.id LIMIT $3",
+        )
+        .bind(target.0.to_vec())
+        .bind(after)
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(stored::queue_entry).collect()
+    }
+
+    async fn answer_entry(
+        &self,
+        (name, sequence): (NameId, u64),
+        target: &AccountKey,
+        receipt: &[u8],
+        now: u64,
+    ) -> Result<Answered, DbError> {
+        let mut transaction = self.write().await?;
+        let found: Option<(i64, Option<i64>)> = sqlx::query_as(
+            "SELECT q.id, q.answered FROM queue q JOIN releases r ON r.id = q.release
+             WHERE r.name = $1 AND r.sequence = $2 AND q.target = $3 FOR UPDATE OF q",
+        )
+        .bind(name.0)
+        .bind(signed(sequence))
+        .bind(target.0.to_vec())
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let id = match found {
+            None => return Ok(Answered::NotQueued),
+            Some((_, Some(_))) => return Ok(Answered::Before),
+            Some((id, None)) => id,
+        };
+        sqlx::query("UPDATE queue SET receipt = $1, answered = $2 WHERE id = $3")
+            .bind(receipt.to_vec())
+            .bind(signed(now))
+            .bind(id)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(Answered::Now)
+    }
+
+    async fn receipts(
+        &self,
+        name: NameId,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<Receipt>, DbError> {
+        let rows: Vec<ReceiptRow> = sqlx::query_as(
+            "SELECT q.id, r.sequence, q.target, q.receipt, q.answered
+             FROM queue q JOIN releases r ON r.id = q.release
+             WHERE r.name = $1 AND q.receipt IS NOT NULL AND q.id > $2 ORDER BY q.id LIMIT $3",
+        )
+        .bind(name.0)
+        .bind(after)
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(stored::receipt).collect()
+    }
+
+    async fn take_receipts(&self, name: NameId, ids: &[i64], now: u64) -> Result<u64, DbError> {
+        let done = sqlx::query(
+            "UPDATE queue SET receipt = NULL, taken = $1 WHERE id = ANY($2)
+               AND receipt IS NOT NULL AND release IN (SELECT id FROM releases WHERE name = $3)",
+        )
+        .bind(signed(now))
+        .bind(ids.to_vec())
+        .bind(name.0)
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected())
+    }
+
+    async fn queued_targets(
+        &self,
+        (name, sequence): (NameId, u64),
+        after: Option<&AccountKey>,
+        limit: u32,
+    ) -> Result<Vec<QueuedTarget>, DbError> {
+        let rows: Vec<QueuedTargetRow> = sqlx::query_as(
+            "SELECT q.target, q.queued, q.answered, q.taken
+             FROM queue q JOIN releases r ON r.id = q.release
+             WHERE r.name = $1 AND r.sequence = $2 AND q.target > $3 ORDER BY q.target LIMIT $4",
+        )
+        .bind(name.0)
+        .bind(signed(sequence))
+        .bind(after.map_or_else(Vec::new, |key| key.0.to_vec()))
+        .bind(i64::from(limit))
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(stored::queued_target).collect()
+    }
+
+    async fn drop_waiting(&self, name: NameId, target: &AccountKey) -> Result<u64, DbError> {
+        let done = sqlx::query(
+            "DELETE FROM queue WHERE target = $1 AND answered IS NULL
+               AND release IN (SELECT id FROM releases WHERE name = $2)",
+        )
+        .bind(target.0.to_vec())
+        .bind(name.0)
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected())
+    }
+}

@@ -1,0 +1,126 @@
+//! Which release waits for which target, and what the targets answered.
+
+use async_trait::async_trait;
+
+use crate::{AccountKey, DbError, NameId};
+
+/// A release for one target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEntry {
+    /// Key of the target.
+    pub target: AccountKey,
+    /// What only the target opens.
+    pub envelope: Vec<u8>,
+}
+
+/// A release that waits for one target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueueEntry {
+    /// Grows with every entry.
+    pub id: i64,
+    /// The name it is a release of.
+    pub name: String,
+    /// Its number.
+    pub sequence: u64,
+    /// The signed manifest.
+    pub manifest: Vec<u8>,
+    /// What only the target opens.
+    pub envelope: Vec<u8>,
+    /// Since when it waits.
+    pub queued: u64,
+}
+
+/// What a target answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// That of its entry.
+    pub id: i64,
+    /// Number of the release.
+    pub sequence: u64,
+    /// Key of the target.
+    pub target: AccountKey,
+    /// What only the publisher opens.
+    pub receipt: Vec<u8>,
+    /// When it came.
+    pub answered: u64,
+}
+
+/// How a release stands with one target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueuedTarget {
+    /// Key of the target.
+    pub target: AccountKey,
+    /// Since when it waits, or waited.
+    pub queued: u64,
+    /// When the target answered; none while it has not.
+    pub answered: Option<u64>,
+    /// When the publisher took the receipt.
+    pub taken: Option<u64>,
+}
+
+/// What came of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answered {
+    /// The receipt is kept, and the entry waits no more.
+    Now,
+    /// There was one already, which stands.
+    Before,
+    /// Nothing was queued for that target.
+    NotQueued,
+}
+
+/// Queues: one entry for each release and target, which waits until the target has answered.
+///
+/// A release is kept while an entry of it waits, whatever the rules of its name say, and while a
+/// receipt was not taken.
+#[async_trait]
+pub trait Queues: Send + Sync {
+    /// Queues a release for targets; those that have it in their queue, or had it, keep their entry.
+    /// Returns how many are new, none when there is no such release.
+    async fn enqueue(
+        &self,
+        name: NameId,
+        sequence: u64,
+        entries: &[NewEntry],
+        now: u64,
+    ) -> Result<Option<u64>, DbError>;
+
+    /// Up to `limit` entries that wait for a target, in the order in which they were queued, those
+    /// after `after`.
+    async fn queue(
+        &self,
+        target: &AccountKey,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<QueueEntry>, DbError>;
+
+    /// Keeps a target's receipt for an entry that waits. Repeating it changes nothing.
+    async fn answer_entry(
+        &self,
+        entry: (NameId, u64),
+        target: &AccountKey,
+        receipt: &[u8],
+        now: u64,
+    ) -> Result<Answered, DbError>;
+
+    /// Up to `limit` receipts for releases of a name that were not taken yet, in order of their
+    /// entries, those after `after`.
+    async fn receipts(&self, name: NameId, after: i64, limit: u32)
+    -> Result<Vec<Receipt>, DbError>;
+
+    /// The publisher has these receipts; returns how many were dropped.
+    async fn take_receipts(&self, name: NameId, ids: &[i64], now: u64) -> Result<u64, DbError>;
+
+    /// How a release stands with its targets: up to `limit` of them in order of keys, those after
+    /// `after`.
+    async fn queued_targets(
+        &self,
+        entry: (NameId, u64),
+        after: Option<&AccountKey>,
+        limit: u32,
+    ) -> Result<Vec<QueuedTarget>, DbError>;
+
+    /// Takes what waits for a target out of the queues of a name: it belongs to it no more. Returns
+    /// how many entries waited.
+    async fn drop_waiting(&self, name: NameId, target: &AccountKey) -> Result<u64, DbError>;
+}

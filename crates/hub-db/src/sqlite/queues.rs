@@ -1,0 +1,166 @@
+//! Queues.
+
+use async_trait::async_trait;
+
+use super::SqliteDb;
+use crate::stored::{self, QueueRow, QueuedTargetRow, ReceiptRow, signed};
+use crate::{
+    AccountKey, Answered, DbError, NameId, NewEntry, QueueEntry, QueuedTarget, Queues, Receipt,
+};
+
+#[async_trait]
+impl Queues for SqliteDb {
+    async fn enqueue(
+        &self,
+        name: NameId,
+        sequence: u64,
+        entries: &[NewEntry],
+        now: u64,
+    ) -> Result<Option<u64>, DbError> {
+        let mut transaction = self.write().await?;
+        let release: Option<i64> =
+            sqlx::query_scalar("SELECT id FROM releases WHERE name = ? AND sequence = ?")
+                .bind(name.0)
+                .bind(signed(sequence))
+                .fetch_optional(&mut *transaction)
+                .await?;
+        let Some(release) = release else { return Ok(None) };
+        let mut new = 0;
+        for entry in entries {
+            let done = sqlx::query(
+                "INSERT INTO queue (release, target, envelope, queued) VALUES (?, ?, ?, ?)
+                 ON CONFLICT (release, target) DO NOTHING",
+            )
+            .bind(release)
+            .bind(entry.target.0.to_vec())
+            .bind(entry.envelope.clone())
+            .bind(signed(now))
+            .execute(&mut *transaction)
+            .await?;
+            new += done.rows_affected();
+        }
+        transaction.commit().await?;
+        Ok(Some(new))
+    }
+
+    async fn queue(
+        &self,
+        target: &AccountKey,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<QueueEntry>, DbError> {
+        let rows: Vec<QueueRow> = sqlx::query_as(
+            "SELECT q.id, n.name, r.sequence, r.manifest, q.envelope, q.queued
+             FROM queue q JOIN releases r ON r.id = q.release JOIN names n ON n.id = r.name
+             WHERE q.target = ? AND q.answered IS NULL AND q.id > ? ORDER BY q.id LIMIT ?",
+        )
+        .bind(target.0.to_vec())
+        .bind(after)
+        .bind(i64::from(limit))
+        .fetch_all(&self.readers)
+        .await?;
+        rows.into_iter().map(stored::queue_entry).collect()
+    }
+
+    async fn answer_entry(
+        &self,
+        (name, sequence): (NameId, u64),
+        target: &AccountKey,
+        receipt: &[u8],
+        now: u64,
+    ) -> Result<Answered, DbError> {
+        let mut transaction = self.write().await?;
+        let found: Option<(i64, Option<i64>)> = sqlx::query_as(
+            "SELECT q.id, q.answered FROM queue q JOIN releases r ON r.id = q.release
+             WHERE r.name = ? AND r.sequence = ? AND q.target = ?",
+        )
+        .bind(name.0)
+        .bind(signed(sequence))
+        .bind(target.0.to_vec())
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let id = match found {
+            None => return Ok(Answered::NotQueued),
+            Some((_, Some(_))) => return Ok(Answered::Before),
+            Some((id, None)) => id,
+        };
+        sqlx::query("UPDATE queue SET receipt = ?, answered = ? WHERE id = ?")
+            .bind(receipt.to_vec())
+            .bind(signed(now))
+            .bind(id)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(Answered::Now)
+    }
+
+    async fn receipts(
+        &self,
+        name: NameId,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<Receipt>, DbError> {
+        let rows: Vec<ReceiptRow> = sqlx::query_as(
+            "SELECT q.id, r.sequence, q.target, q.receipt, q.answered
+             FROM queue q JOIN releases r ON r.id = q.release
+             WHERE r.name = ? AND q.receipt IS NOT NULL AND q.id > ? ORDER BY q.id LIMIT ?",
+        )
+        .bind(name.0)
+        .bind(after)
+        .bind(i64::from(limit))
+        .fetch_all(&self.readers)
+        .await?;
+        rows.into_iter().map(stored::receipt).collect()
+    }
+
+    async fn take_receipts(&self, name: NameId, ids: &[i64], now: u64) -> Result<u64, DbError> {
+        let mut transaction = self.write().await?;
+        let mut taken = 0;
+        for id in ids {
+            let done = sqlx::query(
+                "UPDATE queue SET receipt = NULL, taken = ? WHERE id = ? AND receipt IS NOT NULL
+                   AND release IN (SELECT id FROM releases WHERE name = ?)",
+            )
+            .bind(signed(now))
+            .bind(id)
+            .bind(name.0)
+            .execute(&mut *transaction)
+            .await?;
+            taken += done.rows_affected();
+        }
+        transaction.commit().await?;
+        Ok(taken)
+    }
+
+    async fn queued_targets(
+        &self,
+        (name, sequence): (NameId, u64),
+        after: Option<&AccountKey>,
+        limit: u32,
+    ) -> Result<Vec<QueuedTarget>, DbError> {
+        let rows: Vec<QueuedTargetRow> = sqlx::query_as(
+            "SELECT q.target, q.queued, q.answered, q.taken
+             FROM queue q JOIN releases r ON r.id = q.release
+             WHERE r.name = ? AND r.sequence = ? AND q.target > ? ORDER BY q.target LIMIT ?",
+        )
+        .bind(name.0)
+        .bind(signed(sequence))
+        .bind(after.map_or_else(Vec::new, |key| key.0.to_vec()))
+        .bind(i64::from(limit))
+        .fetch_all(&self.readers)
+        .await?;
+        rows.into_iter().map(stored::queued_target).collect()
+    }
+
+    async fn drop_waiting(&self, name: NameId, target: &AccountKey) -> Result<u64, DbError> {
+        let done = sqlx::query(
+            "DELETE FROM queue WHERE target = ? AND answered IS NULL
+               AND release IN (SELECT id FROM releases WHERE name = ?)",
+        )
+        .bind(target.0.to_vec())
+        .bind(name.0)
+        .execute(&self.writer)
+        .await?;
+        Ok(done.rows_affected())
+    }
+}

@@ -1,0 +1,167 @@
+//! Queues and receipts.
+
+use hub_db::{Answered, HubDb, NewEntry, Retention};
+
+use super::*;
+
+/// A name with this many releases.
+async fn feed(db: &dyn HubDb, name: &str, releases: u64) -> NameId {
+    let owner = match db.account(&key(1)).await.expect("looks up") {
+        Some(owner) => owner,
+        None => publisher(db, 1).await,
+    };
+    let id = name_of(db, &owner, name, false).await;
+    for sequence in 1..=releases {
+        db.publish(&release(id, sequence), &[chunk(1)]).await.expect("publishes");
+    }
+    id
+}
+
+fn entries(targets: &[u8]) -> Vec<NewEntry> {
+    let entry = |number: &u8| NewEntry { target: key(*number), envelope: vec![*number; 92] };
+    targets.iter().map(entry).collect()
+}
+
+async fn waiting(db: &dyn HubDb, target: u8) -> Vec<(String, u64)> {
+    let queue = db.queue(&key(target), 0, 100).await.expect("reads");
+    assert!(queue.is_sorted_by_key(|entry| entry.id));
+    assert!(queue.iter().all(|entry| entry.envelope == [target; 92]), "one's own envelope");
+    queue.into_iter().map(|entry| (entry.name, entry.sequence)).collect()
+}
+
+pub(crate) async fn entries_wait_for_their_target_in_order(db: &dyn HubDb) {
+    let (ci, other) = (feed(db, "c-1/ci", 3).await, feed(db, "c-1/other", 1).await);
+    assert_eq!(db.enqueue(ci, 2, &entries(&[50, 51]), NOW).await.expect("queues"), Some(2));
+    assert_eq!(db.enqueue(other, 1, &entries(&[50]), NOW + 1).await.expect("queues"), Some(1));
+    assert_eq!(db.enqueue(ci, 3, &entries(&[50]), NOW + 2).await.expect("queues"), Some(1));
+    // In the order in which they came, whoever sent them.
+    let expected = [("c-1/ci", 2), ("c-1/other", 1), ("c-1/ci", 3)];
+    assert_eq!(waiting(db, 50).await, expected.map(|(name, it)| (name.to_owned(), it)));
+    assert_eq!(waiting(db, 51).await, [("c-1/ci".to_owned(), 2)]);
+    assert_eq!(waiting(db, 52).await, []);
+    // A page of it, and the rest.
+    let first = db.queue(&key(50), 0, 2).await.expect("reads");
+    let rest = db.queue(&key(50), first[1].id, 2).await.expect("reads");
+    assert_eq!((first.len(), rest.len(), rest[0].sequence), (2, 1, 3));
+    assert_eq!((first[0].queued, &first[0].manifest[..]), (NOW, &[1, 2, 3][..]));
+    // Sending once more is nothing new, and moves nobody to the end.
+    let again = db.enqueue(ci, 2, &entries(&[50, 52]), NOW + 9).await.expect("queues");
+    assert_eq!(again, Some(1));
+    assert_eq!(waiting(db, 50).await, expected.map(|(name, it)| (name.to_owned(), it)));
+    assert_eq!(db.enqueue(ci, 9, &entries(&[50]), NOW).await.expect("queues"), None);
+    let many: Vec<NewEntry> = (0..3000u32)
+        .map(|number| {
+            let mut target = [9; 32];
+            target[..4].copy_from_slice(&number.to_be_bytes());
+            NewEntry { target: AccountKey(target), envelope: vec![0; 92] }
+        })
+        .collect();
+    assert_eq!(db.enqueue(ci, 1, &many, NOW).await.expect("queues"), Some(3000));
+    let ids: Vec<i64> = {
+        let mut ids = Vec::new();
+        for entry in [&many[0], &many[1500], &many[2999]] {
+            ids.push(db.queue(&entry.target, 0, 9).await.expect("reads")[0].id);
+        }
+        ids
+    };
+    assert!(ids.is_sorted(), "in the order in which they were given");
+}
+
+pub(crate) async fn an_entry_is_answered_once(db: &dyn HubDb) {
+    let ci = feed(db, "c-1/ci", 2).await;
+    db.enqueue(ci, 1, &entries(&[50, 51]), NOW).await.expect("queues");
+    let answer = async |sequence, target, receipt: &[u8]| {
+        db.answer_entry((ci, sequence), &key(target), receipt, NOW + 5).await.expect("answers")
+    };
+    assert_eq!(answer(1, 50, b"first").await, Answered::Now);
+    assert_eq!(answer(1, 50, b"second").await, Answered::Before);
+    assert_eq!(answer(1, 52, b"x").await, Answered::NotQueued);
+    assert_eq!(answer(2, 50, b"x").await, Answered::NotQueued);
+    assert_eq!(waiting(db, 50).await, []);
+    assert_eq!(waiting(db, 51).await, [("c-1/ci".to_owned(), 1)]);
+    let receipts = db.receipts(ci, 0, 9).await.expect("reads");
+    assert_eq!(receipts.len(), 1);
+    assert_eq!((&receipts[0].receipt[..], receipts[0].answered), (&b"first"[..], NOW + 5));
+    // What was answered is not queued again.
+    assert_eq!(db.enqueue(ci, 1, &entries(&[50]), NOW).await.expect("queues"), Some(0));
+    assert_eq!(waiting(db, 50).await, []);
+}
+
+pub(crate) async fn of_two_racing_answers_one_counts(db: &dyn HubDb) {
+    let ci = feed(db, "c-1/ci", 1).await;
+    db.enqueue(ci, 1, &entries(&[50]), NOW).await.expect("queues");
+    let target = key(50);
+    let answers = (0..8u8).map(|number| {
+        let target = &target;
+        async move { db.answer_entry((ci, 1), target, &[number], NOW).await.expect("answers") }
+    });
+    let answers = futures_util::future::join_all(answers).await;
+    let counted = answers.iter().filter(|answer| **answer == Answered::Now).count();
+    assert_eq!(counted, 1, "{answers:?}");
+    let kept = db.receipts(ci, 0, 9).await.expect("reads");
+    let winner = answers.iter().position(|answer| *answer == Answered::Now).expect("one");
+    assert_eq!(kept[0].receipt, [u8::try_from(winner).expect("small")]);
+}
+
+pub(crate) async fn receipts_are_kept_until_they_are_taken(db: &dyn HubDb) {
+    let (ci, other) = (feed(db, "c-1/ci", 2).await, feed(db, "c-1/other", 1).await);
+    for sequence in [1, 2] {
+        db.enqueue(ci, sequence, &entries(&[50, 51]), NOW).await.expect("queues");
+    }
+    for (sequence, target) in [(2, 51), (1, 50)] {
+        db.answer_entry((ci, sequence), &key(target), b"r", NOW + 5).await.expect("answers");
+    }
+    let found = db.receipts(ci, 0, 9).await.expect("reads");
+    let told: Vec<_> = found.iter().map(|it| (it.sequence, it.target)).collect();
+    assert_eq!(told, [(1, key(50)), (2, key(51))], "in order of their entries");
+    let page = db.receipts(ci, found[0].id, 1).await.expect("reads");
+    assert_eq!(page, found[1..]);
+    assert_eq!(db.receipts(other, 0, 9).await.expect("reads"), []);
+    // Those of another name are not its publisher's to take.
+    let ids: Vec<i64> = found.iter().map(|it| it.id).collect();
+    assert_eq!(db.take_receipts(other, &ids, NOW + 7).await.expect("takes"), 0);
+    assert_eq!(db.take_receipts(ci, &ids[..1], NOW + 7).await.expect("takes"), 1);
+    assert_eq!(db.take_receipts(ci, &ids[..1], NOW + 8).await.expect("takes"), 0, "once");
+    assert_eq!(db.receipts(ci, 0, 9).await.expect("reads"), found[1..]);
+    let stands = db.queued_targets((ci, 1), None, 9).await.expect("reads");
+    let told: Vec<_> = stands.iter().map(|it| (it.target, it.answered, it.taken)).collect();
+    assert_eq!(told, [(key(50), Some(NOW + 5), Some(NOW + 7)), (key(51), None, None)]);
+    let after = db.queued_targets((ci, 1), Some(&key(50)), 9).await.expect("reads");
+    assert_eq!(after, stands[1..]);
+}
+
+pub(crate) async fn a_release_is_kept_while_somebody_waits_for_it(db: &dyn HubDb) {
+    let ci = feed(db, "c-1/ci", 4).await;
+    db.set_retention(ci, &Retention { last: Some(1), days: None }).await.expect("sets");
+    db.enqueue(ci, 1, &entries(&[50]), NOW).await.expect("queues");
+    db.enqueue(ci, 2, &entries(&[50]), NOW).await.expect("queues");
+    db.answer_entry((ci, 2), &key(50), b"r", NOW).await.expect("answers");
+    let gone = async || {
+        let gone = db.expire_releases(NOW).await.expect("expires");
+        gone.into_iter().map(|(_, sequence)| sequence).collect::<Vec<_>>()
+    };
+    assert_eq!(gone().await, [3], "1 waits for a target, the receipt of 2 for the publisher");
+    let receipts = db.receipts(ci, 0, 9).await.expect("reads");
+    db.take_receipts(ci, &[receipts[0].id], NOW).await.expect("takes");
+    assert_eq!(gone().await, [2]);
+    db.answer_entry((ci, 1), &key(50), b"r", NOW).await.expect("answers");
+    assert_eq!(gone().await, [] as [u64; 0]);
+    let receipts = db.receipts(ci, 0, 9).await.expect("reads");
+    db.take_receipts(ci, &[receipts[0].id], NOW).await.expect("takes");
+    assert_eq!(gone().await, [1]);
+}
+
+pub(crate) async fn who_belongs_to_a_name_no_more_waits_no_more(db: &dyn HubDb) {
+    let (ci, other) = (feed(db, "c-1/ci", 2).await, feed(db, "c-2/ci", 1).await);
+    for (name, sequence) in [(ci, 1), (ci, 2), (other, 1)] {
+        db.enqueue(name, sequence, &entries(&[50, 51]), NOW).await.expect("queues");
+    }
+    db.answer_entry((ci, 1), &key(50), b"r", NOW).await.expect("answers");
+    assert_eq!(db.drop_waiting(ci, &key(50)).await.expect("drops"), 1);
+    assert_eq!(waiting(db, 50).await, [("c-2/ci".to_owned(), 1)]);
+    assert_eq!(waiting(db, 51).await.len(), 3);
+    assert_eq!(db.receipts(ci, 0, 9).await.expect("reads").len(), 1, "what was answered stays");
+    db.delete_name(other).await.expect("deletes");
+    assert_eq!(waiting(db, 50).await, []);
+    assert_eq!(waiting(db, 51).await.len(), 2);
+}
