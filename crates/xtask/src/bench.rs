@@ -4,7 +4,8 @@
 //! does. Every run's result is compared with its source, file by file.
 //!
 //! Start with [`transfer`] (one file, many files) and [`trees`] (updates); [`curves`] repeats the
-//! same work at growing sizes; [`row`] says what a measurement is, [`measure`] how it is taken.
+//! same work at growing sizes, [`parameters`] with one parameter changed; [`row`] says what a
+//! measurement is, [`measure`] how it is taken.
 
 mod consign;
 mod contents;
@@ -15,6 +16,7 @@ mod large;
 mod load;
 mod machine;
 mod measure;
+mod parameters;
 mod peers;
 mod proxy;
 mod report;
@@ -66,6 +68,10 @@ const ROWS: &[(&str, Measured)] = &[
     ("S1", curves::files),
     ("S2", curves::bytes),
     ("S3", curves::clients),
+    ("P1", parameters::batch),
+    ("P2", parameters::window),
+    ("P3", parameters::threads),
+    ("P4", parameters::disk),
 ];
 
 /// Measures the rows asked for and writes the report.
