@@ -4,6 +4,7 @@ use content::Entry;
 use directory::{Dir, FileFacts, FileKind};
 
 use super::ahead::{Ahead, Looked};
+use super::old_index::malformed;
 use super::{Planner, is_under};
 use crate::order::{join, split};
 use crate::record::Raw;
@@ -62,12 +63,12 @@ impl Planner<'_> {
         let mut here = Here::open(path.clone(), dir, looked)?;
         while let Some(old) = &mut self.old {
             let Some(body) = old.ahead() else { break };
-            let raw = Raw::decode(body).ok_or_else(super::malformed)?;
+            let raw = Raw::decode(body).ok_or_else(malformed)?;
             if !is_under(raw.path, &path) {
                 break;
             }
             if raw.is_directory() {
-                let record = raw.open().ok_or_else(super::malformed)?;
+                let record = raw.open().ok_or_else(malformed)?;
                 let looked = self.looked(&record.path);
                 self.leave(here);
                 self.state.strangers.remove(&record.path);
@@ -77,7 +78,7 @@ impl Planner<'_> {
             }
             let (parent, name) = split(raw.path);
             if parent != here.path {
-                return Err(super::malformed());
+                return Err(malformed());
             }
             let found = here.facts(name)?;
             let kept = match (&raw.facts, &found) {
