@@ -4,7 +4,6 @@
 //! (`documents`), what is in a closure (`content`), what travels (`wire`, `hub-api`).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Duration;
 
 use bytes::Bytes;
 use content::frame::FrameCodec;
@@ -516,6 +515,3 @@ fn malformed(error: &dyn std::fmt::Display) -> Refusal {
 fn refused(error: &dyn std::fmt::Display) -> Refusal {
     Refusal::Code(ProblemCode::DocumentRefused, error.to_string())
 }
-
-/// The least time between two tries of a person.
-pub(crate) const AGAIN: Duration = Duration::from_secs(2);

@@ -3,6 +3,7 @@
 //! Behind it is a person who runs a command again until it is done.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use bytes::Bytes;
 use content::ChunkId;
@@ -17,7 +18,7 @@ use wire::{HaveBitmap, IdList, encode_end, encode_frame};
 
 use crate::clock::{Clock, Moment};
 use crate::context::{Asked, Context, Reply, json};
-use crate::hub::{AGAIN, sign};
+use crate::hub::sign;
 use crate::keeping::frames_of;
 use crate::network::{Kind, Packet, Party, Route};
 use crate::trees::{Tree, trees};
@@ -26,6 +27,8 @@ const HUB: Party = Party::Hub(0);
 const LIST_TIME: u64 = 365 * 86_400;
 /// How often a question under one key is sent again, and the whole tree gone through.
 const TRIES: u32 = 3;
+/// The least time between two tries of a person.
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// What a person wants done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
