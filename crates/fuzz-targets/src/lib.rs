@@ -3,8 +3,9 @@
 //! A target takes any bytes at all and must neither panic nor hang; where the decoder accepts
 //! the bytes, encoding the value again must give the very same bytes (of JSON, which has many
 //! spellings, bytes that decode to the same value; of a certificate, whose dates alone are read,
-//! dates that a calendar has). Targets that decode something authenticated come twice: once on raw bytes, and once behind the signature or
-//! the cipher, where a fuzzer would otherwise never get.
+//! dates that a calendar has; of headers, queries and forms, what `request_targets` asserts of
+//! each). Targets that decode something authenticated come twice: once on raw bytes, and once
+//! behind the signature or the cipher, where a fuzzer would otherwise never get.
 //!
 //! What this crate is not: the fuzzer, which is the program in `fuzz/`, built and run by
 //! `cargo xtask fuzz`. What it found worth keeping is in `corpus/` and read by [`corpus`];
@@ -51,7 +52,7 @@ pub use wire_targets::{frame_stream, have_bitmap, id_list};
 /// What a decoder made of the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It took them, and the value encodes to the same bytes again.
+    /// It took them, and of the value everything held that the target asserts.
     Accepted,
     /// It refused them with an error.
     Refused,
