@@ -20,6 +20,7 @@ mod disk_targets;
 mod document_targets;
 mod hub_targets;
 mod node_targets;
+mod package_targets;
 mod request_targets;
 mod seeds;
 mod store_targets;
@@ -42,6 +43,9 @@ pub use document_targets::{
 };
 pub use hub_targets::{event_stream, http_date, hub_request, hub_response, id_text};
 pub use node_targets::{from_node, node_frame_stream, node_hello, node_text, to_node};
+pub use package_targets::{
+    label_expression, package_instructions, package_receipt, package_specification,
+};
 pub use request_targets::{
     console_form, console_query, forwarded_for, if_none_match, page_query, range_header,
 };
@@ -138,6 +142,10 @@ targets![
     directory_index,
     checkout_records,
     checkout_journal,
+    package_instructions,
+    package_receipt,
+    package_specification,
+    label_expression,
 ];
 
 /// What a text is read as, shown again.

@@ -107,6 +107,10 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
         "sealed_root" => vec![sealed_plain_root()],
         "capability_text" => vec![golden("documents/capability-1")],
         "invitation_text" => vec![golden("documents/invitation-1")],
+        "package_instructions" => vec![golden("package/package-1")],
+        "package_receipt" => vec![golden("package/receipt-1")],
+        "package_specification" => texts(&SPECIFICATIONS),
+        "label_expression" => texts(&["site=berlin & !(lab | ring=0)", "a|b&!!c", "x="]),
         "release_name" => vec![b"team/tools".to_vec(), b"a/b".to_vec()],
         "charter" => vec![golden("community/charter-1")],
         "charter_payload" => vec![joint_payload("community/charter-1")],
@@ -308,3 +312,34 @@ const HUB_RESPONSES: [(u8, &str); 4] = [
 
 const EVENTS: &str = "\u{feff}: hello\r\n\r\nevent: release\r\nid: 7\r\ndata: {\"a\":1}\r\n\r\n\
     data:one\ndata\ndata:  two\n\n: beat\n\nid\revent:x\r\rdata: end\r\rdata: cut";
+
+const SPECIFICATIONS: [&str; 2] = [
+    r#"[package]
+name = "tools"
+version = "1"
+requires = ["base", "runtime 3.1"]
+conflicts = ["old"]
+os = ["linux"]
+arch = ["x86_64"]
+labels = "site=berlin & !lab"
+[variables]
+prefix = "/opt/tools"
+[[step]]
+name = "files"
+files = "build"
+target = "{prefix}/a"
+placing = "replace"
+owner = "root:adm"
+mode = "0755"
+on-failure = "roll-back"
+[[step]]
+command = ["echo", "{prefix}", "{{}}"]
+timeout = "1h 30m"
+expect = [0, 3]
+output-limit = "64 KiB"
+on-interrupt = "repeat"
+"#,
+    r#"package = { name = "a", version = "1" }
+step = [{ script = "x", interpreter = ["sh"], arguments = ["a"], environment = { A = "b" }, directory = "/tmp", user = "nobody", writes = [] }, { script-file = "x" }]
+"#,
+];

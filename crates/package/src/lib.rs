@@ -7,6 +7,7 @@
 //!
 //! * [`instructions`]: [`Package`], [`Step`], [`FileSet`], [`Script`].
 //! * [`label`]: labels of machines, and the [`label::Expression`] that chooses among them.
+//! * [`specification`]: what a publisher writes, and what is wrong with it.
 //! * [`receipt`]: [`Receipt`], what became of each step.
 //!
 //! Invariant: a decoded value keeps every bound that is documented here, so a driver allocates and
@@ -19,6 +20,7 @@ pub mod instructions;
 pub mod label;
 pub mod receipt;
 mod rules;
+pub mod specification;
 
 pub use encoding::BoundsError;
 pub use instructions::{
@@ -26,6 +28,7 @@ pub use instructions::{
     Requirement, Script, Step,
 };
 pub use receipt::{Outcome, Receipt, StepReceipt, Verdict};
+pub use specification::Specification;
 
 #[cfg(test)]
 mod golden_tests;
