@@ -32,6 +32,7 @@ const PLACES: &[(&str, Place)] = &[
     ("wire", Word),
     ("fetch-plan", Machine),
     ("watch-plan", Machine),
+    ("deploy-plan", Machine),
     ("directory", Adapter),
     ("hub-client", Adapter),
     ("hub-db", Adapter),
