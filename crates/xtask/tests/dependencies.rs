@@ -38,6 +38,7 @@ const PLACES: &[(&str, Place)] = &[
     ("hub-db", Adapter),
     ("store", Adapter),
     ("checkout", Driver),
+    ("deploy", Driver),
     ("fetch", Driver),
     ("hub", Driver),
     ("node", Driver),

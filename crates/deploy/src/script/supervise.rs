@@ -1,0 +1,140 @@
+//! The process that stands between us and a script.
+
+use std::io::{self, BufReader};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::resource::{UsageWho, getrusage};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+use rustix::process::{
+    Pid, PidfdFlags, WaitStatus, getpid, pidfd_open, set_child_subreaper, setsid,
+};
+
+use super::{
+    Answer, HowEnded, KILL_AFTER, Message, Setup, descendants, hear, open_lock, rest, say,
+};
+
+/// Runs a script, ends all it started, and says how it went.
+pub(super) fn supervise(setup: &Setup, mut control: UnixStream) -> io::Result<()> {
+    // So that what interrupts those who started us does not end us before the script.
+    setsid()?;
+    set_child_subreaper(Some(getpid()))?;
+    let lock = setup.lock.as_deref().map(|path| open_lock(Path::new(path))).transpose()?;
+    if let Some(lock) = &lock {
+        flock(lock, FlockOperation::NonBlockingLockExclusive)?;
+    }
+    // Whoever settles what we would do waits for the lock, and that was free: then we are told
+    // here that nobody wants it any more.
+    if is_over(&control)? {
+        return Ok(());
+    }
+    let answer = match start(setup) {
+        Ok(script) => watch(setup, script, &control)?,
+        Err(refused) => Some(Answer::Refused(refused)),
+    };
+    if let Some(answer) = answer {
+        say(&mut control, &answer)?;
+    }
+    Ok(())
+}
+
+/// Whether the other end was closed. Nothing is ever said after the first message.
+fn is_over(control: &UnixStream) -> io::Result<bool> {
+    let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+    Ok(poll(&mut [PollFd::new(control, PollFlags::IN)], Some(&now))? > 0)
+}
+
+/// Starts the process that becomes the script.
+fn start(setup: &Setup) -> Result<Pid, String> {
+    let failed = |error: io::Error| format!("cannot start a process: {error}");
+    let (mut ours, theirs) = UnixStream::pair().map_err(failed)?;
+    let child = Command::new("/proc/self/exe")
+        .args(std::env::args_os().skip(1))
+        .stdin(OwnedFd::from(theirs))
+        .stdout(Stdio::inherit())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .map_err(failed)?;
+    let script = Pid::from_child(&child);
+    // From here on only the script and what it starts holds the pipes.
+    let nothing = std::fs::File::options().write(true).open("/dev/null").map_err(failed)?;
+    rustix::stdio::dup2_stdout(&nothing).map_err(|errno| failed(errno.into()))?;
+    rustix::stdio::dup2_stderr(&nothing).map_err(|errno| failed(errno.into()))?;
+    say(&mut ours, &Message::Become(setup.clone())).map_err(failed)?;
+    match hear::<Answer>(&mut BufReader::new(&ours)) {
+        Ok(Answer::Refused(reason)) => {
+            descendants::kill(|_, _| {});
+            Err(reason)
+        }
+        // It closed the socket when it became the script, or when somebody killed it.
+        Ok(Answer::Ended { .. }) | Err(_) => Ok(script),
+    }
+}
+
+/// Waits for the end of the script, of its time, or of those who want it.
+fn watch(setup: &Setup, script: Pid, control: &UnixStream) -> io::Result<Option<Answer>> {
+    let held = pidfd_open(script, PidfdFlags::empty())?;
+    let end = Instant::now() + setup.timeout();
+    let mut wanted = true;
+    let mut in_time = false;
+    while Instant::now() < end {
+        let mut waits = [PollFd::new(&held, PollFlags::IN), PollFd::new(control, PollFlags::IN)];
+        match poll(&mut waits, Some(&rest(end))) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        wanted = waits[1].revents().is_empty();
+        in_time = !waits[0].revents().is_empty();
+        if in_time || !wanted {
+            break;
+        }
+    }
+    let mut status = None;
+    let mut note = |pid: Pid, ended: WaitStatus| {
+        if pid == script {
+            status = Some(ended);
+        }
+    };
+    if !in_time && wanted {
+        descendants::ask_to_stop();
+        let end = Instant::now() + KILL_AFTER;
+        while !descendants::reap(&mut note) && Instant::now() < end && !is_over(control)? {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    descendants::kill(&mut note);
+    if !wanted {
+        return Ok(None);
+    }
+    let end = match status {
+        Some(status) if in_time => how(status),
+        Some(_) | None => HowEnded::TimedOut,
+    };
+    let (processor_us, memory_bytes_max) = used();
+    Ok(Some(Answer::Ended { end, processor_us, memory_bytes_max }))
+}
+
+fn how(status: WaitStatus) -> HowEnded {
+    let small = |number: i32| u8::try_from(number).unwrap_or(u8::MAX);
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => HowEnded::Code(small(code)),
+        (None, signal) => HowEnded::Signal(signal.map_or(0, small)),
+    }
+}
+
+/// Processor time in microseconds, and the largest resident set in bytes, of all that was reaped.
+/// The set is never smaller than this program's own, which the script's process was at first.
+fn used() -> (u64, u64) {
+    let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) else { return (0, 0) };
+    let micros = |time: nix::sys::time::TimeVal| {
+        let micros = time.tv_sec() * 1_000_000 + time.tv_usec();
+        u64::try_from(micros).unwrap_or(0)
+    };
+    let kibibytes = u64::try_from(usage.max_rss()).unwrap_or(0);
+    (micros(usage.user_time()) + micros(usage.system_time()), kibibytes * 1024)
+}
