@@ -26,7 +26,6 @@ pub(crate) enum ReachError {
     System { path: String, source: io::Error },
 }
 
-#[cfg(test)]
 impl ReachError {
     /// Whether something on the way does not exist.
     pub(crate) fn is_not_found(&self) -> bool {

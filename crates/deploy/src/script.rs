@@ -35,8 +35,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use package::Script;
 use package::receipt::{End, Ran};
+use package::{Owner, Script};
 use rustix::event::{PollFd, PollFlags, poll};
 use serde::{Deserialize, Serialize};
 
@@ -384,4 +384,12 @@ fn text(path: &Path) -> Result<String, NotStarted> {
 
 fn failed(action: &'static str) -> impl Fn(io::Error) -> NotStarted {
     move |source| NotStarted::System { action, source }
+}
+
+/// Who a script or a file belongs to, as numbers.
+///
+/// # Errors
+/// When this machine knows no such user or group.
+pub(crate) fn owner(owner: &Owner) -> Result<(u32, u32), NotStarted> {
+    identity::look_up(owner).map(|identity| (identity.user, identity.group))
 }

@@ -6,8 +6,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use content::{Mtime, Name, Owner};
 use rustix::fs::{
-    AtFlags, CWD, Gid, Mode, OFlags, RawDir, StatxFlags, Timespec, Timestamps, Uid, chmodat,
-    chownat, linkat, mkdirat, openat, readlinkat, renameat, statx, symlinkat, unlinkat, utimensat,
+    AtFlags, CWD, Gid, Mode, OFlags, RawDir, RenameFlags, StatxFlags, Timespec, Timestamps, Uid,
+    chmodat, chownat, linkat, mkdirat, openat, readlinkat, renameat, renameat_with, statx,
+    symlinkat, unlinkat, utimensat,
 };
 use rustix::io::Errno;
 
@@ -205,6 +206,35 @@ impl Dir {
         check(name)?;
         check(to_name)?;
         renameat(&self.fd, name, &to.fd, to_name)
+            .map_err(|errno| AccessError::system("move into place", to_name, errno))
+    }
+
+    /// Lets two names, here and in `to`, change places in one step.
+    ///
+    /// # Errors
+    /// When one of them does not exist, they are on different file systems, or theirs cannot.
+    pub fn exchange(&self, name: &[u8], to: &Self, to_name: &[u8]) -> Result<(), AccessError> {
+        self.rename_with(name, to, to_name, RenameFlags::EXCHANGE)
+    }
+
+    /// Moves something to a name in `to` that must be free.
+    ///
+    /// # Errors
+    /// When it is taken, or on another file system.
+    pub fn rename_new(&self, name: &[u8], to: &Self, to_name: &[u8]) -> Result<(), AccessError> {
+        self.rename_with(name, to, to_name, RenameFlags::NOREPLACE)
+    }
+
+    fn rename_with(
+        &self,
+        name: &[u8],
+        to: &Self,
+        to_name: &[u8],
+        flags: RenameFlags,
+    ) -> Result<(), AccessError> {
+        check(name)?;
+        check(to_name)?;
+        renameat_with(&self.fd, name, &to.fd, to_name, flags)
             .map_err(|errno| AccessError::system("move into place", to_name, errno))
     }
 

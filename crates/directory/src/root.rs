@@ -252,6 +252,13 @@ impl Root {
     }
 }
 
+/// What is beneath a directory that is open already, however it was found.
+impl From<OwnedFd> for Root {
+    fn from(fd: OwnedFd) -> Self {
+        Self { fd }
+    }
+}
+
 impl AsFd for Root {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()

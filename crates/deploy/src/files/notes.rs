@@ -1,0 +1,126 @@
+//! What is remembered of a file set until its package is over.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use directory::{FileFacts, Root};
+use package::receipt::Placed;
+use serde::{Deserialize, Serialize};
+
+use crate::{durable, reach};
+
+/// File system and number of a file.
+pub(super) type Inode = (u64, u64);
+
+/// How far a set is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Progress {
+    /// The stage is being made; nothing is in place.
+    Preparing,
+    /// Items are being exchanged.
+    Ready,
+    /// All of them are exchanged.
+    Placed,
+}
+
+/// The note of one set.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Notes {
+    pub(super) progress: Progress,
+    /// The directory that the stage and all items are beneath.
+    base: PathBuf,
+    base_inode: Inode,
+    /// Name of the stage.
+    pub(super) stage: String,
+    pub(super) items: Vec<Item>,
+    added: u64,
+    changed: u64,
+    kept: u64,
+    removed: u64,
+    bytes: u64,
+}
+
+/// A name, what it is to stand for, and what it stood for. Its slot in the stage is its place
+/// among the items.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Item {
+    /// Beneath the base.
+    pub(super) path: Vec<u8>,
+    pub(super) new: Inode,
+    pub(super) old: Option<Inode>,
+}
+
+pub(super) fn inode(facts: &FileFacts) -> Inode {
+    (facts.device, facts.inode)
+}
+
+pub(super) fn slot_name(slot: usize) -> Vec<u8> {
+    slot.to_string().into_bytes()
+}
+
+impl Notes {
+    pub(super) fn new(path: PathBuf, base: &Root, counts: Placed) -> Result<Self, String> {
+        let unique = fs::read_to_string("/proc/sys/kernel/random/uuid");
+        let unique = unique.map_err(|error| format!("cannot make a name: {error}"))?;
+        let facts = FileFacts::of(base).map_err(|error| error.to_string())?;
+        let Placed { added, changed, kept, removed, bytes } = counts;
+        Ok(Self {
+            progress: Progress::Preparing,
+            base: path,
+            base_inode: inode(&facts),
+            stage: format!(".consign-{}", unique.trim()),
+            items: Vec::new(),
+            added,
+            changed,
+            kept,
+            removed,
+            bytes,
+        })
+    }
+
+    pub(super) fn counts(&self) -> Placed {
+        let Self { added, changed, kept, removed, bytes, .. } = *self;
+        Placed { added, changed, kept, removed, bytes }
+    }
+
+    /// Opens the directory, which must be the one it was.
+    pub(super) fn open_base(&self) -> Result<Root, String> {
+        let base = reach::open(&self.base).map_err(|error| error.to_string())?;
+        let facts = FileFacts::of(&base).map_err(|error| error.to_string())?;
+        if inode(&facts) != self.base_inode {
+            return Err(format!("{} is another directory than before", self.base.display()));
+        }
+        Ok(base.into())
+    }
+
+    pub(super) fn load(state: &Path, number: usize) -> Result<Option<Self>, String> {
+        let path = path(state, number);
+        let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+        match fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| failed(&error)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed(&error)),
+        }
+    }
+
+    pub(super) fn save(&self, state: &Path, number: usize) -> Result<(), String> {
+        super::step()?;
+        let bytes = serde_json::to_vec(self).map_err(|error| error.to_string())?;
+        let path = path(state, number);
+        durable::write(&path, &bytes)
+            .map_err(|error| format!("cannot write {}: {error}", path.display()))
+    }
+
+    pub(super) fn remove(state: &Path, number: usize) -> Result<(), String> {
+        super::step()?;
+        let path = path(state, number);
+        durable::remove(&path).map_err(|error| format!("cannot remove {}: {error}", path.display()))
+    }
+}
+
+fn path(state: &Path, number: usize) -> PathBuf {
+    state.join(format!("set-{number}"))
+}
