@@ -6,7 +6,11 @@ use std::path::Path;
 
 /// Writes a file so that it outlasts a power cut once this has returned.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let new = path.with_extension("new");
+    let new = {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".new");
+        std::path::PathBuf::from(name)
+    };
     let mut file = File::create(&new)?;
     file.write_all(bytes)?;
     file.sync_all()?;

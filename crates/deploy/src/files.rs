@@ -129,6 +129,14 @@ impl FilesAt {
         Notes::remove(&self.state, number)
     }
 
+    /// Keeps what a set replaced for somebody to look at, and forgets that it is of this package.
+    ///
+    /// # Errors
+    /// When the state directory cannot be used.
+    pub fn leave(&self, number: usize) -> std::io::Result<()> {
+        Notes::leave(&self.state, number)
+    }
+
     fn try_place(&self, number: usize, set: &FileSet, tree: &Root) -> Result<Placed, String> {
         let mut notes = match Notes::load(&self.state, number)? {
             Some(notes) if notes.progress != Progress::Preparing => notes,

@@ -114,6 +114,15 @@ impl Notes {
             .map_err(|error| format!("cannot write {}: {error}", path.display()))
     }
 
+    /// Gives the note a name under which it is of no set any more.
+    pub(super) fn leave(state: &Path, number: usize) -> io::Result<()> {
+        let unique = fs::read_to_string("/proc/sys/kernel/random/uuid")?;
+        match fs::rename(path(state, number), state.join(format!("left-{}", unique.trim()))) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other.and_then(|()| durable::sync_parent(&path(state, number))),
+        }
+    }
+
     pub(super) fn remove(state: &Path, number: usize) -> Result<(), String> {
         super::step()?;
         let path = path(state, number);

@@ -123,7 +123,7 @@ fn how(status: WaitStatus) -> HowEnded {
     let small = |number: i32| u8::try_from(number).unwrap_or(u8::MAX);
     match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) => HowEnded::Code(small(code)),
-        (None, signal) => HowEnded::Signal(signal.map_or(0, small)),
+        (None, signal) => HowEnded::Signal(signal.map_or(u8::MAX, small)),
     }
 }
 

@@ -1,0 +1,535 @@
+//! Applies a package to this machine.
+
+use std::collections::BTreeMap;
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use deploy_plan::{Back, DeployPlan, Ended, Fate, Kind, Record, Rule, StepNumber, Task};
+use directory::Root;
+use package::label::Labels;
+use package::receipt::{End, Ran};
+use package::{
+    Action, BoundsError, Condition, OnFailure, OnInterrupt, Outcome, Package, Receipt, Step,
+    StepReceipt, Verdict,
+};
+
+use crate::files::{FilesAt, FilesError};
+use crate::journal::{Entry, Header, Journal, JournalError};
+use crate::script::{Launch, Runner, ScriptFacts, settle};
+use crate::{durable, installed};
+
+/// How long a script of a process that was killed is waited for: its supervisor kills it at once.
+const SETTLE_WITHIN: Duration = Duration::from_secs(60);
+
+/// What a package's conditions are held against.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MachineFacts {
+    /// As `std::env::consts::OS` names it.
+    pub os: String,
+    /// As `std::env::consts::ARCH` names it.
+    pub arch: String,
+    /// The machine's labels.
+    pub labels: Labels,
+}
+
+impl MachineFacts {
+    /// Those of this machine, which does not know its labels itself.
+    #[must_use]
+    pub fn here(labels: Labels) -> Self {
+        Self { os: std::env::consts::OS.into(), arch: std::env::consts::ARCH.into(), labels }
+    }
+
+    /// Why a condition does not fit, if it does not: for people.
+    #[must_use]
+    pub fn lacks(&self, condition: &Condition) -> Option<String> {
+        let Condition { os, arch, labels } = condition;
+        if !os.is_empty() && !os.contains(&self.os) {
+            return Some(format!("for {}, and this is {}", os.join(", "), self.os));
+        }
+        if !arch.is_empty() && !arch.contains(&self.arch) {
+            return Some(format!("for {}, and this is {}", arch.join(", "), self.arch));
+        }
+        let fits = labels.as_ref().is_none_or(|labels| labels.fits(&self.labels));
+        (!fits).then(|| "this machine's labels do not fit".to_owned())
+    }
+}
+
+/// What is to be applied, and where.
+#[derive(Debug, Clone, Copy)]
+pub struct Application<'a> {
+    /// The instructions.
+    pub package: &'a Package,
+    /// The directory with the package's tree. It must not change meanwhile.
+    pub tree: &'a Path,
+    /// What its conditions are held against.
+    pub machine: &'a MachineFacts,
+    /// The directory that remembers what was applied; ours alone, made when it is missing.
+    pub state: &'a Path,
+    /// How the helper for scripts is started.
+    pub launch: &'a Launch,
+}
+
+/// What happens, as it happens.
+#[derive(Debug, Clone, Copy)]
+pub enum Event<'a> {
+    /// An earlier process was stopped in the middle of this package.
+    Resumed,
+    /// A step begins; its number, from 0.
+    Begun(usize),
+    /// A step is over.
+    Ended(usize, &'a StepReceipt),
+    /// A file set was put back, or could not be: why.
+    PutBack(usize, Option<&'a str>),
+}
+
+/// Why a package was not carried to its end. What was done is in the journal; applying it again
+/// goes on.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// The instructions break a bound: they are not of a package.
+    #[error("not the instructions of a package")]
+    Bounds(#[from] BoundsError),
+    /// Another process applies a package with the same state. Wait for it.
+    #[error("another process applies a package with the state in {0}")]
+    InUse(PathBuf),
+    /// A package was begun and not finished. Apply that one again first.
+    #[error("{name} {version} was begun and is not finished; apply it again first")]
+    Unfinished {
+        /// Its name.
+        name: String,
+        /// Its version.
+        version: String,
+    },
+    /// A file of the state directory cannot be used.
+    #[error("cannot use {path}")]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// The journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The journal does not fit the package it names.
+    #[error("the journal does not fit its package")]
+    Plan(#[from] deploy_plan::JournalError),
+    /// Files are in place in part, and can be put neither there nor back.
+    #[error(transparent)]
+    Files(#[from] FilesError),
+}
+
+/// Applies a package, or goes on with it, and says what became of it.
+///
+/// What it returns is durable in the state directory, and what was replaced is removed.
+///
+/// # Errors
+/// See [`ApplyError`].
+pub fn apply(
+    application: &Application<'_>,
+    tell: &mut dyn FnMut(Event<'_>),
+) -> Result<Receipt, ApplyError> {
+    let Application { package, machine, state, .. } = *application;
+    let instructions = blake3::hash(&package.encode()?).to_hex().to_string();
+    let _lock = lock(state)?;
+    settle(state, SETTLE_WITHIN).map_err(failed(&state.join("running")))?;
+    let path = state.join("journal");
+    let (journal, header, entries) = match Journal::open(&path)? {
+        Some((_, header, _)) if header.instructions != instructions => {
+            let Header { name, version, .. } = header;
+            return Err(ApplyError::Unfinished { name, version });
+        }
+        Some(found) => {
+            tell(Event::Resumed);
+            found
+        }
+        None => {
+            if let Some(verdict) = beforehand(package, machine, state)? {
+                let receipt = untouched(package, machine, verdict);
+                installed::keep_receipt(state, &receipt)?;
+                return Ok(receipt);
+            }
+            let header = Header {
+                name: package.name.clone(),
+                version: package.version.clone(),
+                instructions,
+                not_applicable: reasons(package, machine),
+            };
+            (Journal::create(&path, &header)?, header, Vec::new())
+        }
+    };
+    let records: Vec<_> = entries.iter().map(Entry::record).collect();
+    let rules = rules(package, &header.not_applicable);
+    let plan = DeployPlan::resume(&rules, &records)?;
+    let steps = vec![None; package.steps.len()];
+    let mut work =
+        Work { application, header, journal, steps, failed: BTreeMap::new(), kept_bytes: 0 };
+    entries.iter().for_each(|entry| work.recall(entry));
+    work.run(plan, tell)
+}
+
+/// What is known before anything is touched, and ends it there.
+pub(crate) fn beforehand(
+    package: &Package,
+    machine: &MachineFacts,
+    state: &Path,
+) -> Result<Option<Verdict>, ApplyError> {
+    if let Some(reason) = machine.lacks(&package.when) {
+        return Ok(Some(Verdict::NotApplicable(reason)));
+    }
+    let there = installed(state)?;
+    for required in &package.requires {
+        let version = there.get(&required.name);
+        let asked = required.version.as_deref();
+        let fits = version.is_some_and(|version| asked.is_none_or(|asked| asked == version));
+        if !fits {
+            let has = version.map_or("it is not here".to_owned(), |it| format!("{it} is here"));
+            let asked = asked.map_or(String::new(), |asked| format!(" {asked}"));
+            let reason = format!("it needs {}{asked}, and {has}", required.name);
+            return Ok(Some(Verdict::Failed(reason)));
+        }
+    }
+    let conflict = package.conflicts.iter().find(|name| there.contains_key(*name));
+    Ok(conflict.map(|name| Verdict::Failed(format!("it cannot be where {name} is"))))
+}
+
+/// Why each step does not apply, if it does not.
+pub(crate) fn reasons(package: &Package, machine: &MachineFacts) -> Vec<Option<String>> {
+    package.steps.iter().map(|step| machine.lacks(&step.when)).collect()
+}
+
+/// The receipt of a package of which nothing was begun.
+fn untouched(package: &Package, machine: &MachineFacts, verdict: Verdict) -> Receipt {
+    let of_step = |(step, reason): (&Step, Option<String>)| {
+        let outcome = match (&verdict, reason) {
+            (Verdict::NotApplicable(reason), _) => Outcome::NotApplicable(reason.clone()),
+            (Verdict::Passed | Verdict::Failed(_), Some(reason)) => Outcome::NotApplicable(reason),
+            (Verdict::Passed | Verdict::Failed(_), None) => Outcome::LeftOut,
+        };
+        never_begun(step, outcome)
+    };
+    let steps = package.steps.iter().zip(reasons(package, machine)).map(of_step).collect();
+    let (package, version) = (package.name.clone(), package.version.clone());
+    Receipt { package, version, verdict, steps }
+}
+
+fn never_begun(step: &Step, outcome: Outcome) -> StepReceipt {
+    StepReceipt { name: step.name.clone(), outcome, begun_ms: 0, took: Duration::ZERO }
+}
+
+fn rules(package: &Package, not_applicable: &[Option<String>]) -> Vec<Rule> {
+    let rule = |(number, step): (usize, &Step)| Rule {
+        kind: match &step.action {
+            Action::Files(_) => Kind::Files,
+            Action::Script(script) => Kind::Script(match script.on_interrupt {
+                OnInterrupt::Fail => deploy_plan::OnInterrupt::Fail,
+                OnInterrupt::Repeat => deploy_plan::OnInterrupt::Repeat,
+            }),
+        },
+        on_failure: match step.on_failure {
+            OnFailure::Stop => deploy_plan::OnFailure::Stop,
+            OnFailure::Continue => deploy_plan::OnFailure::Continue,
+            OnFailure::RollBack => deploy_plan::OnFailure::RollBack,
+        },
+        applies: !matches!(not_applicable.get(number), Some(Some(_))),
+    };
+    package.steps.iter().enumerate().map(rule).collect()
+}
+
+/// A package under way.
+struct Work<'a> {
+    application: &'a Application<'a>,
+    header: Header,
+    journal: Journal,
+    /// What is known of each step; what was begun and has no end yet is *interrupted*.
+    steps: Vec<Option<StepReceipt>>,
+    /// File sets that could not be put back, and why.
+    failed: BTreeMap<usize, String>,
+    /// Bytes of outputs that are kept so far.
+    kept_bytes: usize,
+}
+
+impl Work<'_> {
+    /// Takes over what an earlier process wrote.
+    fn recall(&mut self, entry: &Entry) {
+        match entry {
+            Entry::Begun { step, at_ms } => self.begin(*step, *at_ms),
+            Entry::Ended { step, .. } => {
+                if let Some(receipt) = entry.receipt() {
+                    self.end(*step, receipt);
+                }
+            }
+            Entry::PutBack { step, failed } => self.put_back(*step, failed.clone()),
+            Entry::Finished => {}
+        }
+    }
+
+    fn run(
+        mut self,
+        mut plan: DeployPlan,
+        tell: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Receipt, ApplyError> {
+        let files = FilesAt::new(self.application.state);
+        let tree = Root::open(self.application.tree).map_err(failed(self.application.tree))?;
+        let verdict = loop {
+            match plan.poll_task() {
+                Task::Write(record) => {
+                    let entry = self.entry(record);
+                    self.journal.write(&entry)?;
+                    plan.handle_written(record);
+                    self.tell(record, tell);
+                }
+                Task::Place(StepNumber(number)) | Task::Run(StepNumber(number)) => {
+                    let begun = Instant::now();
+                    let outcome = self.carry_out(number, &files, &tree)?;
+                    let succeeded = succeeded(&outcome);
+                    let begun_ms = self.steps[number].as_ref().map_or(0, |step| step.begun_ms);
+                    let name = self.application.package.steps[number].name.clone();
+                    // As receipts tell it.
+                    let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
+                    let took = Duration::from_micros(micros);
+                    self.end(number, StepReceipt { name, outcome, begun_ms, took });
+                    plan.handle_done(StepNumber(number), succeeded);
+                }
+                Task::PutBack(step) => {
+                    let back = files.put_back(step.0);
+                    plan.handle_put_back(
+                        step,
+                        if back.is_ok() { Back::Done } else { Back::Failed },
+                    );
+                    self.put_back(step.0, back.err());
+                }
+                Task::Finish(verdict) => break verdict,
+            }
+        };
+        let receipt = self.receipt(&plan, verdict);
+        let state = self.application.state;
+        installed::keep_receipt(state, &receipt)?;
+        let was_put_back =
+            self.steps.iter().flatten().any(|step| matches!(step.outcome, Outcome::PutBack(_)));
+        match &receipt.verdict {
+            Verdict::Passed => installed::add(state, &receipt.package, &receipt.version)?,
+            // What was there before is there again.
+            Verdict::Failed(_) if was_put_back && self.failed.is_empty() => {}
+            Verdict::Failed(_) | Verdict::NotApplicable(_) => {
+                installed::remove(state, &receipt.package)?;
+            }
+        }
+        for number in 0..self.steps.len() {
+            // What somebody has to look at stays, and so does what cannot be removed: that is room
+            // on the disk, and no reason to call the package unfinished.
+            if self.failed.contains_key(&number) || files.forget(number).is_err() {
+                files.leave(number).map_err(failed(state))?;
+            }
+        }
+        self.journal.remove()?;
+        Ok(receipt)
+    }
+
+    fn carry_out(
+        &mut self,
+        number: usize,
+        files: &FilesAt,
+        tree: &Root,
+    ) -> Result<Outcome, ApplyError> {
+        let Application { package, state, launch, .. } = *self.application;
+        let step = &package.steps[number];
+        match &step.action {
+            Action::Files(set) => match files.place(number, set, tree) {
+                Ok(placed) => Ok(Outcome::Placed(placed)),
+                Err(FilesError::NotPlaced(reason)) => Ok(Outcome::NotPlaced(reason)),
+                Err(stuck @ FilesError::Stuck { .. }) => Err(stuck.into()),
+            },
+            Action::Script(script) => {
+                let runner = Runner { launch: launch.clone(), state: Some(state.to_owned()) };
+                let facts = ScriptFacts {
+                    package: package.name.clone(),
+                    version: package.version.clone(),
+                    step: step.name.clone(),
+                };
+                Ok(match runner.run(script, &facts, self.application.tree) {
+                    Ok(mut ran) => {
+                        self.shorten(&mut ran);
+                        Outcome::Ran(ran)
+                    }
+                    Err(reason) => Outcome::NotStarted(reason.to_string()),
+                })
+            }
+        }
+    }
+
+    /// Keeps no more of what scripts say than a receipt holds.
+    fn shorten(&self, ran: &mut Ran) {
+        let room = package::receipt::RECEIPT_BYTES_MAX.saturating_sub(self.kept_bytes);
+        for output in [&mut ran.error, &mut ran.output] {
+            output.bytes.truncate(room / 2);
+        }
+    }
+
+    fn begin(&mut self, number: usize, at_ms: u64) {
+        let step = &self.application.package.steps[number];
+        // Of one that is begun again, the first beginning counts.
+        let receipt = StepReceipt { begun_ms: at_ms, ..never_begun(step, Outcome::Interrupted) };
+        self.steps[number].get_or_insert(receipt);
+    }
+
+    fn end(&mut self, number: usize, receipt: StepReceipt) {
+        if let Outcome::Ran(ran) = &receipt.outcome {
+            self.kept_bytes += ran.output.bytes.len() + ran.error.bytes.len();
+        }
+        self.steps[number] = Some(receipt);
+    }
+
+    fn put_back(&mut self, number: usize, why_not: Option<String>) {
+        match why_not {
+            Some(reason) => {
+                self.failed.insert(number, reason);
+            }
+            None => {
+                if let Some(step) = &mut self.steps[number]
+                    && let Outcome::Placed(placed) = step.outcome
+                {
+                    step.outcome = Outcome::PutBack(placed);
+                }
+            }
+        }
+    }
+
+    /// What is written of a record.
+    fn entry(&mut self, record: Record) -> Entry {
+        match record {
+            Record::Begun(StepNumber(step)) => {
+                let at_ms = now_ms();
+                self.begin(step, at_ms);
+                Entry::Begun { step, at_ms }
+            }
+            Record::Ended(StepNumber(step), ended) => {
+                let receipt = self.steps[step].clone();
+                let receipt = receipt.expect("what ended was begun");
+                Entry::ended(StepNumber(step), ended, receipt)
+                    .expect("its name and outcome were checked and shortened")
+            }
+            Record::PutBack(StepNumber(step), _) => {
+                Entry::PutBack { step, failed: self.failed.get(&step).cloned() }
+            }
+            Record::Finished => Entry::Finished,
+        }
+    }
+
+    fn tell(&self, record: Record, tell: &mut dyn FnMut(Event<'_>)) {
+        match record {
+            Record::Begun(step) => tell(Event::Begun(step.0)),
+            Record::Ended(step, Ended::Succeeded | Ended::Failed | Ended::Interrupted) => {
+                if let Some(receipt) = &self.steps[step.0] {
+                    tell(Event::Ended(step.0, receipt));
+                }
+            }
+            Record::PutBack(step, _) => {
+                tell(Event::PutBack(step.0, self.failed.get(&step.0).map(String::as_str)));
+            }
+            Record::Finished => {}
+        }
+    }
+
+    fn receipt(&self, plan: &DeployPlan, verdict: deploy_plan::Verdict) -> Receipt {
+        let package = self.application.package;
+        let of_step = |(number, step): (usize, &Step)| match plan.fate(StepNumber(number)) {
+            Fate::NotApplicable => {
+                let reason = self.header.not_applicable.get(number).cloned().flatten();
+                never_begun(step, Outcome::NotApplicable(reason.unwrap_or_default()))
+            }
+            Fate::LeftOut | Fate::Open => never_begun(step, Outcome::LeftOut),
+            Fate::Ended(_) | Fate::PutBack(_) => {
+                let known = self.steps[number].clone();
+                known.unwrap_or_else(|| never_begun(step, Outcome::Interrupted))
+            }
+        };
+        let steps: Vec<_> = package.steps.iter().enumerate().map(of_step).collect();
+        let verdict = match verdict {
+            deploy_plan::Verdict::Passed => Verdict::Passed,
+            deploy_plan::Verdict::Failed(StepNumber(number)) => {
+                let mut reason = describe(&steps[number]);
+                for (number, why) in &self.failed {
+                    reason.push_str(&format!("; {} is not put back: {why}", steps[*number].name));
+                }
+                Verdict::Failed(reason)
+            }
+        };
+        let (package, version) = (package.name.clone(), package.version.clone());
+        let mut receipt = Receipt { package, version, verdict, steps };
+        receipt.shorten();
+        receipt
+    }
+}
+
+fn succeeded(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Placed(_) => true,
+        Outcome::Ran(ran) => ran.is_expected,
+        Outcome::NotApplicable(_)
+        | Outcome::LeftOut
+        | Outcome::PutBack(_)
+        | Outcome::NotPlaced(_)
+        | Outcome::NotStarted(_)
+        | Outcome::Interrupted => false,
+    }
+}
+
+/// Why a step failed, for people.
+fn describe(step: &StepReceipt) -> String {
+    let why = match &step.outcome {
+        Outcome::NotPlaced(reason) | Outcome::NotStarted(reason) => reason.clone(),
+        Outcome::Ran(Ran { end: End::Code(code), .. }) => format!("it ended with code {code}"),
+        Outcome::Ran(Ran { end: End::Signal(signal), .. }) => {
+            format!("it was ended by signal {signal}")
+        }
+        Outcome::Ran(Ran { end: End::TimedOut, .. }) => "it took too long".to_owned(),
+        Outcome::Interrupted => "the machine stopped while it ran".to_owned(),
+        Outcome::NotApplicable(_) | Outcome::LeftOut | Outcome::Placed(_) | Outcome::PutBack(_) => {
+            "it failed".to_owned()
+        }
+    };
+    format!("step {:?}: {why}", step.name)
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The state directory is ours as long as this is held.
+fn lock(state: &Path) -> Result<File, ApplyError> {
+    let path = state.join("lock");
+    DirBuilder::new().recursive(true).mode(0o700).create(state).map_err(failed(state))?;
+    let file = fs::OpenOptions::new().write(true).create(true).truncate(false).open(&path);
+    let file = file.map_err(failed(&path))?;
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(ApplyError::InUse(state.to_owned())),
+        Err(errno) => Err(failed(&path)(errno.into())),
+    }
+}
+
+pub(crate) fn failed(path: &Path) -> impl Fn(io::Error) -> ApplyError {
+    move |source| ApplyError::State { path: path.to_owned(), source }
+}
+
+/// The last receipt of a package, as it was kept.
+///
+/// # Errors
+/// When there is none, or it cannot be read.
+pub fn receipt(state: &Path, package: &str) -> Result<Receipt, ApplyError> {
+    let path = installed::receipt_path(state, package);
+    let bytes = fs::read(&path).map_err(failed(&path))?;
+    Receipt::decode(&bytes)
+        .map_err(|error| failed(&path)(io::Error::new(io::ErrorKind::InvalidData, error)))
+}
+
+/// Writes a file of the state directory.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), ApplyError> {
+    durable::write(path, bytes).map_err(failed(path))
+}
