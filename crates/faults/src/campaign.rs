@@ -171,8 +171,10 @@ impl Campaign {
         self.begin(BEFORE)?;
         let attempt = self.attempt_with(injector.clone(), None, fault == Fault::Unreadable)?;
         self.judge(&attempt)?;
-        // SQLite has other words for it where it opens and maps its files.
-        let hit = injector.seen().hit.filter(|hit| !hit.contains(".sqlite"));
+        // SQLite has other words for it where it opens and maps its files, and their copies.
+        let is_sqlites =
+            |hit: &String| [".sqlite", "database.tmp"].iter().any(|it| hit.contains(it));
+        let hit = injector.seen().hit.filter(|hit| !is_sqlites(hit));
         if fault.is_full_disk() && hit.is_some() {
             let code = attempt.subject;
             let says = [Ended::Code(0), Ended::Code(NO_SPACE)].contains(&code);
