@@ -10,8 +10,12 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use crate::database::DatabaseArgs;
 use crate::size::Size;
 
+mod local;
+mod package;
 mod rights;
 
+pub(crate) use self::local::{ConfigArgs, ConfigCommand};
+pub(crate) use self::package::{CheckArgs, InitArgs, PackageArgs, PackageCommand, Template};
 pub(crate) use self::rights::{
     AccountArgs, AccountCommand, AuditArgs, GrantArgs, GrantsArgs, InvitationArgs,
     InvitationCommand, InvitationCreateArgs, InvitedRole, KeepArgs, PinArgs, RevokeArgs, TokenArgs,
@@ -111,6 +115,8 @@ pub(crate) enum Command {
     Watch(WatchArgs),
     /// Show what runs, what waits and for what, and how to go on
     Status(StatusArgs),
+    /// Specify packages: what machines are to place and run
+    Package(PackageArgs),
     /// Find what is wrong around this node, and say what to do
     Doctor(DoctorArgs),
     /// Show or check the configuration
@@ -554,30 +560,6 @@ pub(crate) struct DoctorArgs {
     /// Look at this destination [default: the current directory]
     #[arg(long, value_name = "DIR")]
     pub(crate) to: Option<PathBuf>,
-}
-
-#[derive(Debug, ClapArgs)]
-#[command(after_help = "Example:\n  consign config show --origin\n  consign config check")]
-pub(crate) struct ConfigArgs {
-    #[command(subcommand)]
-    pub(crate) what: ConfigCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum ConfigCommand {
-    /// Show every option that has a value
-    Show(ConfigShowArgs),
-    /// Say what is wrong in the configuration files
-    #[command(after_help = "Example:\n  consign config check")]
-    Check,
-}
-
-#[derive(Debug, ClapArgs)]
-#[command(after_help = "Example:\n  consign config show --origin")]
-pub(crate) struct ConfigShowArgs {
-    /// Say where each value comes from
-    #[arg(long)]
-    pub(crate) origin: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -38,6 +38,7 @@ mod local;
 mod log;
 mod ls;
 mod node;
+mod package;
 mod pages;
 mod pin;
 mod publish;
@@ -238,6 +239,7 @@ async fn dispatch(session: &Session, command: Command) -> anyhow::Result<Ended> 
             put::run(session, args).await
         }
         Command::Watch(args) => watch::run(session, args).await,
+        Command::Package(args) => package::run(session, args),
         Command::Verify(args) => {
             let _turn = session.turn().await?;
             let job = local::verify(session, args);

@@ -5,7 +5,7 @@
 //! A mistake is a [`Diagnostic`] with its place, what is wrong, and what to write instead; all of them are
 //! reported together. `docs/packages.md` describes every key.
 //!
-//! Reading is in three layers: [`keys`] takes values of the right type out of tables, `values` makes
+//! Reading is in three layers: `keys` takes values of the right type out of tables, `values` makes
 //! durations, sizes, modes and the like of texts, and `package_table` and `steps` know which keys there are.
 
 mod diagnostic;
@@ -15,6 +15,8 @@ mod package_table;
 mod steps;
 mod values;
 mod variables;
+
+use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
 
@@ -47,6 +49,8 @@ pub struct Content {
     pub at: String,
     /// What it is made of.
     pub from: Source,
+    /// Where the specification says so, in bytes of its text.
+    pub place: Range<usize>,
 }
 
 /// What a part of the package's tree is made of.
@@ -108,7 +112,7 @@ impl Problems<'_> {
     fn add(
         &mut self,
         code: Code,
-        span: std::ops::Range<usize>,
+        span: Range<usize>,
         message: impl Into<String>,
         help: impl Into<String>,
     ) {

@@ -20,6 +20,7 @@ mod interruption;
 mod json;
 mod node;
 mod operation;
+mod package;
 mod process;
 mod publish;
 mod release;

@@ -9,7 +9,8 @@ use crate::label::Expression;
 use crate::rules::{self, Rule};
 use crate::{Condition, Package, Requirement};
 
-const KEYS: [&str; 8] =
+/// Keys of the table.
+pub(super) const KEYS: [&str; 8] =
     ["name", "version", "description", "requires", "conflicts", "os", "arch", "labels"];
 
 /// What `std::env::consts::OS` can be, and what people call it.

@@ -42,6 +42,11 @@ const OF_COMMANDS: [&str; 8] = [
 /// Keys that only scripts have, on top of those of commands.
 const OF_SCRIPTS: [&str; 2] = ["interpreter", "arguments"];
 
+/// Every key that some step has.
+pub(super) fn all_keys() -> Vec<&'static str> {
+    [&KINDS[..], &COMMON, &OF_FILES, &OF_COMMANDS, &OF_SCRIPTS].concat()
+}
+
 /// A step as it was read.
 pub(super) struct Read {
     pub(super) step: Step,
@@ -159,8 +164,7 @@ impl One<'_, '_, '_> {
         let mut there: Vec<(&'static str, Range<usize>)> =
             KINDS.into_iter().filter_map(|kind| Some((kind, self.keys.span_of(kind)?))).collect();
         there.sort_by_key(|(_, span)| span.start);
-        let all: Vec<&str> = [&KINDS[..], &COMMON, &OF_FILES, &OF_COMMANDS, &OF_SCRIPTS].concat();
-        self.keys.only(&all, problems);
+        self.keys.only(&all_keys(), problems);
         let kind = match there.as_slice() {
             [] => {
                 let message = "this step does nothing";
@@ -234,7 +238,8 @@ impl One<'_, '_, '_> {
         let owner = self.owner("owner", problems);
         let mode = self.mode(problems);
         let contents = format!("contents/{}", self.number);
-        let content = Content { at: contents.clone(), from: Source::Path(source?) };
+        let Text { text, span } = source?;
+        let content = Content { at: contents.clone(), from: Source::Path(text), place: span };
         let target = target?.0;
         Some((Action::Files(FileSet { contents, target, placing, owner, mode }), Some(content)))
     }
@@ -259,7 +264,7 @@ impl One<'_, '_, '_> {
     }
 
     /// A path on the publisher, relative to the specification.
-    fn source(&self, key: &str, example: &str, problems: &mut Problems<'_>) -> Option<String> {
+    fn source(&self, key: &str, example: &str, problems: &mut Problems<'_>) -> Option<Text> {
         let text = self.keys.text(key, example, problems)?;
         let wrong = if text.text.is_empty() {
             "it is empty"
@@ -268,7 +273,7 @@ impl One<'_, '_, '_> {
         } else if text.text.contains('\0') || text.text.len() > rules::PATH_BYTES_MAX {
             "it is no path"
         } else {
-            return Some(text.text);
+            return Some(text);
         };
         let help = "name a file or directory relative to this file, so that the package can be built elsewhere";
         problems.add(Code::WrongValue, text.span, format!("`{key}` cannot be used: {wrong}"), help);
@@ -303,9 +308,12 @@ impl One<'_, '_, '_> {
                     !is_empty
                 });
                 interpreter = text.as_ref().map(|text| values::interpreter(&text.text));
-                content = text.map(|text| Source::Text(text.text));
+                content = text.map(|text| (Source::Text(text.text), text.span));
             }
-            _ => content = self.source("script-file", "setup.sh", problems).map(Source::Path),
+            _ => {
+                let file = self.source("script-file", "setup.sh", problems);
+                content = file.map(|text| (Source::Path(text.text), text.span));
+            }
         }
         let is_file = kind != "command";
         if is_file && self.keys.get("interpreter").is_some() {
@@ -344,7 +352,7 @@ impl One<'_, '_, '_> {
         if is_file && content.is_none() {
             return None;
         }
-        Some((Action::Script(script), content.map(|from| Content { at, from })))
+        Some((Action::Script(script), content.map(|(from, place)| Content { at, from, place })))
     }
 
     /// A program and its arguments.

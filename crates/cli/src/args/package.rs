@@ -1,0 +1,58 @@
+//! Options of the commands about packages.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  consign package init --template application ./hello\n  \
+                  consign package check ./hello\n\n\
+                  docs/packages.md describes every key of a specification.")]
+pub(crate) struct PackageArgs {
+    #[command(subcommand)]
+    pub(crate) what: PackageCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PackageCommand {
+    /// Write a specification with comments, and the example that it packs
+    Init(InitArgs),
+    /// Say what is wrong with a specification, or what the package does
+    Check(CheckArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  consign package init\n  \
+                  consign package init --template application ./hello\n\n\
+                  Nothing that is there is overwritten.")]
+pub(crate) struct InitArgs {
+    /// What the package is to do
+    #[arg(long, value_name = "TEMPLATE", default_value = "files")]
+    pub(crate) template: Template,
+    /// Directory to write into; it is made if it is not there
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub(crate) directory: PathBuf,
+}
+
+/// What a new specification begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Template {
+    /// Places files.
+    Files,
+    /// Exchanges a whole application, starts its service and goes back when that fails.
+    Application,
+    /// Changes files among others, keeping what was there.
+    Patch,
+    /// Runs a script.
+    Script,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  consign package check\n  \
+                  consign package check ./hello/consign-package.toml --json\n\n\
+                  Ends with 2 and names every mistake with its line and column.")]
+pub(crate) struct CheckArgs {
+    /// Specification, or the directory that it is in
+    #[arg(value_name = "FILE", default_value = "consign-package.toml")]
+    pub(crate) file: PathBuf,
+}

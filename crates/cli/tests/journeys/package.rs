@@ -1,0 +1,89 @@
+//! Specifications of packages: from a template to one that is sound, and what is said of one that is not.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use crate::documented::Documented;
+use crate::process::{consign, lines, told};
+
+const FILE: &str = "consign-package.toml";
+
+#[test]
+fn every_template_is_sound_as_it_is_written() {
+    let world = Documented::new();
+    for template in ["files", "application", "patch", "script"] {
+        let directory = world.text(template);
+        world.tells("me", &["package", "init", "--template", template, &directory], &["wrote"]);
+        let done = world.tells("me", &["package", "check", &directory], &["step", "done"]);
+        assert!(done["files"].as_u64() >= Some(1) && done["steps"].as_u64() >= Some(1), "{done}");
+        let before = fs::read_to_string(world.path(template).join(FILE)).expect("written");
+        let again = world.run("me", &["package", "init", &directory]);
+        assert_eq!(again.status.code(), Some(1), "{}", told(&again));
+        assert_eq!(fs::read_to_string(world.path(template).join(FILE)).expect("there"), before);
+    }
+    assert!(!world.path("patch/files").exists(), "a refused template leaves nothing behind");
+    let script = fs::metadata(world.path("script/setup.sh")).expect("written");
+    assert_eq!(script.permissions().mode() & 0o111, 0o111, "a script can be tried");
+}
+
+#[test]
+fn a_broken_specification_is_shown_with_line_and_column() {
+    let world = Documented::new();
+    let directory = world.text("hello");
+    world.tells("me", &["package", "init", &directory], &["wrote"]);
+    let file = world.path("hello").join(FILE);
+    let sound = fs::read_to_string(&file).expect("written");
+    let broken = sound.replace("target =", "tarlget =").replace("\"roll-back\"", "\"rollback\"");
+    fs::write(&file, broken).expect("written");
+
+    let last = world.tells("me", &["package", "check", &directory], &["problem", "error"]);
+    assert_eq!(last["exit_code"], 2);
+    let output = world.run("me", &["package", "check", &directory]);
+    let problems: Vec<_> =
+        lines(&output).into_iter().filter(|line| line["event"] == "problem").collect();
+    let codes: Vec<_> =
+        problems.iter().map(|line| line["code"].as_str().expect("a text")).collect();
+    assert_eq!(codes, ["missing-key", "unknown-key", "wrong-value"]);
+    let line = sound.lines().position(|line| line.starts_with("target")).expect("there") + 1;
+    assert_eq!(
+        (problems[1]["line"].as_u64(), problems[1]["column"].as_u64()),
+        (Some(line as u64), Some(1))
+    );
+
+    // People get the line itself, with what to write instead.
+    let plain = consign()
+        .current_dir(world.path("hello"))
+        .args(["package", "check"])
+        .output()
+        .expect("runs");
+    assert_eq!(plain.status.code(), Some(2), "{}", told(&plain));
+    let text = String::from_utf8_lossy(&plain.stderr).into_owned();
+    assert!(text.contains(&format!(" --> consign-package.toml:{line}:1\n")), "{text}");
+    assert!(text.contains("help: did you mean `target`?"), "{text}");
+    assert!(text.contains("consign-package.toml has 3 mistakes"), "{text}");
+}
+
+#[test]
+fn what_a_specification_names_has_to_be_there() {
+    let world = Documented::new();
+    let directory = world.text("hello");
+    world.tells("me", &["package", "init", "--template", "script", &directory], &["wrote"]);
+    fs::remove_file(world.path("hello/setup.sh")).expect("removed");
+    let checked = world.run("me", &["package", "check", &directory]);
+    assert_eq!(checked.status.code(), Some(2), "{}", told(&checked));
+    let problem = lines(&checked).swap_remove(0);
+    assert_eq!((problem["code"].as_str(), problem["column"].as_u64()), (Some("source"), Some(15)));
+
+    // A directory is no script, and a device is nothing to pack.
+    fs::create_dir(world.path("hello/setup.sh")).expect("made");
+    let checked = world.run("me", &["package", "check", &directory]);
+    assert!(told(&checked).contains("it is no file"), "{}", told(&checked));
+    let text = "[package]\nname = \"a\"\nversion = \"1\"\n[[step]]\nfiles = \"dev\"\ntarget = \"/opt/dev\"\n";
+    fs::write(world.path("hello").join(FILE), text).expect("written");
+    std::os::unix::fs::symlink("/dev/null", world.path("hello/dev")).expect("made");
+    let checked = world.run("me", &["package", "check", &directory]);
+    assert!(told(&checked).contains("neither a file nor a directory"), "{}", told(&checked));
+
+    let gone = world.run("me", &["package", "check", &world.text("nowhere.toml")]);
+    assert_eq!(gone.status.code(), Some(4), "{}", told(&gone));
+}
