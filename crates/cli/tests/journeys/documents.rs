@@ -14,7 +14,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::process::{PATIENCE, Process, closed, free_port, root, told, until};
 
 /// The documents whose commands are run, in the order in which they are.
-const WITH_COMMANDS: [&str; 4] = ["quickstart.md", "semantics.md", "security.md", "operations.md"];
+const WITH_COMMANDS: [&str; 5] =
+    ["quickstart.md", "semantics.md", "security.md", "operations.md", "packages.md"];
 
 /// What stands for the machines, directories and keys of the documents; the first that fits is
 /// applied first. `PORT` becomes a free one.
@@ -237,17 +238,29 @@ fn operations() -> BTreeSet<&'static str> {
     std::mem::take(&mut reader.used)
 }
 
+/// Packages need neither a hub nor a node.
+fn packages() -> BTreeSet<&'static str> {
+    let mut reader = Reader::new();
+    for command in commands(&document("packages.md")) {
+        reader.run("me", &command);
+    }
+    assert!(reader.path("hello/consign-package.toml").exists());
+    std::mem::take(&mut reader.used)
+}
+
 #[test]
 fn commands_in_the_documents_are_run() {
     for name in WITH_COMMANDS {
         let found = commands(&document(name)).len();
         match name {
             "quickstart.md" | "operations.md" => assert!(found > 15, "{name}: the search works"),
+            "packages.md" => assert!(found > 1, "{name}: the search works"),
             other => assert_eq!(found, 0, "{other} has commands now: run them here"),
         }
     }
     let mut used = quickstart();
     used.extend(operations());
+    used.extend(packages());
     for (theirs, _) in SUBSTITUTIONS.iter().chain(ELSEWHERE) {
         assert!(used.contains(theirs), "{theirs} is in no document any more");
     }

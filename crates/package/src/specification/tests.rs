@@ -133,6 +133,7 @@ fn every_key_is_in_the_package() {
     let text = "#!/usr/bin/env python3\nprint(\"{not a variable}\")\n";
     assert_eq!(read.contents[1].from, Source::Text(text.into()));
     assert_eq!(read.contents[2].from, Source::Path("../setup.sh".into()));
+    assert_eq!(&EVERYTHING[read.contents[2].place.clone()], "\"../setup.sh\"");
     assert_eq!(script(&read, 3).writes, Some(Vec::new()), "nowhere is not everywhere");
 }
 
@@ -371,4 +372,27 @@ fn what_is_taken_can_be_written_as_instructions() {
     let read = parsed(EVERYTHING);
     let bytes = read.package.encode().expect("sound");
     assert_eq!(Package::decode(&bytes), Ok(read.package));
+}
+
+const GUIDE: &str = include_str!("../../../../docs/packages.md");
+
+#[test]
+fn the_examples_of_the_guide_are_sound() {
+    let examples: Vec<&str> = GUIDE
+        .split("```toml\n")
+        .skip(1)
+        .map(|rest| rest.split_once("```").expect("a fence at the end").0)
+        .collect();
+    assert!(examples.len() >= 4, "the search works");
+    for example in examples {
+        parsed(example);
+    }
+}
+
+#[test]
+fn the_guide_describes_every_key() {
+    let rows: String = GUIDE.lines().filter(|line| line.starts_with("| ")).collect();
+    for key in package_table::KEYS.iter().chain(&steps::all_keys()) {
+        assert!(rows.contains(&format!("`{key}`")), "{key} is not in docs/packages.md");
+    }
 }
