@@ -30,6 +30,9 @@ use crate::instructions::Action;
 pub const FILE_NAME: &str = "consign-package.toml";
 /// The longest specification, in bytes: as long as the instructions may be.
 pub const SPECIFICATION_BYTES_MAX: usize = 1 << 20;
+/// Most mistakes that are reported; what has more is something else than a specification, and each
+/// takes a walk through the text to find its line.
+pub const MISTAKES_MAX: usize = 200;
 
 /// A package as its publisher specified it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +69,7 @@ impl Specification {
     /// Reads a specification.
     ///
     /// # Errors
-    /// All mistakes, in the order of their places; at least one.
+    /// All mistakes, but no more than [`MISTAKES_MAX`], in the order of their places; at least one.
     pub fn parse(text: &str) -> Result<Self, Vec<Diagnostic>> {
         let mut problems = Problems { text, found: Vec::new() };
         let specification = problems.specification();
@@ -116,6 +119,9 @@ impl Problems<'_> {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
+        if self.found.len() == MISTAKES_MAX {
+            return;
+        }
         let help = Some(help.into()).filter(|help| !help.is_empty());
         self.found.push(Diagnostic::new(self.text, code, span, message.into(), help));
     }

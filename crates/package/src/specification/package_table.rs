@@ -147,6 +147,7 @@ fn check_others(
         if let Some(text) = texts.get(PACKAGES_MAX) {
             let message = format!("`{what}` has more than {PACKAGES_MAX} packages");
             problems.add(Code::TooLong, text.span.clone(), message, "");
+            return;
         }
     }
     let mut seen: Vec<(String, &str)> = Vec::new();

@@ -88,12 +88,12 @@ pub(super) fn read_all(
             && follow(name, rules::step_name, problems)
         {
             if let Some(first) = names.get(&name.text) {
+                let line = 1 + problems.text[..*first].matches('\n').count();
                 let message = format!("another step is called {:?}", name.text);
-                let help = format!("it is in line {first}: give this one another name");
+                let help = format!("it is in line {line}: give this one another name");
                 problems.add(Code::Conflict, name.span.clone(), message, help);
             } else {
-                let line = 1 + problems.text[..name.span.start].matches('\n').count();
-                names.insert(name.text.clone(), line);
+                names.insert(name.text.clone(), name.span.start);
             }
         }
         let one = One { number, keys, variables };
@@ -441,6 +441,7 @@ impl One<'_, '_, '_> {
             let message =
                 format!("there are more than {VARIABLES_MAX} variables in the environment");
             problems.add(Code::TooLong, table.span.clone(), message, "");
+            return environment;
         }
         for (key, _) in table.iter() {
             let name: &str = key.get_ref();

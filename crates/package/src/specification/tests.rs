@@ -367,6 +367,25 @@ fn too_much_is_refused() {
     assert_eq!(codes(&all), [Code::TooLong]);
 }
 
+/// As many as fit into a megabyte: what they cost grows with their number, not with its square.
+#[test]
+fn mistakes_without_end_are_cut_off() {
+    let head = "[package]\nname = \"tools\"\nversion = \"1\"\n";
+    let many = |line: &dyn Fn(usize) -> String| (0..50_000).map(line).collect::<String>();
+    let keys = format!("{head}{}", many(&|number| format!("k{number}=1\n")));
+    let list = format!("{head}requires = [{}]", many(&|number| format!("\"A{number}\",")));
+    let variables = many(&|number| format!("v{number}=\"{{x}}\"\n"));
+    let variables = format!("{head}[variables]\n{variables}");
+    let environment = many(&|number| format!("A{number}=\"\"\n"));
+    let environment = format!("{head}[[step]]\nscript = \"x\"\n[step.environment]\n{environment}");
+    let names = many(&|_| "[[step]]\nname='a'\n".to_owned());
+    for text in [keys, list, variables, environment, format!("{head}{names}")] {
+        let text = &text[..text.len().min(SPECIFICATION_BYTES_MAX)];
+        let found = Specification::parse(text).expect_err("refused");
+        assert!((1..=MISTAKES_MAX).contains(&found.len()), "{}", found.len());
+    }
+}
+
 #[test]
 fn what_is_taken_can_be_written_as_instructions() {
     let read = parsed(EVERYTHING);

@@ -23,7 +23,7 @@ impl Variables {
             let message = format!("there are more than {VARIABLES_MAX} variables");
             problems.add(Code::TooLong, table.span.clone(), message, "");
         }
-        for (key, _) in table.iter() {
+        for (key, _) in table.iter().take(VARIABLES_MAX) {
             let name: &str = key.get_ref();
             if !is_name(name) {
                 let message = format!("a variable cannot be called `{name}`");

@@ -1,9 +1,11 @@
 //! `consign package check`
 
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use anyhow::Context as _;
-use package::specification::{Code, Diagnostic, FILE_NAME, Source};
+use package::specification::{Code, Diagnostic, FILE_NAME, SPECIFICATION_BYTES_MAX, Source};
 use package::{Action, Placing, Specification, Step};
 use serde_json::json;
 
@@ -18,7 +20,7 @@ pub(super) fn run(session: &Session, args: &CheckArgs) -> anyhow::Result<Ended> 
     if path.is_dir() {
         path.push(FILE_NAME);
     }
-    let text = std::fs::read_to_string(&path).with_context(|| {
+    let text = read(&path).with_context(|| {
         format!("cannot read {}; `consign package init` writes a new one", path.display())
     })?;
     let folder = path.parent().map(Path::to_owned).unwrap_or_default();
@@ -36,6 +38,13 @@ pub(super) fn run(session: &Session, args: &CheckArgs) -> anyhow::Result<Ended> 
             Err(Usage(format!("{shown} has {count} {mistakes}")).into())
         }
     }
+}
+
+/// Reads a specification, and no more of it than there may be and a byte.
+fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(SPECIFICATION_BYTES_MAX as u64 + 1).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// What each step packs; the interpreters of scripts in files are decided.
