@@ -15,7 +15,7 @@ mod package;
 mod rights;
 
 pub(crate) use self::local::{ConfigArgs, ConfigCommand};
-pub(crate) use self::package::{CheckArgs, InitArgs, PackageArgs, PackageCommand, Template};
+pub(crate) use self::package::{ApplyArgs, CheckArgs, InitArgs, PackageArgs, PackageCommand, Template};
 pub(crate) use self::rights::{
     AccountArgs, AccountCommand, AuditArgs, GrantArgs, GrantsArgs, InvitationArgs,
     InvitationCommand, InvitationCreateArgs, InvitedRole, KeepArgs, PinArgs, RevokeArgs, TokenArgs,
@@ -115,7 +115,7 @@ pub(crate) enum Command {
     Watch(WatchArgs),
     /// Show what runs, what waits and for what, and how to go on
     Status(StatusArgs),
-    /// Specify packages: what machines are to place and run
+    /// Specify packages, what machines are to place and run, and carry them out
     Package(PackageArgs),
     /// Find what is wrong around this node, and say what to do
     Doctor(DoctorArgs),
@@ -129,6 +129,9 @@ pub(crate) enum Command {
     /// Become the hook of a watch
     #[command(hide = true)]
     RunHook(RunHookArgs),
+    /// Run the script of a package, as `package apply` asks for on standard input
+    #[command(hide = true, after_help = "Example:\n  consign run-script")]
+    RunScript,
 }
 
 impl Command {

@@ -38,7 +38,7 @@ mod local;
 mod log;
 mod ls;
 mod node;
-mod package;
+pub(crate) mod package;
 mod pages;
 mod pin;
 mod publish;
@@ -239,7 +239,6 @@ async fn dispatch(session: &Session, command: Command) -> anyhow::Result<Ended> 
             put::run(session, args).await
         }
         Command::Watch(args) => watch::run(session, args).await,
-        Command::Package(args) => package::run(session, args),
         Command::Verify(args) => {
             let _turn = session.turn().await?;
             let job = local::verify(session, args);
@@ -254,6 +253,7 @@ async fn dispatch(session: &Session, command: Command) -> anyhow::Result<Ended> 
             let _turn = session.turn().await?;
             session.busily("the store's index", local::stats(session)).await
         }
+        Command::Package(args) => package::run(session, args).await,
         Command::Status(_) => session.busily("the node to answer", status::run(session)).await,
         Command::Doctor(args) => {
             session.busily("the hub's address to be looked at", doctor::run(session, args)).await
@@ -264,7 +264,8 @@ async fn dispatch(session: &Session, command: Command) -> anyhow::Result<Ended> 
         | Command::Completions(_)
         | Command::Man(_)
         | Command::Node(_)
-        | Command::RunHook(_) => unreachable!("handled by the caller"),
+        | Command::RunHook(_)
+        | Command::RunScript => unreachable!("handled by the caller"),
     }
 }
 

@@ -89,6 +89,7 @@ fn works_misconfigured(command: &Command) -> bool {
             | Command::Completions(_)
             | Command::Man(_)
             | Command::RunHook(_)
+            | Command::RunScript
     )
 }
 

@@ -76,6 +76,11 @@ fn run(invocation: Invocation, output: &Output) -> anyhow::Result<exit::Ended> {
     if let Command::RunHook(asked) = &args.command {
         return commands::run_hook::run(asked);
     }
+    if let Command::RunScript = &args.command {
+        // A process that becomes a script must have no other thread.
+        deploy::script::help()?;
+        return Ok(exit::Ended::Done);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(commands::run(args, output, config));
     // Blocking reads of a cancelled command must not hold the process back.

@@ -66,10 +66,63 @@ pub struct Application<'a> {
     pub tree: &'a Path,
     /// What its conditions are held against.
     pub machine: &'a MachineFacts,
-    /// The directory that remembers what was applied; ours alone, made when it is missing.
-    pub state: &'a Path,
+    /// What remembers it.
+    pub state: &'a State,
     /// How the helper for scripts is started.
     pub launch: &'a Launch,
+}
+
+/// The directory that remembers what is applied, and that nobody else applies anything with.
+#[derive(Debug)]
+pub struct State {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl State {
+    /// Takes a directory, which is ours alone; it is made when it is missing.
+    ///
+    /// # Errors
+    /// [`ApplyError::InUse`], or when it cannot be made.
+    pub fn take(path: &Path) -> Result<Self, ApplyError> {
+        let lock = path.join("lock");
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed(path))?;
+        let file = fs::OpenOptions::new().write(true).create(true).truncate(false).open(&lock);
+        let file = file.map_err(failed(&lock))?;
+        match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: file }),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(ApplyError::InUse(path.to_owned())),
+            Err(errno) => Err(failed(&lock)(errno.into())),
+        }
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// What applying a package would come to, as far as that is known before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preview {
+    /// The verdict, when nothing would be begun.
+    pub verdict: Option<Verdict>,
+    /// Of each step, why it would be left out, if it would be.
+    pub not_applicable: Vec<Option<String>>,
+}
+
+/// Says what applying a package would come to, and touches nothing.
+///
+/// # Errors
+/// When the state cannot be read.
+pub fn preview(
+    package: &Package,
+    machine: &MachineFacts,
+    state: &Path,
+) -> Result<Preview, ApplyError> {
+    let verdict = beforehand(package, machine, state)?;
+    Ok(Preview { verdict, not_applicable: reasons(package, machine) })
 }
 
 /// What happens, as it happens.
@@ -133,9 +186,9 @@ pub fn apply(
     application: &Application<'_>,
     tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<Receipt, ApplyError> {
-    let Application { package, machine, state, .. } = *application;
+    let Application { package, machine, .. } = *application;
+    let state = application.state.path();
     let instructions = blake3::hash(&package.encode()?).to_hex().to_string();
-    let _lock = lock(state)?;
     settle(state, SETTLE_WITHIN).map_err(failed(&state.join("running")))?;
     let path = state.join("journal");
     let (journal, header, entries) = match Journal::open(&path)? {
@@ -173,7 +226,7 @@ pub fn apply(
 }
 
 /// What is known before anything is touched, and ends it there.
-pub(crate) fn beforehand(
+fn beforehand(
     package: &Package,
     machine: &MachineFacts,
     state: &Path,
@@ -198,7 +251,7 @@ pub(crate) fn beforehand(
 }
 
 /// Why each step does not apply, if it does not.
-pub(crate) fn reasons(package: &Package, machine: &MachineFacts) -> Vec<Option<String>> {
+fn reasons(package: &Package, machine: &MachineFacts) -> Vec<Option<String>> {
     package.steps.iter().map(|step| machine.lacks(&step.when)).collect()
 }
 
@@ -273,7 +326,7 @@ impl Work<'_> {
         mut plan: DeployPlan,
         tell: &mut dyn FnMut(Event<'_>),
     ) -> Result<Receipt, ApplyError> {
-        let files = FilesAt::new(self.application.state);
+        let files = FilesAt::new(self.application.state.path());
         let tree = Root::open(self.application.tree).map_err(failed(self.application.tree))?;
         let verdict = loop {
             match plan.poll_task() {
@@ -307,7 +360,7 @@ impl Work<'_> {
             }
         };
         let receipt = self.receipt(&plan, verdict);
-        let state = self.application.state;
+        let state = self.application.state.path();
         installed::keep_receipt(state, &receipt)?;
         let was_put_back =
             self.steps.iter().flatten().any(|step| matches!(step.outcome, Outcome::PutBack(_)));
@@ -345,7 +398,8 @@ impl Work<'_> {
                 Err(stuck @ FilesError::Stuck { .. }) => Err(stuck.into()),
             },
             Action::Script(script) => {
-                let runner = Runner { launch: launch.clone(), state: Some(state.to_owned()) };
+                let runner =
+                    Runner { launch: launch.clone(), state: Some(state.path().to_owned()) };
                 let facts = ScriptFacts {
                     package: package.name.clone(),
                     version: package.version.clone(),
@@ -499,19 +553,6 @@ fn describe(step: &StepReceipt) -> String {
 fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// The state directory is ours as long as this is held.
-fn lock(state: &Path) -> Result<File, ApplyError> {
-    let path = state.join("lock");
-    DirBuilder::new().recursive(true).mode(0o700).create(state).map_err(failed(state))?;
-    let file = fs::OpenOptions::new().write(true).create(true).truncate(false).open(&path);
-    let file = file.map_err(failed(&path))?;
-    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => Err(ApplyError::InUse(state.to_owned())),
-        Err(errno) => Err(failed(&path)(errno.into())),
-    }
 }
 
 pub(crate) fn failed(path: &Path) -> impl Fn(io::Error) -> ApplyError {

@@ -25,6 +25,8 @@ mod reach;
 mod scratch;
 pub mod script;
 
-pub use apply::{Application, ApplyError, Event, MachineFacts, apply, receipt};
+pub use apply::{
+    Application, ApplyError, Event, MachineFacts, Preview, State, apply, preview, receipt,
+};
 pub use installed::installed;
 pub use journal::JournalError;

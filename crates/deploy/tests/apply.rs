@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use deploy::script::Launch;
-use deploy::{Application, ApplyError, Event, MachineFacts, apply, installed};
+use deploy::{Application, ApplyError, Event, MachineFacts, State, apply, installed};
 use package::label::Labels;
 use package::receipt::Placed;
 use package::{
@@ -60,7 +60,7 @@ impl World {
         package: &Package,
         tell: &mut dyn FnMut(Event<'_>),
     ) -> Result<Receipt, ApplyError> {
-        let (tree, state) = (self.path("tree"), self.path("state"));
+        let (tree, state) = (self.path("tree"), State::take(&self.path("state"))?);
         let Self { launch, machine, .. } = self;
         apply(&Application { package, tree: &tree, machine, state: &state, launch }, tell)
     }

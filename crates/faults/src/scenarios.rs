@@ -4,6 +4,7 @@ mod content;
 mod hubs;
 mod migration;
 mod nodes;
+mod packages;
 mod rights;
 mod stores;
 mod watches;
@@ -121,6 +122,8 @@ pub fn all() -> Vec<&'static dyn Scenario> {
         &hubs::Collect,
         &migration::Migrate,
         &nodes::Repair,
+        &packages::Apply,
+        &packages::RollBack,
         &rights::Grant,
         &rights::Revoke,
         &rights::DELEGATED,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+use package::label::Label;
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Example:\n  consign package init --template application ./hello\n  \
@@ -19,6 +20,8 @@ pub(crate) enum PackageCommand {
     Init(InitArgs),
     /// Say what is wrong with a specification, or what the package does
     Check(CheckArgs),
+    /// Carry a package out on this machine
+    Apply(ApplyArgs),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -55,4 +58,25 @@ pub(crate) struct CheckArgs {
     /// Specification, or the directory that it is in
     #[arg(value_name = "FILE", default_value = "consign-package.toml")]
     pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Example:\n  consign package apply ./hello --dry-run\n  \
+                  consign package apply ./hello --yes --label site=berlin\n\n\
+                  Ends with 0 when the package passed or is not for this machine, with 1 when it \
+                  failed.\nAfter an interruption the same command goes on where it stopped."
+)]
+pub(crate) struct ApplyArgs {
+    /// Specification, its directory, or the directory of a built package
+    pub(crate) path: PathBuf,
+    /// Show what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not ask first
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    /// A label of this machine, for conditions (may be given several times)
+    #[arg(long, value_name = "KEY[=VALUE]")]
+    pub(crate) label: Vec<Label>,
 }

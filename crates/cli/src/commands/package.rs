@@ -1,15 +1,20 @@
 //! `consign package …`
 
+mod apply;
 mod check;
 mod init;
+mod opened;
 mod sources;
+
+pub(crate) use apply::PackageFailed;
 
 use super::Session;
 use crate::args::{PackageArgs, PackageCommand};
 use crate::exit::Ended;
 
-pub(super) fn run(session: &Session, args: PackageArgs) -> anyhow::Result<Ended> {
+pub(super) async fn run(session: &Session, args: PackageArgs) -> anyhow::Result<Ended> {
     match args.what {
+        PackageCommand::Apply(args) => apply::run(session, args).await,
         PackageCommand::Init(args) => init::run(session, &args),
         PackageCommand::Check(args) => check::run(session, &args),
     }

@@ -6,6 +6,7 @@
 )]
 
 use checkout::CheckoutError;
+use deploy::ApplyError;
 use fetch::{Fault, FetchError, SourceReason};
 use hub::BackupError;
 use hub_api::ProblemCode;
@@ -22,6 +23,7 @@ use node::watch::releases::ReleasesError;
 use store::StoreError;
 
 use super::{Ended, Interrupted};
+use crate::commands::package::PackageFailed;
 use crate::invocation::Misconfigured;
 
 /// The exit code of an error, and what to do about it.
@@ -67,6 +69,30 @@ fn judge_one(cause: &(dyn std::error::Error + 'static)) -> Option<(Ended, Option
     }
     if let Some(error) = cause.downcast_ref::<ControlError>() {
         return Some(judge_control(error));
+    }
+    if let Some(failed) = cause.downcast_ref::<PackageFailed>() {
+        return Some(if failed.is_out_of_space() {
+            (Ended::NoSpace, hint("make room and apply it again"))
+        } else {
+            (Ended::Failed, hint("the receipt above says what each step did"))
+        });
+    }
+    match cause.downcast_ref() {
+        Some(ApplyError::InUse(_)) => return Some((Ended::InUse, hint("wait for it, or end it"))),
+        Some(ApplyError::Unfinished { .. }) => {
+            return Some((
+                Ended::InUse,
+                hint("`consign package apply` with that package goes on where it stopped"),
+            ));
+        }
+        Some(
+            ApplyError::Bounds(_)
+            | ApplyError::State { .. }
+            | ApplyError::Journal(_)
+            | ApplyError::Plan(_)
+            | ApplyError::Files(_),
+        )
+        | None => {}
     }
     if let Some(ServiceError::Running { .. }) = cause.downcast_ref() {
         return Some((Ended::InUse, hint("`consign status` shows what it does")));
