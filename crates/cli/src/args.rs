@@ -15,7 +15,9 @@ mod package;
 mod rights;
 
 pub(crate) use self::local::{ConfigArgs, ConfigCommand};
-pub(crate) use self::package::{ApplyArgs, CheckArgs, InitArgs, PackageArgs, PackageCommand, Template};
+pub(crate) use self::package::{
+    ApplyArgs, CheckArgs, InitArgs, PackageArgs, PackageCommand, Template,
+};
 pub(crate) use self::rights::{
     AccountArgs, AccountCommand, AuditArgs, GrantArgs, GrantsArgs, InvitationArgs,
     InvitationCommand, InvitationCreateArgs, InvitedRole, KeepArgs, PinArgs, RevokeArgs, TokenArgs,

@@ -172,6 +172,12 @@ fn a_repair_survives_a_sample_of_faults() {
 }
 
 #[test]
+fn a_package_survives_a_sample_of_faults() {
+    sample("apply", 3);
+    sample("package-roll-back", 2);
+}
+
+#[test]
 fn rights_survive_a_sample_of_faults() {
     sample("grant", 2);
     sample("delegated", 2);

@@ -85,6 +85,8 @@ impl State {
     /// # Errors
     /// [`ApplyError::InUse`], or when it cannot be made.
     pub fn take(path: &Path) -> Result<Self, ApplyError> {
+        // The helper for scripts works elsewhere.
+        let path = &std::path::absolute(path).map_err(failed(path))?;
         let lock = path.join("lock");
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed(path))?;
         let file = fs::OpenOptions::new().write(true).create(true).truncate(false).open(&lock);

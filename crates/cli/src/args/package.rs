@@ -61,12 +61,10 @@ pub(crate) struct CheckArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(
-    after_help = "Example:\n  consign package apply ./hello --dry-run\n  \
+#[command(after_help = "Example:\n  consign package apply ./hello --dry-run\n  \
                   consign package apply ./hello --yes --label site=berlin\n\n\
                   Ends with 0 when the package passed or is not for this machine, with 1 when it \
-                  failed.\nAfter an interruption the same command goes on where it stopped."
-)]
+                  failed.\nAfter an interruption the same command goes on where it stopped.")]
 pub(crate) struct ApplyArgs {
     /// Specification, its directory, or the directory of a built package
     pub(crate) path: PathBuf,

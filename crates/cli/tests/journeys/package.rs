@@ -87,3 +87,72 @@ fn what_a_specification_names_has_to_be_there() {
     let gone = world.run("me", &["package", "check", &world.text("nowhere.toml")]);
     assert_eq!(gone.status.code(), Some(4), "{}", told(&gone));
 }
+
+/// A folder with a package whose last step ends with what is in `code`.
+fn tools(world: &Documented) -> String {
+    let folder = world.path("tools");
+    fs::create_dir_all(folder.join("app")).expect("made");
+    fs::create_dir_all(world.path("machine")).expect("made");
+    fs::write(folder.join("app/file"), "new").expect("written");
+    let (target, code) = (world.text("machine/app"), world.text("code"));
+    let text = format!(
+        r#"
+[package]
+name = "tools"
+version = "1"
+
+[[step]]
+name = "app"
+files = "app"
+target = "{target}"
+placing = "replace"
+
+[[step]]
+name = "elsewhere"
+command = ["false"]
+os = ["windows"]
+
+[[step]]
+name = "look"
+script = "cat {target}/file; echo wrong >&2; exit $(cat {code})"
+on-failure = "roll-back"
+"#
+    );
+    fs::write(folder.join(FILE), text).expect("written");
+    world.text("tools")
+}
+
+#[test]
+fn a_package_is_applied_and_its_receipt_told() {
+    let world = Documented::new();
+    let folder = tools(&world);
+    fs::write(world.path("code"), "3").expect("written");
+    let apply = ["package", "apply", &folder, "--yes"];
+    let shown = world.tells("me", &["package", "apply", &folder, "--dry-run"], &["preview"]);
+    assert_eq!(shown["steps"].as_array().map(Vec::len), Some(3), "{shown}");
+    assert!(!world.path("machine/app").exists(), "it was only shown");
+
+    let failed = world.tells("me", &apply, &["carried_out", "put_back", "receipt", "error"]);
+    assert_eq!(failed["exit_code"], 1);
+    assert_eq!(fs::read_dir(world.path("machine")).expect("there").count(), 0, "as it was");
+
+    fs::write(world.path("code"), "0").expect("written");
+    let receipt = world.tells("me", &apply, &["carried_out", "receipt"]);
+    assert_eq!(receipt["verdict"], "passed");
+    let steps = receipt["steps"].as_array().expect("a list");
+    let outcomes: Vec<_> = steps.iter().map(|step| step["outcome"].as_str()).collect();
+    assert_eq!(outcomes, [Some("placed"), Some("not_applicable"), Some("ran")]);
+    assert_eq!(steps[2]["details"]["output"]["text"], "new");
+    assert_eq!(steps[2]["details"]["error"]["text"], "wrong\n");
+
+    // People see what a script said that failed; relative paths do as well.
+    fs::write(world.path("code"), "4").expect("written");
+    let plain = consign()
+        .current_dir(world.path("tools"))
+        .args(["--state", "state", "package", "apply", ".", "--yes"])
+        .output()
+        .expect("runs");
+    assert_eq!(plain.status.code(), Some(1), "{}", told(&plain));
+    let text = String::from_utf8_lossy(&plain.stdout).into_owned();
+    assert!(text.contains("ended with code 4") && text.contains("\n    wrong\n"), "{text}");
+}

@@ -24,10 +24,13 @@ pub(super) fn supervise(setup: &Setup, mut control: UnixStream) -> io::Result<()
     // So that what interrupts those who started us does not end us before the script.
     setsid()?;
     set_child_subreaper(Some(getpid()))?;
-    let lock = setup.lock.as_deref().map(|path| open_lock(Path::new(path))).transpose()?;
-    if let Some(lock) = &lock {
-        flock(lock, FlockOperation::NonBlockingLockExclusive)?;
-    }
+    let _lock = match setup.lock.as_ref().map(take).transpose() {
+        Ok(lock) => lock,
+        Err(error) => {
+            let reason = format!("cannot note that it runs: {error}");
+            return say(&mut control, &Answer::Refused(reason));
+        }
+    };
     // Whoever settles what we would do waits for the lock, and that was free: then we are told
     // here that nobody wants it any more.
     if is_over(&control)? {
@@ -41,6 +44,12 @@ pub(super) fn supervise(setup: &Setup, mut control: UnixStream) -> io::Result<()
         say(&mut control, &answer)?;
     }
     Ok(())
+}
+
+fn take(path: impl AsRef<Path>) -> io::Result<std::fs::File> {
+    let lock = open_lock(path.as_ref())?;
+    flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+    Ok(lock)
 }
 
 /// Whether the other end was closed. Nothing is ever said after the first message.

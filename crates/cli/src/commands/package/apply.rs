@@ -101,14 +101,16 @@ fn tell(output: Output, count: usize, event: Event<'_>) -> anyhow::Result<()> {
             {
                 text.extend([&ran.output, &ran.error].map(quoted));
             }
-            output.fact(text, &of_step(number, step))?;
+            let mut value = of_step(number, step);
+            value["event"] = "carried_out".into();
+            output.fact(text, &value)?;
         }
         Event::PutBack(number, why_not) => {
             let text = why_not.map_or_else(
                 || "put back".to_owned(),
                 |why| output.paint(Paint::Bad, format!("not put back: {}", shown(why))),
             );
-            let value = json!({"event": "put_back", "step": number, "problem": why_not});
+            let value = json!({"event": "put_back", "number": number + 1, "problem": why_not});
             output.fact(format!("{}/{count} {text}", number + 1), &value)?;
         }
     }
@@ -159,7 +161,8 @@ fn show(output: Output, package: &Package, preview: &Preview) -> anyhow::Result<
         let why_not = not_applicable.get(number).cloned().flatten();
         let left_out = why_not.as_ref().map_or(String::new(), |why| format!(" (left out: {why})"));
         text.push_str(&format!("\n  {} {}: {does}{left_out}", number + 1, shown(&step.name)));
-        steps.push(json!({"step": number, "name": step.name, "does": does, "left_out": why_not}));
+        let number = number + 1;
+        steps.push(json!({"number": number, "name": step.name, "does": does, "left_out": why_not}));
     }
     let value = json!({
         "event": "preview",
@@ -242,8 +245,7 @@ fn of_step(number: usize, step: &StepReceipt) -> Value {
         Outcome::Ran(ran) => ("ran", of_ran(ran)),
     };
     json!({
-        "event": "step",
-        "step": number,
+        "number": number + 1,
         "name": step.name,
         "outcome": outcome,
         "begun_ms": step.begun_ms,
