@@ -132,14 +132,9 @@ fn build() -> Result<PathBuf> {
 }
 
 fn row(session: &Session, id: &str, title: &str, trials: &[Trial]) -> Result<Row> {
-    let program = build()?;
-    let from = session.data.small()?;
-    let (program, from) = (program.as_path(), from.as_path());
+    let program = &build()?;
     let runners = trials.iter().map(|(name, words)| {
-        let runner: Runner<'_> = Box::new(move || {
-            let to = session.data.scratch("parameters")?.join("to");
-            trial(program, words, from, &to)
-        });
+        let runner: Runner<'_> = Box::new(move || trial(program, words, session));
         (*name, runner)
     });
     let mut contenders = session.alternate(runners.collect(), Vec::new());
@@ -151,12 +146,12 @@ fn row(session: &Session, id: &str, title: &str, trials: &[Trial]) -> Result<Row
 }
 
 /// Does one job once.
-fn trial(program: &Path, words: &str, from: &Path, to: &Path) -> Result<Sample> {
+fn trial(program: &Path, words: &str, session: &Session) -> Result<Sample> {
     let mut command = Command::new(program);
     for word in words.split(' ') {
         match word {
-            "FROM" => command.arg(from),
-            "TO" => command.arg(to),
+            "FROM" => command.arg(session.data.small()?),
+            "TO" => command.arg(session.data.scratch("parameters")?.join("to")),
             word => command.arg(word),
         };
     }

@@ -116,8 +116,10 @@ fn table(page: &mut String, row: &Row) {
         };
         line(&format!("{}{own}", figures(contender)));
     }
-    line("\n| goal | limit | reached | |");
-    line("|---|---|---|---|");
+    if !row.goals.is_empty() {
+        line("\n| goal | limit | reached | |");
+        line("|---|---|---|---|");
+    }
     for goal in &row.goals {
         line(&judged(goal));
     }
