@@ -65,10 +65,15 @@ fn is_whole(world: &World) -> anyhow::Result<()> {
     let app = world.path("machine/app");
     let newer = same(&app, &world.path("source"));
     newer.or(same(&app, &world.path("before"))).context("the directory is no whole version")?;
-    for (name, known) in [("changed", ["before", "after"]), ("other", ["other", "other"])] {
-        let text = fs::read_to_string(world.path("machine/shared").join(name))?;
-        ensure!(known.contains(&&*text), "{name} is {text:?}");
-    }
+    let text = fs::read_to_string(world.path("machine/shared/changed"))?;
+    ensure!(["before", "after"].contains(&&*text), "changed is {text:?}");
+    Ok(())
+}
+
+/// What is nobody's business is as it was.
+fn is_alone(world: &World) -> anyhow::Result<()> {
+    let text = fs::read_to_string(world.path("machine/shared/other"))?;
+    ensure!(text == "other", "other is {text:?}");
     Ok(())
 }
 
@@ -124,6 +129,14 @@ impl Scenario for Apply {
         let installed = fs::read_to_string(world.path("bert/packages/installed"))?;
         ensure!(installed == r#"{"tools":"2"}"#, "{installed}");
         is_whole(world)?;
+        is_alone(world)?;
+        is_clean(world)
+    }
+
+    // What the machine had before may be what was damaged.
+    fn delivered(&self, world: &World) -> anyhow::Result<()> {
+        same(&world.path("machine/app"), &world.path("source"))?;
+        holds(&world.path("machine/shared"), &world.path("shared"))?;
         is_clean(world)
     }
 }
@@ -183,6 +196,12 @@ impl Scenario for RollBack {
         let changed = fs::read_to_string(world.path("machine/shared/changed"))?;
         ensure!(changed == "before" && !world.path("machine/shared/added").exists(), "{changed}");
         is_whole(world)?;
+        is_alone(world)?;
+        is_clean(world)
+    }
+
+    // What comes back may be what was damaged.
+    fn delivered(&self, world: &World) -> anyhow::Result<()> {
         is_clean(world)
     }
 }
