@@ -11,10 +11,14 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
         name.push(".new");
         std::path::PathBuf::from(name)
     };
-    let mut file = File::create(&new)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
+    let written = File::create(&new)
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .and_then(|()| fs::rename(&new, path));
+    if written.is_err() {
+        // What cannot be removed either is overwritten by the next one.
+        let _ = fs::remove_file(&new);
+    }
+    written?;
     sync_parent(path)
 }
 

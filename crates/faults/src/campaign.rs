@@ -19,6 +19,8 @@ use crate::world::{PATIENCE, World};
 pub(crate) const BEFORE: &str = "before";
 /// What the job's client said.
 pub(crate) const CLIENT: &str = "client";
+/// What the traced process said.
+pub(crate) const OUTPUT: &str = "output";
 /// The exit codes that `consign --help` documents.
 pub(crate) const DOCUMENTED: [i32; 11] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 130];
 const NO_SPACE: i32 = 9;
@@ -278,7 +280,7 @@ impl Campaign {
         if is_hub {
             self.world.kill_hub();
         }
-        let output = self.world.beside("output");
+        let output = self.world.beside(OUTPUT);
         let command =
             if is_hub { self.world.hub_command() } else { self.scenario.command(&self.world) };
         let program = Program { command, output: output.clone(), roots: self.roots(), reads, boot };

@@ -6,7 +6,7 @@ mod init;
 mod opened;
 mod sources;
 
-pub(crate) use apply::PackageFailed;
+pub(crate) use apply::{PackageFailed, tells_of_a_full_disk};
 
 use super::Session;
 use crate::args::{PackageArgs, PackageCommand};

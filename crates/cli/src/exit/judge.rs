@@ -23,7 +23,7 @@ use node::watch::releases::ReleasesError;
 use store::StoreError;
 
 use super::{Ended, Interrupted};
-use crate::commands::package::PackageFailed;
+use crate::commands::package::{PackageFailed, tells_of_a_full_disk};
 use crate::invocation::Misconfigured;
 
 /// The exit code of an error, and what to do about it.
@@ -85,12 +85,18 @@ fn judge_one(cause: &(dyn std::error::Error + 'static)) -> Option<(Ended, Option
                 hint("`consign package apply` with that package goes on where it stopped"),
             ));
         }
+        Some(ApplyError::Files(stuck)) => {
+            return Some(if tells_of_a_full_disk(&stuck.to_string()) {
+                (Ended::NoSpace, hint("make room and apply it again"))
+            } else {
+                (Ended::Failed, hint("see to what keeps them, and apply it again"))
+            });
+        }
         Some(
             ApplyError::Bounds(_)
             | ApplyError::State { .. }
             | ApplyError::Journal(_)
-            | ApplyError::Plan(_)
-            | ApplyError::Files(_),
+            | ApplyError::Plan(_),
         )
         | None => {}
     }

@@ -46,11 +46,16 @@ pub(crate) struct PackageFailed {
 }
 
 impl PackageFailed {
-    /// Whether there was no room for its files: receipts tell it in the system's words.
+    /// Whether there was no room for its files.
     pub(crate) fn is_out_of_space(&self) -> bool {
-        let full = std::io::Error::from_raw_os_error(rustix::io::Errno::NOSPC.raw_os_error());
-        self.reason.contains(&full.to_string())
+        tells_of_a_full_disk(&self.reason)
     }
+}
+
+/// Whether a reason for people says so: receipts tell it in the system's words.
+pub(crate) fn tells_of_a_full_disk(reason: &str) -> bool {
+    let full = std::io::Error::from_raw_os_error(rustix::io::Errno::NOSPC.raw_os_error());
+    reason.contains(&full.to_string())
 }
 
 async fn confirm() -> anyhow::Result<()> {
