@@ -11,7 +11,7 @@
 //! * Files that are as they should be (contents, mode and owner) are not touched by `merge`, and
 //!   a directory of which that holds altogether is not touched by `replace`.
 //! * Everything that can be refused is refused before the first exchange: a disk that is full, a
-//!   directory where a file is to be. A later failure exchanges back what was exchanged.
+//!   directory where a file is to be, a name on another file system. A later failure exchanges back what was exchanged.
 //! * Where the target leads is decided by nobody but root and us, see `reach`; beneath a
 //!   directory that files are merged into no link is followed at all. A link *at* the target of
 //!   a file or of `replace` is itself what is replaced.
@@ -40,7 +40,7 @@ use package::receipt::Placed;
 use package::{FileSet, Placing};
 
 use crate::reach;
-use notes::{Item, Notes, Progress, inode};
+use notes::{Base, Item, Notes, Progress};
 
 /// Why files were not put in place, or back.
 #[derive(Debug, thiserror::Error)]
@@ -122,9 +122,9 @@ impl FilesAt {
     pub fn forget(&self, number: usize) -> Result<(), String> {
         let Some(notes) = Notes::load(&self.state, number)? else { return Ok(()) };
         // Somebody may have removed all of it, the stage too.
-        if let Ok(base) = notes.open_base() {
-            stage::remove(&base, &notes.stage)?;
-            base.top().and_then(|top| top.sync()).map_err(told)?;
+        if let Some(Base { root, .. }) = notes.find_base()? {
+            stage::remove(&root, &notes.stage)?;
+            root.top().and_then(|top| top.sync()).map_err(told)?;
         }
         Notes::remove(&self.state, number)
     }
@@ -163,8 +163,12 @@ impl FilesAt {
         let Some(notes) = Notes::load(&self.state, number)? else { return Ok(()) };
         let base = notes.open_base()?;
         switch::all_back(&base, &notes)?;
-        stage::remove(&base, &notes.stage)?;
-        base.sync_file_system().map_err(told)?;
+        if stage::remove(&base.root, &notes.stage).is_err() {
+            step()?;
+            // Everything is back; what is left of the stage is room on the disk.
+            return self.leave(number).map_err(|error| format!("cannot leave {number}: {error}"));
+        }
+        base.root.sync_file_system().map_err(told)?;
         Notes::remove(&self.state, number)
     }
 
@@ -188,19 +192,20 @@ impl FilesAt {
         notes.save(&self.state, number)?;
         step()?;
         let slots = stage::make(&base, &notes.stage)?;
+        let base = Base::of(base)?;
         for (slot, item) in found.items.into_iter().enumerate() {
             step()?;
             let name = notes::slot_name(slot);
             stage::copy(tree, &item, &slots, &name, wanted)?;
-            let old = match base.stat(&item.path) {
-                Ok(facts) => Some(inode(&facts)),
+            let old = match base.root.parent(&item.path) {
+                Ok((parent, name)) => base.at(&parent, name)?,
                 Err(error) if error.is_not_found() => None,
                 Err(error) => return Err(told(error)),
             };
-            let new = inode(&slots.stat(&name).map_err(told)?);
+            let new = slots.stat(&name).map_err(told)?.inode;
             notes.items.push(Item { path: item.path, new, old });
         }
-        base.sync_file_system().map_err(told)?;
+        base.root.sync_file_system().map_err(told)?;
         notes.progress = Progress::Ready;
         step()?;
         notes.save(&self.state, number)?;

@@ -164,8 +164,9 @@ impl Journal {
         let file = OpenOptions::new().append(true).open(path).map_err(&failed)?;
         if whole < bytes.len() {
             file.set_len(whole as u64).map_err(&failed)?;
-            file.sync_all().map_err(&failed)?;
         }
+        // Who wrote the last entry may have been killed before it was sure to last.
+        file.sync_all().map_err(&failed)?;
         Ok(Some((Self { path: path.to_owned(), file }, header, entries)))
     }
 

@@ -4,14 +4,15 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use directory::{FileFacts, Root};
+use directory::{Dir, FileFacts, Root};
 use package::receipt::Placed;
 use serde::{Deserialize, Serialize};
 
 use crate::{durable, reach};
 
-/// File system and number of a file.
-pub(super) type Inode = (u64, u64);
+/// Number of a file on the file system of its base. That of the file system itself says nothing: it
+/// may be another one after the machine was started anew.
+pub(super) type Inode = u64;
 
 /// How far a set is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +23,31 @@ pub(super) enum Progress {
     Ready,
     /// All of them are exchanged.
     Placed,
+}
+
+/// The directory that the stage and all items are beneath, opened.
+pub(super) struct Base {
+    pub(super) root: Root,
+    device: u64,
+}
+
+impl Base {
+    /// Takes a directory as it was found.
+    pub(super) fn of(root: Root) -> Result<Self, String> {
+        let device = FileFacts::of(&root).map_err(|error| error.to_string())?.device;
+        Ok(Self { root, device })
+    }
+
+    /// What a name stands for, if for anything: it has to be on the file system of the base, because
+    /// nothing is exchanged across two.
+    pub(super) fn at(&self, directory: &Dir, name: &[u8]) -> Result<Option<Inode>, String> {
+        match directory.stat(name) {
+            Ok(facts) if facts.device == self.device => Ok(Some(facts.inode)),
+            Ok(_) => Err(format!("{} is on another file system", String::from_utf8_lossy(name))),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(super::told(error)),
+        }
+    }
 }
 
 /// The note of one set.
@@ -53,10 +79,6 @@ pub(super) struct Item {
     pub(super) old: Option<Inode>,
 }
 
-pub(super) fn inode(facts: &FileFacts) -> Inode {
-    (facts.device, facts.inode)
-}
-
 pub(super) fn slot_name(slot: usize) -> Vec<u8> {
     slot.to_string().into_bytes()
 }
@@ -70,7 +92,7 @@ impl Notes {
         Ok(Self {
             progress: Progress::Preparing,
             base: path,
-            base_inode: inode(&facts),
+            base_inode: facts.inode,
             stage: format!(".consign-{}", unique.trim()),
             items: Vec::new(),
             added,
@@ -87,13 +109,23 @@ impl Notes {
     }
 
     /// Opens the directory, which must be the one it was.
-    pub(super) fn open_base(&self) -> Result<Root, String> {
-        let base = reach::open(&self.base).map_err(|error| error.to_string())?;
+    pub(super) fn open_base(&self) -> Result<Base, String> {
+        let gone = || format!("{} is gone", self.base.display());
+        self.find_base()?.ok_or_else(gone)
+    }
+
+    /// Opens the directory, which must be the one it was; none when it is not there.
+    pub(super) fn find_base(&self) -> Result<Option<Base>, String> {
+        let base = match reach::open(&self.base) {
+            Ok(base) => base,
+            Err(error) if error.is_not_found() => return Ok(None),
+            Err(error) => return Err(error.to_string()),
+        };
         let facts = FileFacts::of(&base).map_err(|error| error.to_string())?;
-        if inode(&facts) != self.base_inode {
+        if facts.inode != self.base_inode {
             return Err(format!("{} is another directory than before", self.base.display()));
         }
-        Ok(base.into())
+        Ok(Some(Base { device: facts.device, root: base.into() }))
     }
 
     pub(super) fn load(state: &Path, number: usize) -> Result<Option<Self>, String> {

@@ -1,24 +1,25 @@
 //! Exchanges items with what is at their names, and back. Each function may be stopped anywhere
 //! and done again.
 
-use directory::{Dir, Root};
+use directory::Dir;
 
-use super::notes::{Inode, Item, Notes, Progress, inode, slot_name};
+use super::notes::{Base, Item, Notes, Progress, slot_name};
 use super::{step, told};
 
 /// Exchanges all items, in order, and makes that durable.
-pub(super) fn all(base: &Root, notes: &Notes) -> Result<(), String> {
-    let stage = base.open_dir(notes.stage.as_bytes()).map_err(told)?;
+pub(super) fn all(base: &Base, notes: &Notes) -> Result<(), String> {
+    let stage = base.root.open_dir(notes.stage.as_bytes()).map_err(told)?;
     for (slot, item) in notes.items.iter().enumerate() {
         step()?;
         there(base, &stage, &slot_name(slot), item)?;
     }
-    base.sync_file_system().map_err(told)
+    base.root.sync_file_system().map_err(told)
 }
 
-/// Exchanges all items back, the last one first, and makes that durable.
-pub(super) fn all_back(base: &Root, notes: &Notes) -> Result<(), String> {
-    let stage = match base.open_dir(notes.stage.as_bytes()) {
+/// Exchanges all items back, the last one first, and makes that durable. One that cannot go back does
+/// not keep the others; the first reason is told.
+pub(super) fn all_back(base: &Base, notes: &Notes) -> Result<(), String> {
+    let stage = match base.root.open_dir(notes.stage.as_bytes()) {
         Ok(stage) => stage,
         // It was never made, or everything is back and it was removed before we were stopped.
         Err(error) if error.is_not_found() && notes.progress != Progress::Placed => return Ok(()),
@@ -27,22 +28,25 @@ pub(super) fn all_back(base: &Root, notes: &Notes) -> Result<(), String> {
         }
         Err(error) => return Err(told(error)),
     };
+    let mut first = None;
     for (slot, item) in notes.items.iter().enumerate().rev() {
         step()?;
-        back(base, &stage, &slot_name(slot), item, notes.progress)
-            .map_err(|reason| format!("{reason}; what was there is kept in {}", notes.stage))?;
+        if let Err(reason) = back(base, &stage, &slot_name(slot), item, notes.progress) {
+            first.get_or_insert(format!("{reason}; what was there is kept in {}", notes.stage));
+        }
     }
-    base.sync_file_system().map_err(told)
+    base.root.sync_file_system().map_err(told)?;
+    first.map_or(Ok(()), Err)
 }
 
 /// Whether every name stands for what it did before.
-fn is_back(base: &Root, notes: &Notes) -> Result<bool, String> {
+fn is_back(base: &Base, notes: &Notes) -> Result<bool, String> {
     for item in &notes.items {
-        let here = match base.parent(&item.path) {
+        let here = match base.root.parent(&item.path) {
             Err(error) if error.is_not_found() => None,
             found => {
                 let (parent, name) = found.map_err(told)?;
-                at(&parent, name)?
+                base.at(&parent, name)?
             }
         };
         if here != item.old {
@@ -52,9 +56,9 @@ fn is_back(base: &Root, notes: &Notes) -> Result<bool, String> {
     Ok(true)
 }
 
-fn there(base: &Root, stage: &Dir, slot: &[u8], item: &Item) -> Result<(), String> {
-    let (parent, name) = base.parent(&item.path).map_err(told)?;
-    let (here, kept) = (at(&parent, name)?, at(stage, slot)?);
+fn there(base: &Base, stage: &Dir, slot: &[u8], item: &Item) -> Result<(), String> {
+    let (parent, name) = base.root.parent(&item.path).map_err(told)?;
+    let (here, kept) = (base.at(&parent, name)?, base.at(stage, slot)?);
     if here == Some(item.new) {
         return Ok(());
     }
@@ -70,23 +74,23 @@ fn there(base: &Root, stage: &Dir, slot: &[u8], item: &Item) -> Result<(), Strin
 }
 
 fn back(
-    base: &Root,
+    base: &Base,
     stage: &Dir,
     slot: &[u8],
     item: &Item,
     progress: Progress,
 ) -> Result<(), String> {
-    let kept = at(stage, slot)?;
+    let kept = base.at(stage, slot)?;
     // It was never exchanged, or is back already.
     if kept == Some(item.new) {
         return Ok(());
     }
-    let (parent, name) = match base.parent(&item.path) {
+    let (parent, name) = match base.root.parent(&item.path) {
         // A later script removed what was around something that was not there before.
         Err(error) if error.is_not_found() && item.old.is_none() => return Ok(()),
         other => other.map_err(told)?,
     };
-    let here = at(&parent, name)?;
+    let here = base.at(&parent, name)?;
     let moved = match item.old {
         Some(old) if kept == Some(old) => match here {
             Some(_) => stage.exchange(slot, &parent, name),
@@ -102,12 +106,4 @@ fn back(
         None => return Ok(()),
     };
     moved.map_err(told)
-}
-
-fn at(directory: &Dir, name: &[u8]) -> Result<Option<Inode>, String> {
-    match directory.stat(name) {
-        Ok(facts) => Ok(Some(inode(&facts))),
-        Err(error) if error.is_not_found() => Ok(None),
-        Err(error) => Err(told(error)),
-    }
 }

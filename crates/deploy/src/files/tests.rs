@@ -258,6 +258,51 @@ fn what_a_script_made_of_a_set_goes_with_it() {
 }
 
 #[test]
+fn one_that_cannot_go_back_does_not_keep_the_others() {
+    let world = world();
+    world.place(&world.set("machine/app", Placing::Merge)).expect("placed");
+    // What was around one of them is gone; the others can go back.
+    fs::remove_dir_all(world.path("machine/app/below")).expect("removed");
+    let reason = world.files().put_back(0).expect_err("one is lost");
+    assert!(reason.contains("what was there is kept in .consign-"), "{reason}");
+    let text = |name: &str| fs::read_to_string(world.path(name));
+    assert_eq!(text("machine/app/changed").expect("there"), "before");
+    assert!(!world.path("machine/app/added").exists() && !world.path("machine/app/fresh").exists());
+    let stages = fs::read_dir(world.path("machine/app")).expect("there").filter(|entry| {
+        let name = entry.as_ref().expect("there").file_name();
+        name.as_encoded_bytes().starts_with(b".consign-")
+    });
+    assert_eq!(stages.count(), 1, "what cannot go back is kept");
+}
+
+/// A file system may have another number after the machine was started anew.
+#[test]
+fn what_is_noted_says_nothing_of_the_device() {
+    let world = world();
+    world.place(&world.set("machine/app", Placing::Merge)).expect("placed");
+    let note = fs::read_to_string(world.path("state/set-0")).expect("a note");
+    let device = fs::metadata(world.path("machine/app")).expect("there").dev();
+    let inode = fs::metadata(world.path("machine/app")).expect("there").ino();
+    let note: serde_json::Value = serde_json::from_str(&note).expect("JSON");
+    assert_eq!(note["base_inode"], inode);
+    assert!(!note.to_string().contains(&format!("[{device},")), "{note}");
+}
+
+#[test]
+fn a_stage_that_cannot_be_looked_at_is_not_forgotten() {
+    let world = world();
+    world.place(&world.set("machine/app", Placing::Merge)).expect("placed");
+    // Another directory is there now, as when a file system is not mounted.
+    fs::rename(world.path("machine/app"), world.path("machine/away")).expect("moved");
+    fs::create_dir(world.path("machine/app")).expect("made");
+    world.files().forget(0).expect_err("it is somewhere else");
+    assert!(world.path("state/set-0").exists());
+    fs::remove_dir(world.path("machine/app")).expect("removed");
+    world.files().forget(0).expect("nothing is left there");
+    assert!(!world.path("state/set-0").exists());
+}
+
+#[test]
 fn a_single_file_replaces_what_is_there_and_gets_the_mode_of_the_step() {
     let world = world();
     fs::remove_dir_all(world.path("tree/contents/0")).expect("removed");
