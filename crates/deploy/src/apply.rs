@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -89,6 +89,13 @@ impl State {
         let path = &std::path::absolute(path).map_err(failed(path))?;
         let lock = path.join("lock");
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed(path))?;
+        // Who can change it decides what is put where.
+        let facts = fs::metadata(path).map_err(failed(path))?;
+        if facts.uid() != rustix::process::geteuid().as_raw() || facts.mode() & 0o022 != 0 {
+            let reason = "it is not ours alone: others may change it";
+            let error = io::Error::new(io::ErrorKind::PermissionDenied, reason);
+            return Err(failed(path)(error));
+        }
         let file = fs::OpenOptions::new().write(true).create(true).truncate(false).open(&lock);
         let file = file.map_err(failed(&lock))?;
         match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
@@ -150,8 +157,9 @@ pub enum ApplyError {
     /// Another process applies a package with the same state. Wait for it.
     #[error("another process applies a package with the state in {0}")]
     InUse(PathBuf),
-    /// A package was begun and not finished. Apply that one again first.
-    #[error("{name} {version} was begun and is not finished; apply it again first")]
+    /// A package was begun and not finished, or this one with other instructions. Apply that one again
+    /// first.
+    #[error("{name} {version} was begun and is not finished; apply it again first, as it was")]
     Unfinished {
         /// Its name.
         name: String,
@@ -364,12 +372,9 @@ impl Work<'_> {
         let receipt = self.receipt(&plan, verdict);
         let state = self.application.state.path();
         installed::keep_receipt(state, &receipt)?;
-        let was_put_back =
-            self.steps.iter().flatten().any(|step| matches!(step.outcome, Outcome::PutBack(_)));
         match &receipt.verdict {
             Verdict::Passed => installed::add(state, &receipt.package, &receipt.version)?,
-            // What was there before is there again.
-            Verdict::Failed(_) if was_put_back && self.failed.is_empty() => {}
+            Verdict::Failed(_) if self.is_as_before() => {}
             Verdict::Failed(_) | Verdict::NotApplicable(_) => {
                 installed::remove(state, &receipt.package)?;
             }
@@ -383,6 +388,15 @@ impl Work<'_> {
         }
         self.journal.remove()?;
         Ok(receipt)
+    }
+
+    /// Whether what was there before is there again, or still.
+    fn is_as_before(&self) -> bool {
+        let outcomes = || self.steps.iter().flatten().map(|step| &step.outcome);
+        let was_put_back = outcomes().any(|outcome| matches!(outcome, Outcome::PutBack(_)));
+        let ran = |outcome: &Outcome| matches!(outcome, Outcome::Ran(_) | Outcome::Interrupted);
+        let is_placed = outcomes().any(|outcome| matches!(outcome, Outcome::Placed(_)));
+        self.failed.is_empty() && !is_placed && (was_put_back || !outcomes().any(ran))
     }
 
     fn carry_out(

@@ -2,7 +2,9 @@
 
 use std::fs::{self, DirBuilder};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, chown};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, chown,
+};
 use std::path::{Path, PathBuf};
 
 /// How its name begins, and how [`sweep`] knows it.
@@ -22,7 +24,9 @@ impl Scratch {
     /// It is not in the state directory, which other users may not even pass through.
     pub(crate) fn create(owner: (u32, u32), note: Option<&Path>) -> io::Result<Self> {
         let unique = fs::read_to_string("/proc/sys/kernel/random/uuid")?;
-        let path = std::env::temp_dir().join(format!("{PREFIX}{}", unique.trim()));
+        let parent = std::env::temp_dir();
+        must_be_safe(&parent)?;
+        let path = parent.join(format!("{PREFIX}{}", unique.trim()));
         if let Some(note) = note {
             fs::write(note, path.as_os_str().as_encoded_bytes())?;
         }
@@ -60,6 +64,18 @@ impl Drop for Scratch {
     }
 }
 
+/// Refuses a directory in which somebody else could put another thing in the place of ours.
+fn must_be_safe(parent: &Path) -> io::Result<()> {
+    let facts = fs::metadata(parent)?;
+    let is_ours = [0, rustix::process::geteuid().as_raw()].contains(&facts.uid());
+    let is_kept = facts.mode() & 0o022 == 0 || facts.mode() & 0o1000 != 0;
+    if is_ours && is_kept {
+        return Ok(());
+    }
+    let reason = format!("others may change what is in {}; set TMPDIR", parent.display());
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, reason))
+}
+
 /// Removes what a process that was killed left behind.
 pub(crate) fn sweep(note: &Path) {
     use std::os::unix::ffi::OsStringExt as _;
@@ -71,4 +87,22 @@ pub(crate) fn sweep(note: &Path) {
         drop(fs::remove_dir_all(&path));
     }
     drop(fs::remove_file(note));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_others_may_change_is_refused() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let set = |mode| {
+            let mode = fs::Permissions::from_mode(mode);
+            fs::set_permissions(directory.path(), mode).expect("set");
+        };
+        for (mode, is_safe) in [(0o700, true), (0o755, true), (0o1777, true), (0o777, false)] {
+            set(mode);
+            assert_eq!(must_be_safe(directory.path()).is_ok(), is_safe, "{mode:o}");
+        }
+    }
 }

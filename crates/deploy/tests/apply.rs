@@ -318,6 +318,42 @@ fn two_do_not_apply_at_once() {
 }
 
 #[test]
+fn a_state_that_others_may_change_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let world = World::new();
+    fs::create_dir(world.path("state")).expect("made");
+    let set = |mode| {
+        let mode = fs::Permissions::from_mode(mode);
+        fs::set_permissions(world.path("state"), mode).expect("set");
+    };
+    for mode in [0o777, 0o770, 0o702] {
+        set(mode);
+        let refused = world.apply_and(&package(vec![]), &mut |_| {});
+        assert!(matches!(refused, Err(ApplyError::State { .. })), "{mode:o}: {refused:?}");
+    }
+    set(0o700);
+    assert_eq!(world.apply(&package(vec![])).verdict, Verdict::Passed);
+}
+
+/// Nothing of the newer version came in place: the older one is installed still.
+#[test]
+fn a_package_that_changed_nothing_leaves_what_is_installed() {
+    let world = World::new();
+    let first = package(vec![world.files("contents/0", "machine/app")]);
+    assert_eq!(world.apply(&first).verdict, Verdict::Passed);
+    let there = || installed(&world.path("state")).expect("reads");
+    let before = there();
+    assert_eq!(before.len(), 1);
+    let missing = package(vec![world.files("contents/9", "machine/app")]);
+    assert!(matches!(world.apply(&missing).verdict, Verdict::Failed(_)));
+    assert_eq!(there(), before);
+    // A script may have changed anything.
+    let script = package(vec![world.script("exit 1")]);
+    assert!(matches!(world.apply(&script).verdict, Verdict::Failed(_)));
+    assert!(there().is_empty());
+}
+
+#[test]
 fn what_cannot_be_put_back_is_kept_and_named() {
     let world = World::new();
     // The script removes what is around the file that is to come back.

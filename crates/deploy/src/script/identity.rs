@@ -42,7 +42,8 @@ impl Identity {
 /// What this machine knows of a user and group.
 pub(super) fn look_up(asked: &Owner) -> Result<Identity, NotStarted> {
     let nobody = |what: &str, name: &str| NotStarted::Refused(format!("no {what} {name} here"));
-    let number = asked.user.parse().ok();
+    // The highest number is nobody's: to the system it says that nothing is to change.
+    let number = asked.user.parse().ok().filter(|number| *number != u32::MAX);
     let known = match number {
         Some(number) => User::from_uid(Uid::from_raw(number)),
         None => User::from_name(&asked.user),
@@ -50,6 +51,7 @@ pub(super) fn look_up(asked: &Owner) -> Result<Identity, NotStarted> {
     let known = known.map_err(|errno| nobody("user", &format!("{}: {errno}", asked.user)))?;
     let group = match asked.group.as_deref() {
         Some(name) => match name.parse() {
+            Ok(u32::MAX) => return Err(nobody("group", name)),
             Ok(number) => Some(number),
             Err(_) => {
                 let found = Group::from_name(name).ok().flatten();

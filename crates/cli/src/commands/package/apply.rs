@@ -89,7 +89,9 @@ fn carry_out(
             told = tell(output, count, event);
         }
     })?;
-    opened.clear(&state)?;
+    if let Err(error) = opened.clear(&state) {
+        output.remark(format!("{error:#}"));
+    }
     told?;
     finish(output, &receipt)?;
     Ok(receipt)

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use deploy::State;
+use package::instructions::INSTRUCTIONS_BYTES_MAX;
 use package::specification::{FILE_NAME, SPECIFICATION_BYTES_MAX, Source, Specification};
 use package::{INSTRUCTIONS, Package};
 
@@ -31,7 +32,13 @@ impl Opened {
         let instructions = path.join(INSTRUCTIONS);
         if instructions.is_file() {
             let cannot = || format!("cannot read {}", instructions.display());
-            let bytes = fs::read(&instructions).with_context(cannot)?;
+            let mut bytes = Vec::new();
+            fs::File::open(&instructions)
+                .and_then(|opened| {
+                    // One more, so that it is seen to be too long.
+                    opened.take(INSTRUCTIONS_BYTES_MAX as u64 + 1).read_to_end(&mut bytes)
+                })
+                .with_context(cannot)?;
             let package = Package::decode(&bytes).with_context(cannot)?;
             return Ok(Self { package, from: From::Built(path.to_owned()) });
         }
@@ -57,9 +64,13 @@ impl Opened {
             specification.undecided().map(|(step, path)| (step, folder.join(path))).collect();
         for (step, path) in undecided {
             let mut start = Vec::new();
+            let cannot = || format!("cannot read {}", path.display());
+            if !fs::metadata(&path).with_context(cannot)?.is_file() {
+                bail!("{} is no file", path.display());
+            }
             fs::File::open(&path)
                 .and_then(|file| file.take(START_BYTES).read_to_end(&mut start))
-                .with_context(|| format!("cannot read {}", path.display()))?;
+                .with_context(cannot)?;
             specification.decide(step, &start);
         }
         let package = specification.package.clone();
@@ -100,7 +111,8 @@ impl Opened {
     pub(super) fn clear(&self, state: &State) -> anyhow::Result<()> {
         let tree = own_tree(state);
         if matches!(self.from, From::Specified { .. }) && tree.exists() {
-            fs::remove_dir_all(&tree)
+            make_removable(&tree)
+                .and_then(|()| fs::remove_dir_all(&tree))
                 .with_context(|| format!("cannot empty {}", tree.display()))?;
         }
         Ok(())
@@ -109,6 +121,18 @@ impl Opened {
 
 fn own_tree(state: &State) -> PathBuf {
     state.path().join("tree")
+}
+
+/// Lets its owner change every directory of a tree.
+fn make_removable(directory: &Path) -> std::io::Result<()> {
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            make_removable(&entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Copies files, directories and links, with their modes.
