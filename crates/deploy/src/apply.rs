@@ -88,7 +88,12 @@ impl State {
         // The helper for scripts works elsewhere.
         let path = &std::path::absolute(path).map_err(failed(path))?;
         let lock = path.join("lock");
+        let new: Vec<_> = path.ancestors().take_while(|it| !it.exists()).collect();
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed(path))?;
+        // A journal in a directory that a power cut takes away remembers nothing.
+        for made in new {
+            durable::sync_parent(made).map_err(failed(made))?;
+        }
         // Who can change it decides what is put where.
         let facts = fs::metadata(path).map_err(failed(path))?;
         if facts.uid() != rustix::process::geteuid().as_raw() || facts.mode() & 0o022 != 0 {

@@ -123,7 +123,7 @@ impl FilesAt {
         let Some(notes) = Notes::load(&self.state, number)? else { return Ok(()) };
         // Somebody may have removed all of it, the stage too.
         if let Some(Base { root, .. }) = notes.find_base()? {
-            stage::remove(&root, &notes.stage)?;
+            remove_stage(&root, &notes.stage)?;
             root.top().and_then(|top| top.sync()).map_err(told)?;
         }
         Notes::remove(&self.state, number)
@@ -163,7 +163,7 @@ impl FilesAt {
         let Some(notes) = Notes::load(&self.state, number)? else { return Ok(()) };
         let base = notes.open_base()?;
         switch::all_back(&base, &notes)?;
-        if stage::remove(&base.root, &notes.stage).is_err() {
+        if remove_stage(&base.root, &notes.stage).is_err() {
             step()?;
             // Everything is back; what is left of the stage is room on the disk.
             return self.leave(number).map_err(|error| format!("cannot leave {number}: {error}"));
@@ -211,6 +211,12 @@ impl FilesAt {
         notes.save(&self.state, number)?;
         Ok(Prepared::Stage(notes))
     }
+}
+
+/// Removes a stage, and tries once more what could not be removed: a stage that stays is hidden and in
+/// nobody's way, so nobody would see to it.
+fn remove_stage(base: &Root, name: &str) -> Result<(), String> {
+    stage::remove(base, name).or_else(|_| stage::remove(base, name))
 }
 
 enum Prepared {
