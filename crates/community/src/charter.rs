@@ -8,7 +8,7 @@ use documents::envelope::Payload;
 use documents::jointly::{self, SIGNATURES_MAX};
 use documents::{Context, DocumentHash, PublicKey, Quorum, QuorumError};
 
-use crate::CommunityId;
+use crate::{CommunityId, identity};
 
 /// Most managers of a community: all of them can sign one document.
 pub const MANAGERS_MAX: usize = SIGNATURES_MAX;
@@ -124,11 +124,7 @@ impl Payload for Charter {
 
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let read = |reader: &mut Reader<'_>| {
-            let mut fields = reader.fields()?;
-            fields.expect(reader, VERSION)?;
-            reader.version(1)?;
-            fields.expect(reader, COMMUNITY)?;
-            let community = CommunityId::from_bytes(reader.array()?);
+            let (mut fields, community) = identity::read_head(reader)?;
             fields.expect(reader, NAME)?;
             let name = crate::membership::read_line(reader, NAME_BYTES_MAX)?;
             fields.expect(reader, NUMBER)?;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use content::DecodeError;
-use content::cbor::Reader;
+use content::cbor::{Fields, Reader};
 use documents::ReleaseName;
 
 /// Names a community: 16 random bytes, shown as a UUID (RFC 9562, version 4).
@@ -82,6 +82,15 @@ impl FromStr for CommunityId {
         hex::decode_to_slice(groups.concat(), &mut bytes).map_err(|_| ParseIdError)?;
         Ok(Self(bytes))
     }
+}
+
+/// Begins to read a document: each has its version in field 0 and its community in field 1.
+pub(crate) fn read_head(reader: &mut Reader<'_>) -> Result<(Fields, CommunityId), DecodeError> {
+    let mut fields = reader.fields()?;
+    fields.expect(reader, 0)?;
+    reader.version(1)?;
+    fields.expect(reader, 1)?;
+    Ok((fields, CommunityId::from_bytes(reader.array()?)))
 }
 
 /// What a peer is called in its community: 1 to 64 of `a-z`, `0-9`, `.`, `_`, `-`, the first a letter

@@ -15,7 +15,7 @@ use content::cbor::{self, Reader};
 use documents::envelope::{self, Attributed, Payload};
 use documents::{Context, DocumentError, DocumentHash, NodeKey, PublicKey};
 
-use crate::{Charter, CommunityId, ExchangePublic, JoinSecret, Membership, PeerName};
+use crate::{Charter, CommunityId, ExchangePublic, JoinSecret, Membership, PeerName, identity};
 
 const VERSION: u8 = 0;
 const COMMUNITY: u8 = 1;
@@ -206,11 +206,7 @@ impl Payload for JoinRequest {
 
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let read = |reader: &mut Reader<'_>| {
-            let mut fields = reader.fields()?;
-            fields.expect(reader, VERSION)?;
-            reader.version(1)?;
-            fields.expect(reader, COMMUNITY)?;
-            let community = CommunityId::from_bytes(reader.array()?);
+            let (mut fields, community) = identity::read_head(reader)?;
             fields.expect(reader, 2)?;
             let peer = PeerName::read(reader)?;
             fields.expect(reader, 3)?;
@@ -248,11 +244,7 @@ impl Payload for JoinChallenge {
 
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let read = |reader: &mut Reader<'_>| {
-            let mut fields = reader.fields()?;
-            fields.expect(reader, VERSION)?;
-            reader.version(1)?;
-            fields.expect(reader, COMMUNITY)?;
-            let community = CommunityId::from_bytes(reader.array()?);
+            let (mut fields, community) = identity::read_head(reader)?;
             fields.expect(reader, 2)?;
             let request = DocumentHash::from_bytes(reader.array()?);
             fields.expect(reader, 3)?;
@@ -289,11 +281,7 @@ impl Payload for JoinAnswer {
 
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let read = |reader: &mut Reader<'_>| {
-            let mut fields = reader.fields()?;
-            fields.expect(reader, VERSION)?;
-            reader.version(1)?;
-            fields.expect(reader, COMMUNITY)?;
-            let community = CommunityId::from_bytes(reader.array()?);
+            let (mut fields, community) = identity::read_head(reader)?;
             fields.expect(reader, 2)?;
             let challenge = DocumentHash::from_bytes(reader.array()?);
             fields.expect(reader, 3)?;

@@ -7,7 +7,7 @@ use content::cbor::{self, Encoded, Reader, Writer};
 use documents::envelope::Payload;
 use documents::{Context, DocumentHash, PublicKey, jointly};
 
-use crate::{CommunityId, ExchangePublic, PeerName};
+use crate::{CommunityId, ExchangePublic, PeerName, identity};
 
 /// Most labels of a peer.
 pub const LABELS_MAX: usize = 32;
@@ -143,11 +143,7 @@ impl Payload for Membership {
 
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let read = |reader: &mut Reader<'_>| {
-            let mut fields = reader.fields()?;
-            fields.expect(reader, VERSION)?;
-            reader.version(1)?;
-            fields.expect(reader, COMMUNITY)?;
-            let community = CommunityId::from_bytes(reader.array()?);
+            let (mut fields, community) = identity::read_head(reader)?;
             fields.expect(reader, PEER)?;
             let peer = PeerName::read(reader)?;
             fields.expect(reader, KEY)?;

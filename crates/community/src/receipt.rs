@@ -6,7 +6,7 @@ use documents::envelope::{self, Attributed, Payload};
 use documents::{Context, DocumentError, DocumentHash, NodeKey, PublicKey};
 
 use crate::exchange::{OVERHEAD_BYTES, Purpose, SealError};
-use crate::{CommunityId, ExchangeKey, ExchangePublic, OpenError};
+use crate::{CommunityId, ExchangeKey, ExchangePublic, OpenError, identity};
 
 /// The longest body of a receipt, in bytes.
 pub const BODY_BYTES_MAX: usize = 8 << 20;
@@ -111,11 +111,7 @@ impl Payload for SignedReceipt {
 
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let read = |reader: &mut Reader<'_>| {
-            let mut fields = reader.fields()?;
-            fields.expect(reader, 0)?;
-            reader.version(1)?;
-            fields.expect(reader, 1)?;
-            let community = CommunityId::from_bytes(reader.array()?);
+            let (mut fields, community) = identity::read_head(reader)?;
             fields.expect(reader, 2)?;
             let publisher = PublicKey::from_bytes(reader.array()?);
             fields.expect(reader, 3)?;

@@ -8,7 +8,7 @@ use documents::envelope::Payload;
 use documents::{Context, DocumentHash, PublicKey, QuorumError, Tenure, jointly};
 
 use crate::charter::read_number;
-use crate::{Charter, CommunityId, ExchangePublic, Membership, PeerName};
+use crate::{Charter, CommunityId, ExchangePublic, Membership, PeerName, identity};
 
 /// Most publishers of a community, with those that were publishers once.
 pub const PUBLISHERS_MAX: usize = 256;
@@ -221,11 +221,7 @@ impl Payload for Roster {
 
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let read = |reader: &mut Reader<'_>| {
-            let mut fields = reader.fields()?;
-            fields.expect(reader, VERSION)?;
-            reader.version(1)?;
-            fields.expect(reader, COMMUNITY)?;
-            let community = CommunityId::from_bytes(reader.array()?);
+            let (mut fields, community) = identity::read_head(reader)?;
             fields.expect(reader, CHARTER)?;
             let charter = read_number(reader)?;
             fields.expect(reader, NUMBER)?;
