@@ -27,13 +27,17 @@ pub mod text;
 
 pub use limits::Limits;
 pub use messages::{
-    AccountInfo, AccountRole, AccountsPage, AuditInfo, AuditPage, ChallengeRequest,
-    ChallengeResponse, ChangeInfo, ChangeKind, ChangesPage, DelegationDocument, EntriesPage,
-    EntryInfo, EntryKind, GivenGrant, Grant, GrantInfo, GrantSettings, GrantsPage, HeadDocuments,
-    HubInfo, InvitationCreated, InvitationInfo, InvitationRequest, InvitationsPage, NameInfo,
-    NameSettings, NamesPage, NewestRelease, OwnerSettings, RegistrationRequest,
-    RegistrationResponse, ReleaseAccepted, ReleaseEvent, ReleaseInfo, ReleasesPage, Retention,
-    SessionRequest, SessionResponse, TOKEN_PREFIX, TokenCreated, TokenInfo, TokenRequest,
+    AccountInfo, AccountRole, AccountsPage, AddressedEnvelope, AdmissionSettings, AuditInfo,
+    AuditPage, ChallengeRequest, ChallengeResponse, ChangeInfo, ChangeKind, ChangesPage,
+    CharterDocument, ChartersPage, CommunityEvent, CommunityNews, DelegationDocument, EntriesPage,
+    EntryInfo, EntryKind, Envelopes, GivenGrant, Grant, GrantInfo, GrantSettings, GrantsPage,
+    HeadDocuments, HubInfo, InvitationCreated, InvitationInfo, InvitationRequest, InvitationsPage,
+    JoinAccepted, JoinDocument, JoinEnd, JoinKnock, Joining, JoiningsPage, MembersPage,
+    MembershipProof, NameInfo, NameSettings, NamesPage, NewestRelease, OwnerSettings,
+    QueueEntryInfo, QueuePage, Queued, QueuedTargetInfo, QueuedTargetsPage, ReceiptInfo,
+    ReceiptsPage, RegistrationRequest, RegistrationResponse, ReleaseAccepted, ReleaseEvent,
+    ReleaseInfo, ReleasesPage, RenewalDocument, Retention, RosterChange, SessionRequest,
+    SessionResponse, Standing, TOKEN_PREFIX, TakenReceipts, TokenCreated, TokenInfo, TokenRequest,
     TokenScope, TokensPage, UploadResponse,
 };
 pub use problem::{Problem, ProblemCode};
@@ -51,3 +55,5 @@ pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 pub const MEDIA_EVENTS: &str = "text/event-stream";
 /// Name of the event that announces a release; its data is a [`ReleaseEvent`].
 pub const EVENT_RELEASE: &str = "release";
+/// Name of the event that says what is new in a community; its data is a [`CommunityEvent`].
+pub const EVENT_COMMUNITY: &str = "community";

@@ -66,6 +66,30 @@ pub const INVITATION_USES_MAX: u32 = 1000;
 /// Most characters of a token's label: one line of a listing.
 pub const LABEL_CHARS_MAX: usize = 80;
 
+/// Most envelopes, or taken receipts, of one request: of 1,000 targets at some 220 bytes of JSON each,
+/// they are inside [`REQUEST_BYTES_MAX`].
+pub const ENVELOPES_MAX: usize = 1000;
+/// Most bytes of one envelope; ours are 92 (`docs/format.md`, 13.6).
+pub const ENVELOPE_BYTES_MAX: usize = 256;
+/// Most bytes of a change of a roster: the roster and some 20,000 memberships in base64.
+pub const ROSTER_CHANGE_BYTES_MAX: usize = 16 << 20;
+/// Most peers of a community.
+pub const MEMBERS_MAX: usize = 100_000;
+/// Most bytes of a signed receipt, as in `community`.
+pub const RECEIPT_BYTES_MAX: usize = (8 << 20) + (64 << 10);
+/// Most bytes of a request to join, or of an answer: some 400 are usual.
+pub const JOIN_BYTES_MAX: usize = 4 * 1024;
+/// Most joinings of a community that are not over: more than one manager would look at.
+pub const JOININGS_MAX: u32 = 1000;
+/// Most of them that have no admission, so that those who have one find a place.
+pub const JOININGS_UNANNOUNCED_MAX: u32 = 100;
+/// How long a joining waits for its next step.
+pub const JOINING_LIFETIME: Duration = Duration::from_hours(24);
+/// Longest life of an admission: that of a join secret.
+pub const ADMISSION_LIFETIME_MAX: Duration = Duration::from_hours(365 * 24);
+/// Most bytes of a reason for people.
+pub const REASON_BYTES_MAX: usize = 256;
+
 /// Least characters of an idempotency key: enough for one that nobody guesses.
 pub const IDEMPOTENCY_KEY_CHARS_MIN: usize = 16;
 /// Most characters of an idempotency key: room for two UUIDs and a word.

@@ -5,6 +5,7 @@
 
 mod administration;
 mod browse;
+mod communities;
 mod grants;
 mod retention;
 mod tokens;
@@ -16,6 +17,13 @@ pub use self::administration::{
     InvitationInfo, InvitationRequest, InvitationsPage,
 };
 pub use self::browse::{ChangeInfo, ChangeKind, ChangesPage, EntriesPage, EntryInfo, EntryKind};
+pub use self::communities::{
+    AddressedEnvelope, AdmissionSettings, CharterDocument, ChartersPage, CommunityEvent,
+    CommunityNews, Envelopes, JoinAccepted, JoinDocument, JoinEnd, JoinKnock, Joining,
+    JoiningsPage, MembersPage, MembershipProof, QueueEntryInfo, QueuePage, Queued,
+    QueuedTargetInfo, QueuedTargetsPage, ReceiptInfo, ReceiptsPage, RenewalDocument, RosterChange,
+    Standing, TakenReceipts,
+};
 pub use self::grants::{
     DelegationDocument, GivenGrant, Grant, GrantInfo, GrantSettings, GrantsPage, OwnerSettings,
 };

@@ -74,6 +74,8 @@ problem_codes! {
     ReleaseConflict = "release-conflict", 409, "The release does not follow the newest one";
     /// There is a newer list of the publishers of the name. Read it and decide again.
     DelegationConflict = "delegation-conflict", 409, "There is a newer list of publishers";
+    /// There is a newer charter or roster of the community. Read them and decide again.
+    RosterConflict = "roster-conflict", 409, "There is a newer roster";
     /// The hub lacks chunks of the release, or the caller may not use them; `missing` names the
     /// first of them. Upload them and repeat.
     ChunksMissing = "chunks-missing", 409, "Chunks of the release are missing";

@@ -75,6 +75,48 @@ pub const INVITATIONS: &str = "/v1/invitations";
 pub const INVITATION: &str = "/v1/invitations/{id}";
 /// `GET ?before=&limit=`: [`AuditPage`](crate::AuditPage), for administrators.
 pub const AUDIT: &str = "/v1/audit";
+/// `POST`: [`CharterDocument`](crate::CharterDocument), the first of a community.
+pub const COMMUNITIES: &str = "/v1/communities";
+/// `GET ?after=`: [`ChartersPage`](crate::ChartersPage), for everybody who knows the community.
+/// `POST`: [`CharterDocument`](crate::CharterDocument), the next.
+pub const CHARTERS: &str = "/v1/communities/{community}/charters";
+/// `GET ?charter=`: [`Standing`](crate::Standing) behind that charter, for peers and managers, with
+/// `ETag` and `If-None-Match`.
+pub const STANDING: &str = "/v1/communities/{community}/standing";
+/// `PUT`: [`RosterChange`](crate::RosterChange), for managers.
+pub const ROSTER: &str = "/v1/communities/{community}/roster";
+/// `PUT`: [`RenewalDocument`](crate::RenewalDocument), for whom the roster names.
+pub const RENEWAL: &str = "/v1/communities/{community}/renewal";
+/// `GET ?after=&limit=`: [`MembersPage`](crate::MembersPage), for managers, publishers and relays.
+pub const MEMBERS: &str = "/v1/communities/{community}/members";
+/// `PUT`: [`AdmissionSettings`](crate::AdmissionSettings). `DELETE`. For managers.
+pub const ADMISSION: &str = "/v1/communities/{community}/admissions/{admission}";
+/// `GET`: [`JoiningsPage`](crate::JoiningsPage), for managers. `POST`: [`JoinKnock`](crate::JoinKnock)
+/// in, [`JoinAccepted`](crate::JoinAccepted) out, for everybody.
+pub const JOINS: &str = "/v1/communities/{community}/joins";
+/// `GET ?wait=`: [`Joining`](crate::Joining), for whoever knows its id.
+pub const JOIN: &str = "/v1/communities/{community}/joins/{id}";
+/// `PUT`: [`JoinDocument`](crate::JoinDocument), for managers.
+pub const JOIN_CHALLENGE: &str = "/v1/communities/{community}/joins/{id}/challenge";
+/// `PUT`: [`JoinDocument`](crate::JoinDocument), for whoever knows the id.
+pub const JOIN_ANSWER: &str = "/v1/communities/{community}/joins/{id}/answer";
+/// `PUT`: [`JoinEnd`](crate::JoinEnd), for managers; [`JoinEnd::Aborted`](crate::JoinEnd::Aborted)
+/// for whoever knows the id.
+pub const JOIN_END: &str = "/v1/communities/{community}/joins/{id}/end";
+/// `GET ?after=&limit=`: [`QueuePage`](crate::QueuePage), for the calling target.
+pub const QUEUE: &str = "/v1/communities/{community}/queue";
+/// `GET`: server-sent events for the calling peer or manager.
+pub const COMMUNITY_EVENTS: &str = "/v1/communities/{community}/events";
+/// `POST`: [`Envelopes`](crate::Envelopes) in, [`Queued`](crate::Queued) out.
+pub const ENVELOPES: &str = "/v1/names/{team}/{name}/releases/{sequence}/envelopes";
+/// `GET ?after=&limit=`: [`QueuedTargetsPage`](crate::QueuedTargetsPage), for the publisher.
+pub const TARGETS: &str = "/v1/names/{team}/{name}/releases/{sequence}/targets";
+/// `PUT`: a signed receipt, by its target. `GET`: the same bytes, for the publisher.
+pub const RECEIPT: &str = "/v1/names/{team}/{name}/releases/{sequence}/receipts/{key}";
+/// `GET ?after=&limit=`: [`ReceiptsPage`](crate::ReceiptsPage), for the publisher.
+pub const RECEIPTS: &str = "/v1/names/{team}/{name}/receipts";
+/// `POST`: [`TakenReceipts`](crate::TakenReceipts), by the publisher.
+pub const RECEIPTS_TAKEN: &str = "/v1/names/{team}/{name}/receipts/taken";
 /// `GET`: the OpenAPI document of all this.
 pub const OPENAPI: &str = "/v1/openapi.json";
 /// `GET`: what a problem code means and what to do, as text. Not under `/v1`:
@@ -193,6 +235,55 @@ pub fn page(path: &str, from: Option<(&str, &dyn Display)>, limit: u32) -> Strin
     }
 }
 
+/// Path of something of a community: `template` is [`CHARTERS`] or another one whose only segment that
+/// varies is the community.
+#[must_use]
+pub fn of_community(template: &str, community: impl Display) -> String {
+    template.replace("{community}", &community.to_string())
+}
+
+/// Path of an admission.
+#[must_use]
+pub fn admission(community: impl Display, admission: impl Display) -> String {
+    of_community(ADMISSION, community).replace("{admission}", &admission.to_string())
+}
+
+/// Path of a joining, or with another template of a step of it.
+#[must_use]
+pub fn join(template: &str, community: impl Display, id: impl Display) -> String {
+    of_community(template, community).replace("{id}", &id.to_string())
+}
+
+/// Path of the envelopes of a release.
+#[must_use]
+pub fn envelopes(name: impl Display, sequence: u64) -> String {
+    format!("{NAMES}/{name}/releases/{sequence}/envelopes")
+}
+
+/// Path of the targets of a release.
+#[must_use]
+pub fn targets(name: impl Display, sequence: u64) -> String {
+    format!("{NAMES}/{name}/releases/{sequence}/targets")
+}
+
+/// Path of a target's receipt for a release.
+#[must_use]
+pub fn receipt(name: impl Display, sequence: u64, key: impl Display) -> String {
+    format!("{NAMES}/{name}/releases/{sequence}/receipts/{key}")
+}
+
+/// Path of the receipts of a feed.
+#[must_use]
+pub fn receipts(name: impl Display) -> String {
+    format!("{NAMES}/{name}/receipts")
+}
+
+/// Where to say which receipts of a feed were taken.
+#[must_use]
+pub fn receipts_taken(name: impl Display) -> String {
+    format!("{NAMES}/{name}/receipts/taken")
+}
+
 /// Path and query of the events of a name.
 #[must_use]
 pub fn events(name: impl Display) -> String {
@@ -238,8 +329,24 @@ mod tests {
             INVITATIONS,
             INVITATION,
             AUDIT,
+            COMMUNITIES,
+            CHARTERS,
+            STANDING,
+            ADMISSION,
+            JOINS,
+            JOIN,
+            JOIN_CHALLENGE,
+            JOIN_END,
+            QUEUE,
+            COMMUNITY_EVENTS,
+            ENVELOPES,
+            TARGETS,
+            RECEIPT,
+            RECEIPTS,
+            RECEIPTS_TAKEN,
             OPENAPI,
         ];
+        let community = "01020304-0506-4708-890a-0b0c0d0e0f10";
         let id = "ab".repeat(32);
         for (template, path) in [
             (CHUNK, chunk(&id)),
@@ -262,6 +369,15 @@ mod tests {
             (RELEASES, releases_page("team/tools", Some(7), 5)),
             (RELEASE, release("team/tools", 7)),
             (EVENTS, events("team/tools")),
+            (STANDING, of_community(STANDING, community)),
+            (ADMISSION, admission(community, "ab")),
+            (JOIN, join(JOIN, community, &id)),
+            (JOIN_END, join(JOIN_END, community, &id)),
+            (ENVELOPES, envelopes("team/tools", 7)),
+            (TARGETS, targets("team/tools", 7)),
+            (RECEIPT, receipt("team/tools", 7, &id)),
+            (RECEIPTS, receipts("team/tools")),
+            (RECEIPTS_TAKEN, receipts_taken("team/tools")),
         ] {
             let found: Vec<_> = all.iter().filter(|other| fits(other, &path)).collect();
             assert_eq!(found, [&template], "{path}");
