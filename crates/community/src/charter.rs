@@ -10,8 +10,8 @@ use documents::{Context, DocumentHash, PublicKey, Quorum, QuorumError};
 
 use crate::{CommunityId, identity};
 
-/// Most managers of a community: all of them can sign one document.
-pub const MANAGERS_MAX: usize = SIGNATURES_MAX;
+/// Most managers of a community: those before a change and those after can all sign it.
+pub const MANAGERS_MAX: usize = SIGNATURES_MAX / 2;
 /// The longest name of a community, in bytes.
 pub const NAME_BYTES_MAX: usize = 64;
 
@@ -26,6 +26,9 @@ pub struct Charter {
     pub number: u64,
     /// When it was signed, in seconds since 1970.
     pub issued: u64,
+    /// From when on no roster counts under it, in seconds since 1970: a key that was lost unseen must
+    /// not manage for ever.
+    pub expires: u64,
     /// Who may sign what follows, and how many of them have to.
     pub managers: Quorum,
     /// Hash of the charter before it; none for number 1.
@@ -46,7 +49,14 @@ pub enum CharterError {
         /// The one in the charter.
         found: CommunityId,
     },
-    /// It does not continue the charter that is known: another number, or another charter before it.
+    /// There are two charters of one number, both signed, and this one is not, or does not follow, the
+    /// one that is known. Managers' keys are in the wrong hands: speak with the managers.
+    #[error("there are two charters {number}")]
+    Forked {
+        /// The number both have.
+        number: u64,
+    },
+    /// It does not come next after the charter that is known. Ask for those in between.
     #[error("charter {offered} does not follow charter {known}")]
     BrokenChain {
         /// Number of the charter that is known.
@@ -83,9 +93,12 @@ impl Charter {
             let (expected, found) = (self.community, next.community);
             return Err(CharterError::OtherCommunity { expected, found });
         }
-        let is_next = self.number.checked_add(1) == Some(next.number);
-        if !is_next || next.previous != Some(self.hash()) {
-            let (known, offered) = (self.number, next.number);
+        let (known, offered) = (self.number, next.number);
+        let is_next = known.checked_add(1) == Some(offered);
+        if is_next && next.previous != Some(self.hash()) || offered == known && next != *self {
+            return Err(CharterError::Forked { number: known });
+        }
+        if !is_next {
             return Err(CharterError::BrokenChain { known, offered });
         }
         Ok(jointly::open(signed, &self.managers)?)
@@ -97,19 +110,20 @@ const COMMUNITY: u8 = 1;
 const NAME: u8 = 2;
 const NUMBER: u8 = 3;
 const ISSUED: u8 = 4;
-const MANAGERS: u8 = 5;
-const THRESHOLD: u8 = 6;
-const PREVIOUS: u8 = 7;
+const EXPIRES: u8 = 5;
+const MANAGERS: u8 = 6;
+const THRESHOLD: u8 = 7;
+const PREVIOUS: u8 = 8;
 
 impl Payload for Charter {
     const CONTEXT: Context = Context::Charter;
 
     fn encode(&self) -> Vec<u8> {
         cbor::encode(|writer| {
-            writer.map(7 + u64::from(self.previous.is_some()))?.u8(VERSION)?.u8(1)?;
+            writer.map(8 + u64::from(self.previous.is_some()))?.u8(VERSION)?.u8(1)?;
             writer.u8(COMMUNITY)?.bytes(self.community.as_bytes())?;
             writer.u8(NAME)?.str(&self.name)?.u8(NUMBER)?.u64(self.number)?;
-            writer.u8(ISSUED)?.u64(self.issued)?;
+            writer.u8(ISSUED)?.u64(self.issued)?.u8(EXPIRES)?.u64(self.expires)?;
             writer.u8(MANAGERS)?.array(self.managers.keys.len() as u64)?;
             for key in &self.managers.keys {
                 writer.bytes(key.as_bytes())?;
@@ -131,6 +145,8 @@ impl Payload for Charter {
             let number = read_number(reader)?;
             fields.expect(reader, ISSUED)?;
             let issued = reader.u64()?;
+            fields.expect(reader, EXPIRES)?;
+            let expires = reader.u64()?;
             fields.expect(reader, MANAGERS)?;
             let keys = read_keys(reader)?;
             fields.expect(reader, THRESHOLD)?;
@@ -148,7 +164,7 @@ impl Payload for Charter {
                 return Err(reader.invalid("only the first charter has none before it"));
             }
             let managers = Quorum { keys, threshold };
-            Ok(Self { community, name, number, issued, managers, previous })
+            Ok(Self { community, name, number, issued, expires, managers, previous })
         };
         cbor::decode_canonical("charter", bytes, read, Self::encode)
     }
@@ -202,14 +218,33 @@ mod tests {
     }
 
     #[test]
+    fn all_managers_can_be_replaced_by_as_many_others() {
+        let secrets = |from: u8| from..from + MANAGERS_MAX as u8;
+        let of = |from| secrets(from).map(key).collect::<Vec<_>>();
+        let first = Charter {
+            managers: Quorum {
+                keys: of(1).iter().map(documents::NodeKey::public).collect(),
+                threshold: MANAGERS_MAX,
+            },
+            ..charter()
+        };
+        let second = next(&first, &secrets(101).collect::<Vec<_>>(), MANAGERS_MAX);
+        let (old, new) = (of(1), of(101));
+        assert_eq!(first.follow(&jointly::sign(&second, old.iter().chain(&new))), Ok(second));
+    }
+
+    #[test]
     fn a_chain_has_no_gaps_and_no_forks() {
         let first = charter();
         let signed = |charter: &Charter| jointly::sign(charter, [&key(1), &key(2)]);
         let second = next(&first, &[1], 1);
         let skipped = Charter { number: 3, ..second.clone() };
         let forked = Charter { previous: Some(DocumentHash::of(b"other")), ..second.clone() };
-        for wrong in [&skipped, &forked] {
-            let error = CharterError::BrokenChain { known: 1, offered: wrong.number };
+        let error = CharterError::BrokenChain { known: 1, offered: 3 };
+        assert_eq!(first.follow(&signed(&skipped)), Err(error));
+        let twin = Charter { name: "Plant 8".into(), ..first.clone() };
+        for wrong in [&forked, &twin] {
+            let error = CharterError::Forked { number: 1 };
             assert_eq!(first.follow(&signed(wrong)), Err(error));
         }
         let other = CommunityId::from_bytes([9; 16]);

@@ -46,13 +46,32 @@ pub struct OpenError;
 #[error("nothing can be sealed for this key")]
 pub struct SealError;
 
+/// 32 random bytes that make the key of one message: never used for two, so it cannot be copied.
+#[derive(Debug)]
+pub struct MessageSeed([u8; 32]);
+
+impl MessageSeed {
+    /// Takes random bytes.
+    #[must_use]
+    pub const fn from_random(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
 /// What a message is for: it opens nowhere else.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Purpose<'a> {
     /// The kind of message.
-    pub(crate) info: &'static str,
+    pub(crate) label: &'static str,
     /// Its place.
-    pub(crate) aad: &'a [u8],
+    pub(crate) place: &'a [u8],
+}
+
+impl Purpose<'_> {
+    /// HPKE's `info`: the message's key depends on all of it. No label is the beginning of another.
+    fn info(self) -> Vec<u8> {
+        [self.label.as_bytes(), self.place].concat()
+    }
 }
 
 impl ExchangeKey {
@@ -76,7 +95,7 @@ impl ExchangeKey {
         recipient: &ExchangePublic,
         purpose: Purpose<'_>,
         plain: &[u8],
-        random: [u8; 32],
+        random: MessageSeed,
     ) -> Result<Vec<u8>, SealError> {
         let sender = OpModeS::Auth((self.secret.clone(), self.public.clone()));
         seal(&sender, recipient, purpose, plain, random)
@@ -99,9 +118,9 @@ impl ExchangeKey {
             &sender,
             &self.secret,
             &encapped,
-            purpose.info.as_bytes(),
+            &purpose.info(),
             sealed,
-            purpose.aad,
+            &[],
         )
         .map_err(|_| OpenError)
     }
@@ -126,12 +145,19 @@ impl ExchangePublic {
         &self.0
     }
 
+    /// Whether anything can be sealed for this key: a point of small order shares no secret.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        let purpose = Purpose { label: "consign/trial/1", place: &[] };
+        self.seal(purpose, &[], MessageSeed([7; 32])).is_ok()
+    }
+
     /// Seals a message that says itself who made it.
     pub(crate) fn seal(
         &self,
         purpose: Purpose<'_>,
         plain: &[u8],
-        random: [u8; 32],
+        random: MessageSeed,
     ) -> Result<Vec<u8>, SealError> {
         seal(&OpModeS::Base, self, purpose, plain, random)
     }
@@ -142,16 +168,16 @@ fn seal(
     recipient: &ExchangePublic,
     purpose: Purpose<'_>,
     plain: &[u8],
-    random: [u8; 32],
+    random: MessageSeed,
 ) -> Result<Vec<u8>, SealError> {
     let recipient = Public::from_bytes(&recipient.0).map_err(|_| SealError)?;
     let (encapped, sealed) = single_shot_seal_with_rng::<AesGcm256, HkdfSha256, Kem>(
         sender,
         &recipient,
-        purpose.info.as_bytes(),
+        &purpose.info(),
         plain,
-        purpose.aad,
-        &mut Once(Some(random)),
+        &[],
+        &mut Once(Some(random.0)),
     )
     .map_err(|_| SealError)?;
     Ok([&encapped.to_bytes()[..], &sealed].concat())
@@ -185,19 +211,23 @@ mod tests {
     use super::*;
     use crate::scene::exchange;
 
-    const PURPOSE: Purpose<'_> = Purpose { info: "test", aad: b"place" };
+    const PURPOSE: Purpose<'_> = Purpose { label: "test", place: b"place" };
+
+    fn random(byte: u8) -> MessageSeed {
+        MessageSeed::from_random([byte; 32])
+    }
 
     #[test]
     fn only_the_recipient_opens_and_only_what_the_sender_sealed() {
         let (anna, ben, eve) = (exchange(1), exchange(2), exchange(3));
-        let sealed = anna.seal_as(&ben.public(), PURPOSE, b"hello", [7; 32]).expect("seals");
+        let sealed = anna.seal_as(&ben.public(), PURPOSE, b"hello", random(7)).expect("seals");
         assert_eq!(sealed.len(), 5 + OVERHEAD_BYTES);
         assert_eq!(ben.open(Some(&anna.public()), PURPOSE, &sealed).as_deref(), Ok(&b"hello"[..]));
         assert_eq!(eve.open(Some(&anna.public()), PURPOSE, &sealed), Err(OpenError));
         assert_eq!(ben.open(Some(&eve.public()), PURPOSE, &sealed), Err(OpenError));
         assert_eq!(ben.open(None, PURPOSE, &sealed), Err(OpenError));
         // Anybody can seal for ben, and cannot pass for anna with it.
-        let plain = ben.public().seal(PURPOSE, b"hello", [8; 32]).expect("seals");
+        let plain = ben.public().seal(PURPOSE, b"hello", random(8)).expect("seals");
         assert_eq!(ben.open(None, PURPOSE, &plain).as_deref(), Ok(&b"hello"[..]));
         assert_eq!(ben.open(Some(&anna.public()), PURPOSE, &plain), Err(OpenError));
     }
@@ -205,10 +235,10 @@ mod tests {
     #[test]
     fn a_message_opens_at_its_place_and_whole() {
         let (anna, ben) = (exchange(1), exchange(2));
-        let sealed = anna.seal_as(&ben.public(), PURPOSE, b"hello", [7; 32]).expect("seals");
+        let sealed = anna.seal_as(&ben.public(), PURPOSE, b"hello", random(7)).expect("seals");
         let open = |purpose, sealed: &[u8]| ben.open(Some(&anna.public()), purpose, sealed);
-        assert_eq!(open(Purpose { aad: b"other", ..PURPOSE }, &sealed), Err(OpenError));
-        assert_eq!(open(Purpose { info: "other", ..PURPOSE }, &sealed), Err(OpenError));
+        assert_eq!(open(Purpose { place: b"other", ..PURPOSE }, &sealed), Err(OpenError));
+        assert_eq!(open(Purpose { label: "other", ..PURPOSE }, &sealed), Err(OpenError));
         for index in 0..sealed.len() {
             let mut altered = sealed.clone();
             altered[index] ^= 1;
@@ -224,6 +254,8 @@ mod tests {
         assert_ne!(ExchangeKey::derive(&key).public().as_bytes(), key.public().as_bytes());
         assert!(!format!("{:?}", ExchangeKey::derive(&key)).contains(&hex::encode([1; 4])));
         // A point of small order shares no secret.
-        assert_eq!(ExchangePublic::from_bytes([0; 32]).seal(PURPOSE, b"", [7; 32]), Err(SealError));
+        let zero = ExchangePublic::from_bytes([0; 32]);
+        assert_eq!(zero.seal(PURPOSE, b"", random(7)), Err(SealError));
+        assert!(!zero.is_sound() && exchange(1).public().is_sound());
     }
 }

@@ -5,11 +5,13 @@ use std::str::FromStr;
 
 use content::DecodeError;
 use content::cbor::{Fields, Reader};
-use documents::ReleaseName;
+use documents::{PublicKey, ReleaseName};
 
 /// Names a community: 16 random bytes, shown as a UUID (RFC 9562, version 4).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CommunityId([u8; 16]);
+
+const FEED_PREFIX: &str = "c-";
 
 /// A text that is no UUID. Copy the id again, whole.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,20 +40,30 @@ impl CommunityId {
         &self.0
     }
 
-    /// The name under which a publisher's releases for this community stand at a hub.
+    /// The name under which a publisher's releases for this community stand at a hub. It is made of the
+    /// key, so that a peer which takes over the name of another one begins anew.
     #[must_use]
-    pub fn feed(&self, publisher: &PeerName) -> ReleaseName {
-        let name = format!("c-{}/{publisher}", hex::encode(self.0));
-        name.parse().expect("32 digits and the name of a peer fit a release's name")
+    pub fn feed(&self, publisher: &PublicKey) -> ReleaseName {
+        let name = format!("{FEED_PREFIX}{}/{publisher}", hex::encode(self.0));
+        name.parse().expect("the digits of an id and a key fit a release's name")
     }
 
     /// The community and the publisher whose feed this is; `None` for any other name.
     #[must_use]
-    pub fn of_feed(name: &ReleaseName) -> Option<(Self, PeerName)> {
+    pub fn of_feed(name: &ReleaseName) -> Option<(Self, PublicKey)> {
         let (community, publisher) = name.segments();
         let mut bytes = [0; 16];
-        hex::decode_to_slice(community.strip_prefix("c-")?, &mut bytes).ok()?;
+        hex::decode_to_slice(community.strip_prefix(FEED_PREFIX)?, &mut bytes).ok()?;
         Some((Self(bytes), publisher.parse().ok()?))
+    }
+
+    /// Whether a name is one that only feeds have, sound or not: nobody else is to be given it.
+    #[must_use]
+    pub fn is_reserved(name: &ReleaseName) -> bool {
+        let digits = name.segments().0.strip_prefix(FEED_PREFIX);
+        digits.is_some_and(|digits| {
+            digits.len() == 32 && digits.bytes().all(|byte| byte.is_ascii_hexdigit())
+        })
     }
 }
 
@@ -156,12 +168,20 @@ mod tests {
     #[test]
     fn a_feed_tells_whose_it_is() {
         let id = CommunityId::from_bytes([7; 16]);
-        let peer: PeerName = "build.server-1".parse().expect("a name");
-        let feed = id.feed(&peer);
-        assert_eq!(CommunityId::of_feed(&feed), Some((id, peer)));
-        for other in ["c-07/anna", "team/tools", "c-zz070707070707070707070707070707/anna"] {
-            let other = other.parse().expect("a name");
-            assert_eq!(CommunityId::of_feed(&other), None, "{other}");
+        let publisher = PublicKey::from_bytes([8; 32]);
+        let feed = id.feed(&publisher);
+        assert_eq!(CommunityId::of_feed(&feed), Some((id, publisher)));
+        assert!(CommunityId::is_reserved(&feed));
+        let digits = "07".repeat(16);
+        for (other, reserved) in [
+            ("c-07/anna".to_owned(), false),
+            ("team/tools".to_owned(), false),
+            (format!("c-zz{}/anna", &digits[2..]), false),
+            (format!("c-{digits}/anna"), true),
+        ] {
+            let name: ReleaseName = other.parse().expect("a name");
+            assert_eq!(CommunityId::of_feed(&name), None, "{other}");
+            assert_eq!(CommunityId::is_reserved(&name), reserved, "{other}");
         }
     }
 

@@ -5,7 +5,7 @@
 //! | request | machine | its name and keys, a nonce | that somebody wants to be this peer |
 //! | challenge | manager | a nonce, signed for this very request | that a manager of the charter is there now |
 //! | answer | machine | signs the challenge, proves the secret | that the machine has the keys, and the secret |
-//! | membership | managers | the peer, as they define it | – |
+//! | roster | managers | has the peer, as they define it | – |
 //!
 //! They pass through a hub, which can drop them and nothing else: it cannot make a challenge, use one
 //! for another request, or answer one.
@@ -15,7 +15,7 @@ use content::cbor::{self, Reader};
 use documents::envelope::{self, Attributed, Payload};
 use documents::{Context, DocumentError, DocumentHash, NodeKey, PublicKey};
 
-use crate::{Charter, CommunityId, ExchangePublic, JoinSecret, Membership, PeerName, identity};
+use crate::{Charter, CommunityId, ExchangePublic, JoinSecret, PeerName, identity};
 
 const VERSION: u8 = 0;
 const COMMUNITY: u8 = 1;
@@ -80,9 +80,9 @@ pub enum JoinError {
     /// The one-time secret is wrong, was used, or is for another peer. Ask for a new one.
     #[error("the join secret does not fit")]
     WrongSecret,
-    /// The membership is of other keys or another name than asked for.
-    #[error("the membership is not that of {0}")]
-    OtherPeer(PeerName),
+    /// Nothing can be sealed for the machine's exchange key: its program is broken.
+    #[error("the exchange key of {0} is of no use")]
+    WeakKey(PeerName),
 }
 
 impl JoinRequest {
@@ -95,20 +95,13 @@ impl JoinRequest {
     /// Verifies that the key in it signed this request, and decodes it.
     ///
     /// # Errors
-    /// Anything that is not exactly such a document.
-    pub fn open(signed: &[u8]) -> Result<Self, DocumentError> {
-        envelope::open(signed, &envelope::peek::<Self>(signed)?.key)
-    }
-
-    /// Whether `membership` is the answer to this request.
-    ///
-    /// # Errors
-    /// It is another peer's.
-    pub fn check(&self, membership: &Membership) -> Result<(), JoinError> {
-        let Membership { community, peer, key, exchange, .. } = membership;
-        let is_ours = (community, peer, key, exchange)
-            == (&self.community, &self.peer, &self.key, &self.exchange);
-        if is_ours { Ok(()) } else { Err(JoinError::OtherPeer(self.peer.clone())) }
+    /// Anything that is not exactly such a document, and a key that nothing can be sealed for.
+    pub fn open(signed: &[u8]) -> Result<Self, JoinError> {
+        let request: Self = envelope::open(signed, &envelope::peek::<Self>(signed)?.key)?;
+        if !request.exchange.is_sound() {
+            return Err(JoinError::WeakKey(request.peer));
+        }
+        Ok(request)
     }
 }
 
@@ -139,16 +132,12 @@ impl JoinChallenge {
 }
 
 impl JoinAnswer {
-    /// The answer of `key` to a challenge, as it was signed.
+    /// The answer to a challenge, as it was signed, by the machine of `request`.
     #[must_use]
-    pub fn new(
-        community: CommunityId,
-        challenge: &[u8],
-        key: PublicKey,
-        secret: Option<&JoinSecret>,
-    ) -> Self {
+    pub fn new(request: &JoinRequest, challenge: &[u8], secret: Option<&JoinSecret>) -> Self {
         let challenge = DocumentHash::of(challenge);
-        Self { community, challenge, key, proof: secret.map(|secret| prove(secret, &challenge)) }
+        let proof = secret.map(|secret| prove(secret, request, &challenge));
+        Self { community: request.community, challenge, key: request.key, proof }
     }
 
     /// Signs the answer with the machine's key.
@@ -157,35 +146,49 @@ impl JoinAnswer {
         envelope::sign(self, key)
     }
 
-    /// Decides whether the machine of `request` answered `challenge`. With the secret that was made
-    /// for its peer, it also has to prove that.
+    /// Decides whether the machine of `request` answered `challenge`, all as they were signed. It proves
+    /// that the machine has its key, and no secret: see [`JoinAnswer::admit`].
     ///
     /// # Errors
-    /// It did not, or not with this secret.
+    /// It did not.
     pub fn open(
         signed: &[u8],
-        request: &JoinRequest,
+        charter: &Charter,
+        request: &[u8],
         challenge: &[u8],
-        secret: Option<&JoinSecret>,
-    ) -> Result<Self, JoinError> {
+    ) -> Result<(JoinRequest, Self), JoinError> {
+        JoinChallenge::open(challenge, charter, request)?;
+        let request = JoinRequest::open(request)?;
         let answer: Self = envelope::open(signed, &request.key)?;
         let challenge = DocumentHash::of(challenge);
-        if (answer.community, answer.challenge) != (request.community, challenge) {
+        if (answer.community, answer.challenge) != (request.community, challenge)
+            || request.community != charter.community
+        {
             return Err(JoinError::OtherJoining("answer"));
         }
-        if let Some(secret) = secret {
-            // Compared as hashes, in constant time.
-            let proof = answer.proof.map(blake3::Hash::from_bytes);
-            if proof != Some(blake3::Hash::from_bytes(prove(secret, &challenge))) {
-                return Err(JoinError::WrongSecret);
-            }
+        Ok((request, answer))
+    }
+
+    /// Decides whether `secret`, which was made for the peer of `request`, admits it.
+    ///
+    /// # Errors
+    /// The machine asked without it, or does not know it.
+    pub fn admit(&self, request: &JoinRequest, secret: &JoinSecret) -> Result<(), JoinError> {
+        let admission = secret.admission(&request.community, &request.peer);
+        let expected = prove(secret, request, &self.challenge);
+        // Compared as hashes, in constant time.
+        let proof = self.proof.map(blake3::Hash::from_bytes);
+        let is_proven = proof == Some(blake3::Hash::from_bytes(expected));
+        if request.admission == Some(admission) && is_proven {
+            return Ok(());
         }
-        Ok(answer)
+        Err(JoinError::WrongSecret)
     }
 }
 
-fn prove(secret: &JoinSecret, challenge: &DocumentHash) -> [u8; 32] {
-    *blake3::keyed_hash(&secret.proof_key(), challenge.as_bytes()).as_bytes()
+fn prove(secret: &JoinSecret, request: &JoinRequest, challenge: &DocumentHash) -> [u8; 32] {
+    let key = secret.proof_key(&request.community, &request.peer);
+    *blake3::keyed_hash(&key, challenge.as_bytes()).as_bytes()
 }
 
 impl Payload for JoinRequest {

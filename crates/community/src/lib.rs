@@ -7,7 +7,8 @@
 //!
 //! * [`identity`]: [`CommunityId`] and [`PeerName`].
 //! * [`charter`]: [`Charter`], the root of trust, and how a new one follows it.
-//! * [`roster`]: [`Roster`], who belongs to the community at the moment.
+//! * [`roster`]: [`Roster`], who belongs to the community at the moment, and [`Renewal`], which says
+//!   that it is the newest; [`tree`], over all members.
 //! * [`membership`]: [`Membership`], one peer with its roles, labels and routes.
 //! * [`seed`]: [`Seed`], the ticket to join, and [`JoinSecret`], which admits one peer once.
 //! * [`joining`]: the messages between a machine that joins and a manager.
@@ -16,8 +17,8 @@
 //! * [`receipt`]: [`SignedReceipt`], what a target answers.
 //!
 //! Invariant: whatever a hub or relay sends, it cannot add a peer, bring an old roster back, address
-//! a release to somebody, leave one out or change the order unseen. It can be silent, and that
-//! shows when the roster expires.
+//! a release to somebody, leave one out or change the order unseen. It can be silent: a target then
+//! believes its last roster until that expires, and the publisher sees that no receipt came.
 //!
 //! Start reading at [`charter`], then [`roster`], then [`accept_release`].
 
@@ -30,16 +31,21 @@ pub mod receipt;
 pub mod release;
 pub mod roster;
 pub mod seed;
+pub mod tree;
 
 pub use charter::{Charter, CharterError};
-pub use exchange::{ExchangeKey, ExchangePublic, OpenError};
+pub use exchange::{ExchangeKey, ExchangePublic, MessageSeed, OpenError, SealError};
 pub use identity::{CommunityId, ParseIdError, ParsePeerError, PeerName};
 pub use joining::{JoinAnswer, JoinChallenge, JoinError, JoinRequest};
 pub use membership::{Membership, Role, Route};
 pub use receipt::{ReceiptError, SignedReceipt};
-pub use release::{Addressed, Envelope, ReleaseError, accept_release};
-pub use roster::{Roster, RosterError, RosterPublisher, RosterSeen};
+pub use release::{Address, Addressed, Envelope, ReleaseError, Task, Unusable, accept_release};
+pub use roster::{
+    CurrentRoster, MembershipError, Renewal, Roster, RosterError, RosterPublisher, RosterSeen,
+    accept_membership,
+};
 pub use seed::{JoinSecret, ParseSeedError, Seed};
+pub use tree::Inclusion;
 
 #[cfg(test)]
 mod golden_tests;

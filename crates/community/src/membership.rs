@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use content::DecodeError;
 use content::cbor::{self, Encoded, Reader, Writer};
-use documents::envelope::Payload;
-use documents::{Context, DocumentHash, PublicKey, jointly};
+use documents::PublicKey;
 
 use crate::{CommunityId, ExchangePublic, PeerName, identity};
 
@@ -63,7 +62,8 @@ pub struct Route {
     pub fingerprint: [u8; 32],
 }
 
-/// A peer as its managers define it.
+/// A peer as its managers define it. Nobody signs it by itself: it counts while the roster has it, see
+/// [`accept_membership`](crate::accept_membership).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Membership {
     /// The community.
@@ -80,22 +80,12 @@ pub struct Membership {
     pub labels: BTreeMap<String, String>,
     /// Where it gets its packages, in order of preference; at most [`ROUTES_MAX`].
     pub routes: Vec<Route>,
-    /// When it was signed, in seconds since 1970.
+    /// When it was defined so, in seconds since 1970.
     pub issued: u64,
-    /// From when on it says nothing any more, in seconds since 1970.
-    pub expires: u64,
     /// For people.
     pub description: Option<String>,
     /// Name or address of the machine, for people.
     pub host: Option<String>,
-}
-
-impl Membership {
-    /// What a roster counts it by, whoever has signed it.
-    #[must_use]
-    pub fn hash(&self) -> DocumentHash {
-        jointly::payload_hash(self)
-    }
 }
 
 const VERSION: u8 = 0;
@@ -107,17 +97,16 @@ const ROLES: u8 = 5;
 const LABELS: u8 = 6;
 const ROUTES: u8 = 7;
 const ISSUED: u8 = 8;
-const EXPIRES: u8 = 9;
-const DESCRIPTION: u8 = 10;
-const HOST: u8 = 11;
+const DESCRIPTION: u8 = 9;
+const HOST: u8 = 10;
 
-impl Payload for Membership {
-    const CONTEXT: Context = Context::Membership;
-
-    fn encode(&self) -> Vec<u8> {
+impl Membership {
+    /// The bytes that the roster counts.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
         let optional = [&self.description, &self.host].into_iter().flatten().count() as u64;
         cbor::encode(|writer| {
-            writer.map(10 + optional)?.u8(VERSION)?.u8(1)?;
+            writer.map(9 + optional)?.u8(VERSION)?.u8(1)?;
             writer.u8(COMMUNITY)?.bytes(self.community.as_bytes())?;
             writer.u8(PEER)?.str(self.peer.as_str())?.u8(KEY)?.bytes(self.key.as_bytes())?;
             writer.u8(EXCHANGE)?.bytes(self.exchange.as_bytes())?;
@@ -130,7 +119,7 @@ impl Payload for Membership {
                 writer.array(2)?.str(key)?.str(value)?;
             }
             write_routes(&self.routes, writer.u8(ROUTES)?)?;
-            writer.u8(ISSUED)?.u64(self.issued)?.u8(EXPIRES)?.u64(self.expires)?;
+            writer.u8(ISSUED)?.u64(self.issued)?;
             if let Some(description) = &self.description {
                 writer.u8(DESCRIPTION)?.str(description)?;
             }
@@ -141,7 +130,11 @@ impl Payload for Membership {
         })
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+    /// Decodes a membership, canonical only.
+    ///
+    /// # Errors
+    /// Anything but the one encoding of such a membership.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let read = |reader: &mut Reader<'_>| {
             let (mut fields, community) = identity::read_head(reader)?;
             fields.expect(reader, PEER)?;
@@ -158,8 +151,6 @@ impl Payload for Membership {
             let routes = read_routes(reader)?;
             fields.expect(reader, ISSUED)?;
             let issued = reader.u64()?;
-            fields.expect(reader, EXPIRES)?;
-            let expires = reader.u64()?;
             let mut optional = |reader: &mut Reader<'_>, field, most| {
                 let there = fields.take(reader, field)?;
                 there.then(|| read_line(reader, most)).transpose()
@@ -176,7 +167,6 @@ impl Payload for Membership {
                 labels,
                 routes,
                 issued,
-                expires,
                 description,
                 host,
             })

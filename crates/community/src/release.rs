@@ -2,24 +2,24 @@
 
 use content::closure::ClosureEntry;
 use content::{CHUNK_BYTES_MAX, ChunkRef, Sealing, TreeRef};
-use documents::{DocumentError, DocumentHash, Manifest, PublicKey, Tenure};
+use documents::{DocumentError, DocumentHash, Manifest, PublicKey, Seen};
 
-use crate::exchange::{OVERHEAD_BYTES, Purpose, SealError};
+use crate::exchange::{MessageSeed, OVERHEAD_BYTES, Purpose, SealError};
 use crate::{CommunityId, ExchangeKey, ExchangePublic, OpenError, Roster};
 
 /// Bytes of an envelope.
 pub const ENVELOPE_BYTES: usize = PLAIN_BYTES + OVERHEAD_BYTES;
 /// Key, plain length, the release before.
 const PLAIN_BYTES: usize = 32 + 4 + 8;
-const INFO: &str = "consign/envelope/1";
+const LABEL: &str = "consign/envelope/1";
 
 /// Addresses one release to one target: gives it the key, and tells which release it has to have
 /// answered before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Envelope([u8; ENVELOPE_BYTES]);
 
-/// What an envelope is bound to.
-#[derive(Debug, Clone, Copy)]
+/// What an envelope is bound to, and the receipt that answers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Address {
     /// The community.
     pub community: CommunityId,
@@ -32,7 +32,7 @@ pub struct Address {
 }
 
 impl Address {
-    fn aad(&self) -> Vec<u8> {
+    pub(crate) fn place(&self) -> Vec<u8> {
         let parts: [&[u8]; 4] = [
             self.community.as_bytes(),
             self.manifest.as_bytes(),
@@ -43,15 +43,40 @@ impl Address {
     }
 }
 
-/// A release that is addressed to this target and may be carried out next.
+/// A release that is addressed to this target and is its next one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Addressed {
     /// The release.
     pub manifest: Manifest,
     /// Hash of its signed manifest.
     pub hash: DocumentHash,
-    /// The root of its tree, with its key.
-    pub tree: TreeRef,
+    /// What is to be done with it.
+    pub task: Task,
+}
+
+/// What a target is to do with its next release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Task {
+    /// Carry it out: this is the root of its tree, with its key.
+    CarryOut(TreeRef),
+    /// Answer that it was not carried out, so that the ones after it can follow.
+    AnswerOnly(Unusable),
+}
+
+/// Why a release that is the next one is not carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// It has expired; its publisher has to send it anew. Check this machine's clock.
+    #[error("it expired at {expires}; now is {now}")]
+    Expired {
+        /// When it expired, in seconds since 1970.
+        expires: u64,
+        /// The time of the check.
+        now: u64,
+    },
+    /// Its publisher made an envelope or a manifest that no program of ours makes.
+    #[error("it is malformed: {0}")]
+    Malformed(&'static str),
 }
 
 /// Why a release was not accepted. Nothing of it was opened.
@@ -85,15 +110,12 @@ pub enum ReleaseError {
         /// Number of the one offered.
         offered: u64,
     },
-    /// It has expired; its publisher has to send it anew. Check this machine's clock.
-    #[error("release {sequence} expired at {expires}; now is {now}")]
-    Expired {
-        /// Its number.
+    /// Another release of this number was answered already. Its publisher's key is in two places: speak
+    /// with whoever keeps it.
+    #[error("there are two releases {sequence} of this publisher")]
+    Forked {
+        /// The number both have.
         sequence: u64,
-        /// When it expired, in seconds since 1970.
-        expires: u64,
-        /// The time of the check.
-        now: u64,
     },
     /// The envelope is not for this target and release, or not by this publisher. Ask another source.
     #[error("release {sequence} is not addressed to this machine")]
@@ -112,12 +134,6 @@ pub enum ReleaseError {
         missing: u64,
         /// Number of the last one that was answered here, 0 for none.
         last: u64,
-    },
-    /// Its publisher sealed a root that is none. The publisher's program is broken.
-    #[error("release {sequence} has a malformed root")]
-    Malformed {
-        /// Its number.
-        sequence: u64,
     },
 }
 
@@ -148,14 +164,14 @@ impl Envelope {
         address: &Address,
         publisher: &ExchangeKey,
         target: &ExchangePublic,
-        random: [u8; 32],
+        random: MessageSeed,
     ) -> Result<Self, SealError> {
         let sealing = tree.0.sealing.as_ref().expect("packages are sealed");
         let mut plain = [0; PLAIN_BYTES];
         plain[..32].copy_from_slice(&sealing.key);
         plain[32..36].copy_from_slice(&tree.0.length.to_le_bytes());
         plain[36..].copy_from_slice(&previous.to_le_bytes());
-        let purpose = Purpose { info: INFO, aad: &address.aad() };
+        let purpose = Purpose { label: LABEL, place: &address.place() };
         let sealed = publisher.seal_as(target, purpose, &plain, random)?;
         Ok(Self(sealed.try_into().expect("the overhead is fixed")))
     }
@@ -168,7 +184,7 @@ impl Envelope {
         target: &ExchangeKey,
         chunk: &ClosureEntry,
     ) -> Result<(Option<TreeRef>, u64), OpenError> {
-        let purpose = Purpose { info: INFO, aad: &address.aad() };
+        let purpose = Purpose { label: LABEL, place: &address.place() };
         let plain = target.open(Some(publisher), purpose, &self.0)?;
         let plain: [u8; PLAIN_BYTES] = plain.try_into().map_err(|_| OpenError)?;
         let (key, rest) = plain.split_first_chunk().expect("44 bytes have 32");
@@ -184,37 +200,35 @@ impl Envelope {
 
 /// Decides whether a release is the next one that `target` is to carry out.
 ///
-/// `last` is the number of the last release of this publisher that was answered here, 0 for none;
-/// `now` is in seconds since 1970; `roster` was accepted at this time.
+/// `last` is the last release of this publisher that was answered here; `now` is in seconds since
+/// 1970; `roster` was accepted at this time.
 ///
 /// # Errors
-/// The first rule that is broken. [`ReleaseError::Expired`] comes last: such a release is addressed to
-/// this target and is its next one, and has to be answered so that the ones after it can follow.
+/// The first rule that is broken. A release that is the next one and cannot be carried out is no error:
+/// see [`Task::AnswerOnly`].
 pub fn accept_release(
     manifest: &[u8],
     envelope: &Envelope,
     roster: &Roster,
     target: (&PublicKey, &ExchangeKey),
-    last: impl FnOnce(&PublicKey) -> u64,
+    last: impl FnOnce(&PublicKey) -> Option<Seen>,
     now: u64,
 ) -> Result<Addressed, ReleaseError> {
     let signer = Manifest::peek_publisher(manifest)?;
     let (manifest, hash) = Manifest::open(manifest, &signer)?;
     let sequence = manifest.sequence;
-    let publisher = roster
-        .publishers
-        .get(&signer)
-        .filter(|publisher| match publisher.tenure {
-            Tenure::Current => true,
-            Tenure::Until(last) => sequence <= last,
-        })
-        .ok_or(ReleaseError::NoPublisher { signer, sequence })?;
-    let feed = roster.community.feed(&publisher.peer);
+    let publisher = roster.publishers.get(&signer);
+    let publisher = publisher.ok_or(ReleaseError::NoPublisher { signer, sequence })?;
+    let feed = roster.community.feed(&signer);
     if manifest.name != feed {
         let (expected, found) = (feed.to_string(), manifest.name.to_string());
         return Err(ReleaseError::OtherFeed { expected, found });
     }
-    let last = last(&signer);
+    let seen = last(&signer);
+    let last = seen.as_ref().map_or(0, |seen| seen.sequence);
+    if seen.is_some_and(|seen| seen.sequence == sequence && seen.manifest != hash) {
+        return Err(ReleaseError::Forked { sequence });
+    }
     if sequence <= last {
         return Err(ReleaseError::Replayed { last, offered: sequence });
     }
@@ -224,15 +238,22 @@ pub fn accept_release(
     let (tree, previous) = envelope
         .open(&address, &publisher.exchange, exchange, &manifest.tree)
         .map_err(|OpenError| ReleaseError::NotAddressed { sequence })?;
-    // Fewer than were answered is no harm: a publisher that came back from a backup goes on so.
-    if previous > last {
+    let is_ours = manifest.sealed_root.as_deref() == Some(&[]) && manifest.totals.is_none();
+    let task = if previous >= sequence {
+        Task::AnswerOnly(Unusable::Malformed("it is to come after itself or a later one"))
+    } else if previous > last {
+        // Fewer than were answered is no harm: a publisher that came back from a backup goes on so.
         return Err(ReleaseError::Missing { sequence, missing: previous, last });
-    }
-    if manifest.expires <= now {
-        return Err(ReleaseError::Expired { sequence, expires: manifest.expires, now });
-    }
-    let tree = tree.ok_or(ReleaseError::Malformed { sequence })?;
-    Ok(Addressed { manifest, hash, tree })
+    } else if manifest.expires <= now {
+        Task::AnswerOnly(Unusable::Expired { expires: manifest.expires, now })
+    } else if !is_ours {
+        Task::AnswerOnly(Unusable::Malformed("its manifest is of another kind"))
+    } else if let Some(tree) = tree {
+        Task::CarryOut(tree)
+    } else {
+        Task::AnswerOnly(Unusable::Malformed("its root has an impossible length"))
+    };
+    Ok(Addressed { manifest, hash, task })
 }
 
 #[cfg(test)]

@@ -1,16 +1,18 @@
-//! What tests here have in common: a community with manager 1, publisher `ci` 4 and target
-//! `berlin-1` 5.
+//! What tests here have in common: a community with manager 1, publisher `ci` 4, target `berlin-1` 5
+//! and renewer 8.
 
 use std::collections::BTreeSet;
 
 use content::closure::ClosureEntry;
 use content::{ChunkId, ConvergenceSecret, Sealer, TreeRef};
-use documents::{DocumentHash, Manifest, NodeKey, Quorum, Tenure, jointly};
+use documents::{DocumentHash, Manifest, NodeKey, Quorum, jointly};
 
+use crate::exchange::MessageSeed;
 use crate::release::Address;
+use crate::roster::members_root;
 use crate::{
     Charter, CommunityId, ExchangeKey, JoinChallenge, JoinRequest, JoinSecret, Membership,
-    PeerName, Role, Roster, RosterPublisher, Route, Seed, SignedReceipt, roster::digest,
+    PeerName, Renewal, Role, Roster, RosterPublisher, Route, Seed, SignedReceipt,
 };
 
 pub(crate) const NOW: u64 = 1_800_000_000;
@@ -33,6 +35,7 @@ pub(crate) fn charter() -> Charter {
         name: "Plant 7".into(),
         number: 1,
         issued: NOW - 1000,
+        expires: NOW + 100_000,
         managers: Quorum { keys: [key(1).public()].into(), threshold: 1 },
         previous: None,
     }
@@ -50,7 +53,6 @@ pub(crate) fn membership(name: &str, secret: u8) -> Membership {
             .into(),
         routes: vec![route()],
         issued: NOW - 100,
-        expires: NOW + 1000,
         description: Some("Press 1, hall 2".into()),
         host: Some("press-1.berlin.example".into()),
     }
@@ -61,21 +63,27 @@ pub(crate) fn route() -> Route {
 }
 
 pub(crate) fn roster() -> Roster {
-    let members = [membership("berlin-1", 5)];
-    let publisher = RosterPublisher {
-        exchange: exchange(4).public(),
-        peer: peer("ci"),
-        tenure: Tenure::Current,
-    };
+    let publisher = RosterPublisher { exchange: exchange(4).public(), peer: peer("ci") };
     Roster {
         community: charter().community,
-        charter: 1,
+        charter: (1, charter().hash()),
         number: 3,
         issued: NOW - 100,
-        expires: NOW + 1000,
+        expires: NOW + 10_000,
         count: 1,
-        members: digest(members.iter().map(|it| (&it.peer, it.hash()))),
+        members: members_root([&membership("berlin-1", 5).encode()[..]]),
         publishers: [(key(4).public(), publisher)].into(),
+        renewers: [key(8).public()].into(),
+    }
+}
+
+pub(crate) fn renewal(roster: &Roster) -> Renewal {
+    Renewal {
+        community: roster.community,
+        renewer: key(8).public(),
+        roster: jointly::payload_hash(roster),
+        issued: NOW - 10,
+        expires: NOW + 1000,
     }
 }
 
@@ -90,7 +98,9 @@ pub(crate) fn request() -> JoinRequest {
         key: key(5).public(),
         exchange: exchange(5).public(),
         nonce: [3; 32],
-        admission: Some(JoinSecret::from_random([7; 16]).admission()),
+        admission: Some(
+            JoinSecret::from_random([7; 16]).admission(&charter().community, &peer("berlin-1")),
+        ),
     }
 }
 
@@ -111,7 +121,7 @@ pub(crate) fn tree() -> TreeRef {
 pub(crate) fn manifest(sequence: u64) -> Manifest {
     Manifest {
         publisher: key(4).public(),
-        name: charter().community.feed(&peer("ci")),
+        name: charter().community.feed(&key(4).public()),
         sequence,
         previous: (sequence > 1).then(|| DocumentHash::of(&[0])),
         issued: NOW - 10,
@@ -134,14 +144,9 @@ pub(crate) fn address(manifest: &[u8]) -> Address {
     }
 }
 
+pub(crate) const BODY: &[u8] = b"what became of it";
+
 pub(crate) fn receipt() -> SignedReceipt {
-    SignedReceipt {
-        community: charter().community,
-        publisher: key(4).public(),
-        sequence: 7,
-        manifest: DocumentHash::of(b"manifest"),
-        target: key(5).public(),
-        issued: NOW,
-        body: b"what became of it".to_vec(),
-    }
+    let (publisher, random) = (exchange(4).public(), MessageSeed::from_random([3; 32]));
+    SignedReceipt::new(address(b"manifest"), 7, NOW, BODY, &publisher, random).expect("seals")
 }

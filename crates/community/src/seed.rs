@@ -9,7 +9,7 @@ use content::DecodeError;
 use content::cbor::{self, Reader};
 
 use crate::membership::{read_routes, write_routes};
-use crate::{Charter, CharterError, Route};
+use crate::{Charter, CharterError, CommunityId, PeerName, Route};
 
 const SEED_PREFIX: &str = "consign-seed-1:";
 const SECRET_PREFIX: &str = "consign-join-1:";
@@ -113,16 +113,22 @@ impl JoinSecret {
         Self(bytes)
     }
 
-    /// What the hub knows of it: good to keep a place, and to prove nothing.
+    /// What the hub knows of it: good to keep a place for this peer, and to prove nothing.
     #[must_use]
-    pub fn admission(&self) -> [u8; 16] {
-        let derived = blake3::derive_key(ADMISSION, &self.0);
+    pub fn admission(&self, community: &CommunityId, peer: &PeerName) -> [u8; 16] {
+        let derived = self.derive(ADMISSION, community, peer);
         *derived.first_chunk().expect("a hash of 32 bytes has 16")
     }
 
-    /// What proves it.
-    pub(crate) fn proof_key(&self) -> [u8; 32] {
-        blake3::derive_key(PROOF_KEY, &self.0)
+    /// What proves it, for this peer alone.
+    pub(crate) fn proof_key(&self, community: &CommunityId, peer: &PeerName) -> [u8; 32] {
+        self.derive(PROOF_KEY, community, peer)
+    }
+
+    fn derive(&self, context: &str, community: &CommunityId, peer: &PeerName) -> [u8; 32] {
+        // The first two have one length: no two of these are the same bytes.
+        let parts = [&self.0[..], community.as_bytes(), peer.as_str().as_bytes()];
+        blake3::derive_key(context, &parts.concat())
     }
 }
 
@@ -156,7 +162,7 @@ impl FromStr for JoinSecret {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scene::{charter, seed};
+    use crate::scene::{charter, peer, seed};
 
     #[test]
     fn a_seed_reads_as_it_was_written() {
@@ -188,8 +194,13 @@ mod tests {
         let secret = JoinSecret::from_random([7; 16]);
         assert_eq!(secret.to_string().parse(), Ok(secret.clone()));
         assert_eq!(format!("{secret:?}"), "JoinSecret(..)");
-        assert_ne!(secret.admission(), [7; 16]);
-        assert_ne!(secret.admission(), secret.proof_key()[..16]);
+        let (community, berlin) = (charter().community, peer("berlin-1"));
+        let admission = secret.admission(&community, &berlin);
+        assert_ne!(admission, [7; 16]);
+        assert_ne!(admission, secret.proof_key(&community, &berlin)[..16]);
+        assert_ne!(admission, secret.admission(&community, &peer("berlin-2")));
+        let other = CommunityId::from_bytes([9; 16]);
+        assert_ne!(admission, secret.admission(&other, &berlin));
         for wrong in ["", "consign-join-1:", "consign-join-1:BwcHBwcHBwcHBwcHBwcH"] {
             assert!(wrong.parse::<JoinSecret>().is_err(), "{wrong:?}");
         }

@@ -36,8 +36,8 @@ pub enum Context {
     Charter,
     /// Who belongs to a community; jointly signed.
     Roster,
-    /// One peer of a community; jointly signed.
-    Membership,
+    /// That a roster is still the newest.
+    Renewal,
     /// A machine's wish to join a community.
     JoinRequest,
     /// A manager's challenge to it.
@@ -58,7 +58,7 @@ impl Context {
         Self::Token,
         Self::Charter,
         Self::Roster,
-        Self::Membership,
+        Self::Renewal,
         Self::JoinRequest,
         Self::JoinChallenge,
         Self::JoinAnswer,
@@ -77,7 +77,7 @@ impl Context {
             Self::Token => "consign/token/1",
             Self::Charter => "consign/charter/1",
             Self::Roster => "consign/roster/1",
-            Self::Membership => "consign/membership/1",
+            Self::Renewal => "consign/renewal/1",
             Self::JoinRequest => "consign/join-request/1",
             Self::JoinChallenge => "consign/join-challenge/1",
             Self::JoinAnswer => "consign/join-answer/1",

@@ -17,8 +17,8 @@ use crate::cbor::malformed;
 use crate::envelope::Payload;
 use crate::{DOCUMENT_BYTES_MAX, DocumentError, DocumentHash, NodeKey, PublicKey};
 
-/// Most signatures of one document.
-pub const SIGNATURES_MAX: usize = 16;
+/// Most signatures of one document: as many as two quorums of 16, the old one and the new.
+pub const SIGNATURES_MAX: usize = 32;
 
 const WHAT: &str = "jointly signed document";
 
@@ -60,7 +60,7 @@ pub fn payload_hash<P: Payload>(payload: &P) -> DocumentHash {
     DocumentHash::of(&payload.encode())
 }
 
-/// Signs a payload with all of these keys.
+/// Signs a payload with all of these keys, of which there are at most [`SIGNATURES_MAX`].
 #[must_use]
 pub fn sign<'a, P: Payload>(payload: &P, keys: impl IntoIterator<Item = &'a NodeKey>) -> Vec<u8> {
     let payload = payload.encode();
@@ -68,13 +68,22 @@ pub fn sign<'a, P: Payload>(payload: &P, keys: impl IntoIterator<Item = &'a Node
     assemble(&payload, &signatures.collect())
 }
 
-/// Adds a signature to a document, if that key has not signed it yet.
+/// Adds a signature to a document. Signatures that do not fit, or are of nobody in `quorums`, are left
+/// out: whoever passes the document on must not be able to fill it up.
 ///
 /// # Errors
 /// Anything that is no such document, and one that has [`SIGNATURES_MAX`] already.
-pub fn add_signature<P: Payload>(signed: &[u8], key: &NodeKey) -> Result<Vec<u8>, QuorumError> {
+pub fn add_signature<P: Payload>(
+    signed: &[u8],
+    key: &NodeKey,
+    quorums: &[&Quorum],
+) -> Result<Vec<u8>, QuorumError> {
     let (payload, mut signatures) = split(signed)?;
     P::decode(&payload)?;
+    signatures.retain(|key, signature| {
+        quorums.iter().any(|quorum| quorum.keys.contains(key))
+            && key.verifies(&tbs::<P>(&payload, key), signature)
+    });
     signatures.insert(key.public(), sign_one::<P>(&payload, key));
     if signatures.len() > SIGNATURES_MAX {
         return Err(malformed(WHAT, "it has as many signatures as there can be").into());
@@ -238,13 +247,26 @@ mod tests {
 
     #[test]
     fn signatures_are_collected_one_after_the_other() {
+        let add = |signed: &[u8], secret| {
+            add_signature::<Note>(signed, &key(secret), &[&quorum(&[1, 2], 1), &quorum(&[3], 1)])
+        };
         let one = sign(&Note(7), [&key(2)]);
-        let two = add_signature::<Note>(&one, &key(1)).expect("adds");
+        let two = add(&one, 1).expect("adds");
         assert_eq!(two, sign(&Note(7), [&key(1), &key(2)]), "in whichever order they came");
-        assert_eq!(add_signature::<Note>(&two, &key(1)).as_deref(), Ok(&two[..]), "once is enough");
+        assert_eq!(add(&two, 1).as_deref(), Ok(&two[..]), "once is enough");
         assert_eq!(signers::<Note>(&two, &quorum(&[1, 2, 3], 3)), Ok(2));
-        let many: Vec<NodeKey> = (1..=16).map(key).collect();
-        assert!(add_signature::<Note>(&sign(&Note(7), &many), &key(17)).is_err());
+        // What somebody put in between to fill it up is left out.
+        let (payload, mut signatures) = split(&two).expect("splits");
+        signatures.insert(key(3).public(), [5; 64]);
+        signatures.extend((4..=31).map(|secret| (key(secret).public(), [5; 64])));
+        let filled = assemble(&payload, &signatures);
+        let three = add(&filled, 3).expect("adds");
+        assert_eq!(three, sign(&Note(7), [&key(1), &key(2), &key(3)]));
+        let many: Vec<NodeKey> = (1..=32).map(key).collect();
+        let all = quorum(&(1..=32).collect::<Vec<u8>>(), 32);
+        let full = sign(&Note(7), &many);
+        assert_eq!(open(&full, &all), Ok(Note(7)));
+        assert!(add_signature::<Note>(&full, &key(33), &[&all]).is_err());
     }
 
     #[test]

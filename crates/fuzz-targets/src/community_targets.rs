@@ -1,11 +1,11 @@
 //! Targets for the decoders of the `community` crate.
 
 use community::{
-    Charter, CommunityId, Envelope, ExchangeKey, JoinAnswer, JoinChallenge, JoinRequest,
-    JoinSecret, Membership, PeerName, Roster, Seed, SignedReceipt,
+    Address, Charter, CommunityId, Envelope, JoinAnswer, JoinChallenge, JoinRequest, JoinSecret,
+    Membership, PeerName, Renewal, Roster, Seed, SignedReceipt,
 };
 use documents::envelope::Payload;
-use documents::{NodeKey, jointly};
+use documents::{DocumentHash, NodeKey, jointly};
 
 use crate::{Verdict, parse, same};
 
@@ -38,10 +38,16 @@ pub fn roster_payload(bytes: &[u8]) -> Verdict {
     payload::<Roster>(bytes)
 }
 
-/// A membership inside a valid envelope.
+/// A renewal of a roster inside a valid envelope.
 #[must_use]
-pub fn membership_payload(bytes: &[u8]) -> Verdict {
-    payload::<Membership>(bytes)
+pub fn renewal_payload(bytes: &[u8]) -> Verdict {
+    payload::<Renewal>(bytes)
+}
+
+/// A membership, which has no signature of its own.
+#[must_use]
+pub fn membership(bytes: &[u8]) -> Verdict {
+    same(Membership::decode(bytes).ok().map(|membership| membership.encode()), bytes)
 }
 
 /// A signed join request, by whatever key it names.
@@ -78,17 +84,17 @@ pub fn receipt_payload(bytes: &[u8]) -> Verdict {
     payload::<SignedReceipt>(bytes)
 }
 
-/// A receipt as a hub hands it over: nothing opens but what this target sealed.
+/// A receipt as a hub hands it over: nothing is accepted but what this target signed.
 #[must_use]
-pub fn sealed_receipt(bytes: &[u8]) -> Verdict {
-    let (publisher, target) = (key(4), key(5).public());
-    let community = CommunityId::from_random([6; 16]);
-    let exchange = ExchangeKey::derive(&publisher);
-    let opened =
-        SignedReceipt::open(bytes, &community, (&publisher.public(), &exchange), &target).ok();
-    let again = opened
-        .map(|receipt| receipt.seal(&key(5), &exchange.public(), [3; 32]).expect("a key of ours"));
-    same(again, bytes)
+pub fn signed_receipt(bytes: &[u8]) -> Verdict {
+    let address = Address {
+        community: CommunityId::from_random([6; 16]),
+        manifest: DocumentHash::of(b"manifest"),
+        publisher: key(4).public(),
+        target: key(5).public(),
+    };
+    let opened = SignedReceipt::open(bytes, &address, 7).ok();
+    same(opened.map(|receipt| receipt.sign(&key(5))), bytes)
 }
 
 /// A seed as text; white space around it is nothing.

@@ -28,8 +28,8 @@ mod wire_targets;
 
 pub use community_targets::{
     charter, charter_payload, community_word, join_answer_payload, join_challenge_payload,
-    join_request, join_request_payload, join_secret_text, membership_payload, receipt_payload,
-    roster_payload, sealed_receipt, seed_text,
+    join_request, join_request_payload, join_secret_text, membership, receipt_payload,
+    renewal_payload, roster_payload, seed_text, signed_receipt,
 };
 pub use content_targets::{
     closure_head, closure_segment, frame, node, piece_list, sealed_chunk, sealed_message, tree_root,
@@ -109,13 +109,14 @@ targets![
     charter,
     charter_payload,
     roster_payload,
-    membership_payload,
+    membership,
+    renewal_payload,
     join_request,
     join_request_payload,
     join_challenge_payload,
     join_answer_payload,
     receipt_payload,
-    sealed_receipt,
+    signed_receipt,
     seed_text,
     join_secret_text,
     community_word,

@@ -3,10 +3,6 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use community::{CommunityId, SignedReceipt};
-use documents::envelope::Payload as _;
-use documents::{DocumentHash, NodeKey};
-
 fn crates() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
@@ -43,20 +39,6 @@ fn joint_payload(file: &str) -> Vec<u8> {
         }
         _ => panic!("{file}: an unexpected envelope"),
     }
-}
-
-fn receipt() -> Vec<u8> {
-    let key = |secret| NodeKey::from_secret_bytes([secret; 32]).public();
-    SignedReceipt {
-        community: CommunityId::from_random([6; 16]),
-        publisher: key(4),
-        sequence: 7,
-        manifest: DocumentHash::of(b"manifest"),
-        target: key(5),
-        issued: 1_800_000_000,
-        body: b"what became of it".to_vec(),
-    }
-    .encode()
 }
 
 fn behind(prefix: &[u8], bytes: Vec<u8>) -> Vec<u8> {
@@ -115,13 +97,14 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
         "charter" => vec![golden("community/charter-1")],
         "charter_payload" => vec![joint_payload("community/charter-1")],
         "roster_payload" => vec![joint_payload("community/roster-1")],
-        "membership_payload" => vec![joint_payload("community/membership-1")],
+        "renewal_payload" => vec![payload("community/renewal-1")],
+        "membership" => vec![golden("community/membership-1")],
         "join_request" => vec![golden("community/join-request-1")],
         "join_request_payload" => vec![payload("community/join-request-1")],
         "join_challenge_payload" => vec![payload("community/join-challenge-1")],
         "join_answer_payload" => vec![payload("community/join-answer-1")],
-        "receipt_payload" => vec![receipt()],
-        "sealed_receipt" => vec![golden("community/receipt-1")],
+        "receipt_payload" => vec![payload("community/receipt-1")],
+        "signed_receipt" => vec![golden("community/receipt-1")],
         "seed_text" => vec![golden("community/seed-1")],
         "join_secret_text" => vec![golden("community/join-secret-1")],
         "community_word" => vec![

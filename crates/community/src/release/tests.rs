@@ -1,5 +1,14 @@
 use super::*;
-use crate::scene::{NOW, address, exchange, key, manifest, peer, roster, tree};
+use crate::scene::{NOW, address, exchange, key, manifest, roster, tree};
+
+fn random() -> MessageSeed {
+    MessageSeed::from_random([1; 32])
+}
+
+fn seen(sequence: u64) -> Option<Seen> {
+    let manifest = DocumentHash::of(b"an earlier one");
+    (sequence > 0).then_some(Seen { sequence, manifest })
+}
 
 /// Release `sequence`, signed, with an envelope for `berlin-1` that names the one before it.
 fn sent(sequence: u64, previous: u64) -> (Vec<u8>, Envelope) {
@@ -10,7 +19,7 @@ fn sent(sequence: u64, previous: u64) -> (Vec<u8>, Envelope) {
 
 fn sealed(signed: &[u8], previous: u64) -> Envelope {
     let target = exchange(5).public();
-    Envelope::seal(&tree(), previous, &address(signed), &exchange(4), &target, [1; 32])
+    Envelope::seal(&tree(), previous, &address(signed), &exchange(4), &target, random())
         .expect("seals")
 }
 
@@ -20,7 +29,7 @@ fn accept_in(
     last: u64,
 ) -> Result<Addressed, ReleaseError> {
     let target = (&key(5).public(), &exchange(5));
-    accept_release(signed, envelope, roster, target, |_| last, NOW)
+    accept_release(signed, envelope, roster, target, |_| seen(last), NOW)
 }
 
 fn accept(sent: &(Vec<u8>, Envelope), last: u64) -> Result<Addressed, ReleaseError> {
@@ -31,7 +40,7 @@ fn accept(sent: &(Vec<u8>, Envelope), last: u64) -> Result<Addressed, ReleaseErr
 fn a_release_reaches_its_target_with_its_key() {
     let sent = sent(7, 4);
     let accepted = accept(&sent, 4).expect("accepted");
-    assert_eq!(accepted.tree, tree());
+    assert_eq!(accepted.task, Task::CarryOut(tree()));
     assert_eq!((accepted.manifest, accepted.hash), (manifest(7), DocumentHash::of(&sent.0)));
     assert_eq!(sent.1.as_bytes().len(), 92, "targets.md allows 120");
 }
@@ -50,20 +59,17 @@ fn nobody_but_a_publisher_of_the_roster_is_accepted() {
 
 #[test]
 fn a_publisher_that_was_revoked_sends_nothing_any_more() {
-    let mut roster = roster();
-    let publisher = roster.publishers.values_mut().next().expect("one");
-    publisher.tenure = Tenure::Until(7);
-    assert!(accept_in(&roster, &sent(7, 0), 0).is_ok());
-    let error = ReleaseError::NoPublisher { signer: key(4).public(), sequence: 8 };
-    assert_eq!(accept_in(&roster, &sent(8, 7), 7), Err(error));
-    let gone = Roster { publishers: std::collections::BTreeMap::new(), ..roster };
-    assert!(matches!(accept_in(&gone, &sent(7, 0), 0), Err(ReleaseError::NoPublisher { .. })));
+    let gone = Roster { publishers: std::collections::BTreeMap::new(), ..roster() };
+    for sequence in [1, 7, 8] {
+        let error = ReleaseError::NoPublisher { signer: key(4).public(), sequence };
+        assert_eq!(accept_in(&gone, &sent(sequence, 0), 0), Err(error), "dated back or not");
+    }
 }
 
 /// TUF: mix and match, and wrong software.
 #[test]
 fn a_release_for_others_or_of_another_feed_is_refused() {
-    let name = roster().community.feed(&peer("other"));
+    let name = roster().community.feed(&key(9).public());
     let signed = Manifest { name, ..manifest(7) }.sign(&key(4));
     let other = (signed.clone(), sealed(&signed, 0));
     assert!(matches!(accept(&other, 0), Err(ReleaseError::OtherFeed { .. })));
@@ -77,7 +83,7 @@ fn a_release_for_others_or_of_another_feed_is_refused() {
         [(elsewhere, exchange(4), exchange(6)), (address(&signed), exchange(9), exchange(5))]
     {
         let target = target.public();
-        let envelope = Envelope::seal(&tree(), 0, &address, &publisher, &target, [1; 32]);
+        let envelope = Envelope::seal(&tree(), 0, &address, &publisher, &target, random());
         let envelope = envelope.expect("seals");
         assert_eq!(accept(&(signed.clone(), envelope), 0), not_addressed);
     }
@@ -86,10 +92,15 @@ fn a_release_for_others_or_of_another_feed_is_refused() {
 /// TUF: rollback; C-12.
 #[test]
 fn what_was_answered_is_never_carried_out_again() {
-    for last in [7, 8] {
-        let error = ReleaseError::Replayed { last, offered: 7 };
-        assert_eq!(accept(&sent(7, 0), last), Err(error));
-    }
+    let error = |last| ReleaseError::Replayed { last, offered: 7 };
+    assert_eq!(accept(&sent(7, 0), 8), Err(error(8)));
+    // The same one again, and another one of its number.
+    let (signed, envelope) = sent(7, 0);
+    let target = (&key(5).public(), &exchange(5));
+    let answered = Some(Seen { sequence: 7, manifest: DocumentHash::of(&signed) });
+    let again = accept_release(&signed, &envelope, &roster(), target, |_| answered, NOW);
+    assert_eq!(again, Err(error(7)));
+    assert_eq!(accept(&sent(7, 0), 7), Err(ReleaseError::Forked { sequence: 7 }));
 }
 
 /// TUF: fast-forward, and a hub that leaves one out.
@@ -101,26 +112,46 @@ fn a_release_waits_for_the_one_before_it() {
     assert!(accept(&sent(7, 3), 4).is_ok(), "a publisher that came back from a backup");
 }
 
+fn answers_only(sent: &(Vec<u8>, Envelope), last: u64) -> Unusable {
+    match accept(sent, last).expect("accepted").task {
+        Task::AnswerOnly(why) => why,
+        Task::CarryOut(_) => panic!("it would be carried out"),
+    }
+}
+
 /// TUF: indefinite freeze.
 #[test]
-fn an_expired_release_is_told_from_one_that_is_not_next() {
+fn an_expired_release_is_answered_when_it_is_next_and_not_before() {
     let expired = Manifest { expires: NOW, ..manifest(7) }.sign(&key(4));
     let next = (expired.clone(), sealed(&expired, 0));
-    let error = ReleaseError::Expired { sequence: 7, expires: NOW, now: NOW };
-    assert_eq!(accept(&next, 0), Err(error));
+    assert_eq!(answers_only(&next, 0), Unusable::Expired { expires: NOW, now: NOW });
     let later = (expired.clone(), sealed(&expired, 6));
     assert!(matches!(accept(&later, 0), Err(ReleaseError::Missing { .. })));
 }
 
+/// A publisher's broken program stops no target: it answers, and goes on with the next.
 #[test]
-fn an_impossible_root_is_refused() {
+fn an_impossible_release_is_answered_and_not_carried_out() {
     for length in [0, u32::MAX] {
         let tree = TreeRef(ChunkRef { length, ..tree().0 });
         let signed = manifest(7).sign(&key(4));
         let target = exchange(5).public();
-        let envelope = Envelope::seal(&tree, 0, &address(&signed), &exchange(4), &target, [1; 32]);
-        let error = ReleaseError::Malformed { sequence: 7 };
-        assert_eq!(accept(&(signed, envelope.expect("seals")), 0), Err(error));
+        let envelope = Envelope::seal(&tree, 0, &address(&signed), &exchange(4), &target, random());
+        let why = answers_only(&(signed, envelope.expect("seals")), 0);
+        assert_eq!(why, Unusable::Malformed("its root has an impossible length"));
+    }
+    for previous in [7, 8] {
+        assert!(matches!(answers_only(&sent(7, previous), 0), Unusable::Malformed(_)));
+    }
+    let totals = content::Totals { files: 1, directories: 0, symlinks: 0, bytes: 9 };
+    for wrong in [
+        Manifest { sealed_root: None, ..manifest(7) },
+        Manifest { sealed_root: Some(vec![1]), ..manifest(7) },
+        Manifest { totals: Some(totals), ..manifest(7) },
+    ] {
+        let signed = wrong.sign(&key(4));
+        let sent = (signed.clone(), sealed(&signed, 0));
+        assert!(matches!(answers_only(&sent, 0), Unusable::Malformed(_)));
     }
 }
 
