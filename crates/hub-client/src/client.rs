@@ -196,6 +196,11 @@ impl HubClient {
         self.body_of(call, Need::Required, limits::RESPONSE_BYTES_MAX).await.map(drop)
     }
 
+    /// As [`HubClient::done`], for a route that takes no session.
+    pub(crate) async fn unsigned(&self, call: &Call) -> Result<(), ClientError> {
+        self.body_of(call, Need::Nothing, limits::RESPONSE_BYTES_MAX).await.map(drop)
+    }
+
     pub(crate) async fn body_of(
         &self,
         call: &Call,

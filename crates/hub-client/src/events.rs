@@ -1,4 +1,4 @@
-//! Waiting for releases.
+//! Waiting for releases and other news.
 
 use std::collections::VecDeque;
 
@@ -6,6 +6,7 @@ use documents::ReleaseName;
 use hub_api::{EVENT_RELEASE, MEDIA_EVENTS, ReleaseEvent, routes};
 use hyper::Method;
 use hyper::header::{ACCEPT, HeaderName, HeaderValue};
+use serde::de::DeserializeOwned;
 
 use crate::client::HubClient;
 use crate::error::ClientError;
@@ -16,23 +17,27 @@ use crate::session::Need;
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
-/// Releases as the hub announces them.
+/// What the hub announces on a stream.
 ///
-/// The hub's word alone: read the head and verify it. When the stream ends or fails, ask again
-/// with [`ReleaseEvents::last_event_id`]; whether and when is for the caller to say.
-pub struct ReleaseEvents {
+/// The hub's word alone: ask for what it speaks of and verify that. When the stream ends or fails,
+/// ask again with [`Events::last_event_id`]; whether and when is for the caller to say.
+pub struct Events<T> {
     body: Incoming,
     parser: EventParser,
-    ready: VecDeque<(String, ReleaseEvent)>,
+    kind: &'static str,
+    ready: VecDeque<(String, T)>,
     last_event_id: Option<String>,
 }
 
-impl ReleaseEvents {
-    /// The next release; `None` when the hub ended the stream.
+/// Releases as the hub announces them: read the head and verify it.
+pub type ReleaseEvents = Events<ReleaseEvent>;
+
+impl<T: DeserializeOwned> Events<T> {
+    /// The next event; `None` when the hub ended the stream.
     ///
     /// # Errors
     /// [`ClientError::TimedOut`] when not even a heart-beat came, otherwise see [`ClientError`].
-    pub async fn next(&mut self) -> Result<Option<ReleaseEvent>, ClientError> {
+    pub async fn next(&mut self) -> Result<Option<T>, ClientError> {
         loop {
             if let Some((id, event)) = self.ready.pop_front() {
                 self.last_event_id = (!id.is_empty()).then_some(id);
@@ -43,11 +48,11 @@ impl ReleaseEvents {
             let (ready, parser) = (&mut self.ready, &mut self.parser);
             let pushed = parser.push(&bytes, |event| {
                 // Events of other kinds are for later clients.
-                if event.kind != EVENT_RELEASE {
+                if event.kind != self.kind {
                     return;
                 }
                 match serde_json::from_str(&event.data) {
-                    Ok(release) => ready.push_back((event.id, release)),
+                    Ok(event_data) => ready.push_back((event.id, event_data)),
                     Err(error) => malformed = Some(error),
                 }
             });
@@ -60,7 +65,7 @@ impl ReleaseEvents {
         }
     }
 
-    /// Where to go on with a new stream: the id of the last release that was returned.
+    /// Where to go on with a new stream: the id of the last event that was returned.
     #[must_use]
     pub fn last_event_id(&self) -> Option<&str> {
         self.last_event_id.as_deref()
@@ -78,16 +83,28 @@ impl HubClient {
         name: &ReleaseName,
         last_event_id: Option<&str>,
     ) -> Result<ReleaseEvents, ClientError> {
-        let mut call = Call::new(Method::GET, routes::events(name), "wait for releases")
-            .header(ACCEPT, HeaderValue::from_static(MEDIA_EVENTS));
+        let call = Call::new(Method::GET, routes::events(name), "wait for releases");
+        self.stream(call, EVENT_RELEASE, last_event_id, Need::Wanted).await
+    }
+
+    /// Opens a stream and takes its events of one kind.
+    pub(crate) async fn stream<T>(
+        &self,
+        call: Call,
+        kind: &'static str,
+        last_event_id: Option<&str>,
+        need: Need,
+    ) -> Result<Events<T>, ClientError> {
+        let mut call = call.header(ACCEPT, HeaderValue::from_static(MEDIA_EVENTS));
         if let Some(id) = last_event_id.and_then(|id| HeaderValue::from_str(id).ok()) {
             call = call.header(LAST_EVENT_ID, id);
         }
-        let response = self.sessions.call(&self.exchange, &call, Need::Wanted).await?;
+        let response = self.sessions.call(&self.exchange, &call, need).await?;
         let body = response.into_body().with_idle(self.exchange.timeouts.idle_events);
-        Ok(ReleaseEvents {
+        Ok(Events {
             body,
             parser: EventParser::default(),
+            kind,
             ready: VecDeque::new(),
             last_event_id: last_event_id.map(str::to_owned),
         })

@@ -8,7 +8,8 @@
 //!
 //! * [`client`]: [`HubClient`] and names; [`grants`], [`retention`], [`tokens`] and
 //!   [`administration`]: who may do what, and for how long; [`releases`]; [`chunks`]: what moves frames;
-//!   [`events`]: the stream that announces releases.
+//!   [`events`]: the stream that announces releases; [`communities`]: who belongs, who joins, what is
+//!   queued, what was answered.
 //! * `session`: proves the node's key, keeps a token, renews it.
 //! * `exchange`: one request with its retries and timeouts; `busy`: pauses a hub asks for;
 //!   `outgoing` and `incoming`: bodies; `failure`: what went wrong, in our words.
@@ -27,6 +28,7 @@ pub mod administration;
 mod busy;
 pub mod chunks;
 pub mod client;
+pub mod communities;
 mod connect;
 mod counting;
 mod date;
@@ -49,9 +51,10 @@ pub mod tokens;
 
 pub use activity::{Activity, UnderWay};
 pub use client::HubClient;
+pub use communities::CommunityEvents;
 pub use counting::BytesOnWire;
 pub use error::{ClientError, WaitingFor};
-pub use events::ReleaseEvents;
+pub use events::{Events, ReleaseEvents};
 pub use exchange::Timeouts;
 pub use pin::Pin;
 pub use probe::{Answer, Probe, SeenCertificate, probe};

@@ -76,6 +76,7 @@ const NEIGHBOURS: &[(&str, &str, &str)] = &[
     ("community", "documents", "what a community signs is in the same envelopes, by the same keys"),
     ("wire", "content", "what travels is frames and chunk ids"),
     ("checkout", "fetch", "a checkout asks for the chunks that no earlier version left behind"),
+    ("node", "deploy", "the node carries out the packages that are addressed to it"),
     ("node", "checkout", "the node writes releases into directories"),
     ("node", "fetch", "the node chooses the sources"),
     ("node", "snapshot", "the node publishes directories"),
