@@ -153,7 +153,8 @@ pub enum RegisterError {
     /// As many keys as it allows have registered with it. Ask for a new one.
     #[error("the invitation has been used")]
     UsedUp,
-    /// The key's account was revoked; no invitation brings it back. Use another key.
+    /// The key's account was revoked by an administrator; no invitation brings it back. Use another
+    /// key.
     #[error("the account was revoked")]
     Revoked,
     /// The database failed; registering again is safe.
@@ -179,7 +180,7 @@ pub trait Accounts: Send + Sync {
 
     /// Uses the invitation with this secret hash for `key`: creates the account, or raises the
     /// role of an existing one, and grants what the invitation grants. Repeating it with the
-    /// same key costs no further use.
+    /// same key costs no further use. No roster takes the account back from then on.
     async fn register(
         &self,
         key: &AccountKey,
@@ -195,6 +196,6 @@ pub trait Accounts: Send + Sync {
     -> Result<Vec<Account>, DbError>;
 
     /// Revokes the account of a key, and with it the invitations it made that have uses left;
-    /// returns whether there was an account in force.
+    /// returns whether there was an account in force, or one that a roster could have brought back.
     async fn revoke_account(&self, key: &AccountKey, now: u64) -> Result<bool, DbError>;
 }

@@ -1,5 +1,5 @@
 //! What the hub remembers apart from chunk bytes: accounts, invitations, names, releases,
-//! tokens, who may read which chunk, and what was done.
+//! tokens, who may read which chunk, communities and their queues, and what was done.
 //!
 //! [`HubDb`] is the trait, made of one trait per subject; [`SqliteDb`] implements it on SQLite,
 //! [`PostgresDb`] on PostgreSQL, each with queries of its own. [`open`] chooses. They store what
@@ -26,10 +26,12 @@ mod account;
 mod audit;
 mod chunk;
 mod claim;
+mod community;
 mod console;
 mod database;
 mod error;
 mod grant;
+mod join;
 mod name;
 mod postgres;
 mod queue;
@@ -50,13 +52,19 @@ pub use account::{
 pub use audit::{Actor, Audit, AuditEntry};
 pub use chunk::{Chunks, HolderId, LOOKUP_IDS_MAX};
 pub use claim::{CLAIM_LIFETIME, CLAIM_RUNNING, Claim, Claims};
+pub use community::{
+    Communities, CommunityKey, CommunityRecord, Member, NewRoster, PeerRoles, Renewal, RosterOrder,
+};
 pub use console::Console;
 pub use database::{AddressError, DatabaseKind, DatabaseUrl, open};
 pub use error::DbError;
 pub use grant::{Grant, GrantRecord, Grants, NewDelegation};
+pub use join::{
+    JOINING_LIFETIME, JoinOutcome, JoinRecord, JoinRoom, JoinStep, Joins, Knocked, NewJoin,
+};
 pub use name::{NameId, NamePut, NameRecord, NameUsage, Names};
 pub use postgres::PostgresDb;
-pub use queue::{Answered, NewEntry, QueueEntry, QueuedTarget, Queues, Receipt};
+pub use queue::{Answered, NewEntry, QueueEntry, QueuedTarget, Queues, ReceiptRecord};
 pub use release::{EventId, NewRelease, PublishError, Release, Releases, RenewError};
 pub use retention::{Retaining, Retention};
 pub use sqlite::SqliteDb;
@@ -74,6 +82,8 @@ pub trait HubDb:
     + Retaining
     + Chunks
     + Queues
+    + Communities
+    + Joins
     + Tokens
     + Audit
     + Console
@@ -87,7 +97,8 @@ pub trait HubDb:
     /// and has no room. A write that is under way is not waited for.
     async fn ready(&self) -> Result<(), DbError>;
 
-    /// Forgets sign-ins, console sessions, tokens, claims and invitations that have ended.
+    /// Forgets sign-ins, console sessions, tokens, claims, invitations, admissions and joinings that
+    /// have ended.
     async fn drop_expired(&self, now: u64) -> Result<(), DbError>;
 
     /// Writes a consistent copy to `path`, which must not exist, while others read and write;

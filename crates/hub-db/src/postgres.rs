@@ -2,7 +2,8 @@
 //!
 //! Transactions run as `READ COMMITTED`; where a decision must hold until it is written, the row
 //! it rests on is locked (`FOR UPDATE`) or decision and change are one statement. Locks are taken
-//! in one order: name, then chunks by id, then the order of events. So nothing waits crosswise.
+//! in one order: name, then chunks by id, then the order of events; of queues their order, then the
+//! community. So nothing waits crosswise.
 //!
 //! A connection is asked whether it lives before it is lent out, so that a restarted server is
 //! noticed by nobody but those whose statements it cut off. Their calls fail with
@@ -13,8 +14,10 @@ mod accounts;
 mod audit;
 mod chunks;
 mod claims;
+mod communities;
 mod console;
 mod grants;
+mod joins;
 mod names;
 mod queues;
 mod releases;
@@ -30,7 +33,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Executor as _, Postgres, Transaction};
 
 use crate::stored::signed;
-use crate::{Accounts as _, CLAIM_LIFETIME, DbError, HubDb};
+use crate::{Accounts as _, CLAIM_LIFETIME, DbError, HubDb, JOINING_LIFETIME};
 
 /// Connections at once. A server takes 100 by default and runs better with few that are busy
 /// than with many; lookups take a millisecond or two.
@@ -157,6 +160,11 @@ impl HubDb for PostgresDb {
             (
                 "DELETE FROM claims WHERE created <= $1",
                 now.saturating_sub(CLAIM_LIFETIME.as_secs()),
+            ),
+            ("DELETE FROM admissions WHERE expires <= $1", now),
+            (
+                "DELETE FROM joins WHERE changed <= $1",
+                now.saturating_sub(JOINING_LIFETIME.as_secs()),
             ),
         ];
         for (statement, time) in statements {

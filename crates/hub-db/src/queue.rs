@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::{AccountKey, DbError, NameId};
+use crate::{AccountKey, CommunityKey, DbError, NameId};
 
 /// A release for one target.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,17 +30,17 @@ pub struct QueueEntry {
     pub queued: u64,
 }
 
-/// What a target answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Receipt {
+/// What a target answered, without the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReceiptRecord {
     /// That of its entry.
     pub id: i64,
     /// Number of the release.
     pub sequence: u64,
     /// Key of the target.
     pub target: AccountKey,
-    /// What only the publisher opens.
-    pub receipt: Vec<u8>,
+    /// Bytes of the receipt.
+    pub bytes: u64,
     /// When it came.
     pub answered: u64,
 }
@@ -72,11 +72,13 @@ pub enum Answered {
 /// Queues: one entry for each release and target, which waits until the target has answered.
 ///
 /// A release is kept while an entry of it waits, whatever the rules of its name say, and while a
-/// receipt was not taken.
+/// receipt was not taken. What waits for a peer goes when a roster says so: see
+/// [`Communities`](crate::Communities).
 #[async_trait]
 pub trait Queues: Send + Sync {
-    /// Queues a release for targets; those that have it in their queue, or had it, keep their entry.
-    /// Returns how many are new, none when there is no such release.
+    /// Queues a release for targets; those that have it in their queue, or had it, keep their entry,
+    /// and who is no target of the community gets none. Returns how many are new; `None` when there
+    /// is no such release, or its name is not the feed of a publisher of a community.
     async fn enqueue(
         &self,
         name: NameId,
@@ -85,10 +87,11 @@ pub trait Queues: Send + Sync {
         now: u64,
     ) -> Result<Option<u64>, DbError>;
 
-    /// Up to `limit` entries that wait for a target, in the order in which they were queued, those
-    /// after `after`.
+    /// Up to `limit` entries of a community that wait for a target, in the order in which they were
+    /// queued, those after `after`.
     async fn queue(
         &self,
+        community: &CommunityKey,
         target: &AccountKey,
         after: i64,
         limit: u32,
@@ -105,8 +108,19 @@ pub trait Queues: Send + Sync {
 
     /// Up to `limit` receipts for releases of a name that were not taken yet, in order of their
     /// entries, those after `after`.
-    async fn receipts(&self, name: NameId, after: i64, limit: u32)
-    -> Result<Vec<Receipt>, DbError>;
+    async fn receipts(
+        &self,
+        name: NameId,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<ReceiptRecord>, DbError>;
+
+    /// A receipt that was not taken yet.
+    async fn receipt(
+        &self,
+        entry: (NameId, u64),
+        target: &AccountKey,
+    ) -> Result<Option<Vec<u8>>, DbError>;
 
     /// The publisher has these receipts; returns how many were dropped.
     async fn take_receipts(&self, name: NameId, ids: &[i64], now: u64) -> Result<u64, DbError>;
@@ -119,8 +133,4 @@ pub trait Queues: Send + Sync {
         after: Option<&AccountKey>,
         limit: u32,
     ) -> Result<Vec<QueuedTarget>, DbError>;
-
-    /// Takes what waits for a target out of the queues of a name: it belongs to it no more. Returns
-    /// how many entries waited.
-    async fn drop_waiting(&self, name: NameId, target: &AccountKey) -> Result<u64, DbError>;
 }

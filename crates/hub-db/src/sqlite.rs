@@ -9,8 +9,10 @@ mod accounts;
 mod audit;
 mod chunks;
 mod claims;
+mod communities;
 mod console;
 mod grants;
+mod joins;
 mod names;
 mod queues;
 mod releases;
@@ -28,8 +30,9 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions as _, Connection as _, Sqlite, Transaction};
 
+use crate::community::hex;
 use crate::stored::signed;
-use crate::{Accounts as _, CLAIM_LIFETIME, DbError, HubDb};
+use crate::{Accounts as _, CLAIM_LIFETIME, DbError, HubDb, JOINING_LIFETIME};
 
 /// How long a statement waits for another process. Publishing a release of a million chunks
 /// holds the lock for some ten seconds.
@@ -81,6 +84,13 @@ impl SqliteDb {
     async fn write(&self) -> Result<Transaction<'static, Sqlite>, DbError> {
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
+}
+
+/// Bytes as a list that a statement reads with `json_each` and `unhex`: however long it is, it is
+/// one parameter.
+fn json_list(items: impl IntoIterator<Item = impl AsRef<[u8]>>) -> String {
+    let items = items.into_iter().map(|item| format!("\"{}\"", hex(item.as_ref())));
+    format!("[{}]", items.collect::<Vec<_>>().join(","))
 }
 
 /// Connects and switches to the write-ahead log.
@@ -145,6 +155,11 @@ impl HubDb for SqliteDb {
             ("DELETE FROM console_sessions WHERE expires <= ?", now),
             ("DELETE FROM tokens WHERE expires <= ?", now),
             ("DELETE FROM claims WHERE created <= ?", now.saturating_sub(CLAIM_LIFETIME.as_secs())),
+            ("DELETE FROM admissions WHERE expires <= ?", now),
+            (
+                "DELETE FROM joins WHERE changed <= ?",
+                now.saturating_sub(JOINING_LIFETIME.as_secs()),
+            ),
         ];
         for (statement, time) in statements {
             sqlx::query(statement).bind(signed(time)).execute(&self.writer).await?;

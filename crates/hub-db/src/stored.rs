@@ -1,12 +1,16 @@
 //! Numbers, hashes and codes as rows hold them, the same in both databases.
 
+mod communities;
+
 use content::ChunkId;
 
 use crate::{
     Account, AccountId, AccountKey, Actor, AuditEntry, Caller, Claim, DbError, EventId, Grant,
-    InvitationRecord, NameId, NameRecord, NameUsage, QueueEntry, QueuedTarget, Receipt, Release,
-    Role, TokenId, TokenRecord, TokenScope,
+    InvitationRecord, NameId, NameRecord, NameUsage, QueueEntry, QueuedTarget, ReceiptRecord,
+    Release, Role, TokenId, TokenRecord, TokenScope,
 };
+
+pub(crate) use communities::*;
 
 /// An unsigned number as a database has it; what is beyond its range is as good as endless.
 pub(crate) fn signed(number: u64) -> i64 {
@@ -268,17 +272,17 @@ pub(crate) fn queue_entry(
     Ok(QueueEntry { id, name, sequence, manifest, envelope, queued })
 }
 
-/// id, sequence, target, receipt, answered
-pub(crate) type ReceiptRow = (i64, i64, Vec<u8>, Vec<u8>, i64);
+/// id, sequence, target, bytes, answered
+pub(crate) type ReceiptRow = (i64, i64, Vec<u8>, i64, i64);
 
 pub(crate) fn receipt(
-    (id, sequence, target, receipt, answered): ReceiptRow,
-) -> Result<Receipt, DbError> {
-    Ok(Receipt {
+    (id, sequence, target, bytes, answered): ReceiptRow,
+) -> Result<ReceiptRecord, DbError> {
+    Ok(ReceiptRecord {
         id,
         sequence: unsigned(sequence)?,
         target: AccountKey(hash(target)?),
-        receipt,
+        bytes: unsigned(bytes)?,
         answered: unsigned(answered)?,
     })
 }

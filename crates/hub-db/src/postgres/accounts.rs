@@ -100,7 +100,15 @@ impl Accounts for PostgresDb {
             return Err(RegisterError::Expired);
         }
         let known = one(&mut *transaction, key).await?;
-        if known.as_ref().is_some_and(|account| account.revoked.is_some()) {
+        // What a roster has taken an invitation gives anew.
+        let is_revoked: Option<i64> = sqlx::query_scalar(
+            "SELECT id FROM accounts WHERE key = $1 AND revoked IS NOT NULL AND NOT of_community",
+        )
+        .bind(key.0.to_vec())
+        .fetch_optional(&mut *transaction)
+        .await
+        .map_err(DbError::from)?;
+        if is_revoked.is_some() {
             return Err(RegisterError::Revoked);
         }
         let repeated: Option<i64> = sqlx::query_scalar(
@@ -155,7 +163,8 @@ impl Accounts for PostgresDb {
     async fn revoke_account(&self, key: &AccountKey, now: u64) -> Result<bool, DbError> {
         let mut transaction = self.write().await?;
         let revoked: Option<i64> = sqlx::query_scalar(
-            "UPDATE accounts SET revoked = $1 WHERE key = $2 AND revoked IS NULL RETURNING id",
+            "UPDATE accounts SET revoked = coalesce(revoked, $1), of_community = false
+             WHERE key = $2 AND (revoked IS NULL OR of_community) RETURNING id",
         )
         .bind(signed(now))
         .bind(key.0.to_vec())
@@ -177,7 +186,9 @@ const USE_INVITATION: [&str; 4] = [
     "INSERT INTO accounts (key, role, admin, created)
      SELECT $2, role, admin, $3 FROM invitations WHERE id = $1
      ON CONFLICT (key) DO UPDATE
-     SET role = greatest(accounts.role, excluded.role), admin = accounts.admin OR excluded.admin",
+     SET role = greatest(accounts.role, excluded.role), admin = accounts.admin OR excluded.admin,
+       revoked = CASE WHEN accounts.of_community THEN NULL ELSE accounts.revoked END,
+       of_community = false",
     "INSERT INTO registrations (invitation, account) SELECT $1, id FROM accounts WHERE key = $2",
     "INSERT INTO grants (key, name, level)
      SELECT $2, name, 0 FROM invitation_grants WHERE invitation = $1 ON CONFLICT DO NOTHING",

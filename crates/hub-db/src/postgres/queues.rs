@@ -5,7 +5,8 @@ use async_trait::async_trait;
 use super::PostgresDb;
 use crate::stored::{self, QueueRow, QueuedTargetRow, ReceiptRow, signed};
 use crate::{
-    AccountKey, Answered, DbError, NameId, NewEntry, QueueEntry, QueuedTarget, Queues, Receipt,
+    AccountKey, Answered, CommunityKey, DbError, NameId, NewEntry, QueueEntry, QueuedTarget,
+    Queues, ReceiptRecord,
 };
 
 #[async_trait]
@@ -23,19 +24,24 @@ impl Queues for PostgresDb {
         sqlx::query("SELECT pg_advisory_xact_lock(27988542867728240)")
             .execute(&mut *transaction)
             .await?;
-        let release: Option<i64> = sqlx::query_scalar(
-            "SELECT id FROM releases WHERE name = $1 AND sequence = $2 FOR KEY SHARE",
+        // Whoever changes the roster waits, and then finds the entries.
+        let found: Option<(i64, i64)> = sqlx::query_as(
+            "SELECT r.id, c.id FROM releases r JOIN names n ON n.id = r.name
+             JOIN community_publishers p ON p.name = n.name JOIN communities c ON c.id = p.community
+             WHERE r.name = $1 AND r.sequence = $2 FOR KEY SHARE OF r FOR SHARE OF c, p",
         )
         .bind(name.0)
         .bind(signed(sequence))
         .fetch_optional(&mut *transaction)
         .await?;
-        let Some(release) = release else { return Ok(None) };
+        let Some((release, community)) = found else { return Ok(None) };
         let column = |of: fn(&NewEntry) -> Vec<u8>| entries.iter().map(of).collect::<Vec<_>>();
         let done = sqlx::query(
             "INSERT INTO queue (release, target, envelope, queued)
              SELECT $1, target, envelope, $2
              FROM unnest($3::bytea[], $4::bytea[]) WITH ORDINALITY AS new (target, envelope, place)
+             WHERE EXISTS (SELECT 1 FROM members m WHERE m.community = $5 AND m.key = new.target
+                             AND m.roles & 4 <> 0)
              ORDER BY place
              ON CONFLICT (release, target) DO NOTHING",
         )
@@ -43,6 +49,7 @@ impl Queues for PostgresDb {
         .bind(signed(now))
         .bind(column(|entry| entry.target.0.to_vec()))
         .bind(column(|entry| entry.envelope.clone()))
+        .bind(community)
         .execute(&mut *transaction)
         .await?;
         transaction.commit().await?;
@@ -51,18 +58,23 @@ impl Queues for PostgresDb {
 
     async fn queue(
         &self,
+        community: &CommunityKey,
         target: &AccountKey,
         after: i64,
         limit: u32,
     ) -> Result<Vec<QueueEntry>, DbError> {
+        let (first, end) = community.feeds();
         let rows: Vec<QueueRow> = sqlx::query_as(
             "SELECT q.id, n.name, r.sequence, r.manifest, q.envelope, q.queued
              FROM queue q JOIN releases r ON r.id = q.release JOIN names n ON n.id = r.name
-             WHERE q.target = $1 AND q.answered IS NULL AND q.id > $2 ORDER BY q.id LIMIT $3",
+             WHERE q.target = $1 AND q.answered IS NULL AND q.id > $2 AND n.name > $4 AND n.name < $5
+             ORDER BY q.id LIMIT $3",
         )
         .bind(target.0.to_vec())
         .bind(after)
         .bind(i64::from(limit))
+        .bind(first)
+        .bind(end)
         .fetch_all(&self.pool)
         .await?;
         rows.into_iter().map(stored::queue_entry).collect()
@@ -105,9 +117,9 @@ impl Queues for PostgresDb {
         name: NameId,
         after: i64,
         limit: u32,
-    ) -> Result<Vec<Receipt>, DbError> {
+    ) -> Result<Vec<ReceiptRecord>, DbError> {
         let rows: Vec<ReceiptRow> = sqlx::query_as(
-            "SELECT q.id, r.sequence, q.target, q.receipt, q.answered
+            "SELECT q.id, r.sequence, q.target, length(q.receipt)::bigint, q.answered
              FROM queue q JOIN releases r ON r.id = q.release
              WHERE r.name = $1 AND q.receipt IS NOT NULL AND q.id > $2 ORDER BY q.id LIMIT $3",
         )
@@ -117,6 +129,23 @@ impl Queues for PostgresDb {
         .fetch_all(&self.pool)
         .await?;
         rows.into_iter().map(stored::receipt).collect()
+    }
+
+    async fn receipt(
+        &self,
+        (name, sequence): (NameId, u64),
+        target: &AccountKey,
+    ) -> Result<Option<Vec<u8>>, DbError> {
+        let found: Option<Option<Vec<u8>>> = sqlx::query_scalar(
+            "SELECT q.receipt FROM queue q JOIN releases r ON r.id = q.release
+             WHERE r.name = $1 AND r.sequence = $2 AND q.target = $3",
+        )
+        .bind(name.0)
+        .bind(signed(sequence))
+        .bind(target.0.to_vec())
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(found.flatten())
     }
 
     async fn take_receipts(&self, name: NameId, ids: &[i64], now: u64) -> Result<u64, DbError> {
@@ -150,17 +179,5 @@ impl Queues for PostgresDb {
         .fetch_all(&self.pool)
         .await?;
         rows.into_iter().map(stored::queued_target).collect()
-    }
-
-    async fn drop_waiting(&self, name: NameId, target: &AccountKey) -> Result<u64, DbError> {
-        let done = sqlx::query(
-            "DELETE FROM queue WHERE target = $1 AND answered IS NULL
-               AND release IN (SELECT id FROM releases WHERE name = $2)",
-        )
-        .bind(target.0.to_vec())
-        .bind(name.0)
-        .execute(&self.pool)
-        .await?;
-        Ok(done.rows_affected())
     }
 }

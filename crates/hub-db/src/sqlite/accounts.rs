@@ -95,7 +95,15 @@ impl Accounts for SqliteDb {
             return Err(RegisterError::Expired);
         }
         let known = one(&mut *transaction, key).await?;
-        if known.as_ref().is_some_and(|account| account.revoked.is_some()) {
+        // What a roster has taken an invitation gives anew.
+        let is_revoked: Option<i64> = sqlx::query_scalar(
+            "SELECT id FROM accounts WHERE key = ? AND revoked IS NOT NULL AND NOT of_community",
+        )
+        .bind(key.0.to_vec())
+        .fetch_optional(&mut *transaction)
+        .await
+        .map_err(DbError::from)?;
+        if is_revoked.is_some() {
             return Err(RegisterError::Revoked);
         }
         let repeated: Option<i64> =
@@ -149,7 +157,8 @@ impl Accounts for SqliteDb {
     async fn revoke_account(&self, key: &AccountKey, now: u64) -> Result<bool, DbError> {
         let mut transaction = self.write().await?;
         let revoked: Option<i64> = sqlx::query_scalar(
-            "UPDATE accounts SET revoked = ? WHERE key = ? AND revoked IS NULL RETURNING id",
+            "UPDATE accounts SET revoked = coalesce(revoked, ?), of_community = 0
+             WHERE key = ? AND (revoked IS NULL OR of_community) RETURNING id",
         )
         .bind(signed(now))
         .bind(key.0.to_vec())
@@ -171,7 +180,8 @@ const USE_INVITATION: [&str; 4] = [
     "INSERT INTO accounts (key, role, admin, created)
      SELECT ?2, role, admin, ?3 FROM invitations WHERE id = ?1
      ON CONFLICT (key) DO UPDATE
-     SET role = max(role, excluded.role), admin = max(admin, excluded.admin)",
+     SET role = max(role, excluded.role), admin = max(admin, excluded.admin),
+       revoked = CASE WHEN of_community THEN NULL ELSE revoked END, of_community = 0",
     "INSERT INTO registrations (invitation, account) SELECT ?1, id FROM accounts WHERE key = ?2",
     "INSERT OR IGNORE INTO grants (key, name, level)
      SELECT ?2, name, 0 FROM invitation_grants WHERE invitation = ?1",

@@ -5,7 +5,8 @@ use async_trait::async_trait;
 use super::SqliteDb;
 use crate::stored::{self, QueueRow, QueuedTargetRow, ReceiptRow, signed};
 use crate::{
-    AccountKey, Answered, DbError, NameId, NewEntry, QueueEntry, QueuedTarget, Queues, Receipt,
+    AccountKey, Answered, CommunityKey, DbError, NameId, NewEntry, QueueEntry, QueuedTarget,
+    Queues, ReceiptRecord,
 };
 
 #[async_trait]
@@ -18,23 +19,28 @@ impl Queues for SqliteDb {
         now: u64,
     ) -> Result<Option<u64>, DbError> {
         let mut transaction = self.write().await?;
-        let release: Option<i64> =
-            sqlx::query_scalar("SELECT id FROM releases WHERE name = ? AND sequence = ?")
-                .bind(name.0)
-                .bind(signed(sequence))
-                .fetch_optional(&mut *transaction)
-                .await?;
-        let Some(release) = release else { return Ok(None) };
+        let found: Option<(i64, i64)> = sqlx::query_as(
+            "SELECT r.id, p.community FROM releases r JOIN names n ON n.id = r.name
+             JOIN community_publishers p ON p.name = n.name WHERE r.name = ? AND r.sequence = ?",
+        )
+        .bind(name.0)
+        .bind(signed(sequence))
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some((release, community)) = found else { return Ok(None) };
         let mut new = 0;
         for entry in entries {
             let done = sqlx::query(
-                "INSERT INTO queue (release, target, envelope, queued) VALUES (?, ?, ?, ?)
+                "INSERT INTO queue (release, target, envelope, queued)
+                 SELECT ?1, m.key, ?3, ?4 FROM members m
+                 WHERE m.community = ?5 AND m.key = ?2 AND m.roles & 4
                  ON CONFLICT (release, target) DO NOTHING",
             )
             .bind(release)
             .bind(entry.target.0.to_vec())
             .bind(entry.envelope.clone())
             .bind(signed(now))
+            .bind(community)
             .execute(&mut *transaction)
             .await?;
             new += done.rows_affected();
@@ -45,18 +51,23 @@ impl Queues for SqliteDb {
 
     async fn queue(
         &self,
+        community: &CommunityKey,
         target: &AccountKey,
         after: i64,
         limit: u32,
     ) -> Result<Vec<QueueEntry>, DbError> {
+        let (first, end) = community.feeds();
         let rows: Vec<QueueRow> = sqlx::query_as(
             "SELECT q.id, n.name, r.sequence, r.manifest, q.envelope, q.queued
              FROM queue q JOIN releases r ON r.id = q.release JOIN names n ON n.id = r.name
-             WHERE q.target = ? AND q.answered IS NULL AND q.id > ? ORDER BY q.id LIMIT ?",
+             WHERE q.target = ?1 AND q.answered IS NULL AND q.id > ?2 AND n.name > ?4 AND n.name < ?5
+             ORDER BY q.id LIMIT ?3",
         )
         .bind(target.0.to_vec())
         .bind(after)
         .bind(i64::from(limit))
+        .bind(first)
+        .bind(end)
         .fetch_all(&self.readers)
         .await?;
         rows.into_iter().map(stored::queue_entry).collect()
@@ -99,9 +110,9 @@ impl Queues for SqliteDb {
         name: NameId,
         after: i64,
         limit: u32,
-    ) -> Result<Vec<Receipt>, DbError> {
+    ) -> Result<Vec<ReceiptRecord>, DbError> {
         let rows: Vec<ReceiptRow> = sqlx::query_as(
-            "SELECT q.id, r.sequence, q.target, q.receipt, q.answered
+            "SELECT q.id, r.sequence, q.target, length(q.receipt), q.answered
              FROM queue q JOIN releases r ON r.id = q.release
              WHERE r.name = ? AND q.receipt IS NOT NULL AND q.id > ? ORDER BY q.id LIMIT ?",
         )
@@ -111,6 +122,23 @@ impl Queues for SqliteDb {
         .fetch_all(&self.readers)
         .await?;
         rows.into_iter().map(stored::receipt).collect()
+    }
+
+    async fn receipt(
+        &self,
+        (name, sequence): (NameId, u64),
+        target: &AccountKey,
+    ) -> Result<Option<Vec<u8>>, DbError> {
+        let found: Option<Option<Vec<u8>>> = sqlx::query_scalar(
+            "SELECT q.receipt FROM queue q JOIN releases r ON r.id = q.release
+             WHERE r.name = ? AND r.sequence = ? AND q.target = ?",
+        )
+        .bind(name.0)
+        .bind(signed(sequence))
+        .bind(target.0.to_vec())
+        .fetch_optional(&self.readers)
+        .await?;
+        Ok(found.flatten())
     }
 
     async fn take_receipts(&self, name: NameId, ids: &[i64], now: u64) -> Result<u64, DbError> {
@@ -150,17 +178,5 @@ impl Queues for SqliteDb {
         .fetch_all(&self.readers)
         .await?;
         rows.into_iter().map(stored::queued_target).collect()
-    }
-
-    async fn drop_waiting(&self, name: NameId, target: &AccountKey) -> Result<u64, DbError> {
-        let done = sqlx::query(
-            "DELETE FROM queue WHERE target = ? AND answered IS NULL
-               AND release IN (SELECT id FROM releases WHERE name = ?)",
-        )
-        .bind(target.0.to_vec())
-        .bind(name.0)
-        .execute(&self.writer)
-        .await?;
-        Ok(done.rows_affected())
     }
 }

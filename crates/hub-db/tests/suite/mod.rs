@@ -4,8 +4,10 @@ mod accounts;
 mod audit;
 mod chunks;
 mod claims;
+mod communities;
 mod console;
 mod grants;
+mod joins;
 mod names;
 mod queues;
 mod releases;
@@ -16,12 +18,14 @@ pub(crate) use accounts::*;
 pub(crate) use audit::*;
 pub(crate) use chunks::*;
 pub(crate) use claims::*;
+pub(crate) use communities::*;
 pub(crate) use console::*;
 use content::ChunkId;
 pub(crate) use grants::*;
 use hub_db::{
     Account, AccountKey, Caller, HubDb, NameId, NewDelegation, NewInvitation, NewRelease, Role,
 };
+pub(crate) use joins::*;
 pub(crate) use names::*;
 pub(crate) use queues::*;
 pub(crate) use releases::*;
@@ -71,7 +75,22 @@ macro_rules! for_each_check {
             of_two_racing_answers_one_counts,
             receipts_are_kept_until_they_are_taken,
             a_release_is_kept_while_somebody_waits_for_it,
-            who_belongs_to_a_name_no_more_waits_no_more,
+            who_is_no_target_gets_nothing_queued,
+            who_belongs_to_a_community_no_more_waits_no_more,
+            what_a_publisher_sent_goes_with_it,
+            charters_follow_one_another,
+            a_roster_replaces_the_one_it_was_computed_on,
+            of_two_racing_rosters_one_counts,
+            peers_are_in_order_of_their_bytes_and_may_exchange_keys,
+            renewals_are_newer_and_of_the_roster_in_force,
+            a_roster_makes_accounts_and_takes_them_back,
+            accounts_of_their_own_right_are_no_rosters_to_change,
+            targets_and_relays_read_the_feeds_of_publishers,
+            a_large_roster_is_set_at_once,
+            a_joining_goes_step_by_step,
+            an_admission_is_used_once_and_ends,
+            joinings_leave_room_for_those_with_an_admission,
+            old_joinings_and_admissions_are_forgotten,
             releases_follow_one_another,
             of_two_racing_releases_one_is_accepted,
             a_refused_release_gives_nobody_chunks,

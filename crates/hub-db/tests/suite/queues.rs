@@ -1,20 +1,38 @@
 //! Queues and receipts.
 
-use hub_db::{Answered, HubDb, NewEntry, Retention};
+use hub_db::{Answered, HubDb, Member, NewEntry, NewRoster, PeerRoles, Retention};
 
 use super::*;
 
-/// A name with this many releases.
-async fn feed(db: &dyn HubDb, name: &str, releases: u64) -> NameId {
-    let owner = match db.account(&key(1)).await.expect("looks up") {
+/// Whose feeds are in community 1 and in community 2.
+const CI: u8 = 1;
+const OTHER: u8 = 2;
+
+/// The feed of a publisher, with this many releases. Its community has the targets 50 to 52.
+async fn feed(db: &dyn HubDb, community: u8, number: u8, releases: u64) -> NameId {
+    let owner = match db.account(&key(number)).await.expect("looks up") {
         Some(owner) => owner,
-        None => publisher(db, 1).await,
+        None => publisher(db, number).await,
     };
-    let id = name_of(db, &owner, name, false).await;
+    let id = community_of(community);
+    if db.community(&id).await.expect("looks up").is_none() {
+        let members = [CI, OTHER].map(|number| member(number, PUBLISHER)).into_iter();
+        let members = members.chain((50..=52).map(|number| member(number, TARGET)));
+        let new = NewRoster { changed: members.collect(), ..roster(community, 1) };
+        start(db, community).await;
+        let publishers = vec![key(CI), key(OTHER)];
+        assert!(db.set_roster(&NewRoster { publishers, ..new }).await.expect("sets"));
+    }
+    let id = name_of(db, &owner, &id.feed(&owner.key), false).await;
     for sequence in 1..=releases {
         db.publish(&release(id, sequence), &[chunk(1)]).await.expect("publishes");
     }
     id
+}
+
+/// The name of a feed in community 1.
+fn named(number: u8) -> String {
+    community_of(1).feed(&key(number))
 }
 
 fn entries(targets: &[u8]) -> Vec<NewEntry> {
@@ -23,31 +41,31 @@ fn entries(targets: &[u8]) -> Vec<NewEntry> {
 }
 
 async fn waiting(db: &dyn HubDb, target: u8) -> Vec<(String, u64)> {
-    let queue = db.queue(&key(target), 0, 100).await.expect("reads");
+    let queue = db.queue(&community_of(1), &key(target), 0, 100).await.expect("reads");
     assert!(queue.is_sorted_by_key(|entry| entry.id));
     assert!(queue.iter().all(|entry| entry.envelope == [target; 92]), "one's own envelope");
     queue.into_iter().map(|entry| (entry.name, entry.sequence)).collect()
 }
 
 pub(crate) async fn entries_wait_for_their_target_in_order(db: &dyn HubDb) {
-    let (ci, other) = (feed(db, "c-1/ci", 3).await, feed(db, "c-1/other", 1).await);
+    let (ci, other) = (feed(db, 1, CI, 3).await, feed(db, 1, OTHER, 1).await);
     assert_eq!(db.enqueue(ci, 2, &entries(&[50, 51]), NOW).await.expect("queues"), Some(2));
     assert_eq!(db.enqueue(other, 1, &entries(&[50]), NOW + 1).await.expect("queues"), Some(1));
     assert_eq!(db.enqueue(ci, 3, &entries(&[50]), NOW + 2).await.expect("queues"), Some(1));
     // In the order in which they came, whoever sent them.
-    let expected = [("c-1/ci", 2), ("c-1/other", 1), ("c-1/ci", 3)];
-    assert_eq!(waiting(db, 50).await, expected.map(|(name, it)| (name.to_owned(), it)));
-    assert_eq!(waiting(db, 51).await, [("c-1/ci".to_owned(), 2)]);
+    let expected = [(CI, 2), (OTHER, 1), (CI, 3)];
+    assert_eq!(waiting(db, 50).await, expected.map(|(publisher, it)| (named(publisher), it)));
+    assert_eq!(waiting(db, 51).await, [(named(CI), 2)]);
     assert_eq!(waiting(db, 52).await, []);
     // A page of it, and the rest.
-    let first = db.queue(&key(50), 0, 2).await.expect("reads");
-    let rest = db.queue(&key(50), first[1].id, 2).await.expect("reads");
+    let first = db.queue(&community_of(1), &key(50), 0, 2).await.expect("reads");
+    let rest = db.queue(&community_of(1), &key(50), first[1].id, 2).await.expect("reads");
     assert_eq!((first.len(), rest.len(), rest[0].sequence), (2, 1, 3));
     assert_eq!((first[0].queued, &first[0].manifest[..]), (NOW, &[1, 2, 3][..]));
     // Sending once more is nothing new, and moves nobody to the end.
     let again = db.enqueue(ci, 2, &entries(&[50, 52]), NOW + 9).await.expect("queues");
     assert_eq!(again, Some(1));
-    assert_eq!(waiting(db, 50).await, expected.map(|(name, it)| (name.to_owned(), it)));
+    assert_eq!(waiting(db, 50).await, expected.map(|(publisher, it)| (named(publisher), it)));
     assert_eq!(db.enqueue(ci, 9, &entries(&[50]), NOW).await.expect("queues"), None);
     let many: Vec<NewEntry> = (0..3000u32)
         .map(|number| {
@@ -56,11 +74,18 @@ pub(crate) async fn entries_wait_for_their_target_in_order(db: &dyn HubDb) {
             NewEntry { target: AccountKey(target), envelope: vec![0; 92] }
         })
         .collect();
+    let changed = many.iter().enumerate().map(|(number, entry)| Member {
+        peer: format!("many-{number}"),
+        key: entry.target,
+        ..member(9, TARGET)
+    });
+    let changed = changed.collect();
+    assert!(db.set_roster(&NewRoster { changed, ..next(db, 1).await }).await.expect("sets"));
     assert_eq!(db.enqueue(ci, 1, &many, NOW).await.expect("queues"), Some(3000));
     let ids: Vec<i64> = {
         let mut ids = Vec::new();
         for entry in [&many[0], &many[1500], &many[2999]] {
-            ids.push(db.queue(&entry.target, 0, 9).await.expect("reads")[0].id);
+            ids.push(db.queue(&community_of(1), &entry.target, 0, 9).await.expect("reads")[0].id);
         }
         ids
     };
@@ -68,7 +93,7 @@ pub(crate) async fn entries_wait_for_their_target_in_order(db: &dyn HubDb) {
 }
 
 pub(crate) async fn an_entry_is_answered_once(db: &dyn HubDb) {
-    let ci = feed(db, "c-1/ci", 2).await;
+    let ci = feed(db, 1, CI, 2).await;
     db.enqueue(ci, 1, &entries(&[50, 51]), NOW).await.expect("queues");
     let answer = async |sequence, target, receipt: &[u8]| {
         db.answer_entry((ci, sequence), &key(target), receipt, NOW + 5).await.expect("answers")
@@ -78,17 +103,21 @@ pub(crate) async fn an_entry_is_answered_once(db: &dyn HubDb) {
     assert_eq!(answer(1, 52, b"x").await, Answered::NotQueued);
     assert_eq!(answer(2, 50, b"x").await, Answered::NotQueued);
     assert_eq!(waiting(db, 50).await, []);
-    assert_eq!(waiting(db, 51).await, [("c-1/ci".to_owned(), 1)]);
+    assert_eq!(waiting(db, 51).await, [(named(CI), 1)]);
     let receipts = db.receipts(ci, 0, 9).await.expect("reads");
     assert_eq!(receipts.len(), 1);
-    assert_eq!((&receipts[0].receipt[..], receipts[0].answered), (&b"first"[..], NOW + 5));
+    assert_eq!((receipts[0].bytes, receipts[0].answered), (5, NOW + 5));
+    let receipt =
+        async |sequence, target| db.receipt((ci, sequence), &key(target)).await.expect("reads");
+    assert_eq!(receipt(1, 50).await.as_deref(), Some(&b"first"[..]));
+    assert_eq!((receipt(1, 51).await, receipt(2, 50).await), (None, None));
     // What was answered is not queued again.
     assert_eq!(db.enqueue(ci, 1, &entries(&[50]), NOW).await.expect("queues"), Some(0));
     assert_eq!(waiting(db, 50).await, []);
 }
 
 pub(crate) async fn of_two_racing_answers_one_counts(db: &dyn HubDb) {
-    let ci = feed(db, "c-1/ci", 1).await;
+    let ci = feed(db, 1, CI, 1).await;
     db.enqueue(ci, 1, &entries(&[50]), NOW).await.expect("queues");
     let target = key(50);
     let answers = (0..8u8).map(|number| {
@@ -98,13 +127,13 @@ pub(crate) async fn of_two_racing_answers_one_counts(db: &dyn HubDb) {
     let answers = futures_util::future::join_all(answers).await;
     let counted = answers.iter().filter(|answer| **answer == Answered::Now).count();
     assert_eq!(counted, 1, "{answers:?}");
-    let kept = db.receipts(ci, 0, 9).await.expect("reads");
+    let kept = db.receipt((ci, 1), &target).await.expect("reads");
     let winner = answers.iter().position(|answer| *answer == Answered::Now).expect("one");
-    assert_eq!(kept[0].receipt, [u8::try_from(winner).expect("small")]);
+    assert_eq!(kept, Some(vec![u8::try_from(winner).expect("small")]));
 }
 
 pub(crate) async fn receipts_are_kept_until_they_are_taken(db: &dyn HubDb) {
-    let (ci, other) = (feed(db, "c-1/ci", 2).await, feed(db, "c-1/other", 1).await);
+    let (ci, other) = (feed(db, 1, CI, 2).await, feed(db, 1, OTHER, 1).await);
     for sequence in [1, 2] {
         db.enqueue(ci, sequence, &entries(&[50, 51]), NOW).await.expect("queues");
     }
@@ -123,6 +152,7 @@ pub(crate) async fn receipts_are_kept_until_they_are_taken(db: &dyn HubDb) {
     assert_eq!(db.take_receipts(ci, &ids[..1], NOW + 7).await.expect("takes"), 1);
     assert_eq!(db.take_receipts(ci, &ids[..1], NOW + 8).await.expect("takes"), 0, "once");
     assert_eq!(db.receipts(ci, 0, 9).await.expect("reads"), found[1..]);
+    assert_eq!(db.receipt((ci, 1), &key(50)).await.expect("reads"), None, "its bytes are gone");
     let stands = db.queued_targets((ci, 1), None, 9).await.expect("reads");
     let told: Vec<_> = stands.iter().map(|it| (it.target, it.answered, it.taken)).collect();
     assert_eq!(told, [(key(50), Some(NOW + 5), Some(NOW + 7)), (key(51), None, None)]);
@@ -131,7 +161,7 @@ pub(crate) async fn receipts_are_kept_until_they_are_taken(db: &dyn HubDb) {
 }
 
 pub(crate) async fn a_release_is_kept_while_somebody_waits_for_it(db: &dyn HubDb) {
-    let ci = feed(db, "c-1/ci", 4).await;
+    let ci = feed(db, 1, CI, 4).await;
     db.set_retention(ci, &Retention { last: Some(1), days: None }).await.expect("sets");
     db.enqueue(ci, 1, &entries(&[50]), NOW).await.expect("queues");
     db.enqueue(ci, 2, &entries(&[50]), NOW).await.expect("queues");
@@ -151,17 +181,58 @@ pub(crate) async fn a_release_is_kept_while_somebody_waits_for_it(db: &dyn HubDb
     assert_eq!(gone().await, [1]);
 }
 
-pub(crate) async fn who_belongs_to_a_name_no_more_waits_no_more(db: &dyn HubDb) {
-    let (ci, other) = (feed(db, "c-1/ci", 2).await, feed(db, "c-2/ci", 1).await);
+pub(crate) async fn who_is_no_target_gets_nothing_queued(db: &dyn HubDb) {
+    let ci = feed(db, 1, CI, 1).await;
+    // A stranger, a publisher, and somebody of another community.
+    feed(db, 2, CI, 0).await;
+    let elsewhere = member(60, TARGET);
+    let new = NewRoster { changed: vec![elsewhere], ..next(db, 2).await };
+    assert!(db.set_roster(&new).await.expect("sets"));
+    let queued = db.enqueue(ci, 1, &entries(&[50, 77, OTHER, 60]), NOW).await.expect("queues");
+    assert_eq!(queued, Some(1));
+    let stands = db.queued_targets((ci, 1), None, 9).await.expect("reads");
+    assert_eq!(stands.iter().map(|it| it.target).collect::<Vec<_>>(), [key(50)]);
+    // Other names are nobody's feed.
+    let owner = db.account(&key(CI)).await.expect("looks up").expect("is there");
+    let tools = name_of(db, &owner, "team/tools", false).await;
+    db.publish(&release(tools, 1), &[chunk(1)]).await.expect("publishes");
+    assert_eq!(db.enqueue(tools, 1, &entries(&[50]), NOW).await.expect("queues"), None);
+}
+
+pub(crate) async fn who_belongs_to_a_community_no_more_waits_no_more(db: &dyn HubDb) {
+    let (ci, other) = (feed(db, 1, CI, 2).await, feed(db, 1, OTHER, 1).await);
+    let second = feed(db, 2, CI, 1).await;
+    for (name, sequence) in [(ci, 1), (ci, 2), (other, 1), (second, 1)] {
+        let queued = db.enqueue(name, sequence, &entries(&[50, 51, 52]), NOW).await;
+        assert_eq!(queued.expect("queues"), Some(3));
+    }
+    db.answer_entry((ci, 1), &key(50), b"r", NOW).await.expect("answers");
+    let no_target = member(51, PeerRoles::default());
+    let mut new = NewRoster { changed: vec![no_target], ..next(db, 1).await };
+    new.removed = vec![member(50, TARGET).peer];
+    assert!(db.set_roster(&new).await.expect("sets"));
+    assert_eq!((waiting(db, 50).await, waiting(db, 51).await), (vec![], vec![]));
+    assert_eq!(waiting(db, 52).await.len(), 3);
+    assert_eq!(db.receipts(ci, 0, 9).await.expect("reads").len(), 1, "what was answered stays");
+    for target in [50, 51] {
+        let there = db.queue(&community_of(2), &key(target), 0, 9).await.expect("reads");
+        assert_eq!(there.len(), 1, "in another community");
+    }
+    assert_eq!(db.enqueue(ci, 2, &entries(&[50, 51]), NOW).await.expect("queues"), Some(0));
+    db.delete_name(second).await.expect("deletes");
+    assert_eq!(db.queue(&community_of(2), &key(50), 0, 9).await.expect("reads"), []);
+}
+
+pub(crate) async fn what_a_publisher_sent_goes_with_it(db: &dyn HubDb) {
+    let (ci, other) = (feed(db, 1, CI, 2).await, feed(db, 1, OTHER, 1).await);
     for (name, sequence) in [(ci, 1), (ci, 2), (other, 1)] {
         db.enqueue(name, sequence, &entries(&[50, 51]), NOW).await.expect("queues");
     }
     db.answer_entry((ci, 1), &key(50), b"r", NOW).await.expect("answers");
-    assert_eq!(db.drop_waiting(ci, &key(50)).await.expect("drops"), 1);
-    assert_eq!(waiting(db, 50).await, [("c-2/ci".to_owned(), 1)]);
-    assert_eq!(waiting(db, 51).await.len(), 3);
-    assert_eq!(db.receipts(ci, 0, 9).await.expect("reads").len(), 1, "what was answered stays");
-    db.delete_name(other).await.expect("deletes");
-    assert_eq!(waiting(db, 50).await, []);
-    assert_eq!(waiting(db, 51).await.len(), 2);
+    let new = NewRoster { publishers: vec![key(OTHER)], ..next(db, 1).await };
+    assert!(db.set_roster(&new).await.expect("sets"));
+    assert_eq!(waiting(db, 50).await, [(named(OTHER), 1)]);
+    assert_eq!(waiting(db, 51).await, [(named(OTHER), 1)]);
+    assert_eq!(db.receipts(ci, 0, 9).await.expect("reads").len(), 1);
+    assert_eq!(db.enqueue(ci, 2, &entries(&[50]), NOW).await.expect("queues"), None);
 }
