@@ -1,0 +1,109 @@
+//! The suite on PostgreSQL, and what is particular to a server.
+
+mod suite;
+
+use ledger::{
+    DatabaseUrl, Ledger as _, LedgerError, PackageFilter, PostgresLedger, RECEIPT_COLUMNS,
+    STEP_COLUMNS,
+};
+use sqlx::postgres::PgConnectOptions;
+use testkit::Postgres;
+
+async fn open(address: &str) -> Result<PostgresLedger, LedgerError> {
+    let options: PgConnectOptions = address.parse().expect("an address");
+    PostgresLedger::open(&options).await
+}
+
+macro_rules! run_all {
+    ($($check:ident),* $(,)?) => {
+        // All on one server: starting one takes longer than most of them. Each has a database.
+        #[tokio::test(flavor = "multi_thread")]
+        async fn every_check_of_the_suite() {
+            let Some(server) = Postgres::start() else { return };
+            $(
+                eprintln!("{}", stringify!($check));
+                let ledger = open(&server.create_database()).await.expect("opens");
+                suite::$check(&ledger).await;
+                ledger.close().await;
+            )*
+        }
+    };
+}
+
+for_each_check!(run_all);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_processes_may_create_and_write_one_ledger() {
+    let Some(server) = Postgres::start() else { return };
+    let address = server.create_database();
+    // Beside a hub's tables.
+    let url: DatabaseUrl = address.parse().expect("an address");
+    let hub = hub_db::open(&url).await.expect("opens");
+    let writers = (1..=4u8).map(|writer| {
+        let address = address.clone();
+        tokio::spawn(async move {
+            // Each connects for itself, as another process would.
+            let ledger = open(&address).await.expect("opens");
+            for sequence in 1..=10 {
+                let new = suite::package_of(writer, sequence, "tools");
+                suite::sent(&ledger, &new, &[1, 2]).await;
+            }
+            ledger.close().await;
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.expect("no panic");
+    }
+    hub.close().await;
+    let ledger = ledger::open(&url).await.expect("opens");
+    let listed = ledger.packages(&PackageFilter::default(), None, 100).await.expect("reads");
+    assert_eq!(listed.len(), 40);
+}
+
+#[tokio::test]
+async fn a_ledger_of_a_newer_version_is_left_alone() {
+    let Some(server) = Postgres::start() else { return };
+    let address = server.create_database();
+    open(&address).await.expect("opens").close().await;
+    server.sql(&address, "UPDATE ledger_version SET version = 99");
+    let refused = open(&address).await.expect_err("is newer");
+    assert!(matches!(refused, LedgerError::Newer { found: 99, known: 1 }), "{refused}");
+    server.sql(&address, "DELETE FROM ledger_version");
+    let refused = open(&address).await.expect_err("is damaged");
+    assert!(matches!(refused, LedgerError::Damaged(_)), "{refused}");
+}
+
+#[tokio::test]
+async fn what_keeps_it_from_opening_is_told_without_the_password() {
+    let Some(server) = Postgres::start() else { return };
+    let address = server.create_database();
+    let wrong = address.replace("not-a-secret", "hunter2");
+    let refused = open(&wrong).await.expect_err("another password");
+    assert!(matches!(refused, LedgerError::Failed(_)), "{refused:?}");
+    assert!(!format!("{refused:?}").contains("hunter2"), "{refused:?}");
+    let nowhere = open("postgres://consign@%2Fnonexistent/db").await.expect_err("no socket");
+    assert!(nowhere.is_retryable(), "{nowhere:?}");
+}
+
+/// What SQL sees is what exports write, and both databases have the same.
+#[tokio::test]
+async fn the_views_have_the_documented_columns() {
+    let Some(server) = Postgres::start() else { return };
+    let address = server.create_database();
+    open(&address).await.expect("opens").close().await;
+    for (view, columns) in [
+        ("receipts_report", RECEIPT_COLUMNS),
+        ("latest_report", RECEIPT_COLUMNS),
+        ("steps_report", STEP_COLUMNS),
+    ] {
+        let names = server.sql(
+            &address,
+            &format!(
+                "SELECT column_name FROM information_schema.columns WHERE table_name = '{view}'
+                 ORDER BY ordinal_position"
+            ),
+        );
+        let expected: Vec<_> = columns.iter().map(|it| it.name).collect();
+        assert_eq!(names.split_whitespace().collect::<Vec<_>>(), expected, "{view}");
+    }
+}

@@ -1,0 +1,113 @@
+//! Receipts.
+
+use ledger::{Ledger, Recorded, TargetFilter, TargetRecord, Verdict};
+
+use super::*;
+
+async fn only_target(ledger: &dyn Ledger, id: PackageId) -> TargetRecord {
+    let mut targets = ledger.targets(id, TargetFilter::All, None, 10).await.expect("reads");
+    assert_eq!(targets.len(), 1);
+    targets.remove(0)
+}
+
+async fn record(ledger: &dyn Ledger, sequence: u64, answer: &Answer) -> Recorded {
+    ledger.record(&feed(1, "office"), sequence, answer).await.expect("records")
+}
+
+pub(crate) async fn a_receipt_is_recorded_once(ledger: &dyn Ledger) {
+    let id = sent(ledger, &package(1), &[1]).await;
+    let failed = answer(1, 1, package::Verdict::Failed("step 3 failed".into()));
+    assert_eq!(record(ledger, 1, &failed).await, Recorded::Now);
+    let before = only_target(ledger, id).await;
+    let verdict = Verdict::Failed("step 3 failed".into());
+    assert_eq!(before.answered, Some((NOW + 60, verdict)));
+    assert_eq!((before.receipt_bytes, before.sent), (4, Some(NOW)));
+    assert_eq!(record(ledger, 1, &failed).await, Recorded::Before);
+    let other = Answer { answered: 1, ..answer(1, 1, package::Verdict::Passed) };
+    assert_eq!(record(ledger, 1, &other).await, Recorded::Before);
+    let unreadable = Answer { report: Report::Unreadable("cut off".into()), ..other };
+    assert_eq!(record(ledger, 1, &unreadable).await, Recorded::Before);
+    assert_eq!(only_target(ledger, id).await, before);
+    assert_eq!(ledger.steps(before.id).await.expect("reads").len(), 10);
+}
+
+pub(crate) async fn a_receipt_for_nobody_is_not_recorded(ledger: &dyn Ledger) {
+    let id = sent(ledger, &package(1), &[1]).await;
+    let passed = answer(1, 1, package::Verdict::Passed);
+    assert_eq!(record(ledger, 2, &passed).await, Recorded::NotAddressed);
+    let other = ledger.record(&feed(1, "other"), 1, &passed).await.expect("records");
+    assert_eq!(other, Recorded::NotAddressed);
+    let stranger = answer(2, 1, package::Verdict::Passed);
+    assert_eq!(record(ledger, 1, &stranger).await, Recorded::NotAddressed);
+    // It names another release that had this number.
+    let another = answer(1, 3, package::Verdict::Passed);
+    assert_eq!(record(ledger, 1, &another).await, Recorded::NotAddressed);
+    assert_eq!(only_target(ledger, id).await.answered, None);
+}
+
+pub(crate) async fn what_cannot_be_read_gives_way_to_what_can(ledger: &dyn Ledger) {
+    let id = sent(ledger, &package(1), &[1]).await;
+    let passed = answer(1, 1, package::Verdict::Passed);
+    let report = Report::Unreadable("the signature does not hold".into());
+    let unreadable = Answer { report, receipt: None, ..passed.clone() };
+    assert_eq!(record(ledger, 1, &unreadable).await, Recorded::Now);
+    assert_eq!(record(ledger, 1, &unreadable).await, Recorded::Before);
+    let target = only_target(ledger, id).await;
+    let verdict = Verdict::Unreadable("the signature does not hold".into());
+    assert_eq!((target.answered, target.receipt_bytes), (Some((NOW + 60, verdict)), 0));
+    assert_eq!(ledger.steps(target.id).await.expect("reads"), []);
+    assert_eq!(record(ledger, 1, &passed).await, Recorded::Now);
+    let target = only_target(ledger, id).await;
+    assert_eq!(target.answered, Some((NOW + 60, Verdict::Passed)));
+}
+
+pub(crate) async fn every_outcome_comes_back_as_it_was(ledger: &dyn Ledger) {
+    let id = sent(ledger, &package(1), &[1]).await;
+    let passed = answer(1, 1, package::Verdict::Passed);
+    record(ledger, 1, &passed).await;
+    let steps = ledger.steps(only_target(ledger, id).await.id).await.expect("reads");
+    assert_eq!(steps, receipt(package::Verdict::Passed).steps);
+}
+
+pub(crate) async fn what_a_hostile_target_says_harms_nothing(ledger: &dyn Ledger) {
+    let id = sent(ledger, &package(1), &[1]).await;
+    let mut said = receipt(package::Verdict::Failed("a\0b'; DROP TABLE targets; --".into()));
+    said.steps.truncate(5);
+    said.steps[0].outcome = Outcome::NotStarted("\0\u{10ffff}".into());
+    said.steps[1].outcome = Outcome::Placed(Placed { added: u64::MAX, ..Placed::default() });
+    said.steps[1].begun_ms = u64::MAX;
+    said.steps[1].took = std::time::Duration::MAX;
+    let Outcome::Ran(ran) = &mut said.steps[4].outcome else { panic!("it ran") };
+    ran.output = Output { bytes: vec![0; 1 << 20], bytes_total: u64::MAX };
+    ran.memory_bytes_max = u64::MAX;
+    let manifest = manifest(&feed(1, "office"), 1);
+    let report = Report::Readable { manifest, receipt: said };
+    let hostile = Answer { report, answered: u64::MAX, ..answer(1, 1, package::Verdict::Passed) };
+    assert_eq!(record(ledger, 1, &hostile).await, Recorded::Now);
+
+    let largest = i64::MAX.unsigned_abs();
+    let target = only_target(ledger, id).await;
+    let verdict = Verdict::Failed("a\u{fffd}b'; DROP TABLE targets; --".into());
+    assert_eq!(target.answered, Some((largest, verdict)));
+    let steps = ledger.steps(target.id).await.expect("reads");
+    assert_eq!(steps[0].outcome, Outcome::NotStarted("\u{fffd}\u{10ffff}".into()));
+    assert_eq!(steps[1].begun_ms, largest);
+    assert_eq!(steps[1].took, std::time::Duration::from_micros(largest));
+    let Outcome::Ran(ran) = &steps[4].outcome else { panic!("it ran") };
+    assert_eq!((ran.output.bytes.len(), ran.output.bytes_total), (1 << 20, largest));
+    // Reports show no time where there is none.
+    let rows = report_of(ledger, Which::Steps, &ledger::ReportFilter::default()).await;
+    assert_eq!(
+        rows.iter().map(|row| cell(row, "begun")).collect::<Vec<_>>(),
+        [
+            ledger::Cell::Text("2023-11-14T22:13:20.023Z".into()),
+            ledger::Cell::Empty,
+            ledger::Cell::Text("2023-11-14T22:13:20.023Z".into()),
+            ledger::Cell::Text("2023-11-14T22:13:20.023Z".into()),
+            ledger::Cell::Text("2023-11-14T22:13:20.023Z".into()),
+        ]
+    );
+    let rows = report_of(ledger, Which::Receipts, &ledger::ReportFilter::default()).await;
+    assert_eq!(cell(&rows[0], "answered"), ledger::Cell::Empty);
+    assert_eq!(cell(&rows[0], "state"), ledger::Cell::Text("answered".into()));
+}
