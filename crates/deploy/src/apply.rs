@@ -70,6 +70,9 @@ pub struct Application<'a> {
     pub state: &'a State,
     /// How the helper for scripts is started.
     pub launch: &'a Launch,
+    /// Whose delivery this is, by a word of its sender's of hexadecimal digits. Applying the same
+    /// delivery again returns what became of it the first time, until it is [forgotten](forget).
+    pub delivery: Option<&'a str>,
 }
 
 /// The directory that remembers what is applied, and that nobody else applies anything with.
@@ -201,8 +204,15 @@ pub fn apply(
     application: &Application<'_>,
     tell: &mut dyn FnMut(Event<'_>),
 ) -> Result<Receipt, ApplyError> {
-    let Application { package, machine, .. } = *application;
+    let Application { package, machine, delivery, .. } = *application;
     let state = application.state.path();
+    if let Some(known) =
+        delivery.map(|delivery| installed::delivered(state, delivery)).transpose()?
+        && let Some(receipt) = known
+        && Journal::open(&state.join("journal"))?.is_none()
+    {
+        return Ok(receipt);
+    }
     let instructions = blake3::hash(&package.encode()?).to_hex().to_string();
     settle(state, SETTLE_WITHIN).map_err(failed(&state.join("running")))?;
     let path = state.join("journal");
@@ -218,7 +228,7 @@ pub fn apply(
         None => {
             if let Some(verdict) = beforehand(package, machine, state)? {
                 let receipt = untouched(package, machine, verdict);
-                installed::keep_receipt(state, &receipt)?;
+                installed::keep_receipt(state, &receipt, delivery)?;
                 return Ok(receipt);
             }
             let header = Header {
@@ -376,7 +386,7 @@ impl Work<'_> {
         };
         let receipt = self.receipt(&plan, verdict);
         let state = self.application.state.path();
-        installed::keep_receipt(state, &receipt)?;
+        installed::keep_receipt(state, &receipt, self.application.delivery)?;
         match &receipt.verdict {
             Verdict::Passed => installed::add(state, &receipt.package, &receipt.version)?,
             Verdict::Failed(_) if self.is_as_before() => {}
@@ -589,6 +599,14 @@ pub fn receipt(state: &Path, package: &str) -> Result<Receipt, ApplyError> {
     let bytes = fs::read(&path).map_err(failed(&path))?;
     Receipt::decode(&bytes)
         .map_err(|error| failed(&path)(io::Error::new(io::ErrorKind::InvalidData, error)))
+}
+
+/// Forgets what became of a delivery: whoever sent it knows.
+///
+/// # Errors
+/// When it cannot be removed.
+pub fn forget(state: &Path, delivery: &str) -> Result<(), ApplyError> {
+    installed::forget(state, delivery)
 }
 
 /// Writes a file of the state directory.

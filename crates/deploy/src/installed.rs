@@ -42,13 +42,55 @@ fn save(state: &Path, all: &BTreeMap<String, String>) -> Result<(), ApplyError> 
     write(&path, &bytes)
 }
 
-/// Keeps the receipt until the next one of the same package.
-pub(crate) fn keep_receipt(state: &Path, receipt: &Receipt) -> Result<(), ApplyError> {
-    let path = receipt_path(state, &receipt.package);
+/// Keeps the receipt until the next one of the same package, and that of a delivery until it is
+/// forgotten.
+pub(crate) fn keep_receipt(
+    state: &Path,
+    receipt: &Receipt,
+    delivery: Option<&str>,
+) -> Result<(), ApplyError> {
     let mut fits = receipt.clone();
     fits.shorten();
-    fs::create_dir_all(path.parent().unwrap_or(state)).map_err(failed(&path))?;
-    write(&path, &fits.encode()?)
+    let encoded = fits.encode()?;
+    let of_delivery = delivery.map(|delivery| delivery_path(state, delivery));
+    for path in of_delivery.into_iter().chain([receipt_path(state, &receipt.package)]) {
+        let directory = path.parent().unwrap_or(state);
+        if !directory.exists() {
+            fs::create_dir_all(directory)
+                .and_then(|()| crate::durable::sync_parent(directory))
+                .map_err(failed(&path))?;
+        }
+        write(&path, &encoded)?;
+    }
+    Ok(())
+}
+
+/// What became of a delivery, if it is over and was not forgotten.
+pub(crate) fn delivered(state: &Path, delivery: &str) -> Result<Option<Receipt>, ApplyError> {
+    let path = delivery_path(state, delivery);
+    match fs::read(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed(&path)(error)),
+        Ok(bytes) => {
+            let receipt = Receipt::decode(&bytes);
+            let malformed = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+            receipt.map(Some).map_err(|error| failed(&path)(malformed(error)))
+        }
+    }
+}
+
+pub(crate) fn forget(state: &Path, delivery: &str) -> Result<(), ApplyError> {
+    let path = delivery_path(state, delivery);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(&path)(error)),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn delivery_path(state: &Path, delivery: &str) -> PathBuf {
+    // By its hash: whatever the sender calls it, it is no path.
+    let name = blake3::hash(delivery.as_bytes()).to_hex();
+    state.join("deliveries").join(format!("{name}.cbor"))
 }
 
 pub(crate) fn receipt_path(state: &Path, package: &str) -> PathBuf {

@@ -26,7 +26,7 @@ mod scratch;
 pub mod script;
 
 pub use apply::{
-    Application, ApplyError, Event, MachineFacts, Preview, State, apply, preview, receipt,
+    Application, ApplyError, Event, MachineFacts, Preview, State, apply, forget, preview, receipt,
 };
 pub use installed::installed;
 pub use journal::JournalError;

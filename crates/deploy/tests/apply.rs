@@ -60,9 +60,18 @@ impl World {
         package: &Package,
         tell: &mut dyn FnMut(Event<'_>),
     ) -> Result<Receipt, ApplyError> {
+        self.deliver(package, None, tell)
+    }
+
+    fn deliver(
+        &self,
+        package: &Package,
+        delivery: Option<&str>,
+        tell: &mut dyn FnMut(Event<'_>),
+    ) -> Result<Receipt, ApplyError> {
         let (tree, state) = (self.path("tree"), State::take(&self.path("state"))?);
         let Self { launch, machine, .. } = self;
-        apply(&Application { package, tree: &tree, machine, state: &state, launch }, tell)
+        apply(&Application { package, tree: &tree, machine, state: &state, launch, delivery }, tell)
     }
 
     fn apply(&self, package: &Package) -> Receipt {
@@ -113,7 +122,9 @@ impl World {
         let entries = fs::read_dir(self.path("state")).expect("there");
         let mut names: Vec<_> = entries
             .map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"))
-            .filter(|name| !["lock", "running", "receipts", "installed"].contains(&&**name))
+            .filter(|name| {
+                !["lock", "running", "receipts", "installed", "deliveries"].contains(&&**name)
+            })
             .collect();
         names.sort();
         names
@@ -371,4 +382,22 @@ fn what_cannot_be_put_back_is_kept_and_named() {
     let left = world.left();
     assert!(left.len() == 1 && left[0].starts_with("left-"), "{left:?}");
     assert_eq!(world.apply(&package(vec![])).verdict, Verdict::Passed, "others go on");
+}
+
+/// Who delivers may be stopped before it knows what became of a delivery.
+#[test]
+fn a_delivery_is_carried_out_once_until_its_sender_forgets_it() {
+    let world = World::new();
+    let package = package(vec![world.script("exit 3")]);
+    let deliver = |id| world.deliver(&package, Some(id), &mut |_| {}).expect("applied");
+    let first = deliver("aa");
+    assert!(matches!(first.verdict, Verdict::Failed(_)));
+    assert_eq!((deliver("aa"), world.ran()), (first.clone(), 1), "the same one, not again");
+    let second = deliver("bb");
+    assert_eq!((second.verdict, world.ran()), (first.verdict, 2), "another delivery of the same");
+    deploy::forget(&world.path("state"), "aa").expect("forgotten");
+    deploy::forget(&world.path("state"), "aa").expect("nothing is there");
+    deliver("aa");
+    deliver("bb");
+    assert_eq!(world.ran(), 3);
 }

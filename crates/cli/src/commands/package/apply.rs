@@ -80,7 +80,9 @@ fn carry_out(
     let tree = opened.tree(&state)?;
     let launch = Launch::default();
     let package = &opened.package;
-    let application = Application { package, tree: &tree, machine, state: &state, launch: &launch };
+    let (tree, delivery) = (&tree, None);
+    let application =
+        Application { package, tree, machine, state: &state, launch: &launch, delivery };
     let mut told = Ok(());
     let count = package.steps.len();
     let receipt = deploy::apply(&application, &mut |event| {
