@@ -10,13 +10,18 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use crate::database::DatabaseArgs;
 use crate::size::Size;
 
+mod community;
 mod local;
 mod package;
 mod rights;
 
+pub(crate) use self::community::{
+    ApproveArgs, CommunityArgs, CommunityCommand, CreateArgs, JoinArgs, LabelArgs, PeerAddArgs,
+    PeerCommand, PeerNameArgs, PeerRole, RoleArgs, RouteArgs, SeedArgs,
+};
 pub(crate) use self::local::{ConfigArgs, ConfigCommand};
 pub(crate) use self::package::{
-    ApplyArgs, CheckArgs, InitArgs, PackageArgs, PackageCommand, Template,
+    ApplyArgs, CheckArgs, InitArgs, PackageArgs, PackageCommand, SendArgs, Template,
 };
 pub(crate) use self::rights::{
     AccountArgs, AccountCommand, AuditArgs, GrantArgs, GrantsArgs, InvitationArgs,
@@ -117,7 +122,11 @@ pub(crate) enum Command {
     Watch(WatchArgs),
     /// Show what runs, what waits and for what, and how to go on
     Status(StatusArgs),
-    /// Specify packages, what machines are to place and run, and carry them out
+    /// Create a community and say who belongs to it
+    Community(CommunityArgs),
+    /// Make this machine a peer of a community
+    Join(JoinArgs),
+    /// Specify packages, send them to machines, and carry them out
     Package(PackageArgs),
     /// Find what is wrong around this node, and say what to do
     Doctor(DoctorArgs),

@@ -20,6 +20,7 @@ use crate::{prompt, remote, serving};
 mod account;
 mod audit;
 mod cat;
+mod community;
 pub(crate) mod completions;
 pub(crate) mod config;
 mod console;
@@ -33,6 +34,7 @@ mod hub;
 mod id;
 mod invitation;
 mod invite;
+mod join;
 mod keep;
 mod local;
 mod log;
@@ -253,6 +255,8 @@ async fn dispatch(session: &Session, command: Command) -> anyhow::Result<Ended> 
             let _turn = session.turn().await?;
             session.busily("the store's index", local::stats(session)).await
         }
+        Command::Community(args) => community::run(session, args).await,
+        Command::Join(args) => join::run(session, args).await,
         Command::Package(args) => package::run(session, args).await,
         Command::Status(_) => session.busily("the node to answer", status::run(session)).await,
         Command::Doctor(args) => {

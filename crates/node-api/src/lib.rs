@@ -27,4 +27,4 @@ pub use status::Status;
 pub use text::Text;
 
 /// Version of everything after [`Hello`]; raised when a message changes.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;

@@ -103,7 +103,7 @@ pub enum FromNode {
         question: String,
     },
     /// The answer to [`ToNode::Status`].
-    Status(Status),
+    Status(Box<Status>),
     /// The command ended; nothing follows.
     Ended {
         /// Its exit code.

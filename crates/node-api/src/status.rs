@@ -22,6 +22,40 @@ pub struct Status {
     pub jobs: Vec<JobStatus>,
     /// Names it follows, in the order they were added.
     pub watches: Vec<WatchStatus>,
+    /// Communities it follows, by id.
+    pub communities: Vec<CommunityStatus>,
+}
+
+/// One community.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommunityStatus {
+    /// Its id.
+    pub community: String,
+    /// Its name, for people.
+    pub name: String,
+    /// What the node does for it.
+    pub state: CommunityState,
+    /// Since when, in seconds since 1970.
+    pub since: u64,
+    /// What it waits for; `None` while it works.
+    pub waits_for: Option<Waiting>,
+    /// What happened last, in words.
+    pub last: Option<String>,
+}
+
+/// What a node does for a community.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CommunityState {
+    /// Opening the hub's event stream.
+    Connecting,
+    /// Doing what there is to do.
+    Working,
+    /// All is done; the event stream is open.
+    Listening,
+    /// Something failed; waiting until the next try.
+    BackingOff,
 }
 
 /// A store that is kept small.

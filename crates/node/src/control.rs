@@ -85,7 +85,7 @@ pub async fn status(state: &Path) -> Result<Option<Status>, ControlError> {
     connection.send(&ToNode::Status).await?;
     loop {
         if let Reply::Message(FromNode::Status(status)) = connection.next().await? {
-            return Ok(Some(status));
+            return Ok(Some(*status));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use community::Route;
 use documents::{Invitation, ReleaseName};
 use hub_client::{ClientError, HubClient, Pin};
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,19 @@ pub struct HubLink {
     pub url: String,
     /// What trust is remembered under: the certificate where there is one, else the URL.
     pub identity: String,
+}
+
+impl HubLink {
+    /// How others find this hub.
+    #[must_use]
+    pub fn route(&self) -> Route {
+        let mut fingerprint = [0; 32];
+        // One that is no fingerprint is the URL: a hub without a certificate to pin.
+        if hex::decode_to_slice(&self.identity, &mut fingerprint).is_err() {
+            fingerprint = [0; 32];
+        }
+        Route { url: self.url.clone(), fingerprint }
+    }
 }
 
 impl Node {
@@ -109,7 +123,7 @@ impl Node {
         self.link(&chosen)
     }
 
-    fn link(&self, hub: &KnownHub) -> Result<HubLink, HubChoiceError> {
+    pub(crate) fn link(&self, hub: &KnownHub) -> Result<HubLink, HubChoiceError> {
         let pin = match &hub.fingerprint {
             None => Pin::of_invitation(&hub.url, [0; 32]),
             Some(text) => {

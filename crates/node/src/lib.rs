@@ -19,10 +19,13 @@
 //! checkout/HASH/         index, plan and journal of a destination; while a job runs, what was asked
 //! store/                 chunks: metadata of fetched trees, everything `put` here
 //! roots/                 closures of trees that `put` keeps
+//! communities/ID/        what is known of a community, see [`communities`]
+//! packages/              what `deploy` remembers of the packages it carried out
 //! ```
 //!
 //! Start reading at [`publish`] and [`get`].
 
+pub mod communities;
 pub mod control;
 pub mod delegate;
 pub mod get;

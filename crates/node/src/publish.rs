@@ -291,8 +291,8 @@ impl Node {
     }
 
     /// Reads the tree and sends what the hub lacks.
-    #[expect(clippy::too_many_arguments, reason = "one step of `publish`, cut out to be read")]
-    async fn send(
+    #[expect(clippy::too_many_arguments, reason = "one step of publishing, cut out to be shared")]
+    pub(crate) async fn send(
         &self,
         hub: &HubLink,
         request: &PublishRequest,
@@ -339,7 +339,7 @@ impl Node {
         read.map_err(|source| PublishError::Snapshot { path: request.path.clone(), source })
     }
 
-    fn publish_memory(
+    pub(crate) fn publish_memory(
         &self,
         hub: &HubLink,
         request: &PublishRequest,
@@ -392,7 +392,7 @@ fn read_ids(path: &Path) -> HashSet<content::ChunkId> {
     ids.iter().map(|id| content::ChunkId::from_bytes(*id)).collect()
 }
 
-fn keep_index(draft: &Path, index: &Path) -> Result<(), StateError> {
+pub(crate) fn keep_index(draft: &Path, index: &Path) -> Result<(), StateError> {
     std::fs::rename(draft, index).map_err(crate::state::io("replace", index))
 }
 

@@ -6,9 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use deploy::script::Launch;
 use node_api::status::{Status, Waiting};
 use tokio::net::UnixListener;
 
+use crate::communities::follow::Following;
+use crate::communities::publisher::SharedLedger;
 use crate::control::server::{Commands, serve};
 use crate::control::socket;
 use crate::jobs::Jobs;
@@ -23,6 +26,7 @@ pub struct Service {
     node: Arc<Node>,
     jobs: Jobs,
     watches: Arc<Watches>,
+    communities: Arc<Following>,
     started: u64,
     waits: Waits,
 }
@@ -90,6 +94,7 @@ impl Service {
             cache: self.node.cache_status(),
             jobs: self.jobs.status(),
             watches: self.watches.status(),
+            communities: self.communities.status(),
         }
     }
 }
@@ -101,6 +106,7 @@ impl Service {
 /// See [`ServiceError`].
 pub async fn run(
     node: Arc<Node>,
+    ledger: SharedLedger,
     runtime: Option<&Path>,
     commands: impl FnOnce(&Arc<Service>) -> Arc<dyn Commands>,
     ready: impl FnOnce(&Path),
@@ -124,6 +130,7 @@ pub async fn run(
     let listener = UnixListener::from_std(listener).map_err(failed)?;
     let service = Arc::new(Service {
         watches: Watches::open(Arc::clone(&node))?,
+        communities: Following::new(Arc::clone(&node), Launch::default(), ledger),
         node: Arc::clone(&node),
         jobs: Jobs::default(),
         started: unix_now(),
@@ -135,7 +142,8 @@ pub async fn run(
         let turn = node.turn(&service.waits).await?;
         // Only now, so that their metadata is kept: a command before this one may have the store.
         service.watches.resume().await;
-        node.keep_small(|| service.jobs.status()).await;
+        let following = Arc::clone(&service.communities).run();
+        tokio::join!(node.keep_small(|| service.jobs.status()), following);
         drop(turn);
         Ok::<(), TurnError>(())
     };
@@ -144,6 +152,7 @@ pub async fn run(
         owned = owning => owned.map_err(ServiceError::from),
         () = stop => Ok(()),
     };
+    service.communities.stop();
     service.watches.stop().await;
     ended
 }

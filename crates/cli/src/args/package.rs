@@ -20,6 +20,8 @@ pub(crate) enum PackageCommand {
     Init(InitArgs),
     /// Say what is wrong with a specification, or what the package does
     Check(CheckArgs),
+    /// Send a package to the targets of a community
+    Send(SendArgs),
     /// Carry a package out on this machine
     Apply(ApplyArgs),
 }
@@ -58,6 +60,31 @@ pub(crate) struct CheckArgs {
     /// Specification, or the directory that it is in
     #[arg(value_name = "FILE", default_value = "consign-package.toml")]
     pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  consign package send ./hello\n  \
+                  consign package send ./hello --labels 'site=berlin & !lab' --dry-run\n  \
+                  consign package send ./hello --to press-1 --to press-2\n\n\
+                  It is in their queues when this returns; who is offline gets it later, in order.")]
+pub(crate) struct SendArgs {
+    /// Specification, its directory, or the directory of a built package
+    pub(crate) path: PathBuf,
+    /// Which community, by its id or name [default: the only one this node knows]
+    #[arg(long, value_name = "COMMUNITY")]
+    pub(crate) community: Option<String>,
+    /// Only to this target (may be given several times) [default: to all]
+    #[arg(long, value_name = "PEER", conflicts_with = "labels")]
+    pub(crate) to: Vec<String>,
+    /// Only to targets whose labels fit, as in 'site=berlin & !lab'
+    #[arg(long, value_name = "EXPRESSION")]
+    pub(crate) labels: Option<String>,
+    /// Show who would get it, and send nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Days within which targets take it
+    #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3650))]
+    pub(crate) valid: u64,
 }
 
 #[derive(Debug, ClapArgs)]

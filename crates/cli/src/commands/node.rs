@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use node::communities::publisher::SharedLedger;
 use serde_json::json;
 
 use super::{Session, StopSignal};
@@ -42,6 +43,7 @@ pub(super) async fn run(session: &Session, args: &NodeArgs) -> anyhow::Result<En
     let commands = |service: &Arc<node::service::Service>| {
         Arc::new(Serving { service: Arc::clone(service) }) as Arc<dyn node::control::Commands>
     };
-    node::service::run(node, runtime.as_deref(), commands, ready, stop).await?;
+    let ledger = SharedLedger::new(super::package::ledger_address(session)?);
+    node::service::run(node, ledger, runtime.as_deref(), commands, ready, stop).await?;
     Ok(Ended::Done)
 }

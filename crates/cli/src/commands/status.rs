@@ -4,7 +4,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use node::StateDir;
 use node::inspect::FoundJob;
-use node_api::status::{CacheStatus, JobStatus, Status, Waiting, WatchState, WatchStatus};
+use node_api::status::{
+    CacheStatus, CommunityState, CommunityStatus, JobStatus, Status, Waiting, WatchState,
+    WatchStatus,
+};
 use serde_json::{Value, json};
 
 use super::Session;
@@ -30,6 +33,10 @@ pub(super) async fn run(session: &Session) -> anyhow::Result<Ended> {
     for watch in watches {
         watch_line(output, watch, &clock)?;
     }
+    let communities = status.as_ref().map_or(&[][..], |status| &status.communities);
+    for community in communities {
+        community_line(output, community, &clock)?;
+    }
     let mut interrupted = 0;
     for found in state.jobs() {
         // The node told of its own jobs already.
@@ -40,13 +47,15 @@ pub(super) async fn run(session: &Session) -> anyhow::Result<Ended> {
             found_line(output, &found, &shown, &clock)?;
         }
     }
-    let nothing = jobs.is_empty() && watches.is_empty() && interrupted == 0;
+    let nothing =
+        jobs.is_empty() && watches.is_empty() && communities.is_empty() && interrupted == 0;
     output.fact(
         if nothing { "nothing waits to be done" } else { "" },
         &json!({
             "event": "done",
             "jobs": jobs.len(),
             "watches": watches.len(),
+            "communities": communities.len(),
             "interrupted": interrupted,
         }),
     )?;
@@ -200,6 +209,40 @@ fn watch_line(output: Output, watch: &WatchStatus, clock: &Clock) -> anyhow::Res
             "waits_for": waiting(watch.waits_for.as_ref()),
             "last_error": watch.last_error,
             "next_try": watch.next_try,
+        }),
+    )
+}
+
+fn community_line(
+    output: Output,
+    community: &CommunityStatus,
+    clock: &Clock,
+) -> anyhow::Result<()> {
+    let (state, words) = match community.state {
+        CommunityState::Connecting => ("connecting", "asks the hub for news"),
+        CommunityState::Working => ("working", "works through what there is to do"),
+        CommunityState::Listening => ("listening", "is up to date and listens"),
+        CommunityState::BackingOff => ("backing-off", "failed and tries again later"),
+    };
+    let mut human = format!(
+        "community {}\n  {words}, for {}{}",
+        community.name,
+        clock.since(community.since),
+        waits(community.waits_for.as_ref(), clock)
+    );
+    if let Some(last) = &community.last {
+        human.push_str(&format!("\n  last: {last}"));
+    }
+    output.fact(
+        human,
+        &json!({
+            "event": "community",
+            "community": community.community,
+            "name": community.name,
+            "state": state,
+            "since": community.since,
+            "waits_for": waiting(community.waits_for.as_ref()),
+            "last": community.last,
         }),
     )
 }

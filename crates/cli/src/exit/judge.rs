@@ -11,6 +11,9 @@ use fetch::{Fault, FetchError, SourceReason};
 use hub::BackupError;
 use hub_api::ProblemCode;
 use hub_client::ClientError;
+use node::communities::CommunityError;
+use node::communities::join::JoinCommunityError;
+use node::communities::publisher::SendError;
 use node::control::ControlError;
 use node::delegate::DelegateError;
 use node::get::GetError;
@@ -99,6 +102,15 @@ fn judge_one(cause: &(dyn std::error::Error + 'static)) -> Option<(Ended, Option
             | ApplyError::Plan(_),
         )
         | None => {}
+    }
+    if let Some(error) = cause.downcast_ref::<JoinCommunityError>() {
+        return judge_join(error);
+    }
+    if let Some(error) = cause.downcast_ref::<SendError>() {
+        return judge_send(error);
+    }
+    if let Some(error) = cause.downcast_ref::<CommunityError>() {
+        return judge_community(error);
     }
     if let Some(ServiceError::Running { .. }) = cause.downcast_ref() {
         return Some((Ended::InUse, hint("`consign status` shows what it does")));
@@ -204,6 +216,104 @@ fn judge_one(cause: &(dyn std::error::Error + 'static)) -> Option<(Ended, Option
         };
     }
     None
+}
+
+fn judge_community(error: &CommunityError) -> Option<(Ended, Option<String>)> {
+    let hint = |text: &str| Some(text.to_owned());
+    match error {
+        CommunityError::Unknown(_) | CommunityError::NotNamed(_) => Some((
+            Ended::NotFound,
+            hint("`consign community status` shows the communities of this node"),
+        )),
+        CommunityError::NoPeer(_) => {
+            Some((Ended::NotFound, hint("`consign community list` shows the peers")))
+        }
+        CommunityError::PeerExists(_) => Some((
+            Ended::Failed,
+            hint("choose another name, or `consign community revoke` the peer first"),
+        )),
+        CommunityError::NotManager(_) | CommunityError::MoreSigners { .. } => {
+            Some((Ended::NotAllowed, hint("run this on the machine of a manager")))
+        }
+        CommunityError::Charter(_)
+        | CommunityError::Roster(_)
+        | CommunityError::Membership(_)
+        | CommunityError::Malformed(_) => Some((
+            Ended::Refused,
+            hint("nothing was accepted; when it stays so, speak with the community's managers"),
+        )),
+        CommunityError::Hub { source, .. } => Some(match judge_client(source) {
+            (Ended::NotFound, _) => (
+                Ended::NotFound,
+                hint("the hub does not know the community, or this node does not belong to it"),
+            ),
+            (Ended::NotAllowed, _) => (
+                Ended::NotAllowed,
+                hint("`consign community status` shows what this node is in the community"),
+            ),
+            other => other,
+        }),
+        CommunityError::HubChoice(error) => judge_one(error),
+        CommunityError::Contended => {
+            Some((Ended::InUse, hint("somebody else changes the community; try again")))
+        }
+        CommunityError::State(_) => None,
+    }
+}
+
+fn judge_join(error: &JoinCommunityError) -> Option<(Ended, Option<String>)> {
+    let hint = |text: &str| Some(text.to_owned());
+    match error {
+        JoinCommunityError::Charter(_) => {
+            Some((Ended::Refused, hint("ask a manager for the seed again")))
+        }
+        JoinCommunityError::BrokenOff(_) => Some((
+            Ended::Refused,
+            hint("somebody else than a manager answered: ask those who gave you the seed"),
+        )),
+        JoinCommunityError::Refused(_) | JoinCommunityError::Ended(_) => {
+            Some((Ended::NotAllowed, hint("ask a manager for a new join secret")))
+        }
+        JoinCommunityError::Hub { source, .. } => Some(match judge_client(source) {
+            (Ended::NotFound, _) => (
+                Ended::NotFound,
+                hint(
+                    "the join secret was used, has expired or is another peer's: ask for a new one",
+                ),
+            ),
+            other => other,
+        }),
+        JoinCommunityError::Community(error) => judge_community(error),
+        JoinCommunityError::State(_) => None,
+    }
+}
+
+fn judge_send(error: &SendError) -> Option<(Ended, Option<String>)> {
+    let hint = |text: &str| Some(text.to_owned());
+    match error {
+        SendError::Community(error) => judge_community(error),
+        SendError::Publish(error) => judge_one(error),
+        SendError::NoPublisher(_) => Some((
+            Ended::NotAllowed,
+            hint("a manager makes it one: `consign community role PEER publisher`"),
+        )),
+        SendError::NoTarget(_) | SendError::NotATarget(_) => {
+            Some((Ended::NotFound, hint("`consign community list` shows the targets")))
+        }
+        SendError::OtherHistory { .. } => Some((
+            Ended::Refused,
+            hint(
+                "the hub may have been restored from an old backup, or this key sends elsewhere too",
+            ),
+        )),
+        SendError::WeakKey(_) => {
+            Some((Ended::Refused, hint("revoke that peer, and let it join with a new key")))
+        }
+        SendError::Draft(_)
+        | SendError::Ledger(_)
+        | SendError::DamagedDraft(_)
+        | SendError::State(_) => None,
+    }
 }
 
 fn judge_control(error: &ControlError) -> (Ended, Option<String>) {

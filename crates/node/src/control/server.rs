@@ -167,7 +167,7 @@ async fn one(
     match request {
         None => Ok(()),
         Some(ToNode::Status) => {
-            let status = FromNode::Status(service.status());
+            let status = FromNode::Status(Box::new(service.status()));
             send(&mut write, &Frame::of(&status).map_err(io::Error::other)?).await
         }
         Some(ToNode::Run(run)) => job(run, read, reader, write, service, commands).await,

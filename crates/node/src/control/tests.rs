@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 
 use super::*;
 use crate::Node;
+use crate::communities::publisher::{SharedLedger, default_ledger};
 use crate::service::{self, ServiceError};
 
 /// Far longer than anything here takes.
@@ -110,7 +111,11 @@ impl World {
         let task = tokio::spawn(async move {
             let commands = |_: &Arc<service::Service>| Arc::new(echo) as Arc<dyn Commands>;
             let ready = |_: &Path| told.notify_one();
-            service::run(node, runtime.as_deref(), commands, ready, stopped.notified()).await
+            {
+                let ledger = SharedLedger::new(default_ledger(&node));
+                service::run(node, ledger, runtime.as_deref(), commands, ready, stopped.notified())
+                    .await
+            }
         });
         ready.notified().await;
         Self { directory, cancelled, ended, task, stop }
@@ -240,8 +245,10 @@ async fn there_is_one_node_and_it_starts_over_what_a_dead_one_left() {
     let world = World::start(None).await;
     let second = Arc::new(Node::open(world.state()).expect("opens"));
     let never = |_: &Arc<service::Service>| Arc::new(Echo::default()) as Arc<dyn Commands>;
+    let ledger = SharedLedger::new(default_ledger(&second));
     let refused =
-        service::run(second, None, never, |_| panic!("two nodes"), std::future::pending()).await;
+        service::run(second, ledger, None, never, |_| panic!("two nodes"), std::future::pending())
+            .await;
     assert!(matches!(refused, Err(ServiceError::Running { .. })), "{refused:?}");
 
     // A socket nobody listens to is what `kill -9` leaves.

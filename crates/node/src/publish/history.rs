@@ -9,21 +9,21 @@ use crate::tree::offered_owner;
 use crate::trust::Trust;
 
 /// A name as the hub shows it and this node believes it.
-pub(super) struct History {
+pub(crate) struct History {
     /// Whose name it is; this node itself if nobody's yet.
-    pub(super) owner: PublicKey,
+    pub(crate) owner: PublicKey,
     /// The newest list of publishers, as the owner signed it.
-    pub(super) list: Option<Vec<u8>>,
+    pub(crate) list: Option<Vec<u8>>,
     /// The newest release.
-    pub(super) newest: Option<(Manifest, DocumentHash)>,
+    pub(crate) newest: Option<(Manifest, DocumentHash)>,
     /// Whether readers believe it: the owner may have disowned whoever signed it.
-    pub(super) counts: bool,
+    pub(crate) counts: bool,
 }
 
 impl Node {
     /// The newest release at the hub, which must continue what this node knows of, by somebody who
     /// may publish, as this node must be. An owner's list that is near its end is renewed.
-    pub(super) async fn history(
+    pub(crate) async fn history(
         &self,
         hub: &HubLink,
         name: &ReleaseName,

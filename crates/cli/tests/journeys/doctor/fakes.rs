@@ -63,6 +63,7 @@ impl FakeNode {
         };
         let status = Status {
             cache: None,
+            communities: Vec::new(),
             version: env!("CARGO_PKG_VERSION").into(),
             process: std::process::id(),
             started: 1_000_000_000,
@@ -120,7 +121,7 @@ fn talk(mut stream: UnixStream, hello: &Hello, status: Option<&Status>) -> std::
             heard += 1;
             // The first is their hello, the second their question.
             if let (2, Some(status)) = (heard, status) {
-                let answer = FromNode::Status(status.clone());
+                let answer = FromNode::Status(Box::new(status.clone()));
                 stream.write_all(&frame(Frame::of(&answer).expect("short")))?;
             }
         }

@@ -1,0 +1,192 @@
+//! Options of the commands about communities.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+use package::label::Label;
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  consign community create \"Plant 7\"\n  \
+                  consign community peer add press-1 --role target --label site=berlin\n  \
+                  consign community list\n\n\
+                  docs/communities.md leads from nothing to a package on many machines.")]
+pub(crate) struct CommunityArgs {
+    #[command(subcommand)]
+    pub(crate) what: CommunityCommand,
+    /// Which community, by its id or name [default: the only one this node knows]
+    #[arg(long, global = true, value_name = "COMMUNITY")]
+    pub(crate) community: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CommunityCommand {
+    /// Create a community at the hub, managed by this node
+    Create(CreateArgs),
+    /// Write the seed that machines join with
+    Seed(SeedArgs),
+    /// Define the peers that may join
+    Peer(PeerArgs),
+    /// List the peers: who has joined, who is expected, who asks
+    List,
+    /// Let a peer that is defined without a secret join with this key
+    Approve(ApproveArgs),
+    /// Say what a peer does
+    Role(RoleArgs),
+    /// Set and remove labels of a peer
+    Label(LabelArgs),
+    /// Say from which hub or relay a peer gets its packages
+    Route(RouteArgs),
+    /// Take a peer out of the community
+    #[command(after_help = "Example:\n  consign community revoke press-1\n\n\
+                  It receives nothing from then on, and opens nothing that is sent later.")]
+    Revoke(PeerNameArgs),
+    /// Show how the communities of this node stand
+    Status,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  consign community create \"Plant 7\" --seed plant-7.seed")]
+pub(crate) struct CreateArgs {
+    /// What people call it, at most 64 bytes
+    pub(crate) name: String,
+    /// Write the seed to this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) seed: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  consign community seed > plant-7.seed\n\n\
+                  It admits nobody by itself: a machine also needs its join secret, or approval.")]
+pub(crate) struct SeedArgs {
+    /// File to write [default: standard output]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct PeerArgs {
+    #[command(subcommand)]
+    pub(crate) what: PeerCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PeerCommand {
+    /// Define a peer, and make the secret that it joins with
+    Add(PeerAddArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Example:\n  consign community peer add press-1 --role target --label site=berlin\n  \
+                  consign community peer add ci --role publisher --secret-file ci.secret\n  \
+                  consign community peer add kiosk --role target --approve"
+)]
+pub(crate) struct PeerAddArgs {
+    /// What it is called: a-z, 0-9 and ._-
+    pub(crate) peer: String,
+    /// What it does (may be given several times)
+    #[arg(long, value_name = "ROLE", required = true)]
+    pub(crate) role: Vec<PeerRole>,
+    /// A label of it (may be given several times)
+    #[arg(long, value_name = "KEY[=VALUE]")]
+    pub(crate) label: Vec<Label>,
+    /// What it is, for people
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) description: Option<String>,
+    /// Name or address of the machine, for people
+    #[arg(long, value_name = "HOST")]
+    pub(crate) host: Option<String>,
+    /// Hours until the join secret ends
+    #[arg(long, value_name = "HOURS", default_value_t = 168, value_parser = clap::value_parser!(u64).range(1..=8760))]
+    pub(crate) hours: u64,
+    /// Make no secret: `community approve` lets its key in
+    #[arg(long, conflicts_with_all = ["hours", "secret_file"])]
+    pub(crate) approve: bool,
+    /// Write the join secret to a file instead of printing it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secret_file: Option<PathBuf>,
+}
+
+/// What a peer does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub(crate) enum PeerRole {
+    /// Sends packages.
+    Publisher,
+    /// Passes them on.
+    Relay,
+    /// Receives them and carries them out.
+    Target,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  consign community approve kiosk 3f0c…  \
+                  (the key `consign id` prints on that machine)")]
+pub(crate) struct ApproveArgs {
+    /// Peer
+    pub(crate) peer: String,
+    /// Public key of the machine
+    pub(crate) key: String,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  consign community role press-1 target relay")]
+pub(crate) struct RoleArgs {
+    /// Peer
+    pub(crate) peer: String,
+    /// All that it does from then on
+    #[arg(required = true, value_name = "ROLE")]
+    pub(crate) roles: Vec<PeerRole>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  consign community label press-1 site=berlin ring=0\n  \
+                  consign community label press-1 --remove lab")]
+pub(crate) struct LabelArgs {
+    /// Peer
+    pub(crate) peer: String,
+    /// Labels to set
+    #[arg(value_name = "KEY[=VALUE]", required_unless_present = "remove")]
+    pub(crate) labels: Vec<Label>,
+    /// Label to remove (may be given several times)
+    #[arg(long, value_name = "KEY")]
+    pub(crate) remove: Vec<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Example:\n  consign community route press-1 https://hub.example.org:7400\n\n\
+                  This node must be registered with them, so that their certificates are known."
+)]
+pub(crate) struct RouteArgs {
+    /// Peer
+    pub(crate) peer: String,
+    /// Hubs in order of preference [default: those of the seed]
+    #[arg(value_name = "URL")]
+    pub(crate) hubs: Vec<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct PeerNameArgs {
+    /// Peer
+    pub(crate) peer: String,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Example:\n  consign join plant-7.seed --as press-1 --secret-file press-1.secret\n  \
+                  consign join plant-7.seed --as kiosk --approve\n\n\
+                  A manager's node has to run. `consign node` then carries out what is sent here."
+)]
+pub(crate) struct JoinArgs {
+    /// File with the seed, or - for standard input
+    pub(crate) seed: PathBuf,
+    /// The peer that this machine is to be
+    #[arg(long = "as", value_name = "PEER")]
+    pub(crate) peer: String,
+    /// File with the join secret; asked for on a terminal when left out
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secret_file: Option<PathBuf>,
+    /// Join without a secret: wait until a manager approves this node's key
+    #[arg(long, conflicts_with = "secret_file")]
+    pub(crate) approve: bool,
+}

@@ -1,0 +1,149 @@
+//! `consign community …`
+
+mod list;
+mod peer;
+mod status;
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use community::{PeerName, Role};
+use node::communities::{Place, Standing};
+use serde_json::json;
+
+use super::{Session, parse};
+use crate::args::{
+    ApproveArgs, CommunityArgs, CommunityCommand, CreateArgs, LabelArgs, PeerCommand, PeerNameArgs,
+    PeerRole, RoleArgs, RouteArgs, SeedArgs,
+};
+use crate::exit::Ended;
+
+pub(super) async fn run(session: &Session, args: CommunityArgs) -> anyhow::Result<Ended> {
+    let place = || {
+        let place = session.node()?.community(args.community.as_deref());
+        anyhow::Ok(place?)
+    };
+    match args.what {
+        CommunityCommand::Create(args) => create(session, args).await,
+        CommunityCommand::Seed(args) => seed(session, &place()?, &args),
+        CommunityCommand::Peer(args) => match args.what {
+            PeerCommand::Add(args) => peer::add(session, &place()?, args).await,
+        },
+        CommunityCommand::List => list::run(session, &place()?).await,
+        CommunityCommand::Approve(args) => approve(session, &place()?, &args).await,
+        CommunityCommand::Role(args) => role(session, &place()?, args).await,
+        CommunityCommand::Label(args) => label(session, &place()?, args).await,
+        CommunityCommand::Route(args) => route(session, &place()?, args).await,
+        CommunityCommand::Revoke(args) => revoke(session, &place()?, &args).await,
+        CommunityCommand::Status => status::run(session, args.community.as_deref()).await,
+    }
+}
+
+impl From<PeerRole> for Role {
+    fn from(role: PeerRole) -> Self {
+        match role {
+            PeerRole::Publisher => Self::Publisher,
+            PeerRole::Relay => Self::Relay,
+            PeerRole::Target => Self::Target,
+        }
+    }
+}
+
+async fn create(session: &Session, args: CreateArgs) -> anyhow::Result<Ended> {
+    let node = session.node()?;
+    let hub = node.hub(session.hub.as_deref())?;
+    let place = node.create_community(&hub, &args.name).await?;
+    if let Some(file) = &args.seed {
+        write_seed(&session.path(file), &place)?;
+    }
+    let (id, key) = (place.id(), node.key().public());
+    session.output.fact(
+        format!("created {} ({id}) at {}, managed by {key}", args.name, hub.url),
+        &json!({
+            "event": "created", "community": id.to_string(), "name": args.name,
+            "hub": hub.url, "manager": key.to_string(),
+        }),
+    )?;
+    session.output.remark("`consign node` admits peers and keeps the community alive: let it run");
+    Ok(Ended::Done)
+}
+
+fn seed(session: &Session, place: &Place, args: &SeedArgs) -> anyhow::Result<Ended> {
+    match &args.output {
+        Some(file) => write_seed(&session.path(file), place)?,
+        None => {
+            let seed = place.seed()?.to_string();
+            let value = json!({"event": "seed", "community": place.id().to_string(), "seed": seed});
+            session.output.fact(seed, &value)?;
+        }
+    }
+    Ok(Ended::Done)
+}
+
+fn write_seed(file: &Path, place: &Place) -> anyhow::Result<()> {
+    std::fs::write(file, format!("{}\n", place.seed()?))
+        .with_context(|| format!("cannot write the seed to {}", file.display()))
+}
+
+async fn approve(session: &Session, place: &Place, args: &ApproveArgs) -> anyhow::Result<Ended> {
+    let (peer, key): (PeerName, documents::PublicKey) = (parse(&args.peer)?, parse(&args.key)?);
+    place.approve(&peer, &key)?;
+    // If it asks already, it is answered now and not when the node looks next.
+    session.patiently(place.handle_joins()).await?;
+    session.output.fact(
+        format!("{peer} may join with key {key}"),
+        &json!({"event": "approved", "peer": peer.as_str(), "key": key.to_string()}),
+    )?;
+    Ok(Ended::Done)
+}
+
+async fn role(session: &Session, place: &Place, args: RoleArgs) -> anyhow::Result<Ended> {
+    let roles: std::collections::BTreeSet<Role> = args.roles.into_iter().map(Role::from).collect();
+    let peer: PeerName = parse(&args.peer)?;
+    let changed = place.change_peer(&peer, |member| member.roles.clone_from(&roles));
+    changed_fact(session, &peer, &session.patiently(changed).await?)
+}
+
+async fn label(session: &Session, place: &Place, args: LabelArgs) -> anyhow::Result<Ended> {
+    let peer: PeerName = parse(&args.peer)?;
+    let changed = place.change_peer(&peer, |member| {
+        for key in &args.remove {
+            member.labels.remove(key);
+        }
+        let labels = args.labels.iter().map(|it| (it.key.clone(), it.value.clone()));
+        member.labels.extend(labels);
+    });
+    changed_fact(session, &peer, &session.patiently(changed).await?)
+}
+
+async fn route(session: &Session, place: &Place, args: RouteArgs) -> anyhow::Result<Ended> {
+    let node = session.node()?;
+    let peer: PeerName = parse(&args.peer)?;
+    let routes: Vec<_> = args
+        .hubs
+        .iter()
+        .map(|url| node.hub(Some(url)).map(|hub| hub.route()))
+        .collect::<Result<_, _>>()?;
+    let changed = place.change_peer(&peer, |member| member.routes.clone_from(&routes));
+    changed_fact(session, &peer, &session.patiently(changed).await?)
+}
+
+async fn revoke(session: &Session, place: &Place, args: &PeerNameArgs) -> anyhow::Result<Ended> {
+    let peer: PeerName = parse(&args.peer)?;
+    let standing = session.patiently(place.revoke(&peer)).await?;
+    let roster = standing.roster().number;
+    session.output.fact(
+        format!("revoked {peer}; roster {roster} is without it"),
+        &json!({"event": "revoked", "peer": peer.as_str(), "roster": roster}),
+    )?;
+    Ok(Ended::Done)
+}
+
+fn changed_fact(session: &Session, peer: &PeerName, standing: &Standing) -> anyhow::Result<Ended> {
+    let roster = standing.roster().number;
+    session.output.fact(
+        format!("changed {peer} in roster {roster}"),
+        &json!({"event": "changed", "peer": peer.as_str(), "roster": roster}),
+    )?;
+    Ok(Ended::Done)
+}

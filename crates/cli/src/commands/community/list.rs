@@ -1,0 +1,90 @@
+//! `consign community list`
+
+use community::{Membership, Role};
+use node::communities::Place;
+use node::communities::manager::JoinNews;
+use node::publish::unix_now;
+use serde_json::json;
+
+use crate::commands::Session;
+use crate::exit::Ended;
+
+pub(super) async fn run(session: &Session, place: &Place) -> anyhow::Result<Ended> {
+    let (standing, members) = session.patiently(place.members()).await?;
+    let name = &standing.charter.name;
+    for member in &members {
+        show(session, member)?;
+    }
+    if !place.is_managed_here()? {
+        return Ok(Ended::Done);
+    }
+    let now = unix_now();
+    for expected in place.expected()? {
+        let (peer, roles) = (&expected.peer, expected.roles.join(", "));
+        let waits = match expected.expires {
+            Some(expires) if expires <= now => "its join secret has expired".to_owned(),
+            Some(expires) => format!("its join secret is good for {} h", (expires - now) / 3600),
+            None => "a manager has to approve its key".to_owned(),
+        };
+        session.output.fact(
+            format!("{peer:<24} {roles:<18} has not joined: {waits}"),
+            &json!({
+                "event": "expected", "peer": peer, "roles": expected.roles,
+                "expires": expected.expires,
+            }),
+        )?;
+    }
+    for news in session.patiently(place.handle_joins()).await? {
+        say(session, &news)?;
+    }
+    session.output.remark(format!("{} peers of {name} have joined", members.len()));
+    Ok(Ended::Done)
+}
+
+fn show(session: &Session, member: &Membership) -> anyhow::Result<()> {
+    let roles: Vec<&str> = member.roles.iter().map(|role| Role::as_str(*role)).collect();
+    let labels: Vec<String> = member
+        .labels
+        .iter()
+        .map(|(key, value)| if value.is_empty() { key.clone() } else { format!("{key}={value}") })
+        .collect();
+    let routes: Vec<&str> = member.routes.iter().map(|route| &*route.url).collect();
+    let (peer, key) = (&member.peer, member.key);
+    let text = format!("{peer:<24} {:<18} {key}  {}", roles.join(", "), labels.join(" "));
+    session.output.fact(
+        text.trim_end(),
+        &json!({
+            "event": "peer", "peer": peer.as_str(), "roles": roles, "key": key.to_string(),
+            "labels": member.labels, "routes": routes, "description": member.description,
+            "host": member.host,
+        }),
+    )
+}
+
+fn say(session: &Session, news: &JoinNews) -> anyhow::Result<()> {
+    let (text, value) = match news {
+        JoinNews::Challenged(peer) => (
+            format!("{peer} asks to join and was challenged"),
+            json!({"event": "challenged", "peer": peer.as_str()}),
+        ),
+        JoinNews::Admitted(peer, key) => (
+            format!("{peer} has joined now with key {key}"),
+            json!({"event": "admitted", "peer": peer.as_str(), "key": key.to_string()}),
+        ),
+        JoinNews::Refused(peer, reason) => (
+            format!("{peer} asked to join and was refused: {reason}"),
+            json!({"event": "refused", "peer": peer.as_str(), "reason": reason}),
+        ),
+        JoinNews::WaitsForApproval(peer, key, since) => (
+            format!(
+                "{peer} waits for approval: consign community approve {peer} {key}  \
+                 (compare the key with what `consign id` prints there)"
+            ),
+            json!({
+                "event": "waits_for_approval", "peer": peer.as_str(), "key": key.to_string(),
+                "since": since,
+            }),
+        ),
+    };
+    session.output.fact(text, &value)
+}

@@ -1,0 +1,94 @@
+//! `consign package send`
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use community::PeerName;
+use deploy::State;
+use node::communities::publisher::{Selection, SendRequest};
+use node::publish::PublishProgress;
+use package::label::Expression;
+use serde_json::json;
+
+use super::opened::Opened;
+use crate::args::SendArgs;
+use crate::commands::{Session, parse};
+use crate::exit::Ended;
+use crate::output::bytes;
+use crate::progress::{Look, watch};
+
+pub(super) async fn run(session: &Session, args: SendArgs) -> anyhow::Result<Ended> {
+    let node = session.node()?;
+    let place = node.community(args.community.as_deref())?;
+    let to = selection(&args)?;
+    let opened = Opened::open(&session.path(&args.path))?;
+    if args.dry_run {
+        let targets = session.patiently(place.select(&to)).await?;
+        for target in &targets {
+            session.output.fact(
+                target.peer.to_string(),
+                &json!({
+                    "event": "target", "peer": target.peer.as_str(),
+                    "key": target.key.to_string(), "labels": target.labels,
+                }),
+            )?;
+        }
+        let name = format!("{} {}", opened.package.name, opened.package.version);
+        session.output.remark(format!("{name} would go to {} targets", targets.len()));
+        return Ok(Ended::Done);
+    }
+    let ledger = ledger::open(&super::ledger_address(session)?).await?;
+    // Two at once would build in one place.
+    let building = State::take(&session.state_directory()?.join("sending"))?;
+    let tree = opened.tree(&building)?;
+    let request = SendRequest {
+        tree,
+        package: opened.package.clone(),
+        to,
+        valid_for: Duration::from_secs(args.valid.saturating_mul(86_400)),
+    };
+    let progress = PublishProgress::default();
+    let look = || {
+        let offered = progress.upload.offered_bytes.load(Relaxed);
+        let settled =
+            progress.upload.sent_bytes.load(Relaxed) + progress.upload.known_bytes.load(Relaxed);
+        let waits =
+            (offered > settled).then(|| format!("the hub to take {}", bytes(offered - settled)));
+        let look = Look { waits_for: waits, ..Look::of_snapshot(&progress.snapshot) };
+        look.or_waits_for(progress.waits.reason()).with_calls(&session.activity, Instant::now())
+    };
+    let sent = watch(session.output, place.send(&request, &*ledger, &progress), look).await;
+    ledger.close().await;
+    let sent = sent?;
+    if let Err(error) = opened.clear(&building) {
+        session.output.remark(format!("{error:#}"));
+    }
+    let name = format!("{} {}", request.package.name, request.package.version);
+    let targets: Vec<&str> = sent.targets.iter().map(PeerName::as_str).collect();
+    session.output.fact(
+        format!(
+            "sent {name} as release {} to {} targets: {} of files, {} on the wire",
+            sent.sequence,
+            targets.len(),
+            bytes(sent.bytes),
+            bytes(sent.bytes_sent),
+        ),
+        &json!({
+            "event": "sent", "package": request.package.name, "version": request.package.version,
+            "sequence": sent.sequence, "targets": targets, "bytes": sent.bytes,
+            "bytes_sent": sent.bytes_sent, "community": place.id().to_string(),
+        }),
+    )?;
+    Ok(Ended::Done)
+}
+
+fn selection(args: &SendArgs) -> anyhow::Result<Selection> {
+    if let Some(labels) = &args.labels {
+        return Ok(Selection::Labels(parse::<Expression>(labels)?));
+    }
+    if args.to.is_empty() {
+        return Ok(Selection::All);
+    }
+    let peers = args.to.iter().map(|peer| parse(peer)).collect::<anyhow::Result<_>>()?;
+    Ok(Selection::Peers(peers))
+}

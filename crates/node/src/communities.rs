@@ -1,0 +1,415 @@
+//! The communities this node belongs to or manages, and how they stand.
+//!
+//! * [`Place`]: one community as this node sees it, and what it remembers of it.
+//! * [`manager`]: who belongs is defined, admitted, changed.
+//! * [`join`]: this machine becomes a peer.
+//! * [`publisher`]: packages are sent, receipts collected.
+//! * [`target`]: what waits for this machine is carried out and answered.
+//! * [`follow`]: all of that goes on by itself while the node runs.
+//!
+//! Below `communities/ID` in the state directory:
+//!
+//! ```text
+//! place.json       the newest charter and roster accepted, this peer's membership, the hubs
+//! manager.json     memberships as last signed here, and peers that are defined and have not joined
+//! target/          see `target`
+//! ```
+
+pub mod follow;
+pub mod join;
+pub mod manager;
+pub mod publisher;
+pub mod target;
+
+use std::path::PathBuf;
+
+use community::{
+    Charter, CharterError, CommunityId, CurrentRoster, ExchangeKey, Inclusion, Membership,
+    MembershipError, Roster, RosterError, RosterSeen, Route, accept_membership,
+};
+use content::DecodeError;
+use documents::{DocumentHash, PublicKey};
+use hub_api::{Base64Bytes, Hex, MembershipProof};
+use hub_client::ClientError;
+use serde::{Deserialize, Serialize};
+
+use crate::hubs::{HubChoiceError, HubLink, KnownHub};
+use crate::publish::unix_now;
+use crate::state::{
+    Node, StateError, create_private_directory, lock_for_change, read_json, write_json,
+};
+
+/// Why something with a community was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum CommunityError {
+    /// This node belongs to no such community. `consign community list` shows those it knows.
+    #[error("this node knows no community {0}")]
+    Unknown(String),
+    /// It knows none, or several and none was named.
+    #[error("name the community with --community: this node knows {0} of them")]
+    NotNamed(usize),
+    /// The hub could not be reached or refused.
+    #[error("cannot {doing} at {url}")]
+    Hub {
+        /// What was tried.
+        doing: &'static str,
+        /// The hub.
+        url: String,
+        /// What it said.
+        #[source]
+        source: ClientError,
+    },
+    /// The hub showed a chain of charters that does not continue the known one. Speak with the
+    /// managers; nothing was accepted.
+    #[error("the managers' charter at the hub is refused")]
+    Charter(#[from] CharterError),
+    /// The roster at the hub may not be used; the one that was accepted before stays.
+    #[error("the roster at the hub is refused")]
+    Roster(#[from] RosterError),
+    /// The membership at the hub is not this machine's, or not in the roster.
+    #[error("the membership at the hub is refused")]
+    Membership(#[from] MembershipError),
+    /// Something the hub sent is no such document.
+    #[error("what the hub sent is malformed")]
+    Malformed(#[from] DecodeError),
+    /// The node is no manager of this community: only those in its charter may do that.
+    #[error("this node is no manager of {0}")]
+    NotManager(String),
+    /// More than one manager has to sign, which this version does not collect.
+    #[error("{needed} managers of {name} have to sign together, and this node can sign for one")]
+    MoreSigners {
+        /// The community.
+        name: String,
+        /// How many have to.
+        needed: usize,
+    },
+    /// There is a peer of this name already, defined or joined. Choose another name, or revoke it first.
+    #[error("there is a peer {0} already")]
+    PeerExists(String),
+    /// There is no peer of this name. `consign community list` shows them.
+    #[error("there is no peer {0}")]
+    NoPeer(String),
+    /// Somebody else changed the roster meanwhile, again and again. Try again.
+    #[error("the roster kept changing at the hub")]
+    Contended,
+    /// No way to the community's hub is known.
+    #[error(transparent)]
+    HubChoice(#[from] HubChoiceError),
+    /// The state directory failed.
+    #[error("cannot use this node's state")]
+    State(#[from] StateError),
+}
+
+/// One community as this node sees it.
+#[derive(Debug, Clone)]
+pub struct Place {
+    node: Node,
+    id: CommunityId,
+}
+
+/// What is remembered of a community.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    /// The newest charter, as its managers signed it.
+    charter: Base64Bytes,
+    /// The hubs, in order of preference.
+    hubs: Vec<KnownHub>,
+    /// The newest roster that was accepted.
+    seen: Option<StoredSeen>,
+    roster: Option<Base64Bytes>,
+    renewal: Option<Base64Bytes>,
+    membership: Option<MembershipProof>,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredSeen {
+    charter: u64,
+    number: u64,
+    hash: Hex<32>,
+}
+
+/// How a community stands, as this node may believe now.
+#[derive(Debug, Clone)]
+pub struct Standing {
+    /// Who manages it.
+    pub charter: Charter,
+    /// Who belongs to it.
+    pub current: CurrentRoster,
+    /// This node's own membership; none for a manager who is no peer.
+    pub membership: Option<Membership>,
+}
+
+impl Standing {
+    /// The roster.
+    #[must_use]
+    pub fn roster(&self) -> &Roster {
+        &self.current.roster
+    }
+}
+
+impl Node {
+    fn communities_directory(&self) -> PathBuf {
+        self.directory().join("communities")
+    }
+
+    /// The communities this node knows, by id.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn communities(&self) -> Result<Vec<Place>, CommunityError> {
+        let directory = self.communities_directory();
+        let entries = match std::fs::read_dir(&directory) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(crate::state::io("list", &directory)(error).into()),
+        };
+        let mut found: Vec<CommunityId> = entries
+            .flatten()
+            .filter(|entry| entry.path().join("place.json").is_file())
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+            .collect();
+        found.sort();
+        Ok(found.into_iter().map(|id| self.place(id)).collect())
+    }
+
+    /// The community with this id or name; without one, the only one there is.
+    ///
+    /// # Errors
+    /// There is none, or more than one.
+    pub fn community(&self, named: Option<&str>) -> Result<Place, CommunityError> {
+        let mut all = self.communities()?;
+        if let Some(named) = named {
+            let mut fitting = Vec::new();
+            for place in all {
+                if place.id.to_string() == named || place.charter()?.name == named {
+                    fitting.push(place);
+                }
+            }
+            all = fitting;
+            if all.is_empty() {
+                return Err(CommunityError::Unknown(named.to_owned()));
+            }
+        }
+        match all.len() {
+            1 => Ok(all.remove(0)),
+            count => Err(CommunityError::NotNamed(count)),
+        }
+    }
+
+    fn place(&self, id: CommunityId) -> Place {
+        Place { node: self.clone(), id }
+    }
+
+    /// This node's exchange key.
+    #[must_use]
+    pub fn exchange(&self) -> ExchangeKey {
+        ExchangeKey::derive(self.key())
+    }
+}
+
+impl Place {
+    /// The community.
+    #[must_use]
+    pub const fn id(&self) -> CommunityId {
+        self.id
+    }
+
+    /// The node whose view this is.
+    #[must_use]
+    pub const fn node(&self) -> &Node {
+        &self.node
+    }
+
+    pub(crate) fn directory(&self) -> PathBuf {
+        self.node.communities_directory().join(self.id.to_string())
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory().join("place.json")
+    }
+
+    fn stored(&self) -> Result<Stored, CommunityError> {
+        let stored = read_json(&self.path())?;
+        stored.ok_or_else(|| CommunityError::Unknown(self.id.to_string()))
+    }
+
+    /// Remembers a community that is new to this node.
+    fn begin(&self, charter: &[u8], routes: &[Route]) -> Result<(), CommunityError> {
+        create_private_directory(&self.directory())?;
+        let hubs = routes.iter().map(known_hub).collect();
+        let stored = Stored {
+            charter: charter.into(),
+            hubs,
+            seen: None,
+            roster: None,
+            renewal: None,
+            membership: None,
+        };
+        Ok(write_json(&self.path(), &stored)?)
+    }
+
+    /// The newest charter that was accepted.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn charter(&self) -> Result<Charter, CommunityError> {
+        Ok(Charter::open(&self.stored()?.charter.0)?)
+    }
+
+    /// Whether this node's key is among the managers.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn is_managed_here(&self) -> Result<bool, CommunityError> {
+        Ok(self.charter()?.managers.keys.contains(&self.node.key().public()))
+    }
+
+    /// The hub to speak with: the first of the membership's routes, else of those known from the seed.
+    ///
+    /// # Errors
+    /// None is known.
+    pub fn hub(&self) -> Result<HubLink, CommunityError> {
+        let stored = self.stored()?;
+        let routes = stored.membership.as_ref().and_then(|proof| {
+            let membership = Membership::decode(&proof.membership.0).ok()?;
+            membership.routes.first().map(known_hub)
+        });
+        let hub = routes.or_else(|| stored.hubs.first().cloned());
+        let hub = hub.ok_or(HubChoiceError::NoneKnown)?;
+        Ok(self.node.link(&hub)?)
+    }
+
+    /// How the community stands by what was accepted before, without asking anybody; none before the
+    /// first time.
+    ///
+    /// # Errors
+    /// It has expired meanwhile, or the state cannot be read.
+    pub fn standing(&self, now: u64) -> Result<Option<Standing>, CommunityError> {
+        let stored = self.stored()?;
+        let charter = Charter::open(&stored.charter.0)?;
+        let Some(roster) = &stored.roster else { return Ok(None) };
+        let renewal = stored.renewal.as_ref().map(|renewal| &renewal.0[..]);
+        let seen = stored.seen.map(RosterSeen::from);
+        let current = Roster::accept(&roster.0, renewal, &charter, seen.as_ref(), now)?;
+        let membership = match &stored.membership {
+            Some(proof) => Some(self.own(proof, &current.roster)?),
+            None => None,
+        };
+        Ok(Some(Standing { charter, current, membership }))
+    }
+
+    fn own(&self, proof: &MembershipProof, roster: &Roster) -> Result<Membership, CommunityError> {
+        let path = proof.path.iter().map(|hash| hash.0).collect();
+        let inclusion = Inclusion { index: proof.index, path };
+        let keys = (&self.node.key().public(), &self.node.exchange().public());
+        Ok(accept_membership(&proof.membership.0, &inclusion, roster, keys)?)
+    }
+
+    /// Asks the hub how the community stands, and remembers what may be believed.
+    ///
+    /// # Errors
+    /// See [`CommunityError`]; what was accepted before stays.
+    pub async fn refresh(&self) -> Result<Standing, CommunityError> {
+        let hub = self.hub()?;
+        let known = self.charter()?;
+        let fail = |source| CommunityError::Hub {
+            doing: "ask how the community stands",
+            url: hub.url.clone(),
+            source,
+        };
+        let offered = hub.client.standing(&self.id, known.number).await.map_err(fail)?;
+        let _lock = lock_for_change(&self.path())?;
+        let mut stored = self.stored()?;
+        // Another job may have accepted newer ones meanwhile.
+        let mut charter = Charter::open(&stored.charter.0)?;
+        for signed in offered.charters {
+            if Charter::open(&signed.0)?.number > charter.number {
+                charter = charter.follow(&signed.0)?;
+                stored.charter = signed;
+            }
+        }
+        let now = unix_now();
+        let renewal = offered.renewal.as_ref().map(|renewal| &renewal.0[..]);
+        let seen = stored.seen.map(RosterSeen::from);
+        let current = Roster::accept(&offered.roster.0, renewal, &charter, seen.as_ref(), now)?;
+        let membership = match &offered.membership {
+            Some(proof) => Some(self.own(proof, &current.roster)?),
+            None => None,
+        };
+        stored.seen = Some(current.roster.seen().into());
+        stored.roster = Some(offered.roster);
+        stored.renewal = offered.renewal;
+        stored.membership = offered.membership;
+        write_json(&self.path(), &stored)?;
+        Ok(Standing { charter, current, membership })
+    }
+
+    /// All memberships, as the hub has them and the roster counts them, with the roster.
+    ///
+    /// # Errors
+    /// The hub leaves somebody out or slips somebody in, or see [`CommunityError`].
+    pub async fn members(&self) -> Result<(Standing, Vec<Membership>), CommunityError> {
+        let hub = self.hub()?;
+        // The roster may change between the two: then the members are not those of the roster.
+        for _ in 0..3 {
+            let standing = self.refresh().await?;
+            let encoded = self.all_members(&hub).await?;
+            match standing.roster().check_members(encoded.iter().map(Vec::as_slice)) {
+                Ok(()) => {
+                    let members = encoded.iter().map(|bytes| Membership::decode(bytes));
+                    return Ok((standing, members.collect::<Result<_, _>>()?));
+                }
+                Err(error) if self.refresh().await?.roster().seen() == standing.roster().seen() => {
+                    return Err(error.into());
+                }
+                Err(_) => {}
+            }
+        }
+        Err(CommunityError::Contended)
+    }
+
+    async fn all_members(&self, hub: &HubLink) -> Result<Vec<Vec<u8>>, CommunityError> {
+        let (mut all, mut after) = (Vec::new(), None);
+        loop {
+            let page = hub.client.members(&self.id, after.as_deref()).await;
+            let page = page.map_err(|source| CommunityError::Hub {
+                doing: "list the community's peers",
+                url: hub.url.clone(),
+                source,
+            })?;
+            all.extend(page.members.into_iter().map(|member| member.0));
+            // A hub that never ends must not fill the memory.
+            match page.next {
+                Some(next) if all.len() <= hub_api::limits::MEMBERS_MAX => after = Some(next),
+                Some(_) | None => return Ok(all),
+            }
+        }
+    }
+}
+
+fn known_hub(route: &Route) -> KnownHub {
+    let fingerprint = (route.fingerprint != [0; 32]).then(|| hex::encode(route.fingerprint));
+    KnownHub { url: route.url.clone(), fingerprint }
+}
+
+impl From<StoredSeen> for RosterSeen {
+    fn from(seen: StoredSeen) -> Self {
+        let hash = DocumentHash::from_bytes(seen.hash.0);
+        Self { charter: seen.charter, number: seen.number, hash }
+    }
+}
+
+impl From<RosterSeen> for StoredSeen {
+    fn from(seen: RosterSeen) -> Self {
+        let hash = Hex(*seen.hash.as_bytes());
+        Self { charter: seen.charter, number: seen.number, hash }
+    }
+}
+
+/// The first digits of a key: enough to tell it from others by eye.
+#[must_use]
+pub fn short(key: &PublicKey) -> String {
+    key.to_string()[..16].to_owned()
+}

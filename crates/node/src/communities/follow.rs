@@ -1,0 +1,244 @@
+//! What goes on by itself for every community, while the node runs.
+//!
+//! One job for each: it does what there is to do, then waits for the hub to say that something is new,
+//! and asks anyway once in a while. A manager admits who may join and renews the roster; a target
+//! carries out what waits for it; a publisher finishes what it began to send, and collects receipts.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use community::{CommunityId, Role};
+use deploy::script::Launch;
+use node_api::status::{CommunityState, CommunityStatus, Waiting};
+use tokio::task::JoinHandle;
+
+use super::manager::JoinNews;
+use super::publisher::{SendError, SharedLedger};
+use super::target::{TargetError, TargetNews};
+use super::{CommunityError, Place};
+use crate::publish::unix_now;
+use crate::state::Node;
+
+/// How often everything is asked for although the hub says nothing.
+const ASK_AGAIN: Duration = Duration::from_mins(15);
+/// The first pause after a failure, which doubles up to [`PAUSE_MAX`].
+const PAUSE_MIN: Duration = Duration::from_secs(1);
+const PAUSE_MAX: Duration = Duration::from_mins(5);
+/// How often new communities are looked for.
+const LOOK_FOR_NEW: Duration = Duration::from_secs(2);
+
+/// The communities that this node follows.
+pub struct Following {
+    node: Arc<Node>,
+    with: Arc<With>,
+    jobs: Mutex<BTreeMap<CommunityId, Job>>,
+}
+
+/// What all of them are followed with.
+struct With {
+    launch: Launch,
+    ledger: SharedLedger,
+}
+
+struct Job {
+    status: Arc<Mutex<CommunityStatus>>,
+    task: JoinHandle<()>,
+}
+
+impl Following {
+    /// Nothing is followed yet: see [`Following::run`].
+    #[must_use]
+    pub fn new(node: Arc<Node>, launch: Launch, ledger: SharedLedger) -> Arc<Self> {
+        let with = Arc::new(With { launch, ledger });
+        Arc::new(Self { node, with, jobs: Mutex::default() })
+    }
+
+    /// How each community stands here.
+    #[must_use]
+    pub fn status(&self) -> Vec<CommunityStatus> {
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let status = |job: &Job| job.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        jobs.values().map(status).collect()
+    }
+
+    /// Follows every community of the node, those that it joins meanwhile too, for ever.
+    pub async fn run(self: Arc<Self>) {
+        loop {
+            match self.node.communities() {
+                Ok(places) => places.into_iter().for_each(|place| self.begin(place)),
+                Err(error) => tracing::error!(error = %chain(&error), "cannot list communities"),
+            }
+            tokio::time::sleep(LOOK_FOR_NEW).await;
+        }
+    }
+
+    fn begin(&self, place: Place) {
+        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        if jobs.contains_key(&place.id()) {
+            return;
+        }
+        let status = Arc::new(Mutex::new(CommunityStatus {
+            community: place.id().to_string(),
+            name: place.charter().map_or_else(|_| String::new(), |charter| charter.name),
+            state: CommunityState::Connecting,
+            since: unix_now(),
+            waits_for: None,
+            last: None,
+        }));
+        let id = place.id();
+        let task = tokio::spawn(follow(place, Arc::clone(&self.with), Arc::clone(&status)));
+        jobs.insert(id, Job { status, task });
+    }
+
+    /// Ends what is followed. A package that is being carried out goes on when the node runs again.
+    pub fn stop(&self) {
+        let mut jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        for job in std::mem::take(&mut *jobs).into_values() {
+            job.task.abort();
+        }
+    }
+}
+
+async fn follow(place: Place, with: Arc<With>, status: Arc<Mutex<CommunityStatus>>) {
+    let mut pause = PAUSE_MIN;
+    loop {
+        match once(&place, &with, &status).await {
+            Ok(()) => pause = PAUSE_MIN,
+            Err(error) => {
+                let reason = chain(&error);
+                tracing::warn!(community = %place.id(), error = reason, "cannot follow a community");
+                let next = format!("it is tried again within {} s", pause.as_secs());
+                say(&status, CommunityState::BackingOff, Some((reason, next)));
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(PAUSE_MAX);
+            }
+        }
+    }
+}
+
+/// Does what there is to do, until the stream of news ends.
+async fn once(
+    place: &Place,
+    with: &With,
+    status: &Arc<Mutex<CommunityStatus>>,
+) -> Result<(), FollowError> {
+    say(status, CommunityState::Connecting, None);
+    let hub = place.hub()?;
+    // Opened first: what comes while this works is told on it.
+    let mut events = hub.client.community_events(&place.id()).await.map_err(|source| {
+        CommunityError::Hub { doing: "wait for news", url: hub.url.clone(), source }
+    })?;
+    loop {
+        say(status, CommunityState::Working, None);
+        if place.is_managed_here()? {
+            place.renew().await?;
+            for news in place.handle_joins().await? {
+                note_join(place, status, news);
+            }
+        }
+        for news in place.work_queue(&with.launch).await? {
+            note_target(place, status, news);
+        }
+        if is_publisher(place)? {
+            let ledger = with.ledger.get().await.map_err(SendError::from)?;
+            place.finish_drafts(&*ledger).await?;
+            let collected = place.collect_receipts(&*ledger).await?;
+            if collected.new > 0 {
+                note(status, format!("{} receipts came", collected.new));
+            }
+            for (target, why) in collected.unreadable {
+                tracing::warn!(community = %place.id(), %target, why, "a receipt cannot be read");
+            }
+        }
+        let next = "it is carried out and answered".to_owned();
+        say(status, CommunityState::Listening, Some(("news from the hub".to_owned(), next)));
+        match tokio::time::timeout(ASK_AGAIN, events.next()).await {
+            Ok(Ok(Some(_))) | Err(_) => {}
+            Ok(Ok(None)) => return Ok(()),
+            Ok(Err(source)) => {
+                let url = hub.url.clone();
+                return Err(CommunityError::Hub { doing: "wait for news", url, source }.into());
+            }
+        }
+    }
+}
+
+fn is_publisher(place: &Place) -> Result<bool, CommunityError> {
+    let own = place.standing(unix_now())?.and_then(|standing| standing.membership);
+    Ok(own.is_some_and(|own| own.roles.contains(&Role::Publisher)))
+}
+
+/// Why a community could not be followed; it is tried again.
+#[derive(Debug, thiserror::Error)]
+enum FollowError {
+    /// It, or its hub.
+    #[error(transparent)]
+    Community(#[from] CommunityError),
+    /// What waits for this machine.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// What this machine sent.
+    #[error(transparent)]
+    Send(#[from] SendError),
+}
+
+fn say(
+    status: &Arc<Mutex<CommunityStatus>>,
+    state: CommunityState,
+    waits: Option<(String, String)>,
+) {
+    let mut status = status.lock().unwrap_or_else(PoisonError::into_inner);
+    if status.state != state {
+        status.state = state;
+        status.since = unix_now();
+    }
+    let since = status.since;
+    status.waits_for = waits.map(|(what, next)| Waiting { what, since, next });
+}
+
+fn note(status: &Arc<Mutex<CommunityStatus>>, text: String) {
+    status.lock().unwrap_or_else(PoisonError::into_inner).last = Some(text);
+}
+
+fn note_join(place: &Place, status: &Arc<Mutex<CommunityStatus>>, news: JoinNews) {
+    let community = place.id();
+    let text = match news {
+        JoinNews::Challenged(peer) => format!("{peer} was challenged"),
+        JoinNews::Admitted(peer, key) => format!("{peer} joined with key {key}"),
+        JoinNews::Refused(peer, why) => {
+            tracing::warn!(%community, %peer, why, "a machine was refused");
+            return note(status, format!("{peer} was refused: {why}"));
+        }
+        JoinNews::WaitsForApproval(peer, key, _) => {
+            format!("{peer} waits for approval of key {key}")
+        }
+    };
+    tracing::info!(%community, "{text}");
+    note(status, text);
+}
+
+fn note_target(place: &Place, status: &Arc<Mutex<CommunityStatus>>, news: TargetNews) {
+    let community = place.id();
+    match news {
+        TargetNews::Answered { publisher, sequence, package, verdict } => {
+            let verdict = match verdict {
+                package::Verdict::Passed => "passed".to_owned(),
+                package::Verdict::Failed(why) => format!("failed: {why}"),
+                package::Verdict::NotApplicable(why) => format!("not applicable: {why}"),
+            };
+            tracing::info!(%community, publisher, sequence, package, verdict, "answered a release");
+            note(status, format!("release {sequence} of {publisher}, {package}: {verdict}"));
+        }
+        TargetNews::Refused { feed, sequence, reason } => {
+            tracing::warn!(%community, feed, sequence, reason, "a release is not believed");
+            note(status, format!("release {sequence} of {feed} is not believed: {reason}"));
+        }
+    }
+}
+
+/// An error with its causes, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

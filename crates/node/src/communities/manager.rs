@@ -1,0 +1,627 @@
+//! Managing a community: who belongs to it is defined here, admitted and changed.
+//!
+//! Whatever changes who belongs makes a new roster, signed here and handed to the hub with the
+//! memberships that differ. Of two managers who change at once one is refused by the hub and begins
+//! again on what the other did.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use community::roster::members_root;
+use community::{
+    Charter, CommunityId, JoinAnswer, JoinChallenge, JoinError, JoinRequest, JoinSecret,
+    Membership, PeerName, Renewal, Role, Roster, RosterPublisher, Route, Seed,
+};
+use documents::{PublicKey, Quorum, jointly};
+use hub_api::{Base64Bytes, Hex, JoinEnd, Joining, ProblemCode, RosterChange};
+use hub_client::ClientError;
+use serde::{Deserialize, Serialize};
+
+use super::{CommunityError, Place, Standing, Stored, StoredSeen, known_hub};
+use crate::hubs::{HubLink, KnownHub};
+use crate::publish::unix_now;
+use crate::state::{Node, lock_for_change, random, read_json, write_json};
+
+/// How long a charter counts: managers look at it once in a while, and a key lost unseen ends.
+const CHARTER_LIFETIME: Duration = Duration::from_hours(2 * 365 * 24);
+/// How long a roster counts, as long as somebody renews it.
+const ROSTER_LIFETIME: Duration = Duration::from_hours(90 * 24);
+/// How long a renewal counts: what a hub that hides a newer roster gains.
+const RENEWAL_LIFETIME: Duration = Duration::from_hours(7 * 24);
+/// How long a join secret is good when nothing else is said.
+pub const SECRET_LIFETIME: Duration = Duration::from_hours(7 * 24);
+/// How often a change is begun again when others change at the same time.
+const ATTEMPTS: usize = 5;
+
+/// What a manager says of a peer before it has joined.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerDefinition {
+    /// What it is called.
+    pub peer: PeerName,
+    /// What it does.
+    pub roles: BTreeSet<Role>,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Where it gets its packages; none: where the seed says.
+    pub routes: Vec<Route>,
+    /// For people.
+    pub description: Option<String>,
+    /// Name or address of the machine, for people.
+    pub host: Option<String>,
+}
+
+/// How a peer may join.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Admission {
+    /// With this secret, once, until then.
+    Secret(JoinSecret, u64),
+    /// When a manager approves its key.
+    Approval,
+}
+
+/// What this node's manager remembers.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Managed {
+    /// All memberships, as encoded, by peer.
+    members: BTreeMap<String, Base64Bytes>,
+    /// Peers that have not joined yet, by name.
+    defined: BTreeMap<String, Defined>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Defined {
+    /// What the membership will be, but for its keys.
+    roles: Vec<String>,
+    labels: BTreeMap<String, String>,
+    routes: Vec<KnownHub>,
+    description: Option<String>,
+    host: Option<String>,
+    /// The secret, which whoever can read this file may use; none when a manager approves.
+    secret: Option<String>,
+    expires: Option<u64>,
+    /// The key that a manager approved.
+    approved: Option<String>,
+}
+
+/// A peer that is defined and has not joined.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected {
+    /// What it is called.
+    pub peer: String,
+    /// What it will do.
+    pub roles: Vec<String>,
+    /// Until when its secret is good; none when a manager approves it.
+    pub expires: Option<u64>,
+}
+
+/// What became of a request to join, or what it waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JoinNews {
+    /// The machine was challenged, and is to answer.
+    Challenged(PeerName),
+    /// It is a peer now.
+    Admitted(PeerName, PublicKey),
+    /// It was refused: why.
+    Refused(PeerName, String),
+    /// A manager has to approve this key.
+    WaitsForApproval(PeerName, PublicKey, u64),
+}
+
+impl Node {
+    /// Creates a community at a hub, with this node as its manager.
+    ///
+    /// # Errors
+    /// The hub refused, or see [`CommunityError`].
+    pub async fn create_community(
+        &self,
+        hub: &HubLink,
+        name: &str,
+    ) -> Result<Place, CommunityError> {
+        let now = unix_now();
+        let own = self.key().public();
+        let charter = Charter {
+            community: CommunityId::from_random(random()?),
+            name: name.to_owned(),
+            number: 1,
+            issued: now,
+            expires: now + CHARTER_LIFETIME.as_secs(),
+            managers: Quorum { keys: [own].into(), threshold: 1 },
+            previous: None,
+        };
+        let signed = jointly::sign(&charter, [self.key()]);
+        // What cannot be read again is not to be signed: such as a name of two lines.
+        Charter::open(&signed)?;
+        let created = hub.client.create_community(&signed).await;
+        created.map_err(|source| fail(hub, "create the community", source))?;
+        let place = self.place(charter.community);
+        place.begin(&signed, &[hub.route()])?;
+        place.change(|_| Ok(())).await?;
+        Ok(place)
+    }
+}
+
+impl Place {
+    fn managed_path(&self) -> std::path::PathBuf {
+        self.directory().join("manager.json")
+    }
+
+    fn managed(&self) -> Result<Managed, CommunityError> {
+        Ok(read_json(&self.managed_path())?.unwrap_or_default())
+    }
+
+    /// The charter, if this node may change anything by its own signature.
+    fn own_charter(&self) -> Result<Charter, CommunityError> {
+        let charter = self.charter()?;
+        let name = charter.name.clone();
+        if !charter.managers.keys.contains(&self.node.key().public()) {
+            return Err(CommunityError::NotManager(name));
+        }
+        match charter.managers.threshold {
+            0 | 1 => Ok(charter),
+            needed => Err(CommunityError::MoreSigners { name, needed }),
+        }
+    }
+
+    /// The seed to hand to machines.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn seed(&self) -> Result<Seed, CommunityError> {
+        let stored = self.stored()?;
+        let routes = stored.hubs.iter().map(route_of).collect();
+        Ok(Seed { charter: stored.charter.0, routes })
+    }
+
+    /// Defines a peer, which may join from then on.
+    ///
+    /// # Errors
+    /// There is one of that name, or see [`CommunityError`].
+    pub async fn define(
+        &self,
+        definition: &PeerDefinition,
+        lifetime: Option<Duration>,
+    ) -> Result<Admission, CommunityError> {
+        self.own_charter()?;
+        let peer = &definition.peer;
+        let admission = match lifetime {
+            Some(lifetime) => {
+                let expires = unix_now().saturating_add(lifetime.as_secs());
+                Admission::Secret(JoinSecret::from_random(random()?), expires)
+            }
+            None => Admission::Approval,
+        };
+        {
+            let _lock = lock_for_change(&self.managed_path())?;
+            let mut managed = self.managed()?;
+            if managed.members.contains_key(peer.as_str()) {
+                return Err(CommunityError::PeerExists(peer.to_string()));
+            }
+            let (secret, expires) = match &admission {
+                Admission::Secret(secret, expires) => (Some(secret.to_string()), Some(*expires)),
+                Admission::Approval => (None, None),
+            };
+            let defined = Defined {
+                roles: definition.roles.iter().map(|role| role.as_str().to_owned()).collect(),
+                labels: definition.labels.clone(),
+                routes: definition.routes.iter().map(known_hub).collect(),
+                description: definition.description.clone(),
+                host: definition.host.clone(),
+                secret,
+                expires,
+                approved: None,
+            };
+            // A peer that is defined anew joins with the new secret alone.
+            managed.defined.insert(peer.to_string(), defined);
+            write_json(&self.managed_path(), &managed)?;
+        }
+        if let Admission::Secret(secret, expires) = &admission {
+            let hub = self.hub()?;
+            let place = secret.admission(&self.id, peer);
+            let admitted = hub.client.admit(&self.id, place, *expires).await;
+            admitted.map_err(|source| fail(&hub, "keep a place for the peer", source))?;
+        }
+        Ok(admission)
+    }
+
+    /// Peers that are defined and have not joined, by name.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn expected(&self) -> Result<Vec<Expected>, CommunityError> {
+        let managed = self.managed()?;
+        let expected = managed.defined.into_iter().map(|(peer, defined)| Expected {
+            peer,
+            roles: defined.roles,
+            expires: defined.expires,
+        });
+        Ok(expected.collect())
+    }
+
+    /// Lets a peer that is defined without a secret join with this key.
+    ///
+    /// # Errors
+    /// There is no such peer, or see [`CommunityError`].
+    pub fn approve(&self, peer: &PeerName, key: &PublicKey) -> Result<(), CommunityError> {
+        self.own_charter()?;
+        let _lock = lock_for_change(&self.managed_path())?;
+        let mut managed = self.managed()?;
+        let defined = managed.defined.get_mut(peer.as_str());
+        let defined = defined.ok_or_else(|| CommunityError::NoPeer(peer.to_string()))?;
+        defined.approved = Some(key.to_string());
+        Ok(write_json(&self.managed_path(), &managed)?)
+    }
+
+    /// Takes a peer out of the community, or a definition away: it receives nothing from then on.
+    ///
+    /// # Errors
+    /// There is no such peer, or see [`CommunityError`].
+    pub async fn revoke(&self, peer: &PeerName) -> Result<Standing, CommunityError> {
+        let defined = {
+            let _lock = lock_for_change(&self.managed_path())?;
+            let mut managed = self.managed()?;
+            let defined = managed.defined.remove(peer.as_str());
+            if defined.is_some() {
+                write_json(&self.managed_path(), &managed)?;
+            }
+            defined
+        };
+        if let Some(secret) = defined.as_ref().and_then(|defined| defined.secret.as_deref())
+            && let Ok(secret) = secret.parse::<JoinSecret>()
+        {
+            let hub = self.hub()?;
+            let withdrawn =
+                hub.client.withdraw_admission(&self.id, secret.admission(&self.id, peer)).await;
+            match withdrawn {
+                Err(error) if !error.is_not_found() => {
+                    return Err(fail(&hub, "give the peer's place up", error));
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        if defined.is_some() {
+            return self.refresh().await;
+        }
+        self.change(|members| match members.remove(peer) {
+            Some(_) => Ok(()),
+            None => Err(CommunityError::NoPeer(peer.to_string())),
+        })
+        .await
+    }
+
+    /// Changes one peer that has joined.
+    ///
+    /// # Errors
+    /// There is no such peer, or see [`CommunityError`].
+    pub async fn change_peer(
+        &self,
+        peer: &PeerName,
+        with: impl Fn(&mut Membership),
+    ) -> Result<Standing, CommunityError> {
+        self.change(|members| {
+            let member = members.get_mut(peer);
+            let member = member.ok_or_else(|| CommunityError::NoPeer(peer.to_string()))?;
+            with(member);
+            member.issued = unix_now();
+            Ok(())
+        })
+        .await
+    }
+
+    /// Makes and hands in a roster of changed memberships.
+    async fn change(
+        &self,
+        with: impl Fn(&mut BTreeMap<PeerName, Membership>) -> Result<(), CommunityError>,
+    ) -> Result<Standing, CommunityError> {
+        let charter = self.own_charter()?;
+        let hub = self.hub()?;
+        for _ in 0..ATTEMPTS {
+            let before = self.known_members(&hub).await?;
+            let mut members = before.clone();
+            with(&mut members)?;
+            let number = self.stored()?.seen.filter(|seen| seen.charter == charter.number);
+            let number = number.map_or(0, |seen| seen.number) + 1;
+            let (roster, signed) = self.sign_roster(&charter, number, &members);
+            let changed = members.iter().filter(|(peer, member)| before.get(peer) != Some(member));
+            let change = RosterChange {
+                roster: signed.clone().into(),
+                renewal: Some(self.sign_renewal(&roster).into()),
+                members: changed.map(|(_, member)| member.encode().into()).collect(),
+                removed: before
+                    .keys()
+                    .filter(|peer| !members.contains_key(peer))
+                    .map(ToString::to_string)
+                    .collect(),
+            };
+            match hub.client.put_roster(&self.id, &change).await {
+                Ok(()) => {
+                    self.keep(&roster, &change, &members)?;
+                    return self.refresh().await;
+                }
+                Err(ClientError::Problem { code: ProblemCode::RosterConflict, .. }) => {}
+                Err(source) => return Err(fail(&hub, "change who belongs to it", source)),
+            }
+        }
+        Err(CommunityError::Contended)
+    }
+
+    /// The memberships to start from: those of the newest roster, whoever of the managers signed it.
+    async fn known_members(
+        &self,
+        hub: &HubLink,
+    ) -> Result<BTreeMap<PeerName, Membership>, CommunityError> {
+        // Nobody may have handed one in yet.
+        let Some(found) = self.newest_roster(hub).await? else { return Ok(BTreeMap::new()) };
+        let managed = self.managed()?;
+        let own: Vec<&[u8]> = managed.members.values().map(|member| &member.0[..]).collect();
+        let encoded = if found.check_members(own.iter().copied()).is_ok() {
+            own.into_iter().map(<[u8]>::to_vec).collect()
+        } else {
+            let theirs = self.all_members(hub).await?;
+            found.check_members(theirs.iter().map(Vec::as_slice))?;
+            theirs
+        };
+        let mut members = BTreeMap::new();
+        for bytes in encoded {
+            let member = Membership::decode(&bytes)?;
+            members.insert(member.peer.clone(), member);
+        }
+        Ok(members)
+    }
+
+    /// The newest roster at the hub, expired or not: a manager goes on from it all the same.
+    async fn newest_roster(&self, hub: &HubLink) -> Result<Option<Roster>, CommunityError> {
+        let charter = self.charter()?;
+        let offered = match hub.client.standing(&self.id, charter.number).await {
+            Ok(standing) => standing,
+            Err(error) if error.is_not_found() && self.stored()?.roster.is_none() => {
+                return Ok(None);
+            }
+            Err(source) => return Err(fail(hub, "ask how the community stands", source)),
+        };
+        let roster = Roster::open(&offered.roster.0, &charter)?;
+        let _lock = lock_for_change(&self.path())?;
+        let mut stored: Stored = self.stored()?;
+        let newest = roster.seen();
+        let is_older = stored
+            .seen
+            .is_some_and(|seen| (newest.charter, newest.number) < (seen.charter, seen.number));
+        if !is_older {
+            stored.seen = Some(newest.into());
+            write_json(&self.path(), &stored)?;
+        }
+        Ok(Some(roster))
+    }
+
+    fn sign_roster(
+        &self,
+        charter: &Charter,
+        number: u64,
+        members: &BTreeMap<PeerName, Membership>,
+    ) -> (Roster, Vec<u8>) {
+        let encoded: Vec<Vec<u8>> = members.values().map(Membership::encode).collect();
+        let publishers = members.values().filter(|it| it.roles.contains(&Role::Publisher));
+        let publishers = publishers.map(|member| {
+            let (exchange, peer) = (member.exchange, member.peer.clone());
+            (member.key, RosterPublisher { exchange, peer })
+        });
+        let now = unix_now();
+        let roster = Roster {
+            community: self.id,
+            charter: (charter.number, charter.hash()),
+            number,
+            issued: now,
+            expires: now + ROSTER_LIFETIME.as_secs(),
+            count: encoded.len() as u64,
+            members: members_root(encoded.iter().map(Vec::as_slice)),
+            publishers: publishers.collect(),
+            renewers: [self.node.key().public()].into(),
+        };
+        let signed = jointly::sign(&roster, [self.node.key()]);
+        (roster, signed)
+    }
+
+    fn sign_renewal(&self, roster: &Roster) -> Vec<u8> {
+        let now = unix_now();
+        let renewal = Renewal {
+            community: self.id,
+            renewer: self.node.key().public(),
+            roster: jointly::payload_hash(roster),
+            issued: now,
+            expires: now + RENEWAL_LIFETIME.as_secs(),
+        };
+        renewal.sign(self.node.key())
+    }
+
+    /// Keeps what was handed in.
+    fn keep(
+        &self,
+        roster: &Roster,
+        change: &RosterChange,
+        members: &BTreeMap<PeerName, Membership>,
+    ) -> Result<(), CommunityError> {
+        {
+            let _lock = lock_for_change(&self.managed_path())?;
+            let mut managed = self.managed()?;
+            let encoded = members.iter().map(|(peer, it)| (peer.to_string(), it.encode().into()));
+            managed.members = encoded.collect();
+            managed.defined.retain(|peer, _| !managed.members.contains_key(peer));
+            write_json(&self.managed_path(), &managed)?;
+        }
+        let _lock = lock_for_change(&self.path())?;
+        let mut stored = self.stored()?;
+        stored.seen = Some(StoredSeen::from(roster.seen()));
+        stored.roster = Some(change.roster.clone());
+        stored.renewal.clone_from(&change.renewal);
+        Ok(write_json(&self.path(), &stored)?)
+    }
+
+    /// Renews the roster when half of its time is over; a new roster when its own end is near. Returns
+    /// whether anything was done.
+    ///
+    /// # Errors
+    /// See [`CommunityError`].
+    pub async fn renew(&self) -> Result<bool, CommunityError> {
+        let charter = self.own_charter()?;
+        let hub = self.hub()?;
+        let Some(roster) = self.newest_roster(&hub).await? else { return Ok(false) };
+        let now = unix_now();
+        if roster.expires.saturating_sub(now) < ROSTER_LIFETIME.as_secs() / 2
+            || roster.charter.0 != charter.number
+        {
+            return self.change(|_| Ok(())).await.map(|_| true);
+        }
+        let offered = hub.client.standing(&self.id, charter.number).await;
+        let offered = offered.map_err(|source| fail(&hub, "ask how it stands", source))?;
+        let left = offered.renewal.and_then(|signed| Renewal::open(&signed.0).ok());
+        let left = left.map_or(0, |renewal| renewal.expires.saturating_sub(now));
+        if left >= RENEWAL_LIFETIME.as_secs() / 2 {
+            return Ok(false);
+        }
+        let renewed = hub.client.put_renewal(&self.id, &self.sign_renewal(&roster)).await;
+        renewed.map_err(|source| fail(&hub, "renew the roster", source))?;
+        Ok(true)
+    }
+
+    /// Takes every joining a step further that can be, and says what became of each.
+    ///
+    /// # Errors
+    /// See [`CommunityError`]; of one joining that fails the others are not touched.
+    pub async fn handle_joins(&self) -> Result<Vec<JoinNews>, CommunityError> {
+        self.own_charter()?;
+        let hub = self.hub()?;
+        let joinings = hub.client.joinings(&self.id).await;
+        let joinings = joinings.map_err(|source| fail(&hub, "list who asks to join", source))?;
+        let mut news = Vec::new();
+        for joining in joinings.into_iter().filter(|joining| joining.end.is_none()) {
+            let Ok(request) = JoinRequest::open(&joining.request.0) else {
+                let end = JoinEnd::Refused { reason: "the request is malformed".to_owned() };
+                self.end(&hub, &joining.id, &end).await?;
+                continue;
+            };
+            if let Some(step) = self.handle_join(&hub, &joining, &request).await? {
+                news.push(step);
+            }
+        }
+        Ok(news)
+    }
+
+    async fn handle_join(
+        &self,
+        hub: &HubLink,
+        joining: &Joining,
+        request: &JoinRequest,
+    ) -> Result<Option<JoinNews>, CommunityError> {
+        let managed = self.managed()?;
+        let Some(defined) = managed.defined.get(request.peer.as_str()) else {
+            let reason = format!("no peer {} is expected", request.peer);
+            return self.refuse(hub, joining, request, reason).await.map(Some);
+        };
+        let secret = defined.secret.as_deref();
+        let secret = secret.and_then(|secret| secret.parse::<JoinSecret>().ok());
+        let lacks = match &secret {
+            Some(secret) => (request.admission != Some(secret.admission(&self.id, &request.peer)))
+                .then_some("it came without the peer's join secret"),
+            None if defined.approved.as_deref() == Some(&request.key.to_string()) => None,
+            None => {
+                let (peer, key) = (request.peer.clone(), request.key);
+                return Ok(Some(JoinNews::WaitsForApproval(peer, key, joining.came)));
+            }
+        };
+        if let Some(reason) = lacks {
+            return self.refuse(hub, joining, request, reason.to_owned()).await.map(Some);
+        }
+        match (&joining.challenge, &joining.answer) {
+            (None, _) => {
+                let challenge = JoinChallenge {
+                    community: self.id,
+                    request: documents::DocumentHash::of(&joining.request.0),
+                    manager: self.node.key().public(),
+                    nonce: random()?,
+                };
+                let signed = challenge.sign(self.node.key());
+                let put = hub.client.challenge_join(&self.id, &joining.id, &signed).await;
+                put.map_err(|source| fail(hub, "challenge the machine", source))?;
+                Ok(Some(JoinNews::Challenged(request.peer.clone())))
+            }
+            (Some(_), None) => Ok(None),
+            (Some(challenge), Some(answer)) => {
+                let judged = self.judge(joining, challenge, answer, secret.as_ref());
+                if let Err(error) = judged {
+                    return self.refuse(hub, joining, request, error.to_string()).await.map(Some);
+                }
+                self.admit(request, defined).await?;
+                self.end(hub, &joining.id, &JoinEnd::Admitted).await?;
+                Ok(Some(JoinNews::Admitted(request.peer.clone(), request.key)))
+            }
+        }
+    }
+
+    fn judge(
+        &self,
+        joining: &Joining,
+        challenge: &Base64Bytes,
+        answer: &Base64Bytes,
+        secret: Option<&JoinSecret>,
+    ) -> Result<(), JoinError> {
+        let charter = self.charter().map_err(|_| JoinError::OtherJoining("charter"))?;
+        let (request, answer) =
+            JoinAnswer::open(&answer.0, &charter, &joining.request.0, &challenge.0)?;
+        secret.map_or(Ok(()), |secret| answer.admit(&request, secret))
+    }
+
+    async fn admit(&self, request: &JoinRequest, defined: &Defined) -> Result<(), CommunityError> {
+        let roles = Role::ALL
+            .into_iter()
+            .filter(|role| defined.roles.iter().any(|defined| defined == role.as_str()));
+        let member = Membership {
+            community: self.id,
+            peer: request.peer.clone(),
+            key: request.key,
+            exchange: request.exchange,
+            roles: roles.collect(),
+            labels: defined.labels.clone(),
+            routes: defined.routes.iter().map(route_of).collect(),
+            issued: unix_now(),
+            description: defined.description.clone(),
+            host: defined.host.clone(),
+        };
+        let changed = self.change(|members| {
+            // A machine is one peer: under another name it leaves the old one.
+            members.retain(|_, other| other.key != member.key);
+            members.insert(member.peer.clone(), member.clone());
+            Ok(())
+        });
+        changed.await.map(drop)
+    }
+
+    async fn refuse(
+        &self,
+        hub: &HubLink,
+        joining: &Joining,
+        request: &JoinRequest,
+        reason: String,
+    ) -> Result<JoinNews, CommunityError> {
+        self.end(hub, &joining.id, &JoinEnd::Refused { reason: reason.clone() }).await?;
+        Ok(JoinNews::Refused(request.peer.clone(), reason))
+    }
+
+    async fn end(&self, hub: &HubLink, id: &Hex<32>, end: &JoinEnd) -> Result<(), CommunityError> {
+        let ended = hub.client.end_join(&self.id, id, end).await;
+        ended.map_err(|source| fail(hub, "end a joining", source))
+    }
+}
+
+pub(super) fn fail(hub: &HubLink, doing: &'static str, source: ClientError) -> CommunityError {
+    CommunityError::Hub { doing, url: hub.url.clone(), source }
+}
+
+fn route_of(hub: &KnownHub) -> Route {
+    let mut fingerprint = [0; 32];
+    if let Some(text) = &hub.fingerprint {
+        // One that is no fingerprint is as good as none known: then the system's authorities decide.
+        let _ = hex::decode_to_slice(text, &mut fingerprint);
+    }
+    Route { url: hub.url.clone(), fingerprint }
+}

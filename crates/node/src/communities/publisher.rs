@@ -1,0 +1,563 @@
+//! Packages are sent to the targets of a community, and what they answer is kept.
+//!
+//! A release is written into the ledger before the hub is told of it, with all that is needed to finish
+//! it: its signed manifest and every envelope. So whatever stops this machine, the next `send`, or the
+//! node, gives the hub the rest of the same release and not a second one.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use community::{Address, Envelope, Membership, MessageSeed, PeerName, Role, SignedReceipt};
+use documents::{DocumentHash, Manifest, PublicKey, ReleaseName, Seen};
+use hub_api::{Base64Bytes, Hex, ProblemCode};
+use hub_client::ClientError;
+use ledger::{
+    Addressee, Answer, Confirmed, Draft, DraftError, Ledger, LedgerError, NewPackage,
+    PackageFilter, Recorded, Report,
+};
+use package::label::Expression;
+use package::{Package, Receipt};
+use serde::{Deserialize, Serialize};
+
+use super::manager::fail;
+use super::{CommunityError, Place};
+use crate::drafting::Drafting;
+use crate::hubs::HubLink;
+use crate::publish::{PublishError, PublishProgress, PublishRequest, unix_now};
+use crate::state::{StateError, random};
+use crate::trust::Trust;
+
+/// Times the whole tree is gone through when the hub says that chunks are missing.
+const ATTEMPTS: usize = 3;
+
+/// To which targets a package goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selection {
+    /// To all of them.
+    All,
+    /// To these.
+    Peers(Vec<PeerName>),
+    /// To those whose labels fit.
+    Labels(Expression),
+}
+
+impl std::fmt::Display for Selection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::All => f.write_str("all"),
+            Self::Peers(peers) => {
+                let peers: Vec<_> = peers.iter().map(PeerName::as_str).collect();
+                f.write_str(&peers.join(", "))
+            }
+            Self::Labels(expression) => write!(f, "labels {expression}"),
+        }
+    }
+}
+
+/// A package that was put together.
+#[derive(Debug, Clone)]
+pub struct SendRequest {
+    /// The directory with its tree, which does not change meanwhile.
+    pub tree: PathBuf,
+    /// Its instructions.
+    pub package: Package,
+    /// For whom it is.
+    pub to: Selection,
+    /// How long targets take it.
+    pub valid_for: Duration,
+}
+
+/// A package that is in the queues of its targets.
+#[derive(Debug, Clone)]
+pub struct Sent {
+    /// Its number.
+    pub sequence: u64,
+    /// Hash of its signed manifest.
+    pub manifest: DocumentHash,
+    /// Its targets, by name.
+    pub targets: Vec<PeerName>,
+    /// Bytes on the wire to the hub.
+    pub bytes_sent: u64,
+    /// Bytes of its files.
+    pub bytes: u64,
+}
+
+/// What came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Collected {
+    /// Receipts that are new in the ledger.
+    pub new: u64,
+    /// Those among them that could not be read: of which target, and why.
+    pub unreadable: Vec<(PublicKey, String)>,
+}
+
+/// Why a package was not sent, or receipts were not collected. What was begun is finished by the next.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// The community or its hub.
+    #[error(transparent)]
+    Community(#[from] CommunityError),
+    /// The managers have not made this node a publisher, or took that back.
+    #[error("this node is no publisher of {0}")]
+    NoPublisher(String),
+    /// Nobody would get it. `consign community list` shows the targets with their labels.
+    #[error("no target of the community fits {0}")]
+    NoTarget(String),
+    /// One of the peers that were named is not a target, or has not joined.
+    #[error("{0} is no target of the community")]
+    NotATarget(PeerName),
+    /// The tree could not be read or given to the hub.
+    #[error("cannot send the package's tree")]
+    Publish(#[from] PublishError),
+    /// The hub has another newest release of this feed than was sent from here: it was restored from a
+    /// backup, or this node's key sends from two places.
+    #[error("the hub's newest release of this publisher is {hub}, and {own} was sent from here")]
+    OtherHistory {
+        /// Number of the newest one at the hub.
+        hub: u64,
+        /// Number of the last one that was sent from here.
+        own: u64,
+    },
+    /// Nothing can be sealed for a target's key, which no manager's program lets join.
+    #[error("nothing can be sealed for {0}")]
+    WeakKey(PeerName),
+    /// The ledger could not be written.
+    #[error(transparent)]
+    Draft(#[from] DraftError),
+    /// The ledger could not be used.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// What an earlier run left in the ledger cannot be read; nothing was sent.
+    #[error("the draft of release {0} in the ledger is damaged")]
+    DamagedDraft(u64),
+    /// The state directory failed.
+    #[error("cannot use this node's state")]
+    State(#[from] StateError),
+}
+
+/// What finishes a release after a crash.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Resume {
+    manifest: Base64Bytes,
+    head: Base64Bytes,
+    envelopes: Vec<(Hex<32>, Base64Bytes)>,
+}
+
+impl Place {
+    fn feed(&self) -> ReleaseName {
+        self.id().feed(&self.node().key().public())
+    }
+
+    /// The targets of the community that a selection means, by name.
+    ///
+    /// # Errors
+    /// There are none, or this node is no publisher.
+    pub async fn select(&self, to: &Selection) -> Result<Vec<Membership>, SendError> {
+        let (standing, members) = self.members().await?;
+        let own = self.node().key().public();
+        if !standing.roster().publishers.contains_key(&own) {
+            return Err(SendError::NoPublisher(standing.charter.name));
+        }
+        let mut targets: Vec<Membership> =
+            members.into_iter().filter(|it| it.roles.contains(&Role::Target)).collect();
+        match to {
+            Selection::All => {}
+            Selection::Peers(peers) => {
+                let there = |peer: &PeerName| targets.iter().any(|target| target.peer == *peer);
+                if let Some(other) = peers.iter().find(|peer| !there(peer)) {
+                    return Err(SendError::NotATarget(other.clone()));
+                }
+                targets.retain(|target| peers.contains(&target.peer));
+            }
+            Selection::Labels(expression) => {
+                targets.retain(|target| expression.fits(&target.labels));
+            }
+        }
+        if targets.is_empty() {
+            return Err(SendError::NoTarget(to.to_string()));
+        }
+        Ok(targets)
+    }
+
+    /// Sends a package: when this returns, it is in the queue of every target it is for.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub async fn send(
+        &self,
+        request: &SendRequest,
+        ledger: &dyn Ledger,
+        progress: &PublishProgress,
+    ) -> Result<Sent, SendError> {
+        let hub = self.hub()?;
+        let before = hub.client.bytes_on_wire();
+        self.finish_drafts(ledger).await?;
+        let targets = self.select(&request.to).await?;
+        let feed = self.feed();
+        let fail = |source| fail(&hub, "send a package", source);
+        match hub.client.name_info(&feed).await {
+            Ok(_) => {}
+            Err(error) if error.is_not_found() => {
+                hub.client.put_name(&feed, false).await.map_err(fail)?;
+            }
+            Err(error) => return Err(fail(error).into()),
+        }
+        let published = PublishRequest {
+            path: request.tree.clone(),
+            name: feed.clone(),
+            public: false,
+            sealed: true,
+            capability: None,
+            reread: false,
+            owners: false,
+            valid_for: request.valid_for,
+        };
+        let node = self.node();
+        let newest = node.history(&hub, &feed).await?.newest;
+        let at_hub = newest.as_ref().map_or(0, |(manifest, _)| manifest.sequence);
+        let own = ledger.last_sequence(&feed).await?.unwrap_or(0);
+        if at_hub != own {
+            return Err(SendError::OtherHistory { hub: at_hub, own });
+        }
+        let memory = node.publish_memory(&hub, &published)?;
+        let drafting = Drafting::begin(&memory, "another `package send`", &progress.waits).await?;
+        let (index, draft) = (memory.join("index"), memory.join("index.new"));
+        let mut resend = std::collections::HashSet::new();
+        let mut reread = false;
+        let mut drafted = None;
+        for attempt in 1..=ATTEMPTS {
+            let known = std::collections::HashSet::new();
+            let (shot, _) = node
+                .send(&hub, &published, &index, &draft, &drafting, resend, reread, known, progress)
+                .await?;
+            let release = Release::new(self, request, &feed, newest.as_ref(), &shot);
+            let id = match drafted {
+                Some(id) => id,
+                None => {
+                    let sealed = self.seal(&release, &targets, ledger).await?;
+                    let id = ledger.draft(&sealed.0, &sealed.1).await?;
+                    drafted = Some(id);
+                    id
+                }
+            };
+            let drafts = ledger.drafts().await?;
+            let Some(written) = drafts.into_iter().find(|draft| draft.package.id == id) else {
+                return Err(SendError::DamagedDraft(release.manifest.sequence));
+            };
+            match self.hand_in(&hub, &written, ledger).await {
+                Ok(()) => {
+                    crate::publish::keep_index(&draft, &index)?;
+                    return Ok(Sent {
+                        sequence: written.package.sequence,
+                        manifest: written.package.manifest,
+                        targets: targets.into_iter().map(|target| target.peer).collect(),
+                        bytes_sent: hub.client.bytes_on_wire().sent - before.sent,
+                        bytes: shot.totals.bytes,
+                    });
+                }
+                Err(HandInError::Missing(missing)) if attempt < ATTEMPTS => {
+                    reread |= missing.len() >= hub_api::limits::MISSING_IDS_MAX
+                        || attempt + 1 == ATTEMPTS;
+                    resend = missing.into_iter().collect();
+                }
+                Err(HandInError::Missing(missing)) => {
+                    ledger.discard(id).await?;
+                    let missing = missing.len();
+                    return Err(PublishError::StillMissing { name: feed, missing }.into());
+                }
+                Err(HandInError::Send(error)) => return Err(error),
+            }
+        }
+        unreachable!("the last attempt returns")
+    }
+
+    /// Seals the release for its targets, and all that finishes it.
+    async fn seal(
+        &self,
+        release: &Release<'_>,
+        targets: &[Membership],
+        ledger: &dyn Ledger,
+    ) -> Result<(NewPackage, Vec<Addressee>), SendError> {
+        let node = self.node();
+        let own = node.key().public();
+        let exchange = node.exchange();
+        let signed = release.manifest.sign(node.key());
+        let manifest = DocumentHash::of(&signed);
+        let head = release.manifest.head(manifest).sign(node.key());
+        let keys: Vec<PublicKey> = targets.iter().map(|target| target.key).collect();
+        let last = ledger.last_sent(release.feed, &keys).await?;
+        let mut envelopes = Vec::with_capacity(targets.len());
+        for target in targets {
+            let community = self.id();
+            let address = Address { community, manifest, publisher: own, target: target.key };
+            let previous = last.get(&target.key).copied().unwrap_or(0);
+            let random = MessageSeed::from_random(random()?);
+            let envelope = Envelope::seal(
+                &release.shot.tree,
+                previous,
+                &address,
+                &exchange,
+                &target.exchange,
+                random,
+            );
+            let envelope = envelope.map_err(|_| SendError::WeakKey(target.peer.clone()))?;
+            envelopes.push((Hex(*target.key.as_bytes()), envelope.as_bytes().to_vec().into()));
+        }
+        let resume = Resume { manifest: signed.into(), head: head.into(), envelopes };
+        let package = &release.request.package;
+        let new = NewPackage {
+            community: self.id(),
+            feed: release.feed.clone(),
+            sequence: release.manifest.sequence,
+            manifest,
+            name: package.name.clone(),
+            version: package.version.clone(),
+            description: package.description.clone(),
+            tree: release.shot.tree.id(),
+            bytes: release.shot.totals.bytes,
+            selector: release.request.to.to_string(),
+            built: release.manifest.issued,
+            expires: release.manifest.expires,
+            resume: serde_json::to_vec(&resume).expect("text keys and no failing map"),
+        };
+        let addressees = targets.iter().map(|target| Addressee {
+            key: target.key,
+            peer: target.peer.clone(),
+            labels: target.labels.clone(),
+        });
+        Ok((new, addressees.collect()))
+    }
+
+    /// Gives the hub what it may not have of every release that was begun.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub async fn finish_drafts(&self, ledger: &dyn Ledger) -> Result<(), SendError> {
+        let feed = self.feed();
+        let hub = self.hub()?;
+        for draft in ledger.drafts().await? {
+            if draft.package.feed != feed {
+                continue;
+            }
+            match self.hand_in(&hub, &draft, ledger).await {
+                Ok(()) => {}
+                // The hub never had it, and does not have its chunks any more: it is sent anew.
+                Err(HandInError::Missing(_)) => {
+                    ledger.discard(draft.package.id).await?;
+                }
+                Err(HandInError::Send(error)) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    async fn hand_in(
+        &self,
+        hub: &HubLink,
+        draft: &Draft,
+        ledger: &dyn Ledger,
+    ) -> Result<(), HandInError> {
+        let sequence = draft.package.sequence;
+        let resume: Resume =
+            serde_json::from_slice(&draft.resume).map_err(|_| SendError::DamagedDraft(sequence))?;
+        let feed = &draft.package.feed;
+        let fail = |source| SendError::from(fail(hub, "send a package", source));
+        if draft.package.sent.is_none() && !self.hub_has(hub, draft).await? {
+            let posted = hub.client.post_release(feed, &resume.manifest.0, &resume.head.0).await;
+            match posted {
+                Ok(_) => {}
+                Err(ClientError::Problem { code: ProblemCode::ChunksMissing, missing, .. }) => {
+                    return Err(HandInError::Missing(missing));
+                }
+                Err(error) => return Err(fail(error).into()),
+            }
+        }
+        let own = self.node().key().public();
+        let seen = Some(Seen { sequence, manifest: draft.package.manifest });
+        let trust = Trust { owner: own, seen, list: None };
+        self.node().remember_trust(&hub.identity, feed, &trust).map_err(SendError::from)?;
+        let envelopes: Vec<(PublicKey, Vec<u8>)> = resume
+            .envelopes
+            .into_iter()
+            .map(|(key, envelope)| (PublicKey::from_bytes(key.0), envelope.0))
+            .collect();
+        hub.client.address_release(feed, sequence, &envelopes).await.map_err(fail)?;
+        match ledger.confirm(draft.package.id, unix_now()).await.map_err(SendError::from)? {
+            Confirmed::Now | Confirmed::Before => Ok(()),
+            Confirmed::Unknown => Err(SendError::DamagedDraft(sequence).into()),
+        }
+    }
+
+    /// Whether the hub took the release of a draft before this machine knew.
+    async fn hub_has(&self, hub: &HubLink, draft: &Draft) -> Result<bool, SendError> {
+        match hub.client.release(&draft.package.feed, draft.package.sequence).await {
+            Ok(signed) => Ok(DocumentHash::of(&signed) == draft.package.manifest),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(source) => Err(fail(hub, "send a package", source).into()),
+        }
+    }
+
+    /// Keeps the receipts that are at the hub.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub async fn collect_receipts(&self, ledger: &dyn Ledger) -> Result<Collected, SendError> {
+        let hub = self.hub()?;
+        let feed = self.feed();
+        let mut collected = Collected { new: 0, unreadable: Vec::new() };
+        let mut after = None;
+        loop {
+            let page = hub.client.receipts(&feed, after).await;
+            let (receipts, next) = match page {
+                Ok(page) => page,
+                // Nothing was ever sent.
+                Err(error) if error.is_not_found() => return Ok(collected),
+                Err(source) => return Err(fail(&hub, "list receipts", source).into()),
+            };
+            let mut taken = Vec::new();
+            for info in &receipts {
+                let target = PublicKey::from_bytes(info.target.0);
+                let signed = hub.client.receipt(&feed, info.sequence, &target).await;
+                let signed = signed.map_err(|source| fail(&hub, "read a receipt", source))?;
+                let report = self.read_receipt(ledger, info.sequence, target, &signed).await?;
+                if let Report::Unreadable(why) = &report {
+                    collected.unreadable.push((target, why.clone()));
+                }
+                let answered = info.answered;
+                let answer = Answer { target, answered, report, receipt: Some(signed) };
+                match ledger.record(&feed, info.sequence, &answer).await? {
+                    Recorded::Now => collected.new += 1,
+                    Recorded::Before => {}
+                    Recorded::NotAddressed => {
+                        tracing::warn!(%target, sequence = info.sequence, "a receipt that nobody asked for");
+                    }
+                }
+                taken.push(info.id);
+            }
+            hub.client
+                .receipts_taken(&feed, &taken)
+                .await
+                .map_err(|source| fail(&hub, "take receipts", source))?;
+            match next {
+                Some(next) => after = Some(next),
+                None => return Ok(collected),
+            }
+        }
+    }
+
+    async fn read_receipt(
+        &self,
+        ledger: &dyn Ledger,
+        sequence: u64,
+        target: PublicKey,
+        signed: &[u8],
+    ) -> Result<Report, SendError> {
+        let filter = PackageFilter {
+            community: Some(self.id()),
+            sequence: Some(sequence),
+            ..PackageFilter::default()
+        };
+        let feed = self.feed();
+        let packages = ledger.packages(&filter, None, 16).await?;
+        let Some(package) = packages.into_iter().find(|package| package.feed == feed) else {
+            return Ok(Report::Unreadable("no such release was sent from here".to_owned()));
+        };
+        let manifest = package.manifest;
+        let publisher = self.node().key().public();
+        let address = Address { community: self.id(), manifest, publisher, target };
+        let opened = SignedReceipt::open(signed, &address, sequence)
+            .and_then(|receipt| receipt.body(&self.node().exchange()));
+        let body = match opened {
+            Ok(body) => body,
+            Err(error) => return Ok(Report::Unreadable(error.to_string())),
+        };
+        Ok(match Receipt::decode(&body) {
+            Ok(receipt) => Report::Readable { manifest, receipt },
+            Err(error) => Report::Unreadable(error.to_string()),
+        })
+    }
+}
+
+/// Why the hub did not take a release.
+enum HandInError {
+    /// It lacks these chunks.
+    Missing(Vec<content::ChunkId>),
+    Send(SendError),
+}
+
+impl From<SendError> for HandInError {
+    fn from(error: SendError) -> Self {
+        Self::Send(error)
+    }
+}
+
+/// A release that is being made.
+struct Release<'a> {
+    request: &'a SendRequest,
+    feed: &'a ReleaseName,
+    shot: &'a snapshot::Snapshot,
+    manifest: Manifest,
+}
+
+impl<'a> Release<'a> {
+    fn new(
+        place: &Place,
+        request: &'a SendRequest,
+        feed: &'a ReleaseName,
+        newest: Option<&(Manifest, DocumentHash)>,
+        shot: &'a snapshot::Snapshot,
+    ) -> Self {
+        let issued = unix_now();
+        let manifest = Manifest {
+            publisher: place.node().key().public(),
+            name: feed.clone(),
+            sequence: newest.map_or(1, |(manifest, _)| manifest.sequence + 1),
+            previous: newest.map(|(_, hash)| *hash),
+            issued,
+            expires: issued.saturating_add(request.valid_for.as_secs()),
+            tree: content::closure::ClosureEntry::from(&shot.tree.0),
+            closure: shot.closure,
+            // Nobody but its targets learns what is in it.
+            totals: None,
+            parameters: content::cut::PARAMETERS,
+            sealed_root: Some(Vec::new()),
+        };
+        Self { request, feed, shot, manifest }
+    }
+}
+
+/// Where the ledger is when nothing else is said.
+#[must_use]
+pub fn default_ledger(node: &crate::Node) -> ledger::DatabaseUrl {
+    ledger::DatabaseUrl::Sqlite(node.directory().join("ledger.sqlite"))
+}
+
+/// The ledger, shared by all communities of a node; opened when it is first needed.
+pub struct SharedLedger {
+    url: ledger::DatabaseUrl,
+    open: tokio::sync::Mutex<Option<Arc<dyn Ledger>>>,
+}
+
+impl SharedLedger {
+    /// The ledger at an address.
+    #[must_use]
+    pub fn new(url: ledger::DatabaseUrl) -> Self {
+        Self { url, open: tokio::sync::Mutex::new(None) }
+    }
+
+    /// Opens it, or returns it as it is open.
+    ///
+    /// # Errors
+    /// See [`ledger::open`].
+    pub async fn get(&self) -> Result<Arc<dyn Ledger>, LedgerError> {
+        let mut open = self.open.lock().await;
+        if let Some(ledger) = &*open {
+            return Ok(Arc::clone(ledger));
+        }
+        let ledger = ledger::open(&self.url).await?;
+        *open = Some(Arc::clone(&ledger));
+        Ok(ledger)
+    }
+}

@@ -1,0 +1,546 @@
+//! What waits for this machine is fetched, carried out and answered.
+//!
+//! Exactly once, whatever stops the machine: before anything of a release is begun it is written down
+//! as *under way*, and what `deploy` made of it stays there under the release's hash until the signed
+//! receipt is kept. A release counts as answered when its receipt is on the disk; the receipt is handed
+//! in until the hub has it, and kept for a while after, for a hub that was restored from a backup.
+//!
+//! Below `communities/ID/target`:
+//!
+//! ```text
+//! answered.json        of each publisher the last release that was answered
+//! under-way.json       the release that is being carried out
+//! receipts/KEY/NUMBER  signed receipts; KEY/NUMBER.sent once the hub has it
+//! trees/KEY/PACKAGE/   the last tree of each package, so that the next costs what changed
+//! ```
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use checkout::{CheckoutOptions, CheckoutProgress};
+use community::{
+    Address, Addressed, Envelope, MessageSeed, ReleaseError, Role, Roster, SignedReceipt, Task,
+    accept_release,
+};
+use content::TreeRef;
+use deploy::script::Launch;
+use deploy::{Application, ApplyError, MachineFacts, State};
+use documents::{DocumentHash, PublicKey, ReleaseName, Seen};
+use fetch::{FetchConfig, Fetcher, HubSource};
+use hub_api::{Hex, QueueEntryInfo};
+use package::{INSTRUCTIONS, Package, Receipt, Verdict};
+use serde::{Deserialize, Serialize};
+
+use super::manager::fail;
+use super::{CommunityError, Place, Standing};
+use crate::get::GetError;
+use crate::hubs::HubLink;
+use crate::publish::unix_now;
+use crate::state::{
+    Node, StateError, create_private_directory, io, random, read_json, replace, write_json,
+};
+use crate::tree::{FoundTree, TreeError};
+
+/// Receipts of a publisher that are kept after they were handed in.
+const KEPT_RECEIPTS: u64 = 64;
+
+/// What happened with a release.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TargetNews {
+    /// It was carried out, or could not be, and was answered.
+    Answered {
+        /// Whose it is, as the roster calls it.
+        publisher: String,
+        /// Its number.
+        sequence: u64,
+        /// Name and version of the package; empty when it could not be opened.
+        package: String,
+        /// What became of it.
+        verdict: Verdict,
+    },
+    /// It is not believed: why. Nothing of it was opened.
+    Refused {
+        /// The feed, by the hub's word.
+        feed: String,
+        /// Its number, by the hub's word.
+        sequence: u64,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Why what waits could not be worked through; it is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum TargetError {
+    /// The community or its hub.
+    #[error(transparent)]
+    Community(#[from] CommunityError),
+    /// The package could not be fetched.
+    #[error("cannot fetch release {sequence} of {publisher}")]
+    Fetch {
+        /// Whose it is.
+        publisher: String,
+        /// Its number.
+        sequence: u64,
+        /// Why not.
+        #[source]
+        source: GetError,
+    },
+    /// It could not be carried to its end here.
+    #[error("cannot carry out release {sequence} of {publisher}")]
+    Apply {
+        /// Whose it is.
+        publisher: String,
+        /// Its number.
+        sequence: u64,
+        /// Why not.
+        #[source]
+        source: ApplyError,
+    },
+    /// The state directory failed.
+    #[error("cannot use this node's state")]
+    State(#[from] StateError),
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredRelease {
+    sequence: u64,
+    manifest: Hex<32>,
+}
+
+/// A release that is being carried out.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UnderWay {
+    publisher: Hex<32>,
+    sequence: u64,
+    manifest: Hex<32>,
+    /// Where its tree is, complete.
+    tree: PathBuf,
+}
+
+/// A release, told apart from all others.
+#[derive(Debug, Clone, Copy)]
+struct Which {
+    publisher: PublicKey,
+    sequence: u64,
+    manifest: DocumentHash,
+}
+
+impl Place {
+    fn target_directory(&self) -> PathBuf {
+        self.directory().join("target")
+    }
+
+    /// Carries out and answers what waits for this machine, in order, until nothing more can be.
+    ///
+    /// # Errors
+    /// See [`TargetError`]. What was answered stays so.
+    pub async fn work_queue(&self, launch: &Launch) -> Result<Vec<TargetNews>, TargetError> {
+        let standing = self.refresh().await?;
+        let hub = self.hub()?;
+        let mut news = Vec::new();
+        // What was begun is finished first, whatever the hub says of it now.
+        news.extend(self.finish_under_way(&standing, launch).await?);
+        self.hand_in_receipts(&hub).await?;
+        let is_target =
+            standing.membership.as_ref().is_some_and(|own| own.roles.contains(&Role::Target));
+        if !is_target {
+            return Ok(news);
+        }
+        let mut after = None;
+        loop {
+            let page = hub.client.queue(&self.id(), after).await;
+            let page =
+                page.map_err(|source| fail(&hub, "read what waits for this machine", source))?;
+            for entry in &page.entries {
+                news.extend(self.work_entry(&hub, &standing, entry, launch).await?);
+                self.hand_in_receipts(&hub).await?;
+            }
+            match page.next {
+                Some(next) => after = Some(next),
+                None => return Ok(news),
+            }
+        }
+    }
+
+    async fn work_entry(
+        &self,
+        hub: &HubLink,
+        standing: &Standing,
+        entry: &QueueEntryInfo,
+        launch: &Launch,
+    ) -> Result<Option<TargetNews>, TargetError> {
+        let answered = self.answered()?;
+        let last = |publisher: &PublicKey| {
+            answered.get(&publisher.to_string()).map(|last| Seen {
+                sequence: last.sequence,
+                manifest: DocumentHash::from_bytes(last.manifest.0),
+            })
+        };
+        let refused = |reason: String| TargetNews::Refused {
+            feed: entry.name.clone(),
+            sequence: entry.sequence,
+            reason,
+        };
+        let Some(envelope) = Envelope::from_slice(&entry.envelope.0) else {
+            return Ok(Some(refused("its envelope is malformed".to_owned())));
+        };
+        let keys = (&self.node().key().public(), &self.node().exchange());
+        let accepted =
+            accept_release(&entry.manifest.0, &envelope, standing.roster(), keys, last, unix_now());
+        let Addressed { manifest, hash, task } = match accepted {
+            Ok(addressed) => addressed,
+            // Asked for once more by a hub that forgot: the receipt is handed in again.
+            Err(ReleaseError::Replayed { .. }) => {
+                self.offer_again(entry)?;
+                return Ok(None);
+            }
+            Err(error) => return Ok(Some(refused(error.to_string()))),
+        };
+        let which =
+            Which { publisher: manifest.publisher, sequence: manifest.sequence, manifest: hash };
+        let publisher = name_of(standing.roster(), &which.publisher);
+        let tree = match task {
+            Task::CarryOut(tree) => tree,
+            Task::AnswerOnly(why) => {
+                return self.give_up(standing, which, why.to_string()).map(Some);
+            }
+        };
+        match self.fetch(hub, which, tree).await {
+            Ok(tree) => {
+                let (publisher, manifest) =
+                    (Hex(*which.publisher.as_bytes()), Hex(*hash.as_bytes()));
+                let under_way = UnderWay { publisher, sequence: which.sequence, manifest, tree };
+                write_json(&self.target_directory().join("under-way.json"), &under_way)?;
+                self.finish_under_way(standing, launch).await
+            }
+            Err(Unfetched::Broken(reason)) => self.give_up(standing, which, reason).map(Some),
+            Err(Unfetched::Later(source)) => {
+                Err(TargetError::Fetch { publisher, sequence: which.sequence, source })
+            }
+            Err(Unfetched::State(error)) => Err(error.into()),
+        }
+    }
+
+    /// Fetches a package's tree and verifies all of it, before anything of it is looked at but its name.
+    async fn fetch(
+        &self,
+        hub: &HubLink,
+        which: Which,
+        tree: TreeRef,
+    ) -> Result<PathBuf, Unfetched> {
+        let store =
+            self.node().metadata_store().map_err(|error| Unfetched::of_tree(error.into()))?;
+        let source = HubSource::new(hub.url.clone(), Arc::clone(&hub.client)).with_promise();
+        let found = FoundTree {
+            tree,
+            release: None,
+            owner: Some(which.publisher),
+            fetcher: Arc::new(Fetcher::new(vec![Arc::new(source)], FetchConfig::default())),
+            store,
+            hub: Some(hub.clone()),
+        };
+        let instructions = instructions_of(&found).await.map_err(Unfetched::of_tree)?;
+        let name = Package::decode(&instructions)
+            .map_err(|error| Unfetched::Broken(format!("its instructions are refused: {error}")))?
+            .name;
+        let place =
+            self.target_directory().join("trees").join(which.publisher.to_string()).join(name);
+        let (to, memory) = (place.join("tree"), place.join("memory"));
+        create_private_directory(&to)?;
+        create_private_directory(&memory)?;
+        let progress = Arc::new(CheckoutProgress::default());
+        let checked = found.check_out(&to, &memory, CheckoutOptions::default(), &progress).await;
+        checked.map_err(Unfetched::of_get)?;
+        Ok(to)
+    }
+
+    /// Carries out what was begun, if anything was, and answers it.
+    async fn finish_under_way(
+        &self,
+        standing: &Standing,
+        launch: &Launch,
+    ) -> Result<Option<TargetNews>, TargetError> {
+        let path = self.target_directory().join("under-way.json");
+        let Some(under_way) = read_json::<UnderWay>(&path)? else { return Ok(None) };
+        let which = Which {
+            publisher: PublicKey::from_bytes(under_way.publisher.0),
+            sequence: under_way.sequence,
+            manifest: DocumentHash::from_bytes(under_way.manifest.0),
+        };
+        let news = if self.is_answered(&which)? {
+            None
+        } else {
+            Some(self.carry_out(standing, which, under_way.tree, launch).await?)
+        };
+        fs::remove_file(&path).map_err(io("remove", &path))?;
+        // Only now: until the release is answered, what was made of it is the only memory of it.
+        let state = self.node().packages_directory();
+        deploy::forget(&state, &which.manifest.to_string())
+            .map_err(|source| self.apply_failed(standing, &which, source))?;
+        Ok(news)
+    }
+
+    async fn carry_out(
+        &self,
+        standing: &Standing,
+        which: Which,
+        tree: PathBuf,
+        launch: &Launch,
+    ) -> Result<TargetNews, TargetError> {
+        let labels = standing.membership.as_ref().map(|own| own.labels.clone());
+        let machine = MachineFacts::here(labels.unwrap_or_default());
+        let (launch, state) = (launch.clone(), self.node().packages_directory());
+        let id = which.manifest.to_string();
+        let job = tokio::task::spawn_blocking(move || {
+            let state = State::take(&state)?;
+            let instructions = read_instructions(&tree)?;
+            let application = Application {
+                package: &instructions,
+                tree: &tree,
+                machine: &machine,
+                state: &state,
+                launch: &launch,
+                delivery: Some(&id),
+            };
+            deploy::apply(&application, &mut |_| {})
+        });
+        let receipt = job.await.expect("applying does not panic");
+        let receipt = receipt.map_err(|source| self.apply_failed(standing, &which, source))?;
+        self.answer(standing, which, receipt)
+    }
+
+    fn apply_failed(&self, standing: &Standing, which: &Which, source: ApplyError) -> TargetError {
+        let publisher = name_of(standing.roster(), &which.publisher);
+        TargetError::Apply { publisher, sequence: which.sequence, source }
+    }
+
+    /// Answers that nothing was carried out.
+    fn give_up(
+        &self,
+        standing: &Standing,
+        which: Which,
+        mut reason: String,
+    ) -> Result<TargetNews, TargetError> {
+        reason.truncate(reason.floor_char_boundary(package::receipt::REASON_BYTES_MAX));
+        let verdict = Verdict::Failed(reason);
+        let (package, version) = (String::new(), String::new());
+        self.answer(standing, which, Receipt { package, version, verdict, steps: Vec::new() })
+    }
+
+    /// Makes the receipt durable, and with it the release answered.
+    fn answer(
+        &self,
+        standing: &Standing,
+        which: Which,
+        receipt: Receipt,
+    ) -> Result<TargetNews, TargetError> {
+        let target = self.target_directory();
+        let key = self.node().key();
+        let publisher = name_of(standing.roster(), &which.publisher);
+        // Whoever is no publisher any more gets no answer; the release is over all the same.
+        if let Some(known) = standing.roster().publishers.get(&which.publisher) {
+            let address = Address {
+                community: self.id(),
+                manifest: which.manifest,
+                publisher: which.publisher,
+                target: key.public(),
+            };
+            let body = receipt.encode().expect("a receipt of ours keeps its bounds");
+            let random = MessageSeed::from_random(random()?);
+            let sealed = SignedReceipt::new(
+                address,
+                which.sequence,
+                unix_now(),
+                &body,
+                &known.exchange,
+                random,
+            );
+            // A key that nothing can be sealed for is not in a roster: managers try it before.
+            if let Ok(sealed) = sealed {
+                let path = receipt_path(&target, &which.publisher.to_string(), which.sequence);
+                replace(&path, &sealed.sign(key))?;
+            }
+        }
+        let path = target.join("answered.json");
+        let mut answered = self.answered()?;
+        let manifest = Hex(*which.manifest.as_bytes());
+        let last = StoredRelease { sequence: which.sequence, manifest };
+        answered.insert(which.publisher.to_string(), last);
+        write_json(&path, &answered)?;
+        let package = match &receipt.package[..] {
+            "" => String::new(),
+            name => format!("{name} {}", receipt.version),
+        };
+        Ok(TargetNews::Answered {
+            publisher,
+            sequence: which.sequence,
+            package,
+            verdict: receipt.verdict,
+        })
+    }
+
+    fn answered(&self) -> Result<BTreeMap<String, StoredRelease>, StateError> {
+        Ok(read_json(&self.target_directory().join("answered.json"))?.unwrap_or_default())
+    }
+
+    fn is_answered(&self, which: &Which) -> Result<bool, StateError> {
+        let answered = self.answered()?;
+        let last = answered.get(&which.publisher.to_string());
+        Ok(last.is_some_and(|last| last.sequence >= which.sequence))
+    }
+
+    /// Marks a kept receipt as not handed in yet.
+    fn offer_again(&self, entry: &QueueEntryInfo) -> Result<(), StateError> {
+        let Ok(publisher) = documents::Manifest::peek_publisher(&entry.manifest.0) else {
+            return Ok(());
+        };
+        let target = self.target_directory();
+        let path = receipt_path(&target, &publisher.to_string(), entry.sequence);
+        let sent = path.with_extension("sent");
+        match fs::rename(&sent, &path) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(io("rename", &sent)(error)),
+        }
+    }
+
+    /// Hands in every receipt that the hub does not have yet.
+    async fn hand_in_receipts(&self, hub: &HubLink) -> Result<(), TargetError> {
+        for (publisher, sequence, path) in self.receipts_to_hand_in()? {
+            let feed: ReleaseName = self.id().feed(&publisher);
+            let signed = fs::read(&path).map_err(io("read", &path))?;
+            let own = self.node().key().public();
+            match hub.client.put_receipt(&feed, sequence, &own, signed).await {
+                // Nobody waits for it any more: the publisher was revoked, or its release deleted.
+                Err(error) if error.is_not_found() => {}
+                Err(source) => return Err(fail(hub, "hand in a receipt", source).into()),
+                Ok(()) => {}
+            }
+            let sent = path.with_extension("sent");
+            fs::rename(&path, &sent).map_err(io("rename", &path))?;
+            if let Some(old) = sequence.checked_sub(KEPT_RECEIPTS) {
+                let old = receipt_path(&self.target_directory(), &publisher.to_string(), old);
+                // One that is not there was removed before.
+                let _ = fs::remove_file(old.with_extension("sent"));
+            }
+        }
+        Ok(())
+    }
+
+    fn receipts_to_hand_in(&self) -> Result<Vec<(PublicKey, u64, PathBuf)>, StateError> {
+        let receipts = self.target_directory().join("receipts");
+        let mut found = Vec::new();
+        for publisher in list(&receipts)? {
+            let Some(key) = publisher.file_name().and_then(|it| it.to_str()?.parse().ok()) else {
+                continue;
+            };
+            for path in list(&publisher)? {
+                let number = path.file_name().and_then(|it| it.to_str()?.parse::<u64>().ok());
+                found.extend(number.map(|number| (key, number, path)));
+            }
+        }
+        found.sort_by_key(|(_, sequence, _)| *sequence);
+        Ok(found)
+    }
+}
+
+impl Node {
+    /// Where `deploy` remembers packages, whoever had them applied.
+    #[must_use]
+    pub fn packages_directory(&self) -> PathBuf {
+        self.directory().join("packages")
+    }
+}
+
+/// Why a package's tree is not here.
+enum Unfetched {
+    /// Its publisher made it wrong: trying again changes nothing.
+    Broken(String),
+    /// The way to it is cut.
+    Later(GetError),
+    State(StateError),
+}
+
+impl From<StateError> for Unfetched {
+    fn from(error: StateError) -> Self {
+        Self::State(error)
+    }
+}
+
+impl Unfetched {
+    fn of_tree(error: TreeError) -> Self {
+        match error {
+            TreeError::Decode(error) => Self::Broken(format!("its tree is malformed: {error}")),
+            TreeError::NoPath(_) => Self::Broken(format!("there is no {INSTRUCTIONS} in it")),
+            TreeError::Open(error) => Self::Broken(format!("its tree does not open: {error}")),
+            error @ (TreeError::Kind { .. } | TreeError::Sink(_) | TreeError::HoleInDirectory) => {
+                Self::Broken(format!("its tree is malformed: {error}"))
+            }
+            error @ (TreeError::Hub { .. }
+            | TreeError::HubChoice(_)
+            | TreeError::Refused { .. }
+            | TreeError::Document { .. }
+            | TreeError::OtherPublisher { .. }
+            | TreeError::NeedsCapability(_)
+            | TreeError::WrongCapability(_)
+            | TreeError::Fetch(_)
+            | TreeError::Store(_)
+            | TreeError::Folder { .. }
+            | TreeError::State(_)) => Self::Later(error.into()),
+        }
+    }
+
+    fn of_get(error: GetError) -> Self {
+        match error {
+            GetError::Tree(error) => Self::of_tree(error),
+            error @ (GetError::Checkout { .. } | GetError::State(_)) => Self::Later(error),
+        }
+    }
+}
+
+/// The instructions of a tree that is not here yet.
+async fn instructions_of(tree: &FoundTree) -> Result<Vec<u8>, TreeError> {
+    let missing = || TreeError::NoPath(INSTRUCTIONS.to_owned());
+    let entry = tree.entry_at(INSTRUCTIONS.as_bytes()).await?.ok_or_else(missing)?;
+    let mut bytes = Vec::new();
+    // One more, so that they are seen to be too long.
+    let most = package::instructions::INSTRUCTIONS_BYTES_MAX as u64 + 1;
+    tree.read_file(&entry, 0..most, |part| {
+        bytes.extend_from_slice(part);
+        Ok(())
+    })
+    .await?;
+    Ok(bytes)
+}
+
+fn read_instructions(tree: &Path) -> Result<Package, ApplyError> {
+    let path = tree.join(INSTRUCTIONS);
+    let failed = |source| ApplyError::State { path: path.clone(), source };
+    let bytes = fs::read(&path).map_err(failed)?;
+    Package::decode(&bytes)
+        .map_err(|error| failed(std::io::Error::new(std::io::ErrorKind::InvalidData, error)))
+}
+
+fn receipt_path(target: &Path, publisher: &str, sequence: u64) -> PathBuf {
+    target.join("receipts").join(publisher).join(sequence.to_string())
+}
+
+fn list(directory: &Path) -> Result<Vec<PathBuf>, StateError> {
+    match fs::read_dir(directory) {
+        Ok(entries) => Ok(entries.flatten().map(|entry| entry.path()).collect()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(io("list", directory)(error)),
+    }
+}
+
+fn name_of(roster: &Roster, publisher: &PublicKey) -> String {
+    roster
+        .publishers
+        .get(publisher)
+        .map_or_else(|| publisher.to_string(), |publisher| publisher.peer.to_string())
+}
