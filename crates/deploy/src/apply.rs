@@ -206,16 +206,16 @@ pub fn apply(
 ) -> Result<Receipt, ApplyError> {
     let Application { package, machine, delivery, .. } = *application;
     let state = application.state.path();
-    if let Some(known) =
-        delivery.map(|delivery| installed::delivered(state, delivery)).transpose()?
-        && let Some(receipt) = known
-        && Journal::open(&state.join("journal"))?.is_none()
+    let instructions = blake3::hash(&package.encode()?).to_hex().to_string();
+    let path = state.join("journal");
+    if let Some(delivery) = delivery
+        && let Some(receipt) = installed::delivered(state, delivery)?
+        // One that is in the journal still is not over: what it replaced is to be removed.
+        && Journal::open(&path)?.is_none_or(|(_, header, _)| header.instructions != instructions)
     {
         return Ok(receipt);
     }
-    let instructions = blake3::hash(&package.encode()?).to_hex().to_string();
     settle(state, SETTLE_WITHIN).map_err(failed(&state.join("running")))?;
-    let path = state.join("journal");
     let (journal, header, entries) = match Journal::open(&path)? {
         Some((_, header, _)) if header.instructions != instructions => {
             let Header { name, version, .. } = header;
