@@ -14,8 +14,14 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::process::{PATIENCE, Process, closed, free_port, root, told, until};
 
 /// The documents whose commands are run, in the order in which they are.
-const WITH_COMMANDS: [&str; 5] =
-    ["quickstart.md", "semantics.md", "security.md", "operations.md", "packages.md"];
+const WITH_COMMANDS: [&str; 6] = [
+    "quickstart.md",
+    "semantics.md",
+    "security.md",
+    "operations.md",
+    "packages.md",
+    "communities.md",
+];
 
 /// What stands for the machines, directories and keys of the documents; the first that fits is
 /// applied first. `PORT` becomes a free one.
@@ -66,8 +72,14 @@ const ELSEWHERE: &[(&str, &str)] = &[
 ];
 
 /// What begins so runs until it is ended; it is ready when it has printed a line.
-const LASTING: &[&str] =
-    &["consign hub --data", "consign node", "consign watch team/site --to ./live"];
+const LASTING: &[&str] = &[
+    "consign hub --data",
+    "consign node",
+    "consign watch team/site --to ./live",
+    "consign --state ./boss node",
+    "consign --state ./press-1 node",
+    "consign --state ./ci node",
+];
 
 fn document(name: &str) -> String {
     fs::read_to_string(root().join("docs").join(name))
@@ -248,12 +260,28 @@ fn packages() -> BTreeSet<&'static str> {
     std::mem::take(&mut reader.used)
 }
 
+/// From nothing to a package that a machine carried out.
+fn communities() -> BTreeSet<&'static str> {
+    let mut reader = Reader::new();
+    for command in commands(&document("communities.md")) {
+        if command.starts_with("consign --state ./boss community label") {
+            // The guide goes on while the machine works: a person would look at the list.
+            until("the target answered", || {
+                reader.ok("me", "consign --json --state ./ci package list").contains("\"passed\":1")
+            });
+        }
+        reader.run("me", &command);
+    }
+    std::mem::take(&mut reader.used)
+}
+
 #[test]
 fn commands_in_the_documents_are_run() {
     for name in WITH_COMMANDS {
         let found = commands(&document(name)).len();
         match name {
             "quickstart.md" | "operations.md" => assert!(found > 15, "{name}: the search works"),
+            "communities.md" => assert!(found > 15, "{name}: the search works"),
             "packages.md" => assert!(found > 1, "{name}: the search works"),
             other => assert_eq!(found, 0, "{other} has commands now: run them here"),
         }
@@ -261,6 +289,7 @@ fn commands_in_the_documents_are_run() {
     let mut used = quickstart();
     used.extend(operations());
     used.extend(packages());
+    used.extend(communities());
     for (theirs, _) in SUBSTITUTIONS.iter().chain(ELSEWHERE) {
         assert!(used.contains(theirs), "{theirs} is in no document any more");
     }

@@ -7,6 +7,7 @@
 
 mod administration;
 mod cache;
+mod community;
 mod console;
 mod databases;
 mod demo;

@@ -1,0 +1,168 @@
+//! A community from its creation to the receipts of a package.
+
+use std::fs;
+use std::path::PathBuf;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::documented::Documented;
+use crate::process::{Process, lines, until};
+
+/// A hub, a manager `boss` whose node runs, and a seed.
+struct Community {
+    world: Documented,
+    _boss: Process,
+}
+
+impl Community {
+    fn create() -> Self {
+        let world = Documented::new();
+        world.register("boss", &[]);
+        let seed = world.text("seed");
+        world.tells("boss", &["community", "create", "Plant 7", "--seed", &seed], &["created"]);
+        let boss = serve(&world, "boss");
+        Self { world, _boss: boss }
+    }
+
+    /// Defines a peer and has it join.
+    fn peer(&self, name: &str, options: &[&str]) {
+        let (seed, secret) = (self.world.text("seed"), self.world.text(&format!("{name}.secret")));
+        let add = ["community", "peer", "add", name, "--secret-file", &secret];
+        self.world.tells("boss", &[&add[..], options].concat(), &["defined"]);
+        let join = ["join", &seed, "--as", name, "--secret-file", &secret];
+        let joined = self.world.tells(name, &join, &["joined"]);
+        assert_eq!((&joined["peer"], &joined["again"]), (&name.into(), &false.into()));
+    }
+
+    /// Writes a package that leaves a file and says something.
+    fn package(&self, version: &str, line: &str) -> String {
+        let folder = self.world.path("hello");
+        fs::create_dir_all(&folder).expect("made");
+        fs::write(folder.join("page"), format!("page of {version}")).expect("written");
+        let text = format!(
+            "[package]\nname = \"hello\"\nversion = \"{version}\"\n\n\
+             [[step]]\nfiles = \"page\"\ntarget = \"{}\"\n\n\
+             [[step]]\nscript = '''\n#!/bin/sh\n{line}\n'''\n",
+            self.world.path("placed").display(),
+        );
+        fs::write(folder.join("consign-package.toml"), text).expect("written");
+        self.world.text("hello")
+    }
+
+    fn send(&self, package: &str, more: &[&str]) -> Value {
+        let args = [&["package", "send", package], more].concat();
+        self.world.tells("ci", &args, &["sent"])
+    }
+
+    fn placed(&self) -> Option<String> {
+        fs::read_to_string(self.world.path("placed")).ok()
+    }
+
+    fn ran(&self) -> usize {
+        fs::read_to_string(self.ran_file()).map_or(0, |text| text.lines().count())
+    }
+
+    fn ran_file(&self) -> PathBuf {
+        self.world.path("ran")
+    }
+}
+
+fn serve(world: &Documented, name: &str) -> Process {
+    let mut command = world.command(name, &["node"]);
+    let (node, hello) = Process::start_ready(command.env_remove("CONSIGN_CONFIG"));
+    assert_eq!(hello["event"], "serving");
+    node
+}
+
+#[test]
+fn a_package_reaches_its_targets_and_they_answer_once() {
+    let community = Community::create();
+    community.peer("ci", &["--role", "publisher"]);
+    community.peer("press-1", &["--role", "target", "--label", "site=berlin"]);
+    community.peer("press-2", &["--role", "target", "--label", "site=lyon"]);
+    let world = &community.world;
+    let listed = lines(&world.run("boss", &["community", "list"]));
+    let peers: Vec<&Value> = listed.iter().filter(|line| line["event"] == "peer").collect();
+    assert_eq!(peers.len(), 3, "{listed:?}");
+
+    let ran = community.ran_file();
+    let line = format!("echo ran >> {}; echo hello from $0", ran.display());
+    let package = community.package("1", &line);
+    let choice = ["--labels", "site=berlin"];
+    let dry = [&["package", "send", &package, "--dry-run"], &choice[..]].concat();
+    assert_eq!(world.tells("ci", &dry, &["target"])["peer"], "press-1");
+    let sent = community.send(&package, &choice);
+    assert_eq!((&sent["sequence"], &sent["targets"][0]), (&1.into(), &"press-1".into()));
+    // It waits while the target is off, and the other one never hears of it.
+    let other = serve(world, "press-2");
+    let target = serve(world, "press-1");
+    until("the package was carried out", || community.ran() == 1);
+    assert_eq!(community.placed().as_deref(), Some("page of 1"));
+
+    // A second release, with the target stopped and started in between.
+    let package = community.package("2", &format!("{line}; exit 3"));
+    target.end(Signal::TERM);
+    community.send(&package, &[]);
+    until("the other target carried it out", || community.ran() == 2);
+    let target = serve(world, "press-1");
+    until("both carried it out", || community.ran() == 3);
+    until("both answered", || {
+        let status = world.run("press-1", &["status"]);
+        let line = lines(&status).into_iter().find(|line| line["event"] == "community");
+        line.is_some_and(|line| {
+            line["state"] == "listening"
+                && line["last"].as_str().is_some_and(|last| last.contains("code 3"))
+        })
+    });
+    // Nothing is begun again after a restart.
+    target.end(Signal::TERM);
+    let _target = serve(world, "press-1");
+    world.tells("press-1", &["community", "status"], &["community"]);
+    let _other = other;
+
+    // What they answered is with the publisher.
+    let _ci = serve(world, "ci");
+    until("the receipts came", || {
+        let line = |line: &Value| line["event"] == "package" && line["sequence"] == 2;
+        let listed = lines(&world.run("ci", &["package", "list"]));
+        listed.iter().any(|one| line(one) && one["failed"] == 2)
+    });
+    assert_eq!(community.ran(), 3);
+}
+
+#[test]
+fn a_revoked_target_receives_nothing_more() {
+    let community = Community::create();
+    community.peer("ci", &["--role", "publisher"]);
+    community.peer("press-1", &["--role", "target"]);
+    community.peer("press-2", &["--role", "target"]);
+    let world = &community.world;
+    world.tells("boss", &["community", "revoke", "press-2"], &["revoked"]);
+    let line = format!("echo ran >> {}", community.ran_file().display());
+    let sent = community.send(&community.package("1", &line), &[]);
+    assert_eq!(sent["targets"], serde_json::json!(["press-1"]));
+    let refused = world.fails("ci", &["package", "send", "hello", "--to", "press-2"], 4);
+    assert!(refused["message"].as_str().is_some_and(|it| it.contains("press-2")), "{refused}");
+    // It is no peer any more, and the hub tells it nothing.
+    world.fails("press-2", &["community", "status"], 3);
+}
+
+#[test]
+fn a_machine_without_the_right_secret_does_not_join() {
+    let community = Community::create();
+    let world = &community.world;
+    let (seed, secret) = (world.text("seed"), world.text("a.secret"));
+    for name in ["a", "b"] {
+        let file = world.text(&format!("{name}.secret"));
+        let add = ["community", "peer", "add", name, "--role", "target", "--secret-file", &file];
+        world.tells("boss", &add, &["defined"]);
+    }
+    // The secret of another peer, then the right one, then that one once more.
+    let other = world.text("b.secret");
+    world.fails("eve", &["join", &seed, "--as", "a", "--secret-file", &other], 4);
+    world.tells("a", &["join", &seed, "--as", "a", "--secret-file", &secret], &["joined"]);
+    world.fails("eve", &["join", &seed, "--as", "a", "--secret-file", &secret], 4);
+    let again = ["join", &seed, "--as", "a", "--secret-file", &secret];
+    assert_eq!(world.tells("a", &again, &["joined"])["again"], true);
+}
