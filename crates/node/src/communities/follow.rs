@@ -123,6 +123,10 @@ async fn once(
     with: &With,
     status: &Arc<Mutex<CommunityStatus>>,
 ) -> Result<(), FollowError> {
+    say(status, CommunityState::Working, None);
+    if let Some(news) = place.go_on(&with.launch).await? {
+        note_target(place, status, news);
+    }
     say(status, CommunityState::Connecting, None);
     let hub = place.hub()?;
     // Opened first: what comes while this works is told on it.

@@ -21,8 +21,8 @@ use std::sync::Arc;
 
 use checkout::{CheckoutOptions, CheckoutProgress};
 use community::{
-    Address, Addressed, Envelope, MessageSeed, ReleaseError, Role, Roster, SignedReceipt, Task,
-    accept_release,
+    Address, Addressed, Charter, Envelope, Membership, MessageSeed, ReleaseError, Role, Roster,
+    SignedReceipt, Task, accept_release,
 };
 use content::TreeRef;
 use deploy::script::Launch;
@@ -30,6 +30,7 @@ use deploy::{Application, ApplyError, MachineFacts, State};
 use documents::{DocumentHash, PublicKey, ReleaseName, Seen};
 use fetch::{FetchConfig, Fetcher, HubSource};
 use hub_api::{Hex, QueueEntryInfo};
+use package::label::Labels;
 use package::{INSTRUCTIONS, Package, Receipt, Verdict};
 use serde::{Deserialize, Serialize};
 
@@ -122,6 +123,19 @@ struct UnderWay {
     tree: PathBuf,
 }
 
+/// What a target goes by.
+struct Known {
+    roster: Roster,
+    labels: Labels,
+}
+
+impl Known {
+    fn of(standing: Standing) -> Self {
+        let labels = standing.membership.map_or_else(Labels::new, |own| own.labels);
+        Self { roster: standing.current.roster, labels }
+    }
+}
+
 /// A release, told apart from all others.
 #[derive(Debug, Clone, Copy)]
 struct Which {
@@ -135,29 +149,50 @@ impl Place {
         self.directory().join("target")
     }
 
+    /// Finishes what was begun before this process, whether there is a hub now or not.
+    ///
+    /// # Errors
+    /// See [`TargetError`].
+    pub async fn go_on(&self, launch: &Launch) -> Result<Option<TargetNews>, TargetError> {
+        match self.known()? {
+            Some(known) => self.finish_under_way(&known, launch).await,
+            None => Ok(None),
+        }
+    }
+
+    /// What was believed last, however long ago: it was enough to begin what is to be finished.
+    fn known(&self) -> Result<Option<Known>, CommunityError> {
+        let stored = self.stored()?;
+        let Some(signed) = &stored.roster else { return Ok(None) };
+        let roster = Roster::open(&signed.0, &Charter::open(&stored.charter.0)?)?;
+        let own = stored.membership.as_ref().map(|proof| Membership::decode(&proof.membership.0));
+        let labels = own.transpose()?.map_or_else(Labels::new, |own| own.labels);
+        Ok(Some(Known { roster, labels }))
+    }
+
     /// Carries out and answers what waits for this machine, in order, until nothing more can be.
     ///
     /// # Errors
     /// See [`TargetError`]. What was answered stays so.
     pub async fn work_queue(&self, launch: &Launch) -> Result<Vec<TargetNews>, TargetError> {
+        let mut news = Vec::new();
+        news.extend(self.go_on(launch).await?);
         let standing = self.refresh().await?;
         let hub = self.hub()?;
-        let mut news = Vec::new();
-        // What was begun is finished first, whatever the hub says of it now.
-        news.extend(self.finish_under_way(&standing, launch).await?);
         self.hand_in_receipts(&hub).await?;
         let is_target =
             standing.membership.as_ref().is_some_and(|own| own.roles.contains(&Role::Target));
         if !is_target {
             return Ok(news);
         }
+        let known = Known::of(standing);
         let mut after = None;
         loop {
             let page = hub.client.queue(&self.id(), after).await;
             let page =
                 page.map_err(|source| fail(&hub, "read what waits for this machine", source))?;
             for entry in &page.entries {
-                news.extend(self.work_entry(&hub, &standing, entry, launch).await?);
+                news.extend(self.work_entry(&hub, &known, entry, launch).await?);
                 self.hand_in_receipts(&hub).await?;
             }
             match page.next {
@@ -170,7 +205,7 @@ impl Place {
     async fn work_entry(
         &self,
         hub: &HubLink,
-        standing: &Standing,
+        known: &Known,
         entry: &QueueEntryInfo,
         launch: &Launch,
     ) -> Result<Option<TargetNews>, TargetError> {
@@ -191,7 +226,7 @@ impl Place {
         };
         let keys = (&self.node().key().public(), &self.node().exchange());
         let accepted =
-            accept_release(&entry.manifest.0, &envelope, standing.roster(), keys, last, unix_now());
+            accept_release(&entry.manifest.0, &envelope, &known.roster, keys, last, unix_now());
         let Addressed { manifest, hash, task } = match accepted {
             Ok(addressed) => addressed,
             // Asked for once more by a hub that forgot: the receipt is handed in again.
@@ -203,11 +238,11 @@ impl Place {
         };
         let which =
             Which { publisher: manifest.publisher, sequence: manifest.sequence, manifest: hash };
-        let publisher = name_of(standing.roster(), &which.publisher);
+        let publisher = name_of(&known.roster, &which.publisher);
         let tree = match task {
             Task::CarryOut(tree) => tree,
             Task::AnswerOnly(why) => {
-                return self.give_up(standing, which, why.to_string()).map(Some);
+                return self.give_up(known, which, why.to_string()).map(Some);
             }
         };
         match self.fetch(hub, which, tree).await {
@@ -216,9 +251,9 @@ impl Place {
                     (Hex(*which.publisher.as_bytes()), Hex(*hash.as_bytes()));
                 let under_way = UnderWay { publisher, sequence: which.sequence, manifest, tree };
                 write_json(&self.target_directory().join("under-way.json"), &under_way)?;
-                self.finish_under_way(standing, launch).await
+                self.finish_under_way(known, launch).await
             }
-            Err(Unfetched::Broken(reason)) => self.give_up(standing, which, reason).map(Some),
+            Err(Unfetched::Broken(reason)) => self.give_up(known, which, reason).map(Some),
             Err(Unfetched::Later(source)) => {
                 Err(TargetError::Fetch { publisher, sequence: which.sequence, source })
             }
@@ -262,7 +297,7 @@ impl Place {
     /// Carries out what was begun, if anything was, and answers it.
     async fn finish_under_way(
         &self,
-        standing: &Standing,
+        known: &Known,
         launch: &Launch,
     ) -> Result<Option<TargetNews>, TargetError> {
         let path = self.target_directory().join("under-way.json");
@@ -275,25 +310,24 @@ impl Place {
         let news = if self.is_answered(&which)? {
             None
         } else {
-            Some(self.carry_out(standing, which, under_way.tree, launch).await?)
+            Some(self.carry_out(known, which, under_way.tree, launch).await?)
         };
         fs::remove_file(&path).map_err(io("remove", &path))?;
         // Only now: until the release is answered, what was made of it is the only memory of it.
         let state = self.node().packages_directory();
         deploy::forget(&state, &which.manifest.to_string())
-            .map_err(|source| self.apply_failed(standing, &which, source))?;
+            .map_err(|source| self.apply_failed(known, &which, source))?;
         Ok(news)
     }
 
     async fn carry_out(
         &self,
-        standing: &Standing,
+        known: &Known,
         which: Which,
         tree: PathBuf,
         launch: &Launch,
     ) -> Result<TargetNews, TargetError> {
-        let labels = standing.membership.as_ref().map(|own| own.labels.clone());
-        let machine = MachineFacts::here(labels.unwrap_or_default());
+        let machine = MachineFacts::here(known.labels.clone());
         let (launch, state) = (launch.clone(), self.node().packages_directory());
         let id = which.manifest.to_string();
         let job = tokio::task::spawn_blocking(move || {
@@ -310,40 +344,40 @@ impl Place {
             deploy::apply(&application, &mut |_| {})
         });
         let receipt = job.await.expect("applying does not panic");
-        let receipt = receipt.map_err(|source| self.apply_failed(standing, &which, source))?;
-        self.answer(standing, which, receipt)
+        let receipt = receipt.map_err(|source| self.apply_failed(known, &which, source))?;
+        self.answer(known, which, receipt)
     }
 
-    fn apply_failed(&self, standing: &Standing, which: &Which, source: ApplyError) -> TargetError {
-        let publisher = name_of(standing.roster(), &which.publisher);
+    fn apply_failed(&self, known: &Known, which: &Which, source: ApplyError) -> TargetError {
+        let publisher = name_of(&known.roster, &which.publisher);
         TargetError::Apply { publisher, sequence: which.sequence, source }
     }
 
     /// Answers that nothing was carried out.
     fn give_up(
         &self,
-        standing: &Standing,
+        known: &Known,
         which: Which,
         mut reason: String,
     ) -> Result<TargetNews, TargetError> {
         reason.truncate(reason.floor_char_boundary(package::receipt::REASON_BYTES_MAX));
         let verdict = Verdict::Failed(reason);
         let (package, version) = (String::new(), String::new());
-        self.answer(standing, which, Receipt { package, version, verdict, steps: Vec::new() })
+        self.answer(known, which, Receipt { package, version, verdict, steps: Vec::new() })
     }
 
     /// Makes the receipt durable, and with it the release answered.
     fn answer(
         &self,
-        standing: &Standing,
+        known: &Known,
         which: Which,
         receipt: Receipt,
     ) -> Result<TargetNews, TargetError> {
         let target = self.target_directory();
         let key = self.node().key();
-        let publisher = name_of(standing.roster(), &which.publisher);
+        let publisher = name_of(&known.roster, &which.publisher);
         // Whoever is no publisher any more gets no answer; the release is over all the same.
-        if let Some(known) = standing.roster().publishers.get(&which.publisher) {
+        if let Some(publisher) = known.roster.publishers.get(&which.publisher) {
             let address = Address {
                 community: self.id(),
                 manifest: which.manifest,
@@ -357,7 +391,7 @@ impl Place {
                 which.sequence,
                 unix_now(),
                 &body,
-                &known.exchange,
+                &publisher.exchange,
                 random,
             );
             // A key that nothing can be sealed for is not in a roster: managers try it before.
