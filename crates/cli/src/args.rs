@@ -360,13 +360,26 @@ pub(crate) struct HubRestoreArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "Example:\n  consign demo\n  consign demo ./photos --keep")]
+#[command(
+    after_help = "Example:\n  consign demo\n  consign demo ./photos --keep\n  consign demo community",
+    args_conflicts_with_subcommands = true
+)]
 pub(crate) struct DemoArgs {
+    #[command(subcommand)]
+    pub(crate) what: Option<DemoCommand>,
     /// What to publish [default: the Rust toolchain's lib folder, else the current directory]
     pub(crate) path: Option<PathBuf>,
     /// Leave the hub running and the files in place
     #[arg(long)]
     pub(crate) keep: bool,
+}
+
+/// What else can be shown.
+#[derive(Debug, Clone, Copy, Subcommand)]
+pub(crate) enum DemoCommand {
+    /// Show packages on five machines: one off, one killed, one whose script fails
+    #[command(after_help = "Example:\n  consign demo community")]
+    Community,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -13,10 +13,11 @@ use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
 use super::{Session, StopSignal};
-use crate::args::DemoArgs;
+use crate::args::{DemoArgs, DemoCommand};
 use crate::exit::Ended;
 use crate::output::{Output, Paint, bytes, number};
 
+mod community;
 mod compare;
 mod edit;
 mod processes;
@@ -28,16 +29,24 @@ const NAME: &str = "demo/files";
 const LABEL_WIDTH: usize = 9;
 
 pub(super) async fn run(session: &Session, args: DemoArgs) -> anyhow::Result<Ended> {
+    let what = args.what;
     let base = std::env::temp_dir().join(format!("consign-demo-{}", std::process::id()));
     let (shelf, output) = (processes::Shelf::default(), session.output);
     let (kept, place) = (Arc::clone(&shelf), base.clone());
     let mut stop = StopSignal::listen()?;
-    let job = tokio::task::spawn_blocking(move || {
-        Demo::new(output, args, place, kept).and_then(|mut demo| {
+    let job = tokio::task::spawn_blocking(move || match what {
+        Some(DemoCommand::Community) => {
+            community::Show::new(output, place, kept).and_then(|mut show| {
+                let result = show.show();
+                show.end(result.is_ok());
+                result
+            })
+        }
+        None => Demo::new(output, args, place, kept).and_then(|mut demo| {
             let result = demo.show();
             demo.end(result.is_ok());
             result
-        })
+        }),
     });
     tokio::select! {
         result = job => result.context("the demonstration stopped")?,

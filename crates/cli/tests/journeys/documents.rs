@@ -267,7 +267,9 @@ fn communities() -> BTreeSet<&'static str> {
         if command.starts_with("consign --state ./boss community label") {
             // The guide goes on while the machine works: a person would look at the list.
             until("the target answered", || {
-                reader.ok("me", "consign --json --state ./ci package list").contains("\"pending\":0")
+                reader
+                    .ok("me", "consign --json --state ./ci package list")
+                    .contains("\"pending\":0")
             });
         }
         reader.run("me", &command);

@@ -10,15 +10,71 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
-/// Where the hub is kept, so that whoever is told to stop can end it.
-pub(super) type Shelf = Arc<Mutex<Option<Child>>>;
+/// Where hub and nodes are kept, so that whoever is told to stop can end them.
+pub(super) type Shelf = Arc<Mutex<Vec<Child>>>;
 
-/// Ends the hub if it runs.
+/// Ends what runs.
 pub(super) fn end(shelf: &Shelf) {
-    let child = shelf.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(mut child) = child {
-        let _ = child.kill();
-        let _ = child.wait();
+    let children = std::mem::take(&mut *shelf.lock().unwrap_or_else(PoisonError::into_inner));
+    children.into_iter().for_each(kill);
+}
+
+/// Ends the process with this id.
+fn end_one(shelf: &Shelf, id: u32) {
+    let child = {
+        let mut children = shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = children.iter().position(|child| child.id() == id);
+        place.map(|place| children.swap_remove(place))
+    };
+    child.into_iter().for_each(kill);
+}
+
+fn kill(mut child: Child) {
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+fn keep(shelf: &Shelf, child: Child) {
+    shelf.lock().unwrap_or_else(PoisonError::into_inner).push(child);
+}
+
+/// A node in its own process, killed when it is dropped.
+pub(super) struct NodeProcess {
+    shelf: Shelf,
+    id: u32,
+}
+
+impl NodeProcess {
+    /// Its state and its log are in `base`; returns when it serves.
+    pub(super) fn start(base: &Path, node: &str, shelf: Shelf) -> anyhow::Result<Self> {
+        let log = base.join(format!("{node}.log"));
+        let said = File::options().append(true).create(true).open(&log);
+        let said = said.with_context(|| format!("cannot create {}", log.display()))?;
+        let mut child = Command::new(std::env::current_exe()?)
+            .arg("--state")
+            .arg(base.join(node))
+            .args(["node", "--json"])
+            .env_remove("CONSIGN_HUB")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(said)
+            .spawn()
+            .with_context(|| format!("cannot start {node}"))?;
+        let id = child.id();
+        let out = child.stdout.take().context("the node has no output")?;
+        keep(&shelf, child);
+        let mut line = String::new();
+        BufReader::new(out).read_line(&mut line)?;
+        if line.is_empty() {
+            bail!("{node} ended at once; its log is {}", log.display());
+        }
+        Ok(Self { shelf, id })
+    }
+}
+
+impl Drop for NodeProcess {
+    fn drop(&mut self) {
+        end_one(&self.shelf, self.id);
     }
 }
 
@@ -58,7 +114,7 @@ impl HubProcess {
         })?;
         let url = hello["url"].as_str().context("the hub named no address")?.to_owned();
         let id = child.id();
-        *shelf.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
+        keep(&shelf, child);
         Ok(Self { shelf, id, url, log })
     }
 
@@ -67,11 +123,11 @@ impl HubProcess {
     }
 
     pub(super) fn leave_running(&mut self) {
-        self.shelf.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     pub(super) fn stop(&mut self) {
-        end(&self.shelf);
+        end_one(&self.shelf, self.id);
     }
 }
 
@@ -110,6 +166,13 @@ impl Program {
 
     /// Runs to the end; returns the last line it printed.
     pub(super) fn json(&mut self, args: &[&str]) -> anyhow::Result<Value> {
+        let shown = args.first().copied().unwrap_or_default();
+        let last = self.lines(args)?.pop();
+        last.with_context(|| format!("consign {shown} printed nothing"))
+    }
+
+    /// Runs to the end; returns all lines it printed.
+    pub(super) fn lines(&mut self, args: &[&str]) -> anyhow::Result<Vec<Value>> {
         let output = self.command.args(args).stderr(Stdio::inherit()).output()?;
         let text = String::from_utf8_lossy(&output.stdout);
         let last = text.lines().last().unwrap_or_default();
@@ -118,7 +181,12 @@ impl Program {
         if !output.status.success() && output.status.code() != Some(3) {
             bail!("consign {shown} failed: {last}");
         }
-        serde_json::from_str(last).with_context(|| format!("consign {shown} printed {last:?}"))
+        text.lines()
+            .map(|line| {
+                serde_json::from_str(line)
+                    .with_context(|| format!("consign {shown} printed {line:?}"))
+            })
+            .collect()
     }
 
     /// Starts, waits until some files are in place, and kills.

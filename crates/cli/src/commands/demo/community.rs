@@ -1,0 +1,310 @@
+//! `consign demo community`: a manager, a publisher and five machines, as separate processes.
+//!
+//! Three releases of a package: one machine is off until the end, one is killed while it fetches, on
+//! one a script fails and what was placed goes back. Each machine stands in a folder of its own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use serde_json::{Value, json};
+
+use super::processes::{HubProcess, NodeProcess, Program, Shelf};
+use crate::exit::Ended;
+use crate::output::{Output, bytes};
+
+/// The machines; the third is off at first, the second is killed, the fourth has a script that fails.
+const TARGETS: [&str; 5] = ["press-1", "press-2", "press-3", "press-4", "press-5"];
+const OFF: usize = 2;
+const KILLED: usize = 1;
+const FAILS: usize = 3;
+/// Bytes of the package's large file: enough to be killed in the middle of.
+const LARGE_BYTES: u64 = 64 << 20;
+/// Longer than anything here takes.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What runs, and where.
+pub(super) struct Show {
+    output: Output,
+    base: PathBuf,
+    hub: HubProcess,
+    shelf: Shelf,
+}
+
+impl Show {
+    pub(super) fn new(output: Output, base: PathBuf, shelf: Shelf) -> anyhow::Result<Self> {
+        fs::create_dir_all(&base).with_context(|| format!("cannot create {}", base.display()))?;
+        let hub = HubProcess::start(&base, shelf.clone())?;
+        Ok(Self { output, base, hub, shelf })
+    }
+
+    fn say(&self, who: &str, text: impl AsRef<str>) {
+        self.output.remark(format!("{who:<9}{}", text.as_ref()));
+    }
+
+    fn run(&self, node: &str, args: &[&str]) -> anyhow::Result<Value> {
+        Program::of_node(&self.base.join(node))?.json(args)
+    }
+
+    fn start(&self, node: &str) -> anyhow::Result<NodeProcess> {
+        NodeProcess::start(&self.base, node, self.shelf.clone())
+    }
+
+    fn text(&self, name: &str) -> anyhow::Result<String> {
+        let path = self.base.join(name);
+        Ok(path.to_str().context("the temporary directory is not UTF-8")?.to_owned())
+    }
+
+    /// The whole demonstration.
+    pub(super) fn show(&mut self) -> anyhow::Result<Ended> {
+        let began = Instant::now();
+        self.say("", format!("everything happens in {}", self.base.display()));
+        self.say("hub", format!("{} (its own process)", self.hub.url));
+        let invited = Program::plain()?.json(&["invite", "--data", &self.text("hub")?])?;
+        let invitation = invited["invitation"].as_str().context("no invitation was printed")?;
+        self.run("boss", &["register", invitation])?;
+        let seed = self.text("seed")?;
+        let created = self.run("boss", &["community", "create", "Demo", "--seed", &seed])?;
+        self.say("boss", format!("created community {}", word(&created, "community")));
+        let _boss = self.start("boss")?;
+        self.join("ci", &["--role", "publisher"], &seed)?;
+        for target in TARGETS {
+            let label = format!("machine={target}");
+            self.join(target, &["--role", "target", "--label", &label], &seed)?;
+        }
+        self.say("boss", "admitted ci (publisher) and five targets, each by a secret of its own");
+
+        let _ci = self.start("ci")?;
+        let mut nodes = Vec::new();
+        for (number, target) in TARGETS.into_iter().enumerate() {
+            nodes.push(if number == OFF { None } else { Some(self.start(target)?) });
+        }
+        self.say(TARGETS[OFF], "is off");
+
+        self.write_package(1)?;
+        let first = self.send()?;
+        let killed = self.kill_in_the_middle(TARGETS[KILLED], &mut nodes[KILLED])?;
+        if killed {
+            self.say(TARGETS[KILLED], "killed (SIGKILL) while it fetched; started again");
+            nodes[KILLED] = Some(self.start(TARGETS[KILLED])?);
+        } else {
+            self.say(TARGETS[KILLED], "was done before it could be killed");
+        }
+        self.wait(1, 1)?;
+        self.write_package(2)?;
+        let second = self.send()?;
+        self.write_package(3)?;
+        self.send()?;
+        self.wait(3, 1)?;
+        self.say(TARGETS[OFF], "is switched on, and gets all three in order");
+        nodes[OFF] = Some(self.start(TARGETS[OFF])?);
+        for release in 1..=3 {
+            self.wait(release, 0)?;
+        }
+        self.prove()?;
+
+        let releases = self.table()?;
+        let wall = began.elapsed().as_secs_f64();
+        self.output.fact(
+            format!(
+                "\n3 releases to 5 machines in {wall:.1} s, one killed, one off, one whose script \
+                 fails.\nThe first cost {} to the hub, the second {}.",
+                bytes(number(&first, "bytes_sent")),
+                bytes(number(&second, "bytes_sent")),
+            ),
+            &json!({
+                "event": "done",
+                "community": created["community"],
+                "releases": releases,
+                "killed": killed,
+                "first_bytes_sent": first["bytes_sent"],
+                "second_bytes_sent": second["bytes_sent"],
+                "wall_s": wall,
+            }),
+        )?;
+        Ok(Ended::Done)
+    }
+
+    fn join(&self, peer: &str, options: &[&str], seed: &str) -> anyhow::Result<()> {
+        let secret = self.text(&format!("{peer}.secret"))?;
+        let add = ["community", "peer", "add", peer, "--secret-file", &secret];
+        self.run("boss", &[&add[..], options].concat())?;
+        self.run(peer, &["join", seed, "--as", peer, "--secret-file", &secret])?;
+        Ok(())
+    }
+
+    /// The folder of a target, for what is placed on it.
+    fn machine(&self, target: &str) -> PathBuf {
+        self.base.join("machines").join(target)
+    }
+
+    fn write_package(&self, release: u64) -> anyhow::Result<()> {
+        let folder = self.base.join("package");
+        let contents = folder.join("contents");
+        fs::create_dir_all(&contents)?;
+        fs::write(contents.join("release"), format!("release {release}\n"))?;
+        let large = contents.join("large.bin");
+        if !large.exists() {
+            // Something that does not compress, the same everywhere.
+            let mut noise = blake3::Hasher::new().finalize_xof();
+            let mut file = fs::File::create(&large)?;
+            std::io::copy(&mut std::io::Read::take(&mut noise, LARGE_BYTES), &mut file)?;
+        }
+        let mut text = format!("[package]\nname = \"demo\"\nversion = \"{release}\"\n");
+        for target in TARGETS {
+            let to = self.machine(target).join("app");
+            fs::create_dir_all(self.machine(target))?;
+            text.push_str(&format!(
+                "\n[[step]]\nname = \"files of {target}\"\nlabels = \"machine={target}\"\n\
+                 files = \"contents\"\ntarget = {:?}\nplacing = \"replace\"\n",
+                to.to_str().context("the temporary directory is not UTF-8")?,
+            ));
+        }
+        text.push_str(&format!(
+            "\n[[step]]\nname = \"check\"\nlabels = \"machine={}\"\non-failure = \"roll-back\"\n\
+             script = '''\n#!/bin/sh\necho 'this press has no paper' >&2\nexit 3\n'''\n\
+             \n[[step]]\nname = \"say hello\"\n\
+             script = '''\n#!/bin/sh\necho \"release {release} is here\"\n'''\n",
+            TARGETS[FAILS],
+        ));
+        fs::write(folder.join(package::specification::FILE_NAME), text)?;
+        Ok(())
+    }
+
+    fn send(&self) -> anyhow::Result<Value> {
+        let sent = self.run("ci", &["package", "send", &self.text("package")?])?;
+        self.say(
+            "ci",
+            format!(
+                "sent release {}: {} of files, {} on the wire to the hub, 5 envelopes of 92 bytes",
+                number(&sent, "sequence"),
+                bytes(number(&sent, "bytes")),
+                bytes(number(&sent, "bytes_sent")),
+            ),
+        );
+        Ok(sent)
+    }
+
+    /// Kills a node while it fetches its first package; false when it was done before.
+    fn kill_in_the_middle(
+        &self,
+        target: &str,
+        node: &mut Option<NodeProcess>,
+    ) -> anyhow::Result<bool> {
+        let state = self.base.join(target).join("communities");
+        let since = Instant::now();
+        while !fetches(&state) {
+            if self.machine(target).join("app").exists() {
+                return Ok(false);
+            }
+            if since.elapsed() > PATIENCE {
+                bail!("{target} does not begin to fetch");
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        drop(node.take());
+        Ok(!self.machine(target).join("app").exists())
+    }
+
+    /// Waits until all but so many targets have answered a release.
+    fn wait(&self, release: u64, pending: u64) -> anyhow::Result<()> {
+        let since = Instant::now();
+        while number(&self.package(release)?, "pending") > pending {
+            if since.elapsed() > PATIENCE {
+                bail!("release {release} is not answered: {}", self.package(release)?);
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    }
+
+    /// What the publisher's ledger says of a release.
+    fn package(&self, release: u64) -> anyhow::Result<Value> {
+        let lines = Program::of_node(&self.base.join("ci"))?.lines(&["package", "list"])?;
+        let found = lines.into_iter().find(|line| number(line, "sequence") == release);
+        found.with_context(|| format!("release {release} is not in the ledger"))
+    }
+
+    /// Every machine has what it should have.
+    fn prove(&self) -> anyhow::Result<()> {
+        for (number, target) in TARGETS.into_iter().enumerate() {
+            let app = self.machine(target).join("app");
+            if number == FAILS {
+                if app.exists() {
+                    bail!("{} should have been put back", app.display());
+                }
+                continue;
+            }
+            let there = fs::read_to_string(app.join("release"))?;
+            let same =
+                same_bytes(&app.join("large.bin"), &self.base.join("package/contents/large.bin"))?;
+            if there != "release 3\n" || !same {
+                bail!("{} is not release 3", app.display());
+            }
+        }
+        self.say("proof", "four machines have release 3, byte by byte; on press-4 nothing stayed");
+        Ok(())
+    }
+
+    /// Shows what became of each release on each machine.
+    fn table(&self) -> anyhow::Result<Vec<Value>> {
+        let mut releases = Vec::new();
+        for release in 1..=3u64 {
+            let show = ["package", "show", &release.to_string()];
+            let lines = Program::of_node(&self.base.join("ci"))?.lines(&show)?;
+            let states: Vec<String> = lines
+                .iter()
+                .filter(|line| line["event"] == "addressed")
+                .map(|line| format!("{} {}", word(line, "peer"), word(line, "state")))
+                .collect();
+            self.say("receipts", format!("release {release}: {}", states.join(", ")));
+            releases.push(self.package(release)?);
+        }
+        Ok(releases)
+    }
+
+    pub(super) fn end(&mut self, ok: bool) {
+        super::processes::end(&self.shelf);
+        if ok || std::env::var_os("CONSIGN_DEMO_CLEAN").is_some() {
+            if let Err(error) = fs::remove_dir_all(&self.base) {
+                self.say("", format!("could not remove {}: {error}", self.base.display()));
+            }
+        } else {
+            self.say("", format!("left for inspection: {}", self.base.display()));
+        }
+    }
+}
+
+/// Whether a package's tree is being fetched beneath a state directory.
+fn fetches(communities: &Path) -> bool {
+    let mut stack = vec![communities.to_owned()];
+    while let Some(path) = stack.pop() {
+        let Ok(entries) = fs::read_dir(&path) else { continue };
+        for entry in entries.flatten() {
+            if entry.file_name() == ".consign.tmp" {
+                return true;
+            }
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                stack.push(entry.path());
+            }
+        }
+    }
+    false
+}
+
+fn same_bytes(left: &Path, right: &Path) -> anyhow::Result<bool> {
+    let hash = |path: &Path| {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(fs::File::open(path)?).map(|hasher| hasher.finalize())
+    };
+    Ok(hash(left)? == hash(right)?)
+}
+
+fn number(line: &Value, name: &str) -> u64 {
+    line[name].as_u64().unwrap_or_default()
+}
+
+fn word<'a>(line: &'a Value, name: &str) -> &'a str {
+    line[name].as_str().unwrap_or_default()
+}
