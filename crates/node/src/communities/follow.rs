@@ -149,13 +149,14 @@ async fn once(
             place.finish_drafts(&*ledger).await?;
             let collected = place.collect_receipts(&*ledger).await?;
             if collected.new > 0 {
-                note(status, format!("{} receipts came", collected.new));
+                let s = if collected.new == 1 { "" } else { "s" };
+                note(status, format!("{} receipt{s} came", collected.new));
             }
             for (target, why) in collected.unreadable {
                 tracing::warn!(community = %place.id(), %target, why, "a receipt cannot be read");
             }
         }
-        let next = "it is carried out and answered".to_owned();
+        let next = "what is new is done then".to_owned();
         say(status, CommunityState::Listening, Some(("news from the hub".to_owned(), next)));
         match tokio::time::timeout(ASK_AGAIN, events.next()).await {
             Ok(Ok(Some(_))) | Err(_) => {}
@@ -232,7 +233,8 @@ fn note_target(place: &Place, status: &Arc<Mutex<CommunityStatus>>, news: Target
                 package::Verdict::NotApplicable(why) => format!("not applicable: {why}"),
             };
             tracing::info!(%community, publisher, sequence, package, verdict, "answered a release");
-            note(status, format!("release {sequence} of {publisher}, {package}: {verdict}"));
+            let what = if package.is_empty() { String::new() } else { format!(" ({package})") };
+            note(status, format!("release {sequence} of {publisher}{what} {verdict}"));
         }
         TargetNews::Refused { feed, sequence, reason } => {
             tracing::warn!(%community, feed, sequence, reason, "a release is not believed");

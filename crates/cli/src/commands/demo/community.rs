@@ -20,7 +20,7 @@ const OFF: usize = 2;
 const KILLED: usize = 1;
 const FAILS: usize = 3;
 /// Bytes of the package's large file: enough to be killed in the middle of.
-const LARGE_BYTES: u64 = 64 << 20;
+const LARGE_BYTES: u64 = 32 << 20;
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(120);
 

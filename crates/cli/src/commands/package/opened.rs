@@ -104,6 +104,10 @@ impl Opened {
             }
         }
         fs::create_dir_all(&tree)?;
+        // What it is to whoever has nothing but the tree.
+        let instructions = tree.join(INSTRUCTIONS);
+        fs::write(&instructions, self.package.encode()?)
+            .with_context(|| format!("cannot write {}", instructions.display()))?;
         Ok(tree)
     }
 
