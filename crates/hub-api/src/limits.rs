@@ -75,6 +75,9 @@ pub const ENVELOPE_BYTES_MAX: usize = 256;
 pub const ROSTER_CHANGE_BYTES_MAX: usize = 16 << 20;
 /// Most peers of a community.
 pub const MEMBERS_MAX: usize = 100_000;
+/// Most charters of one answer: in base64, with a roster of that size beside them, they are inside
+/// [`RESPONSE_BYTES_MAX`].
+pub const CHARTERS_PAGE_MAX: u32 = 8;
 /// Most bytes of a signed receipt, as in `community`.
 pub const RECEIPT_BYTES_MAX: usize = (8 << 20) + (64 << 10);
 /// Most bytes of a request to join, or of an answer: some 400 are usual.
@@ -83,6 +86,12 @@ pub const JOIN_BYTES_MAX: usize = 4 * 1024;
 pub const JOININGS_MAX: u32 = 1000;
 /// Most of them that have no admission, so that those who have one find a place.
 pub const JOININGS_UNANNOUNCED_MAX: u32 = 100;
+/// Most joinings of one answer, the oldest: with three documents each of the largest size they are
+/// inside [`RELEASES_RESPONSE_BYTES_MAX`].
+pub const JOININGS_PAGE_MAX: u32 = 500;
+/// How long a machine may wait for the next step of its joining in one request: less than any request
+/// may take.
+pub const JOIN_WAIT_MAX: Duration = Duration::from_secs(25);
 /// How long a joining waits for its next step.
 pub const JOINING_LIFETIME: Duration = Duration::from_hours(24);
 /// Longest life of an admission: that of a join secret.

@@ -15,6 +15,7 @@ use crate::challenges::Challenges;
 use crate::config::HubLimits;
 use crate::console::Console;
 use crate::files::DataDir;
+use crate::member_trees::MemberTrees;
 use crate::metrics::Metrics;
 use crate::places::Places;
 use crate::readiness::Checks;
@@ -29,6 +30,7 @@ pub(crate) struct App {
     pub(crate) access: Access,
     pub(crate) bus: Bus,
     pub(crate) challenges: Challenges,
+    pub(crate) member_trees: MemberTrees,
     /// The URL clients use.
     pub(crate) url: String,
     pub(crate) key: NodeKey,

@@ -71,15 +71,15 @@ fn too_large(limit: impl std::fmt::Display) -> Refusal {
     Refusal::new(ProblemCode::BodyTooLarge, format!("more bytes than {limit}")).closing()
 }
 
-/// A JSON body of at most [`REQUEST_BYTES_MAX`].
-pub(crate) struct Json<T>(pub(crate) T);
+/// A JSON body of at most so many bytes, usually [`REQUEST_BYTES_MAX`].
+pub(crate) struct Json<T, const BYTES_MAX: usize = REQUEST_BYTES_MAX>(pub(crate) T);
 
-impl<T: DeserializeOwned> FromRequest<Arc<App>> for Json<T> {
+impl<T: DeserializeOwned, const BYTES_MAX: usize> FromRequest<Arc<App>> for Json<T, BYTES_MAX> {
     type Rejection = Refusal;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Refusal> {
         expect_json(&request)?;
-        let body = BoundedBody::new(request, REQUEST_BYTES_MAX, app.limits.idle_time)?;
+        let body = BoundedBody::new(request, BYTES_MAX, app.limits.idle_time)?;
         parse_json(&body.whole().await?).map(Self)
     }
 }

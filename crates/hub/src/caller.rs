@@ -12,6 +12,7 @@ use hub_api::{Base64Bytes, Hex, ProblemCode, TOKEN_PREFIX};
 use hub_db::{Account, AccountKey, Caller, DbError, Grant, NameRecord, Role, TokenScope};
 
 use crate::app::App;
+use crate::communities::may_use;
 use crate::files::unix_now;
 use crate::refusal::Refusal;
 
@@ -194,6 +195,9 @@ impl Segments {
         caller: &Caller,
     ) -> Result<NameRecord, Refusal> {
         let name = self.visible(app, caller).await?;
+        if !may_use(app, &self.name()?, &name.owner_key).await? {
+            return Err(forbidden("the roster does not name its publisher"));
+        }
         match app.db.grant_of(name.id, caller).await? {
             Some(Grant::Owner | Grant::Publisher) => Ok(name),
             Some(Grant::Reader) | None => Err(forbidden("the publishers of the name only")),

@@ -115,6 +115,51 @@ pub(crate) fn router(app: Arc<App>) -> Router {
             within(quick, delete(routes::revoke_invitation::revoke_invitation)),
         )
         .route(paths::AUDIT, within(quick, get(routes::audit::audit)))
+        .route(paths::COMMUNITIES, within(quick, post(routes::create_community::create_community)))
+        .route(
+            paths::CHARTERS,
+            within(
+                quick,
+                get(routes::list_charters::list_charters).post(routes::add_charter::add_charter),
+            ),
+        )
+        .route(paths::STANDING, within(quick, get(routes::standing::standing)))
+        .route(paths::ROSTER, within(transfer, put(routes::put_roster::put_roster)))
+        .route(paths::RENEWAL, within(quick, put(routes::put_renewal::put_renewal)))
+        .route(paths::MEMBERS, within(quick, get(routes::list_members::list_members)))
+        .route(
+            paths::ADMISSION,
+            within(
+                quick,
+                put(routes::put_admission::put_admission)
+                    .delete(routes::delete_admission::delete_admission),
+            ),
+        )
+        .route(
+            paths::JOINS,
+            within(quick, get(routes::list_joins::list_joins).post(routes::knock::knock)),
+        )
+        // It waits by itself, and no longer than any other.
+        .route(paths::JOIN, within(quick, get(routes::read_join::read_join)))
+        .route(paths::JOIN_CHALLENGE, within(quick, put(routes::challenge_join::challenge_join)))
+        .route(paths::JOIN_ANSWER, within(quick, put(routes::answer_join::answer_join)))
+        .route(paths::JOIN_END, within(quick, put(routes::end_join::end_join)))
+        .route(paths::QUEUE, within(quick, get(routes::queue::queue)))
+        .route(
+            paths::COMMUNITY_EVENTS,
+            within(quick, get(routes::community_events::community_events)),
+        )
+        .route(paths::ENVELOPES, within(quick, post(routes::enqueue::enqueue)))
+        .route(paths::TARGETS, within(quick, get(routes::targets::targets)))
+        .route(
+            paths::RECEIPT,
+            within(
+                transfer,
+                get(routes::read_receipt::read_receipt).put(routes::put_receipt::put_receipt),
+            ),
+        )
+        .route(paths::RECEIPTS, within(quick, get(routes::list_receipts::list_receipts)))
+        .route(paths::RECEIPTS_TAKEN, within(quick, post(routes::receipts_taken::receipts_taken)))
         .route(paths::OPENAPI, within(quick, get(routes::openapi::openapi)))
         .route(paths::ERROR, within(quick, get(routes::explain_error::explain_error)))
         .merge(console::router(&app).layer(middleware::from_fn_with_state(quick, limit_time)))

@@ -23,6 +23,7 @@ use crate::config::{HubConfig, Tls};
 use crate::console::Console;
 use crate::database::DatabaseError;
 use crate::files::{Announcement, DataDir};
+use crate::member_trees::MemberTrees;
 use crate::metrics::Metrics;
 use crate::places::Places;
 use crate::readiness::Checks;
@@ -179,6 +180,7 @@ impl Hub {
             db,
             store,
             bus: Bus::default(),
+            member_trees: MemberTrees::default(),
             challenges: Challenges::new().map_err(io::Error::other).map_err(in_data)?,
             url: url.clone(),
             public_key: key.public(),

@@ -1,6 +1,7 @@
 //! Communities: who belongs, who asks to, and which release waits for whom.
 //!
-//! Documents are those of `docs/format.md`, chapter 13; nothing in them is verified yet.
+//! Documents are those of `docs/format.md`, chapter 13. The hub has verified those it hands out; who
+//! gets them verifies them again.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +20,9 @@ pub struct CharterDocument {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ChartersPage {
-    /// Signed charters, in order of their numbers; ask again behind the last one for more.
+    /// Signed charters, in order of their numbers; at most
+    /// [`CHARTERS_PAGE_MAX`](crate::limits::CHARTERS_PAGE_MAX). Ask again behind the last one for
+    /// more.
     pub charters: Vec<Base64Bytes>,
 }
 
@@ -53,7 +56,9 @@ pub struct RenewalDocument {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Standing {
-    /// Charters behind the one that was asked for, the oldest first.
+    /// Charters behind the one that was asked for, the oldest first; at most
+    /// [`CHARTERS_PAGE_MAX`](crate::limits::CHARTERS_PAGE_MAX). When the newest is not among them, ask
+    /// again behind the last.
     pub charters: Vec<Base64Bytes>,
     /// The newest roster.
     pub roster: Base64Bytes,
@@ -157,7 +162,8 @@ pub enum JoinEnd {
     },
 }
 
-/// Joinings that are not over, the oldest first.
+/// Joinings that are not over, the oldest first; at most
+/// [`JOININGS_PAGE_MAX`](crate::limits::JOININGS_PAGE_MAX).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct JoiningsPage {
@@ -198,7 +204,8 @@ pub struct AddressedEnvelope {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Queued {
-    /// How many of the targets are new to the release.
+    /// How many of the targets are new to the release. Who is no target of the community is not
+    /// counted, and has nothing queued.
     pub queued: u64,
 }
 

@@ -144,6 +144,14 @@ fn reading() -> Value {
     json!({ "type": "string", "enum": ["reading"] })
 }
 
+fn uuid() -> Value {
+    json!({ "type": "string", "format": "uuid" })
+}
+
+fn hex16() -> Value {
+    json!({ "type": "string", "pattern": "^[0-9a-fA-F]{32}$" })
+}
+
 fn hex32() -> Value {
     json!({ "$ref": "#/components/schemas/Hex32" })
 }
@@ -178,6 +186,22 @@ const EVENTS_OF: &[Parameter] = &[
         schema: unsigned,
     },
 ];
+
+const AFTER_CHARTER: &[Parameter] = &[query(
+    "after",
+    "Number of the last charter that is known; without it from the first.",
+    unsigned,
+)];
+const KNOWN_CHARTER: &[Parameter] = &[query(
+    "charter",
+    "Number of the last charter that is known; without it the answer has those from the first.",
+    unsigned,
+)];
+const WAIT: &[Parameter] = &[query(
+    "wait",
+    "Seconds to wait, at most 25, while there is nothing to do for the machine.",
+    unsigned,
+)];
 
 use ProblemCode as P;
 
@@ -454,6 +478,156 @@ static OPERATIONS: &[Operation] = &[
         answers: &[(200, Content::Json("AuditPage"), "A page, newest first.")],
         ..get(routes::AUDIT, "audit", "Who changed what", Who::Administrator)
     },
+    Operation {
+        request: Content::Json("CharterDocument"),
+        answers: DONE,
+        problems: &[P::DocumentRefused, P::RosterConflict],
+        note: "By one of its managers, who may publish at this hub.",
+        ..post(routes::COMMUNITIES, "createCommunity", "Begins a community", Who::Account)
+    },
+    Operation {
+        query: AFTER_CHARTER,
+        answers: &[(200, Content::Json("ChartersPage"), "Some of them, by number.")],
+        is_conditional: true,
+        ..get(routes::CHARTERS, "listCharters", "Who manages a community, and did", Who::Anybody)
+    },
+    Operation {
+        request: Content::Json("CharterDocument"),
+        answers: DONE,
+        problems: &[P::DocumentRefused, P::RosterConflict],
+        ..post(routes::CHARTERS, "addCharter", "Changes who manages a community", Who::Account)
+    },
+    Operation {
+        query: KNOWN_CHARTER,
+        answers: &[(200, Content::Json("Standing"), "How it stands for the caller.")],
+        note: "For managers and peers. Nothing is found before the first roster.",
+        is_conditional: true,
+        ..get(routes::STANDING, "readStanding", "How a community stands", Who::Account)
+    },
+    Operation {
+        request: Content::Json("RosterChange"),
+        answers: DONE,
+        problems: &[P::DocumentRefused, P::RosterConflict],
+        note: "By managers. It gives the members accounts and lets them read the feeds of the \
+               publishers; who is removed loses both, at once.",
+        ..put(routes::ROSTER, "putRoster", "Changes who belongs to a community", Who::Account)
+    },
+    Operation {
+        request: Content::Json("RenewalDocument"),
+        answers: DONE,
+        problems: &[P::DocumentRefused, P::RosterConflict],
+        note: "By managers, and by those whom the roster names for it.",
+        ..put(routes::RENEWAL, "putRenewal", "Says that the roster is the newest", Who::Account)
+    },
+    Operation {
+        query: AFTER_TEXT,
+        answers: &[(200, Content::Json("MembersPage"), "A page, by the bytes of the names.")],
+        note: "For managers, publishers and relays.",
+        is_conditional: true,
+        ..get(routes::MEMBERS, "listMembers", "Who belongs to a community", Who::Account)
+    },
+    Operation {
+        request: Content::Json("AdmissionSettings"),
+        answers: DONE,
+        note: "By managers.",
+        ..put(routes::ADMISSION, "putAdmission", "Keeps a place for a peer", Who::Account)
+    },
+    delete(routes::ADMISSION, "deleteAdmission", "Gives a peer's place up", Who::Account),
+    Operation {
+        answers: &[(200, Content::Json("JoiningsPage"), "Those that are not over.")],
+        problems: &[P::TooManyRequests],
+        note: "For managers.",
+        is_conditional: true,
+        ..get(routes::JOINS, "listJoins", "Who asks to join", Who::Account)
+    },
+    Operation {
+        request: Content::Json("JoinKnock"),
+        answers: &[(200, Content::Json("JoinAccepted"), "A manager will see it.")],
+        problems: &[P::DocumentRefused, P::TooManyRequests],
+        note: "Nothing is found, either, when the request names an admission that is not there any \
+               more.",
+        ..post(routes::JOINS, "knock", "A machine asks to join", Who::Anybody)
+    },
+    Operation {
+        query: WAIT,
+        answers: &[(200, Content::Json("Joining"), "How far it is.")],
+        ..get(routes::JOIN, "readJoin", "How far a joining is", Who::Anybody)
+    },
+    Operation {
+        request: Content::Json("JoinDocument"),
+        answers: DONE,
+        problems: &[P::DocumentRefused, P::RosterConflict],
+        note: "By managers. The first challenge stands.",
+        ..put(routes::JOIN_CHALLENGE, "challengeJoin", "Challenges a machine", Who::Account)
+    },
+    Operation {
+        request: Content::Json("JoinDocument"),
+        answers: DONE,
+        problems: &[P::DocumentRefused, P::RosterConflict],
+        ..put(routes::JOIN_ANSWER, "answerJoin", "Answers a challenge", Who::Anybody)
+    },
+    Operation {
+        request: Content::Json("JoinEnd"),
+        answers: DONE,
+        problems: &[P::SessionRequired, P::Forbidden, P::RosterConflict],
+        note: "Whoever knows the id may break off; the rest is for managers.",
+        ..put(routes::JOIN_END, "endJoin", "Ends a joining", Who::Visitor)
+    },
+    Operation {
+        query: AFTER_NUMBER,
+        answers: &[(200, Content::Json("QueuePage"), "A page, in the order of queueing.")],
+        problems: &[P::TooManyRequests],
+        is_conditional: true,
+        ..get(routes::QUEUE, "readQueue", "What waits for the calling target", Who::Account)
+    },
+    Operation {
+        answers: &[(
+            200,
+            Content::Events,
+            "Events `community`, their data a `CommunityEvent`; a comment first.",
+        )],
+        ..get(routes::COMMUNITY_EVENTS, "communityEvents", "News of a community", Who::Account)
+    },
+    Operation {
+        request: Content::Json("Envelopes"),
+        answers: &[(200, Content::Json("Queued"), "They wait.")],
+        note: "By the publisher. Repeating it changes nothing.",
+        ..post(routes::ENVELOPES, "enqueue", "Addresses a release to targets", Who::Account)
+    },
+    Operation {
+        query: AFTER_KEY,
+        answers: &[(200, Content::Json("QueuedTargetsPage"), "A page, by key.")],
+        note: "For the publisher.",
+        is_conditional: true,
+        ..get(routes::TARGETS, "listTargets", "How a release stands with targets", Who::Account)
+    },
+    Operation {
+        answers: &[(200, Content::Bytes, "The signed receipt.")],
+        problems: &[P::TooManyRequests],
+        note: "For the publisher, until it is taken.",
+        ..get(routes::RECEIPT, "readReceipt", "A target's receipt", Who::Account)
+    },
+    Operation {
+        request: Content::Bytes,
+        answers: DONE,
+        problems: &[P::DocumentRefused],
+        note: "By the target, or by a relay. Nothing is found when the release does not wait for \
+               it.",
+        ..put(routes::RECEIPT, "putReceipt", "A target is done with a release", Who::Account)
+    },
+    Operation {
+        query: AFTER_NUMBER,
+        answers: &[(200, Content::Json("ReceiptsPage"), "A page, in the order of queueing.")],
+        note: "For the publisher.",
+        is_conditional: true,
+        ..get(routes::RECEIPTS, "listReceipts", "Receipts that were not taken yet", Who::Account)
+    },
+    Operation {
+        request: Content::Json("TakenReceipts"),
+        answers: DONE,
+        note: "By the publisher. The hub drops their bytes.",
+        ..post(routes::RECEIPTS_TAKEN, "takeReceipts", "The publisher keeps receipts", Who::Account)
+    },
 ];
 
 impl Operation {
@@ -553,6 +727,8 @@ fn path_parameter(segment: &str) -> Parameter {
         "{name}" => ("name", "The second part of the name.", name_part),
         "{key}" => ("key", "A public key.", hex32),
         "{sequence}" => ("sequence", "Number of the release.", unsigned),
+        "{community}" => ("community", "The id of the community.", uuid),
+        "{admission}" => ("admission", "What the join secret's holder names.", hex16),
         "{code}" => ("code", "A problem code.", text),
         "{*path}" => ("path", "Path in the tree, percent-encoded; slashes as they are.", text),
         "{id}" => ("id", "The id or number.", text),

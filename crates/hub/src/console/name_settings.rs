@@ -11,6 +11,7 @@ use super::name::named;
 use super::page::{Failure, State};
 use super::write::Write;
 use crate::acts::Outcome;
+use crate::communities::refuse_feed;
 
 type Done = Result<Redirect, Failure>;
 
@@ -31,6 +32,7 @@ pub(super) async fn set_visibility(
     Write { operator, form }: Write<Visibility>,
 ) -> Done {
     let record = named(&state, &path).await?;
+    refuse_feed(&record.name)?;
     let (app, public) = (state.0.clone(), form.public);
     let act = operator.act(&state, "visibility", &record.name).with(json!({ "public": public }));
     let act = if public { act } else { act.taking_away() };
@@ -134,6 +136,7 @@ pub(super) async fn add_grant(
     Write { operator, form }: Write<NewGrant>,
 ) -> Done {
     let record = named(&state, &path).await?;
+    refuse_feed(&record.name)?;
     let key = key(&form.key)?;
     if form.grant != "reader" {
         return Err(Failure::refused(
@@ -164,6 +167,7 @@ pub(super) async fn remove_grant(
     Write { operator, form }: Write<OldGrant>,
 ) -> Done {
     let record = named(&state, &path).await?;
+    refuse_feed(&record.name)?;
     let key = key(&form.key)?;
     let (app, name) = (state.0.clone(), record.name.clone());
     let act = operator.act(&state, "ungrant", &name).with(json!({ "key": Hex(key.0) }));

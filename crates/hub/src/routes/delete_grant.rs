@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::acts::{Act, Outcome};
 use crate::app::App;
 use crate::caller::{Member, Segments};
+use crate::communities::refuse_feed;
 use crate::refusal::Refusal;
 
 /// Says the same whether there was a grant or not: afterwards there is none.
@@ -19,6 +20,7 @@ pub(crate) async fn delete_grant(
     segments: Segments,
 ) -> Result<StatusCode, Refusal> {
     let name = segments.owned(&app, &account).await?;
+    refuse_feed(&name.name)?;
     let key = segments.key()?;
     let act = Act::new(&app, &account, "ungrant", &name.name)
         .with(json!({ "key": Hex(key.0) }))

@@ -13,6 +13,7 @@ use crate::acts::{Act, Outcome};
 use crate::app::App;
 use crate::body::Json;
 use crate::caller::{Member, Segments};
+use crate::communities::refuse_feed;
 use crate::files::unix_now;
 use crate::refusal::Refusal;
 
@@ -25,6 +26,7 @@ pub(crate) async fn put_delegation(
     Json(document): Json<DelegationDocument>,
 ) -> Result<StatusCode, Refusal> {
     let name = segments.owned(&app, &account).await?;
+    refuse_feed(&name.name)?;
     let document = document.delegation.0;
     let owner = PublicKey::from_bytes(name.owner_key.0);
     let refused = |why: String| Refusal::new(ProblemCode::DocumentRefused, why);

@@ -11,6 +11,7 @@ use crate::acts::{Act, Outcome};
 use crate::app::App;
 use crate::body::Json;
 use crate::caller::{Member, Segments};
+use crate::communities::refuse_feed;
 use crate::refusal::Refusal;
 
 /// The key need not be registered yet; it must be before it can read. A publisher who becomes a
@@ -22,6 +23,7 @@ pub(crate) async fn put_grant(
     Json(settings): Json<GrantSettings>,
 ) -> Result<StatusCode, Refusal> {
     let name = segments.owned(&app, &account).await?;
+    refuse_feed(&name.name)?;
     let key = segments.key()?;
     if key == name.owner_key {
         return Err(Refusal::new(ProblemCode::Forbidden, "the owner has every right already"));

@@ -13,6 +13,7 @@ use crate::acts::{Act, Outcome};
 use crate::app::App;
 use crate::body::Json;
 use crate::caller::{Member, Segments};
+use crate::communities::{may_use, refuse_feed};
 use crate::files::unix_now;
 use crate::refusal::Refusal;
 
@@ -29,6 +30,12 @@ pub(crate) async fn put_name(
         return Err(Refusal::new(ProblemCode::Forbidden, "publishers only"));
     }
     let name = segments.name()?;
+    if !may_use(&app, &name, &account.key).await? {
+        return Err(Refusal::new(ProblemCode::NameTaken, UNAVAILABLE));
+    }
+    if settings.public {
+        refuse_feed(name.as_str())?;
+    }
     let before = app.db.name(name.as_str(), &Caller::from(&account)).await?;
     if let Some(before) = before
         && before.public == settings.public

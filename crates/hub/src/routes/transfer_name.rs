@@ -12,6 +12,7 @@ use crate::acts::{Act, Outcome};
 use crate::app::App;
 use crate::body::Json;
 use crate::caller::{Member, Segments};
+use crate::communities::refuse_feed;
 use crate::refusal::Refusal;
 
 /// The owner until now keeps no right.
@@ -26,6 +27,7 @@ pub(crate) async fn transfer_name(
         // The owner's list of publishers goes on.
         return Ok(StatusCode::NO_CONTENT);
     }
+    refuse_feed(&name.name)?;
     let act = Act::new(&app, &account, "transfer", &name.name)
         .with(json!({ "to": settings.key }))
         .taking_away();

@@ -68,6 +68,8 @@ fn example(template: &str) -> String {
         "{name}" => "tools".to_owned(),
         "{sequence}" | "{id}" => "1".to_owned(),
         "{key}" => "ab".repeat(32),
+        "{community}" => "01020304-0506-4708-890a-0b0c0d0e0f10".to_owned(),
+        "{admission}" => "ab".repeat(16),
         "{code}" => "not-found".to_owned(),
         "{*path}" => "some/file".to_owned(),
         plain => plain.to_owned(),

@@ -50,9 +50,11 @@ async fn run(program: &Path, scene: &Scene, asked: Run<'_>) {
     let text = format!("[auth.openapi.session]\nbearer = \"{token}\"\n{}", key.unwrap_or_default());
     std::fs::write(&settings, text).expect("writes");
     let operations = match asked.only {
-        Some((operation, _)) => ["--include-operation-id", operation],
-        // It never ends.
-        None => ["--exclude-operation-id", "events"],
+        Some((operation, _)) => vec!["--include-operation-id", operation],
+        // They never end.
+        None => {
+            vec!["--exclude-operation-id", "events", "--exclude-operation-id", "communityEvents"]
+        }
     };
     let place = tempfile::tempdir().expect("a directory");
     let mut child = Command::new(program)

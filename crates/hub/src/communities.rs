@@ -1,0 +1,180 @@
+//! Communities as their routes see them: what an account is to one, and which names are feeds.
+//!
+//! The hub verifies what it stores, so that nobody can hand its peers what they would refuse; they
+//! verify it again. Whoever does not belong to a community sees nothing where it is.
+
+use community::{Charter, CommunityId, Role, Roster};
+use documents::{PublicKey, ReleaseName, jointly};
+use hub_api::ProblemCode;
+use hub_db::{Account, AccountKey, Caller, CommunityKey, CommunityRecord, NameRecord, PeerRoles};
+
+use crate::app::App;
+use crate::caller::Segments;
+use crate::refusal::Refusal;
+
+/// A community that is here.
+pub(crate) struct Community {
+    pub(crate) id: CommunityId,
+    pub(crate) key: CommunityKey,
+    pub(crate) record: CommunityRecord,
+    /// The newest charter; it was verified when it came.
+    pub(crate) charter: Charter,
+}
+
+/// A community, and what an account is to it: a manager, a peer or both.
+pub(crate) struct Belonging {
+    pub(crate) community: Community,
+    pub(crate) is_manager: bool,
+    pub(crate) peer: Option<hub_db::Member>,
+}
+
+/// What the database knows a community by.
+pub(crate) fn key_of(id: &CommunityId) -> CommunityKey {
+    CommunityKey(*id.as_bytes())
+}
+
+pub(crate) fn public_key(key: &AccountKey) -> PublicKey {
+    PublicKey::from_bytes(key.0)
+}
+
+impl Segments {
+    /// The id at `{community}`.
+    pub(crate) fn community(&self) -> Result<CommunityId, Refusal> {
+        self.parse("community")
+    }
+}
+
+impl Community {
+    /// The community at `{community}`.
+    pub(crate) async fn find(app: &App, segments: &Segments) -> Result<Self, Refusal> {
+        let id = segments.community()?;
+        let key = key_of(&id);
+        let record = app.db.community(&key).await?.ok_or_else(Refusal::not_found)?;
+        let charter =
+            jointly::peek(&record.signed_charter).map_err(|error| Refusal::internal(&error))?;
+        Ok(Self { id, key, record, charter })
+    }
+
+    /// The same, if the account belongs to it.
+    pub(crate) async fn of(
+        app: &App,
+        segments: &Segments,
+        account: &Account,
+    ) -> Result<Belonging, Refusal> {
+        let community = Self::find(app, segments).await?;
+        let is_manager = community.charter.managers.keys.contains(&public_key(&account.key));
+        let peer = app.db.member(&community.key, &account.key).await?;
+        if !is_manager && peer.is_none() {
+            return Err(Refusal::not_found());
+        }
+        Ok(Belonging { community, is_manager, peer })
+    }
+
+    /// The same, if the account manages it.
+    pub(crate) async fn managed(
+        app: &App,
+        segments: &Segments,
+        account: &Account,
+    ) -> Result<Self, Refusal> {
+        let Belonging { community, is_manager, .. } = Self::of(app, segments, account).await?;
+        if !is_manager {
+            return Err(forbidden("managers of the community only"));
+        }
+        Ok(community)
+    }
+
+    /// The roster in force.
+    pub(crate) fn roster(&self) -> Result<Option<Roster>, Refusal> {
+        let roster = self.record.roster.as_ref().map(|(_, signed)| jointly::peek(signed));
+        roster.transpose().map_err(|error| Refusal::internal(&error))
+    }
+}
+
+impl Belonging {
+    /// What the peer does; nothing for a manager who is none.
+    pub(crate) fn roles(&self) -> PeerRoles {
+        self.peer.as_ref().map_or_else(PeerRoles::default, |peer| peer.roles)
+    }
+}
+
+pub(crate) fn roles_of(membership: &community::Membership) -> PeerRoles {
+    let has = |role: Role| membership.roles.contains(&role);
+    PeerRoles {
+        publisher: has(Role::Publisher),
+        relay: has(Role::Relay),
+        target: has(Role::Target),
+    }
+}
+
+pub(crate) fn forbidden(who: &str) -> Refusal {
+    Refusal::new(ProblemCode::Forbidden, who)
+}
+
+pub(crate) fn refused(why: impl std::fmt::Display) -> Refusal {
+    Refusal::new(ProblemCode::DocumentRefused, why.to_string())
+}
+
+pub(crate) fn conflict(why: impl std::fmt::Display) -> Refusal {
+    Refusal::new(ProblemCode::RosterConflict, why.to_string())
+}
+
+/// The feed of a publisher.
+pub(crate) struct Feed {
+    pub(crate) community: CommunityId,
+    pub(crate) publisher: PublicKey,
+    pub(crate) name: NameRecord,
+}
+
+impl Feed {
+    /// The feed at `{team}/{name}` as far as the account may see it.
+    pub(crate) async fn visible(
+        app: &App,
+        segments: &Segments,
+        account: &Account,
+    ) -> Result<Self, Refusal> {
+        let feed = CommunityId::of_feed(&segments.name()?);
+        let (community, publisher) = feed.ok_or_else(Refusal::not_found)?;
+        let name = segments.visible(app, &Caller::from(account)).await?;
+        Ok(Self { community, publisher, name })
+    }
+
+    /// The same, if it is the account's own.
+    pub(crate) async fn own(
+        app: &App,
+        segments: &Segments,
+        account: &Account,
+    ) -> Result<Self, Refusal> {
+        let feed = Self::visible(app, segments, account).await?;
+        if feed.publisher != public_key(&account.key) || feed.name.owner != account.id {
+            return Err(forbidden("the publisher of the feed only"));
+        }
+        Ok(feed)
+    }
+}
+
+/// Whether the holder of a key may have and use a name as its own: the feed of a publisher is that
+/// publisher's, while the roster says so; other names are not decided here.
+pub(crate) async fn may_use(
+    app: &App,
+    name: &ReleaseName,
+    key: &AccountKey,
+) -> Result<bool, Refusal> {
+    if !CommunityId::is_reserved(name) {
+        return Ok(true);
+    }
+    let Some((id, publisher)) = CommunityId::of_feed(name) else { return Ok(false) };
+    if publisher != public_key(key) {
+        return Ok(false);
+    }
+    let peer = app.db.member(&key_of(&id), key).await?;
+    Ok(peer.is_some_and(|peer| peer.roles.publisher))
+}
+
+/// Refuses what would give rights to a feed or take them: the roster does that, and nobody else.
+pub(crate) fn refuse_feed(name: &str) -> Result<(), Refusal> {
+    let is_reserved = name.parse().is_ok_and(|name| CommunityId::is_reserved(&name));
+    if is_reserved {
+        return Err(forbidden("the roster of its community says who may do what with a feed"));
+    }
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! `GET /v1/communities/{community}/events`: that something of a community is new, as it comes.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse as _, Response};
+use futures_util::stream;
+use hub_api::limits::HEARTBEAT_INTERVAL;
+use hub_api::{CommunityEvent, EVENT_COMMUNITY, MEDIA_EVENTS};
+use hub_db::{Account, Caller};
+use tokio::sync::{OwnedSemaphorePermit, watch};
+
+use crate::app::App;
+use crate::bus::Listener;
+use crate::caller::{Member, Segments, is_in_force};
+use crate::communities::Community;
+use crate::refusal::Refusal;
+
+/// Tells what comes from now on; for what was before, the caller asks after this has begun.
+pub(crate) async fn community_events(
+    State(app): State<Arc<App>>,
+    Member(account): Member,
+    segments: Segments,
+) -> Result<Response, Refusal> {
+    if *app.stopping.borrow() {
+        return Err(Refusal::stopping());
+    }
+    let belonging = Community::of(&app, &segments, &account).await?;
+    let place = Arc::clone(&app.event_streams).try_acquire_owned();
+    let place = place.map_err(|_| Refusal::busy("too many event streams at once"))?;
+    let mut listener = app.bus.listener(belonging.community.key, account.key);
+    listener.is_manager = belonging.is_manager;
+    let taken_away = app.access.taken_away();
+    let stream =
+        News { app, account, segments, listener, taken_away, has_begun: false, _place: place };
+    let body = stream::unfold(stream, async |mut stream| {
+        let text = stream.next().await?;
+        Some((Ok::<_, Infallible>(text), stream))
+    });
+    let headers = [
+        (header::CONTENT_TYPE.as_str(), MEDIA_EVENTS),
+        (header::CACHE_CONTROL.as_str(), "no-store"),
+        // Or nginx would hold events back to fill a buffer.
+        ("x-accel-buffering", "no"),
+    ];
+    Ok((headers, Body::from_stream(body)).into_response())
+}
+
+struct News {
+    app: Arc<App>,
+    account: Account,
+    segments: Segments,
+    listener: Listener,
+    taken_away: watch::Receiver<()>,
+    has_begun: bool,
+    _place: OwnedSemaphorePermit,
+}
+
+impl News {
+    /// The next events or a heart-beat; `None` ends the stream: the hub stops or failed, or the
+    /// caller does not belong to the community any more.
+    async fn next(&mut self) -> Option<String> {
+        let mut stopping = self.app.stopping.clone();
+        if *stopping.borrow() || !self.is_allowed().await {
+            return None;
+        }
+        if !self.has_begun {
+            // At once, so that the caller knows that nothing is missed from here on.
+            self.has_begun = true;
+            return Some(":\n\n".to_owned());
+        }
+        let news = tokio::select! {
+            news = self.listener.news() => news,
+            _ = self.taken_away.changed() => Vec::new(),
+            () = tokio::time::sleep(HEARTBEAT_INTERVAL) => Vec::new(),
+            _ = stopping.changed() => return None,
+        };
+        // What is told first is whether there is still somebody to tell.
+        if !self.is_allowed().await {
+            return None;
+        }
+        if news.is_empty() {
+            return Some(":\n\n".to_owned());
+        }
+        let event = |news| {
+            let data = serde_json::to_string(&CommunityEvent { news });
+            let data = data.expect("an event is plain data");
+            format!("event: {EVENT_COMMUNITY}\ndata: {data}\n\n")
+        };
+        Some(news.into_iter().map(event).collect())
+    }
+
+    /// Whether the caller still belongs to it; who has become a manager hears what managers do.
+    async fn is_allowed(&mut self) -> bool {
+        let in_force = is_in_force(&self.app, &Caller::from(&self.account)).await;
+        if !matches!(in_force, Ok(true)) {
+            return false;
+        }
+        let found = Community::of(&self.app, &self.segments, &self.account).await;
+        found.is_ok_and(|belonging| {
+            self.listener.is_manager = belonging.is_manager;
+            true
+        })
+    }
+}

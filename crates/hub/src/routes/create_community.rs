@@ -1,0 +1,54 @@
+//! `POST /v1/communities`: a community begins with its first charter.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use community::Charter;
+use hub_api::CharterDocument;
+use hub_db::Role;
+use serde_json::json;
+
+use crate::acts::{Act, Outcome};
+use crate::app::App;
+use crate::body::Json;
+use crate::caller::Member;
+use crate::communities::{conflict, forbidden, key_of, public_key, refused};
+use crate::files::unix_now;
+use crate::refusal::Refusal;
+
+/// Rosters make accounts, so only who may publish here may begin one, and only one's own.
+pub(crate) async fn create_community(
+    State(app): State<Arc<App>>,
+    Member(account): Member,
+    Json(document): Json<CharterDocument>,
+) -> Result<StatusCode, Refusal> {
+    if account.role < Role::Publisher {
+        return Err(forbidden("publishers only"));
+    }
+    let signed = document.charter.0;
+    let charter = Charter::open(&signed).map_err(refused)?;
+    if charter.number != 1 {
+        return Err(refused(format!("a community begins with charter 1, not {}", charter.number)));
+    }
+    if charter.expires <= unix_now() {
+        return Err(refused("it has expired"));
+    }
+    if !charter.managers.keys.contains(&public_key(&account.key)) {
+        return Err(forbidden("managers of the charter only"));
+    }
+    let key = key_of(&charter.community);
+    let act = Act::new(&app, &account, "create-community", charter.community)
+        .with(json!({ "managers": charter.managers.keys.len() }));
+    let done = async move {
+        if app.db.create_community(&key, &signed, unix_now()).await? {
+            return Ok(Outcome::Changed(StatusCode::NO_CONTENT));
+        }
+        // The same once more: its answer was lost.
+        if app.db.charters(&key, 0, 1).await? == [signed] {
+            return Ok(Outcome::Unchanged(StatusCode::NO_CONTENT));
+        }
+        Err(conflict("there is a community of this id"))
+    };
+    act.run(done).await
+}
