@@ -16,8 +16,8 @@ mod package;
 mod rights;
 
 pub(crate) use self::community::{
-    ApproveArgs, CommunityArgs, CommunityCommand, CreateArgs, JoinArgs, LabelArgs, PeerAddArgs,
-    PeerCommand, PeerNameArgs, PeerRole, RoleArgs, RouteArgs, SeedArgs,
+    ApproveArgs, CommunityArgs, CommunityCommand, CreateArgs, JoinArgs, LabelArgs, ManagerCommand,
+    OpenArgs, PeerAddArgs, PeerCommand, PeerNameArgs, PeerRole, RoleArgs, RouteArgs, SeedArgs,
 };
 pub(crate) use self::local::{ConfigArgs, ConfigCommand};
 pub(crate) use self::package::{

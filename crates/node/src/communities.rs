@@ -83,6 +83,12 @@ pub enum CommunityError {
         /// How many have to.
         needed: usize,
     },
+    /// A manager cannot take itself out: another one has to.
+    #[error("a manager cannot leave by itself: another one has to take it out")]
+    LastWord,
+    /// A community has at most [`community::charter::MANAGERS_MAX`] managers.
+    #[error("{0} managers are more than there can be")]
+    TooManyManagers(usize),
     /// There is a peer of this name already, defined or joined. Choose another name, or revoke it first.
     #[error("there is a peer {0} already")]
     PeerExists(String),

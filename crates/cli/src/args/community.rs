@@ -24,6 +24,10 @@ pub(crate) enum CommunityCommand {
     Create(CreateArgs),
     /// Write the seed that machines join with
     Seed(SeedArgs),
+    /// Say who manages the community
+    Manager(ManagerArgs),
+    /// Manage a community that another manager put this node's key into
+    Open(OpenArgs),
     /// Define the peers that may join
     Peer(PeerArgs),
     /// List the peers: who has joined, who is expected, who asks
@@ -61,6 +65,37 @@ pub(crate) struct SeedArgs {
     /// File to write [default: standard output]
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ManagerArgs {
+    #[command(subcommand)]
+    pub(crate) what: ManagerCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ManagerCommand {
+    /// Let another node manage the community, too
+    #[command(after_help = "Example:\n  consign community manager add 3f0c…  \
+                      (the key `consign id` prints on that machine)")]
+    Add(ManagerKeyArgs),
+    /// Take a manager out
+    #[command(after_help = "Example:\n  consign community manager remove 3f0c…")]
+    Remove(ManagerKeyArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ManagerKeyArgs {
+    /// Public key of the node
+    pub(crate) key: String,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  consign community open plant-7.seed\n\n\
+                  This node must be registered with the hub.")]
+pub(crate) struct OpenArgs {
+    /// File with the seed
+    pub(crate) seed: PathBuf,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -7,14 +7,14 @@ mod status;
 use std::path::Path;
 
 use anyhow::Context as _;
-use community::{PeerName, Role};
+use community::{PeerName, Role, Seed};
 use node::communities::{Place, Standing};
 use serde_json::json;
 
 use super::{Session, parse};
 use crate::args::{
-    ApproveArgs, CommunityArgs, CommunityCommand, CreateArgs, LabelArgs, PeerCommand, PeerNameArgs,
-    PeerRole, RoleArgs, RouteArgs, SeedArgs,
+    ApproveArgs, CommunityArgs, CommunityCommand, CreateArgs, LabelArgs, ManagerCommand, OpenArgs,
+    PeerCommand, PeerNameArgs, PeerRole, RoleArgs, RouteArgs, SeedArgs,
 };
 use crate::exit::Ended;
 
@@ -26,6 +26,8 @@ pub(super) async fn run(session: &Session, args: CommunityArgs) -> anyhow::Resul
     match args.what {
         CommunityCommand::Create(args) => create(session, args).await,
         CommunityCommand::Seed(args) => seed(session, &place()?, &args),
+        CommunityCommand::Manager(args) => manager(session, &place()?, args.what).await,
+        CommunityCommand::Open(args) => open(session, &args).await,
         CommunityCommand::Peer(args) => match args.what {
             PeerCommand::Add(args) => peer::add(session, &place()?, args).await,
         },
@@ -65,6 +67,33 @@ async fn create(session: &Session, args: CreateArgs) -> anyhow::Result<Ended> {
         }),
     )?;
     session.output.remark("`consign node` admits peers and keeps the community alive: let it run");
+    Ok(Ended::Done)
+}
+
+async fn manager(session: &Session, place: &Place, what: ManagerCommand) -> anyhow::Result<Ended> {
+    let charter = match what {
+        ManagerCommand::Add(args) => place.change_managers(&[parse(&args.key)?], &[]).await?,
+        ManagerCommand::Remove(args) => place.change_managers(&[], &[parse(&args.key)?]).await?,
+    };
+    let keys: Vec<String> = charter.managers.keys.iter().map(ToString::to_string).collect();
+    session.output.fact(
+        format!("charter {}: managed by {}", charter.number, keys.join(", ")),
+        &json!({"event": "managers", "charter": charter.number, "managers": keys}),
+    )?;
+    Ok(Ended::Done)
+}
+
+async fn open(session: &Session, args: &OpenArgs) -> anyhow::Result<Ended> {
+    let path = session.path(&args.seed);
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    let seed: Seed = parse(&text)?;
+    let place = session.patiently(session.node()?.open_community(&seed)).await?;
+    let name = place.charter()?.name;
+    session.output.fact(
+        format!("this node manages {name} ({})", place.id()),
+        &json!({"event": "opened", "community": place.id().to_string(), "name": name}),
+    )?;
     Ok(Ended::Done)
 }
 

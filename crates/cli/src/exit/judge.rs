@@ -232,6 +232,10 @@ fn judge_community(error: &CommunityError) -> Option<(Ended, Option<String>)> {
             Ended::Failed,
             hint("choose another name, or `consign community revoke` the peer first"),
         )),
+        CommunityError::LastWord => {
+            Some((Ended::NotAllowed, hint("run it on the machine of another manager")))
+        }
+        CommunityError::TooManyManagers(_) => Some((Ended::Failed, None)),
         CommunityError::NotManager(_) | CommunityError::MoreSigners { .. } => {
             Some((Ended::NotAllowed, hint("run this on the machine of a manager")))
         }

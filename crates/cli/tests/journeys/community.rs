@@ -149,6 +149,34 @@ fn a_revoked_target_receives_nothing_more() {
 }
 
 #[test]
+fn a_second_manager_goes_on_when_the_first_is_gone() {
+    let community = Community::create();
+    community.peer("ci", &["--role", "publisher"]);
+    let world = &community.world;
+    world.register("deputy", &[]);
+    let key = |node: &str| world.ok(node, &["id"])["key"].as_str().expect("a text").to_owned();
+    let seed = world.text("seed");
+    world.fails("deputy", &["community", "open", &seed], 5);
+    let add = ["community", "manager", "add", &key("deputy")];
+    let managers = world.tells("boss", &add, &["managers"]);
+    assert_eq!(managers["managers"].as_array().map(Vec::len), Some(2), "{managers}");
+    world.tells("deputy", &["community", "open", &seed], &["opened"]);
+    // It takes the first one out, who can change nothing from then on.
+    world.fails("deputy", &["community", "manager", "remove", &key("deputy")], 5);
+    let remove = ["community", "manager", "remove", &key("boss")];
+    world.tells("deputy", &remove, &["managers"]);
+    world.fails("boss", &["community", "revoke", "ci"], 5);
+    let _deputy = serve(world, "deputy");
+    let secret = world.text("late.secret");
+    let add = ["community", "peer", "add", "late", "--role", "target", "--secret-file", &secret];
+    world.tells("deputy", &add, &["defined"]);
+    // The seed is that of the first charter: it leads to the newest one.
+    let join = ["join", &seed, "--as", "late", "--secret-file", &secret];
+    world.tells("late", &join, &["joined"]);
+    world.tells("ci", &["community", "status"], &["community"]);
+}
+
+#[test]
 fn a_machine_without_the_right_secret_does_not_join() {
     let community = Community::create();
     let world = &community.world;

@@ -7,10 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use community::charter::MANAGERS_MAX;
 use community::roster::members_root;
 use community::{
     Charter, CommunityId, JoinAnswer, JoinChallenge, JoinError, JoinRequest, JoinSecret,
-    Membership, PeerName, Renewal, Role, Roster, RosterPublisher, Route, Seed,
+    Membership, PeerName, Renewal, Role, Roster, RosterError, RosterPublisher, Route, Seed,
 };
 use documents::{PublicKey, Quorum, jointly};
 use hub_api::{Base64Bytes, Hex, JoinEnd, Joining, ProblemCode, RosterChange};
@@ -110,6 +111,38 @@ pub enum JoinNews {
 }
 
 impl Node {
+    /// Manages a community whose newest charter has this node's key, at the hubs of its seed.
+    ///
+    /// # Errors
+    /// The charter does not have it, or see [`CommunityError`].
+    pub async fn open_community(&self, seed: &Seed) -> Result<Place, CommunityError> {
+        let mut charter = seed.open()?;
+        let mut signed = seed.charter.clone();
+        let mut last = None;
+        for route in &seed.routes {
+            let hub = self.link(&known_hub(route))?;
+            match hub.client.charters(&charter.community, charter.number).await {
+                Ok(later) => {
+                    for next in later {
+                        charter = charter.follow(&next)?;
+                        signed = next;
+                    }
+                    if !charter.managers.keys.contains(&self.key().public()) {
+                        return Err(CommunityError::NotManager(charter.name));
+                    }
+                    let place = self.place(charter.community);
+                    if !place.path().is_file() {
+                        place.begin(&signed, &seed.routes)?;
+                    }
+                    place.refresh().await?;
+                    return Ok(place);
+                }
+                Err(source) => last = Some(fail(&hub, "read who manages it", source)),
+            }
+        }
+        Err(last.expect("a seed names a hub"))
+    }
+
     /// Creates a community at a hub, with this node as its manager.
     ///
     /// # Errors
@@ -351,23 +384,72 @@ impl Place {
         &self,
         hub: &HubLink,
     ) -> Result<BTreeMap<PeerName, Membership>, CommunityError> {
-        // Nobody may have handed one in yet.
-        let Some(found) = self.newest_roster(hub).await? else { return Ok(BTreeMap::new()) };
         let managed = self.managed()?;
-        let own: Vec<&[u8]> = managed.members.values().map(|member| &member.0[..]).collect();
-        let encoded = if found.check_members(own.iter().copied()).is_ok() {
-            own.into_iter().map(<[u8]>::to_vec).collect()
-        } else {
-            let theirs = self.all_members(hub).await?;
-            found.check_members(theirs.iter().map(Vec::as_slice))?;
-            theirs
+        let own: Vec<Vec<u8>> = managed.members.into_values().map(|member| member.0).collect();
+        let found = match self.newest_roster(hub).await {
+            // The charter was changed here, and no roster came under it yet: the last one is ours.
+            Err(CommunityError::Roster(RosterError::OtherCharter { known, found }))
+                if found < known =>
+            {
+                return by_peer(&own);
+            }
+            found => found?,
         };
-        let mut members = BTreeMap::new();
-        for bytes in encoded {
-            let member = Membership::decode(&bytes)?;
-            members.insert(member.peer.clone(), member);
+        // Nobody may have handed one in yet.
+        let Some(found) = found else { return Ok(BTreeMap::new()) };
+        if found.check_members(own.iter().map(Vec::as_slice)).is_ok() {
+            return by_peer(&own);
         }
-        Ok(members)
+        let theirs = self.all_members(hub).await?;
+        found.check_members(theirs.iter().map(Vec::as_slice))?;
+        by_peer(&theirs)
+    }
+
+    /// Changes who manages the community: a new charter, and the roster under it.
+    ///
+    /// # Errors
+    /// Nobody, too many or not this node would be left, or see [`CommunityError`].
+    pub async fn change_managers(
+        &self,
+        add: &[PublicKey],
+        remove: &[PublicKey],
+    ) -> Result<Charter, CommunityError> {
+        let charter = self.own_charter()?;
+        let hub = self.hub()?;
+        let own = self.node.key().public();
+        let mut keys = charter.managers.keys.clone();
+        keys.extend(add);
+        keys.retain(|key| !remove.contains(key));
+        if !keys.contains(&own) {
+            return Err(CommunityError::LastWord);
+        }
+        if keys.len() > MANAGERS_MAX {
+            return Err(CommunityError::TooManyManagers(keys.len()));
+        }
+        // What the roster under the new charter is made of, verified under the old one.
+        let members = self.known_members(&hub).await?;
+        self.keep_members(&members)?;
+        let now = unix_now();
+        let next = Charter {
+            number: charter.number + 1,
+            issued: now,
+            expires: now + CHARTER_LIFETIME.as_secs(),
+            managers: Quorum { keys, threshold: charter.managers.threshold },
+            previous: Some(charter.hash()),
+            ..charter.clone()
+        };
+        let signed = jointly::sign(&next, [self.node.key()]);
+        charter.follow(&signed)?;
+        let added = hub.client.add_charter(&self.id, &signed).await;
+        added.map_err(|source| fail(&hub, "change who manages it", source))?;
+        {
+            let _lock = lock_for_change(&self.path())?;
+            let mut stored = self.stored()?;
+            stored.charter = signed.into();
+            write_json(&self.path(), &stored)?;
+        }
+        self.change(|_| Ok(())).await?;
+        Ok(next)
     }
 
     /// The newest roster at the hub, expired or not: a manager goes on from it all the same.
@@ -441,20 +523,22 @@ impl Place {
         change: &RosterChange,
         members: &BTreeMap<PeerName, Membership>,
     ) -> Result<(), CommunityError> {
-        {
-            let _lock = lock_for_change(&self.managed_path())?;
-            let mut managed = self.managed()?;
-            let encoded = members.iter().map(|(peer, it)| (peer.to_string(), it.encode().into()));
-            managed.members = encoded.collect();
-            managed.defined.retain(|peer, _| !managed.members.contains_key(peer));
-            write_json(&self.managed_path(), &managed)?;
-        }
+        self.keep_members(members)?;
         let _lock = lock_for_change(&self.path())?;
         let mut stored = self.stored()?;
         stored.seen = Some(StoredSeen::from(roster.seen()));
         stored.roster = Some(change.roster.clone());
         stored.renewal.clone_from(&change.renewal);
         Ok(write_json(&self.path(), &stored)?)
+    }
+
+    fn keep_members(&self, members: &BTreeMap<PeerName, Membership>) -> Result<(), CommunityError> {
+        let _lock = lock_for_change(&self.managed_path())?;
+        let mut managed = self.managed()?;
+        let encoded = members.iter().map(|(peer, it)| (peer.to_string(), it.encode().into()));
+        managed.members = encoded.collect();
+        managed.defined.retain(|peer, _| !managed.members.contains_key(peer));
+        Ok(write_json(&self.managed_path(), &managed)?)
     }
 
     /// Renews the roster when half of its time is over; a new roster when its own end is near. Returns
@@ -465,11 +549,17 @@ impl Place {
     pub async fn renew(&self) -> Result<bool, CommunityError> {
         let charter = self.own_charter()?;
         let hub = self.hub()?;
-        let Some(roster) = self.newest_roster(&hub).await? else { return Ok(false) };
+        let roster = match self.newest_roster(&hub).await {
+            Err(CommunityError::Roster(RosterError::OtherCharter { known, found }))
+                if found < known =>
+            {
+                return self.change(|_| Ok(())).await.map(|_| true);
+            }
+            roster => roster?,
+        };
+        let Some(roster) = roster else { return Ok(false) };
         let now = unix_now();
-        if roster.expires.saturating_sub(now) < ROSTER_LIFETIME.as_secs() / 2
-            || roster.charter.0 != charter.number
-        {
+        if roster.expires.saturating_sub(now) < ROSTER_LIFETIME.as_secs() / 2 {
             return self.change(|_| Ok(())).await.map(|_| true);
         }
         let offered = hub.client.standing(&self.id, charter.number).await;
@@ -515,6 +605,10 @@ impl Place {
     ) -> Result<Option<JoinNews>, CommunityError> {
         let managed = self.managed()?;
         let Some(defined) = managed.defined.get(request.peer.as_str()) else {
+            if self.charter()?.managers.keys.len() > 1 {
+                // Another manager may have defined it; whoever did answers.
+                return Ok(None);
+            }
             let reason = format!("no peer {} is expected", request.peer);
             return self.refuse(hub, joining, request, reason).await.map(Some);
         };
@@ -611,6 +705,15 @@ impl Place {
         let ended = hub.client.end_join(&self.id, id, end).await;
         ended.map_err(|source| fail(hub, "end a joining", source))
     }
+}
+
+fn by_peer(encoded: &[Vec<u8>]) -> Result<BTreeMap<PeerName, Membership>, CommunityError> {
+    let mut members = BTreeMap::new();
+    for bytes in encoded {
+        let member = Membership::decode(bytes)?;
+        members.insert(member.peer.clone(), member);
+    }
+    Ok(members)
 }
 
 pub(super) fn fail(hub: &HubLink, doing: &'static str, source: ClientError) -> CommunityError {
