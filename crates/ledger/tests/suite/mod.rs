@@ -49,7 +49,8 @@ pub(crate) fn community(number: u8) -> CommunityId {
 }
 
 pub(crate) fn feed(number: u8, publisher: &str) -> ReleaseName {
-    community(number).feed(&publisher.parse().expect("a peer"))
+    let key = ChunkId::of(publisher.as_bytes());
+    community(number).feed(&PublicKey::from_bytes(*key.as_bytes()))
 }
 
 pub(crate) fn key(number: u8) -> PublicKey {

@@ -79,7 +79,7 @@ pub(crate) async fn reports_hold_what_was_said(ledger: &dyn Ledger) {
     let text = |text: &str| Cell::Text(text.to_owned());
     for (name, expected) in [
         ("community", text("01010101-0101-0101-0101-010101010101")),
-        ("feed", text("c-01010101010101010101010101010101/office")),
+        ("feed", text(feed(1, "office").as_str())),
         ("sequence", Cell::Number(1)),
         ("name", text("tools")),
         ("version", text("1.1")),
