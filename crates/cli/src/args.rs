@@ -21,7 +21,8 @@ pub(crate) use self::community::{
 };
 pub(crate) use self::local::{ConfigArgs, ConfigCommand};
 pub(crate) use self::package::{
-    ApplyArgs, CheckArgs, InitArgs, PackageArgs, PackageCommand, SendArgs, Template,
+    ApplyArgs, CheckArgs, ExportFormat, InitArgs, ListArgs, PackageArgs, PackageCommand,
+    ReceiptsArgs, SendArgs, ShowArgs, Template,
 };
 pub(crate) use self::rights::{
     AccountArgs, AccountCommand, AuditArgs, GrantArgs, GrantsArgs, InvitationArgs,
@@ -47,6 +48,17 @@ pub(crate) struct Args {
     /// Hub to speak to [default: the first one registered with]
     #[arg(long, global = true, env = "CONSIGN_HUB", value_name = "URL")]
     pub(crate) hub: Option<String>,
+    /// Database of what was sent, as in postgres://USER@HOST/DATABASE or sqlite:PATH [default:
+    /// ledger.sqlite in --state]
+    #[arg(
+        long,
+        global = true,
+        env = crate::ledger::VARIABLE,
+        hide_env_values = true,
+        hide = true,
+        value_name = "URL"
+    )]
+    pub(crate) ledger: Option<String>,
     /// Read this configuration file instead of $XDG_CONFIG_HOME/consign/config.toml and
     /// /etc/consign/config.toml
     #[arg(long, global = true, env = "CONSIGN_CONFIG", value_name = "FILE")]

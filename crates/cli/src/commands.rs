@@ -58,6 +58,8 @@ pub(crate) struct Session {
     /// Where the node's state is; the default when not named.
     pub(crate) state: Option<PathBuf>,
     pub(crate) hub: Option<String>,
+    /// Where the publisher's database is; a file of the state directory when not named.
+    pub(crate) ledger: Option<String>,
     pub(crate) config: Layers,
     /// What calls to hubs wait for.
     pub(crate) activity: Arc<Activity>,
@@ -118,11 +120,12 @@ impl Session {
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "every other command ends the same way")]
 pub(crate) async fn run(args: Args, output: &Output, config: Layers) -> anyhow::Result<Ended> {
-    let (state, hub) = (args.state, args.hub);
+    let (state, hub, ledger) = (args.state, args.hub, args.ledger);
     let session = Session {
         output: *output,
         state,
         hub,
+        ledger,
         config,
         activity: Arc::default(),
         opened: OnceLock::new(),
@@ -157,6 +160,7 @@ pub(crate) async fn serve(
         output: Output::new(args.json, args.quiet),
         state: Some(node.directory().to_owned()),
         hub: args.hub,
+        ledger: args.ledger,
         config,
         activity,
         opened: OnceLock::from(node),

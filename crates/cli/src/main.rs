@@ -13,6 +13,7 @@ mod database;
 mod doctor;
 mod exit;
 mod invocation;
+mod ledger;
 mod output;
 mod progress;
 mod prompt;

@@ -3,12 +3,16 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+use community::PeerName;
 use package::label::Label;
 
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Example:\n  consign package init --template application ./hello\n  \
                   consign package check ./hello\n\n\
-                  docs/packages.md describes every key of a specification.")]
+                  docs/packages.md describes every key of a specification.\n\
+                  What was sent and answered is kept in STATE/ledger.sqlite, or where --ledger \
+                  URL,\nCONSIGN_LEDGER or `ledger` in the configuration's [global] says: \
+                  docs/operations.md.")]
 pub(crate) struct PackageArgs {
     #[command(subcommand)]
     pub(crate) what: PackageCommand,
@@ -24,6 +28,12 @@ pub(crate) enum PackageCommand {
     Send(SendArgs),
     /// Carry a package out on this machine
     Apply(ApplyArgs),
+    /// List what was sent from here, and how it went
+    List(ListArgs),
+    /// Show a package that was sent: which targets answered, which do not, and since when
+    Show(ShowArgs),
+    /// Print or export what targets answered
+    Receipts(ReceiptsArgs),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -104,4 +114,75 @@ pub(crate) struct ApplyArgs {
     /// A label of this machine, for conditions (may be given several times)
     #[arg(long, value_name = "KEY[=VALUE]")]
     pub(crate) label: Vec<Label>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  consign package list\n  \
+                  consign package list --name tools --last 5 --json")]
+pub(crate) struct ListArgs {
+    /// How many packages, newest first
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub(crate) last: u32,
+    /// Only packages of this name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Only packages for this community, by its id or name
+    #[arg(long, value_name = "COMMUNITY")]
+    pub(crate) community: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  consign package show tools\n  \
+                  consign package show 7 --pending")]
+pub(crate) struct ShowArgs {
+    /// Name of the package, of which the newest is shown, or number of the release
+    #[arg(value_name = "NAME|SEQUENCE")]
+    pub(crate) package: String,
+    /// Only targets that have not answered
+    #[arg(long)]
+    pub(crate) pending: bool,
+    /// Only packages for this community, by its id or name
+    #[arg(long, value_name = "COMMUNITY")]
+    pub(crate) community: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  consign package receipts 7\n  \
+                  consign package receipts --peer web-001\n  \
+                  consign package receipts --format csv --output receipts.csv\n  \
+                  consign package receipts 7 --steps --format jsonl\n\n\
+                  docs/operations.md describes the columns.")]
+pub(crate) struct ReceiptsArgs {
+    /// Number of the release; all of them without it
+    #[arg(value_name = "SEQUENCE", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) sequence: Option<u64>,
+    /// Only of packages of this name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Only of this peer
+    #[arg(long, value_name = "NAME")]
+    pub(crate) peer: Option<PeerName>,
+    /// Only of this community, by its id or name
+    #[arg(long, value_name = "COMMUNITY")]
+    pub(crate) community: Option<String>,
+    /// For people, for spreadsheets, or without any loss
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: ExportFormat,
+    /// With csv and jsonl: a row for each step with its outputs, not for each target
+    #[arg(long)]
+    pub(crate) steps: bool,
+    /// With csv and jsonl: write to this file, which is replaced once all is written
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// How receipts are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// For people; with --json facts.
+    Text,
+    /// For spreadsheets.
+    Csv,
+    /// One JSON object a line.
+    Jsonl,
 }

@@ -43,7 +43,7 @@ pub(super) async fn run(session: &Session, args: &NodeArgs) -> anyhow::Result<En
     let commands = |service: &Arc<node::service::Service>| {
         Arc::new(Serving { service: Arc::clone(service) }) as Arc<dyn node::control::Commands>
     };
-    let ledger = SharedLedger::new(super::package::ledger_address(session)?);
+    let ledger = SharedLedger::new(crate::ledger::address(session)?);
     node::service::run(node, ledger, runtime.as_deref(), commands, ready, stop).await?;
     Ok(Ended::Done)
 }

@@ -3,11 +3,16 @@
 mod apply;
 mod check;
 mod init;
+mod list;
 mod opened;
+mod receipts;
 mod send;
+mod sent;
+mod show;
 mod sources;
 
 pub(crate) use apply::{PackageFailed, tells_of_a_full_disk};
+pub(crate) use show::NotSent;
 
 use super::Session;
 use crate::args::{PackageArgs, PackageCommand};
@@ -19,10 +24,8 @@ pub(super) async fn run(session: &Session, args: PackageArgs) -> anyhow::Result<
         PackageCommand::Send(args) => send::run(session, args).await,
         PackageCommand::Init(args) => init::run(session, &args),
         PackageCommand::Check(args) => check::run(session, &args),
+        PackageCommand::List(args) => session.patiently(list::run(session, args)).await,
+        PackageCommand::Show(args) => session.patiently(show::run(session, args)).await,
+        PackageCommand::Receipts(args) => session.patiently(receipts::run(session, args)).await,
     }
-}
-
-/// Where this node's ledger is.
-pub(super) fn ledger_address(session: &Session) -> anyhow::Result<ledger::DatabaseUrl> {
-    Ok(node::communities::publisher::default_ledger(&session.node()?))
 }

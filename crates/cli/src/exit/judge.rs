@@ -11,6 +11,7 @@ use fetch::{Fault, FetchError, SourceReason};
 use hub::BackupError;
 use hub_api::ProblemCode;
 use hub_client::ClientError;
+use ledger::{DraftError, LedgerError};
 use node::communities::CommunityError;
 use node::communities::join::JoinCommunityError;
 use node::communities::publisher::SendError;
@@ -26,7 +27,7 @@ use node::watch::releases::ReleasesError;
 use store::StoreError;
 
 use super::{Ended, Interrupted};
-use crate::commands::package::{PackageFailed, tells_of_a_full_disk};
+use crate::commands::package::{NotSent, PackageFailed, tells_of_a_full_disk};
 use crate::invocation::Misconfigured;
 
 /// The exit code of an error, and what to do about it.
@@ -72,6 +73,12 @@ fn judge_one(cause: &(dyn std::error::Error + 'static)) -> Option<(Ended, Option
     }
     if let Some(error) = cause.downcast_ref::<ControlError>() {
         return Some(judge_control(error));
+    }
+    if let Some(error) = cause.downcast_ref::<LedgerError>() {
+        return judge_ledger(error);
+    }
+    if cause.is::<NotSent>() {
+        return Some((Ended::NotFound, hint("`consign package list` shows what was sent")));
     }
     if let Some(failed) = cause.downcast_ref::<PackageFailed>() {
         return Some(if failed.is_out_of_space() {
@@ -313,10 +320,31 @@ fn judge_send(error: &SendError) -> Option<(Ended, Option<String>)> {
         SendError::WeakKey(_) => {
             Some((Ended::Refused, hint("revoke that peer, and let it join with a new key")))
         }
-        SendError::Draft(_)
-        | SendError::Ledger(_)
+        SendError::Ledger(error) | SendError::Draft(DraftError::Ledger(error)) => {
+            judge_ledger(error)
+        }
+        SendError::Draft(DraftError::Unfinished { .. } | DraftError::NotNext { .. })
         | SendError::DamagedDraft(_)
         | SendError::State(_) => None,
+    }
+}
+
+fn judge_ledger(error: &LedgerError) -> Option<(Ended, Option<String>)> {
+    let hint = |text: &str| Some(text.to_owned());
+    match error {
+        LedgerError::Unavailable(_) => Some((
+            Ended::Unreachable,
+            hint("see to the database server, or wait for the other process; then run it again"),
+        )),
+        LedgerError::Full(_) => {
+            Some((Ended::NoSpace, hint("make room where it lies, then run the command again")))
+        }
+        LedgerError::NoLedger => Some((
+            Ended::Failed,
+            hint("name another file with --ledger, or restore a copy if this one is damaged"),
+        )),
+        LedgerError::Damaged(_) => Some((Ended::Failed, hint("restore a copy of it"))),
+        LedgerError::Newer { .. } | LedgerError::Failed(_) | LedgerError::Create(_) => None,
     }
 }
 

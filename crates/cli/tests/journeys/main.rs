@@ -25,6 +25,7 @@ mod package;
 mod process;
 mod publish;
 mod release;
+mod sent;
 mod site;
 mod sources;
 mod stalls;

@@ -203,7 +203,7 @@ fn describe(action: &Action) -> String {
     }
 }
 
-fn line(step: &StepReceipt) -> String {
+pub(super) fn line(step: &StepReceipt) -> String {
     let took = step.took.as_secs_f64();
     match &step.outcome {
         Outcome::NotApplicable(why) => format!("not applicable, {}", shown(why)),
@@ -235,14 +235,14 @@ fn counts(placed: &Placed) -> String {
 }
 
 /// The last lines of an output, below the step.
-fn quoted(said: &Said) -> String {
+pub(super) fn quoted(said: &Said) -> String {
     let text = String::from_utf8_lossy(&said.bytes);
     let lines: Vec<_> = text.lines().collect();
     let last = &lines[lines.len().saturating_sub(10)..];
     last.iter().map(|line| format!("\n    {}", shown(line))).collect()
 }
 
-fn of_step(number: usize, step: &StepReceipt) -> Value {
+pub(super) fn of_step(number: usize, step: &StepReceipt) -> Value {
     let (outcome, more) = match &step.outcome {
         Outcome::NotApplicable(why) => ("not_applicable", json!({"reason": why})),
         Outcome::LeftOut => ("left_out", json!({})),
@@ -291,6 +291,6 @@ fn of_ran(ran: &Ran) -> Value {
 }
 
 /// A text of a package or a script, which must not move the cursor.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     path(text.as_bytes())
 }

@@ -37,7 +37,7 @@ pub(super) async fn run(session: &Session, args: SendArgs) -> anyhow::Result<End
         session.output.remark(format!("{name} would go to {} targets", targets.len()));
         return Ok(Ended::Done);
     }
-    let ledger = ledger::open(&super::ledger_address(session)?).await?;
+    let ledger = crate::ledger::open(session).await?;
     // Two at once would build in one place.
     let building = State::take(&session.state_directory()?.join("sending"))?;
     let tree = opened.tree(&building)?;

@@ -87,6 +87,10 @@ fn all() -> Vec<anyhow::Error> {
             content::bounds::ENTRIES_MAX,
         ))
         .into(),
+        NotSent("tools".into()).into(),
+        LedgerError::NoLedger.into(),
+        LedgerError::Newer { found: 9, known: 1 }.into(),
+        LedgerError::Damaged("labels that are none").into(),
         StoreError::Locked { path: PathBuf::from("/store") }.into(),
         StoreError::Full { limit: store::Limit::Disk, missing_bytes: 4096 }.into(),
         StoreError::Poisoned { reason: "a sync failed".into() }.into(),
