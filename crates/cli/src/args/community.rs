@@ -68,6 +68,7 @@ pub(crate) struct SeedArgs {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  consign community manager add 3f0c…")]
 pub(crate) struct ManagerArgs {
     #[command(subcommand)]
     pub(crate) what: ManagerCommand,
@@ -99,6 +100,7 @@ pub(crate) struct OpenArgs {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  consign community peer add press-1 --role target")]
 pub(crate) struct PeerArgs {
     #[command(subcommand)]
     pub(crate) what: PeerCommand,
