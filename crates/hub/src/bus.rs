@@ -46,7 +46,7 @@ pub(crate) struct Waiter {
 #[derive(Debug)]
 pub(crate) struct Listener {
     community: CommunityKey,
-    key: AccountKey,
+    key: Option<AccountKey>,
     /// Whether to listen as a manager, too.
     pub(crate) is_manager: bool,
     receiver: broadcast::Receiver<Message>,
@@ -97,8 +97,15 @@ impl Bus {
         Waiter { name, receiver: self.0.subscribe() }
     }
 
+    /// Listens as the peer with this key.
     pub(crate) fn listener(&self, community: CommunityKey, key: AccountKey) -> Listener {
-        Listener { community, key, is_manager: false, receiver: self.0.subscribe() }
+        let receiver = self.0.subscribe();
+        Listener { community, key: Some(key), is_manager: false, receiver }
+    }
+
+    /// Listens for the steps of joinings, as managers do.
+    pub(crate) fn join_listener(&self, community: CommunityKey) -> Listener {
+        Listener { community, key: None, is_manager: true, receiver: self.0.subscribe() }
     }
 }
 
@@ -143,7 +150,7 @@ impl Listener {
             && match readers {
                 Readers::Everybody => true,
                 Readers::Managers => self.is_manager,
-                Readers::Keys(keys) => keys.contains(&self.key),
+                Readers::Keys(keys) => self.key.is_some_and(|key| keys.contains(&key)),
             };
         if is_ours && !news.contains(what) {
             news.push(*what);

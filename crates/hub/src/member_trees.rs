@@ -72,10 +72,11 @@ impl MemberTrees {
 }
 
 impl MemberTree {
-    /// What shows that the roster counts this peer.
-    pub(crate) fn inclusion(&self, peer: &str) -> Option<Inclusion> {
+    /// What shows that the roster counts this membership of a peer; nothing when it does not.
+    pub(crate) fn inclusion(&self, peer: &str, membership: &[u8]) -> Option<Inclusion> {
         let place = self.peers.binary_search_by(|other| other.as_str().cmp(peer)).ok()?;
-        Some(inclusion(&self.levels, place))
+        let is_counted = self.levels[0][place] == tree::leaf(membership);
+        is_counted.then(|| inclusion(&self.levels, place))
     }
 }
 

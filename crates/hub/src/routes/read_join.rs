@@ -7,7 +7,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use hub_api::limits::JOIN_WAIT_MAX;
 use hub_api::{Base64Bytes, Hex, JoinEnd, Joining};
-use hub_db::{AccountKey, JoinOutcome, JoinRecord};
+use hub_db::{JoinOutcome, JoinRecord};
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
@@ -33,8 +33,7 @@ pub(crate) async fn read_join(
     let wait = Duration::from_secs(patience.wait.unwrap_or(0)).min(JOIN_WAIT_MAX);
     let until = Instant::now() + wait;
     // Before looking: what comes in between wakes.
-    let mut listener = app.bus.listener(community, AccountKey([0; 32]));
-    listener.is_manager = true;
+    let mut listener = app.bus.join_listener(community);
     let mut stopping = app.stopping.clone();
     let mut place = None;
     loop {

@@ -40,7 +40,7 @@ pub(crate) async fn standing(
             let tree = app.member_trees.of(&*app.db, &community.key, order).await?;
             // It may have come with a roster behind this one.
             let changing = || Refusal::busy("the roster is changing");
-            let inclusion = tree.inclusion(&peer.peer).ok_or_else(changing)?;
+            let inclusion = tree.inclusion(&peer.peer, &peer.payload).ok_or_else(changing)?;
             Some(MembershipProof {
                 membership: Base64Bytes(peer.payload),
                 index: inclusion.index,

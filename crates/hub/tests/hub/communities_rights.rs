@@ -6,13 +6,14 @@ use hub::Role as HubRole;
 use hub_api::{JoinEnd, ProblemCode};
 
 use crate::ask::Ask;
+use crate::interface::assert_documented;
 use crate::plant::{BERLIN, CI, PARIS, Plant, change, charter, join_id, key};
 use crate::raw::token;
 use crate::scene::{Person, Tree, code, fetch, now};
 
 const RELAY: u8 = 7;
 
-/// A status for each way into a community.
+/// A status for each way into a community, by the id of the operation; every answer is as documented.
 async fn statuses(plant: &Plant, person: Option<&Person>) -> Vec<(&'static str, u16)> {
     let session = person.map(|person| token(&plant.scene, person));
     let (id, feed) = (plant.id(), plant.feed(CI));
@@ -24,42 +25,45 @@ async fn statuses(plant: &Plant, person: Option<&Person>) -> Vec<(&'static str, 
     let roster = change(jointly::sign(&roster, [&key(9)]), &[], &[]);
     let admission = format!("{community}/admissions/{}", "ab".repeat(16));
     let expires = serde_json::json!({ "expires": now() + 10 });
-    let document = serde_json::json!({ "document": "AA" });
+    let step = serde_json::json!({ "document": "AA" });
     let refusal = serde_json::json!({ "how": "refused", "reason": "no" });
     let envelopes = serde_json::json!({ "envelopes": [] });
     let asks = [
-        ("charters", Ask::get(&format!("{community}/charters"))),
-        ("standing", Ask::get(&format!("{community}/standing"))),
-        ("members", Ask::get(&format!("{community}/members"))),
-        ("joins", Ask::get(&format!("{community}/joins"))),
-        ("queue", Ask::get(&format!("{community}/queue"))),
+        ("listCharters", Ask::get(&format!("{community}/charters"))),
+        ("readStanding", Ask::get(&format!("{community}/standing"))),
+        ("listMembers", Ask::get(&format!("{community}/members"))),
+        ("listJoins", Ask::get(&format!("{community}/joins"))),
+        ("readQueue", Ask::get(&format!("{community}/queue"))),
         (
-            "roster",
+            "putRoster",
             Ask::new("PUT", &format!("{community}/roster"))
                 .json(&serde_json::to_value(&roster).expect("plain data")),
         ),
-        ("admit", Ask::new("PUT", &admission).json(&expires)),
-        ("withdraw", Ask::new("DELETE", &admission)),
+        ("putAdmission", Ask::new("PUT", &admission).json(&expires)),
+        ("deleteAdmission", Ask::new("DELETE", &admission)),
         (
-            "challenge",
-            Ask::new("PUT", &format!("{community}/joins/{join}/challenge")).json(&document),
+            "challengeJoin",
+            Ask::new("PUT", &format!("{community}/joins/{join}/challenge")).json(&step),
         ),
-        ("refuse", Ask::new("PUT", &format!("{community}/joins/{join}/end")).json(&refusal)),
-        ("envelopes", Ask::new("POST", &format!("{release}/envelopes")).json(&envelopes)),
-        ("targets", Ask::get(&format!("{release}/targets"))),
-        ("receipts", Ask::get(&format!("/v1/names/{feed}/receipts"))),
-        ("receipt", Ask::get(&format!("{release}/receipts/{target}"))),
+        ("endJoin", Ask::new("PUT", &format!("{community}/joins/{join}/end")).json(&refusal)),
+        ("enqueue", Ask::new("POST", &format!("{release}/envelopes")).json(&envelopes)),
+        ("listTargets", Ask::get(&format!("{release}/targets"))),
+        ("listReceipts", Ask::get(&format!("/v1/names/{feed}/receipts"))),
+        ("readReceipt", Ask::get(&format!("{release}/receipts/{target}"))),
         (
-            "taken",
+            "takeReceipts",
             Ask::new("POST", &format!("/v1/names/{feed}/receipts/taken"))
                 .json(&serde_json::json!({ "ids": [] })),
         ),
-        ("answer", Ask::new("PUT", &format!("{release}/receipts/{target}"))),
+        ("putReceipt", Ask::new("PUT", &format!("{release}/receipts/{target}"))),
     ];
+    let document = hub_api::openapi::document(env!("CARGO_PKG_VERSION"));
     let mut found = Vec::new();
     for (what, ask) in asks {
         let ask = session.iter().fold(ask, |ask, session| ask.token(session));
-        found.push((what, ask.send(&plant.scene).await.status));
+        let answer = ask.send(&plant.scene).await;
+        assert_documented(&document, what, &answer);
+        found.push((what, answer.status));
     }
     found
 }
@@ -80,22 +84,22 @@ async fn each_may_what_its_role_needs_and_a_stranger_finds_nothing() {
 
     let of = |list: &[u16]| {
         let names = [
-            "charters",
-            "standing",
-            "members",
-            "joins",
-            "queue",
-            "roster",
-            "admit",
-            "withdraw",
-            "challenge",
-            "refuse",
-            "envelopes",
-            "targets",
-            "receipts",
-            "receipt",
-            "taken",
-            "answer",
+            "listCharters",
+            "readStanding",
+            "listMembers",
+            "listJoins",
+            "readQueue",
+            "putRoster",
+            "putAdmission",
+            "deleteAdmission",
+            "challengeJoin",
+            "endJoin",
+            "enqueue",
+            "listTargets",
+            "listReceipts",
+            "readReceipt",
+            "takeReceipts",
+            "putReceipt",
         ];
         names.into_iter().zip(list.iter().copied()).collect::<Vec<_>>()
     };

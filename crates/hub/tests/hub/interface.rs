@@ -98,7 +98,7 @@ async fn every_route_has_the_methods_that_are_documented() {
 }
 
 /// Asserts that the answer is one that the document knows for this operation, and fits it.
-fn assert_documented(document: &Value, id: &str, answer: &Answer) {
+pub(crate) fn assert_documented(document: &Value, id: &str, answer: &Answer) {
     let operation = operations().iter().find(|operation| operation.id == id).expect("an id");
     let path = operation.path.replace("{*", "{");
     let described = &document["paths"][&path][operation.method.as_str()];
