@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use crate::app::App;
 use crate::bus::Listener;
 use crate::caller::{Member, Segments, is_in_force};
-use crate::communities::Community;
+use crate::communities::{Community, key_of};
 use crate::refusal::Refusal;
 
 /// Tells what comes from now on; for what was before, the caller asks after this has begun.
@@ -28,12 +28,13 @@ pub(crate) async fn community_events(
     if *app.stopping.borrow() {
         return Err(Refusal::stopping());
     }
+    // Before looking: whatever is taken away or new from here on is noticed.
+    let taken_away = app.access.taken_away();
+    let mut listener = app.bus.listener(key_of(&segments.community()?), account.key);
     let belonging = Community::of(&app, &segments, &account).await?;
+    listener.is_manager = belonging.is_manager;
     let place = Arc::clone(&app.event_streams).try_acquire_owned();
     let place = place.map_err(|_| Refusal::busy("too many event streams at once"))?;
-    let mut listener = app.bus.listener(belonging.community.key, account.key);
-    listener.is_manager = belonging.is_manager;
-    let taken_away = app.access.taken_away();
     let stream =
         News { app, account, segments, listener, taken_away, has_begun: false, _place: place };
     let body = stream::unfold(stream, async |mut stream| {
@@ -64,7 +65,7 @@ impl News {
     /// caller does not belong to the community any more.
     async fn next(&mut self) -> Option<String> {
         let mut stopping = self.app.stopping.clone();
-        if *stopping.borrow() || !self.is_allowed().await {
+        if *stopping.borrow() {
             return None;
         }
         if !self.has_begun {
@@ -78,7 +79,7 @@ impl News {
             () = tokio::time::sleep(HEARTBEAT_INTERVAL) => Vec::new(),
             _ = stopping.changed() => return None,
         };
-        // What is told first is whether there is still somebody to tell.
+        // Whatever woke it: there may be nobody to tell any more.
         if !self.is_allowed().await {
             return None;
         }

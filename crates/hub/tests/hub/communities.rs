@@ -1,18 +1,21 @@
 //! A community's life at a hub: founded, joined, sent to, answered.
 
 use community::{
-    ExchangeKey, Inclusion, JoinAnswer, JoinChallenge, JoinSecret, Renewal, Role, Roster,
-    accept_membership,
+    CommunityId, ExchangeKey, Inclusion, JoinAnswer, JoinChallenge, JoinSecret, Renewal, Role,
+    Roster, accept_membership,
 };
 use documents::{DocumentHash, Quorum, jointly};
+use hub::{Database, Hub, HubConfig, Tls};
 use hub_api::{CommunityNews, Hex, JoinEnd, ProblemCode};
 use hub_client::CommunityEvents;
+use testkit::Postgres;
 use tokio::time::timeout;
 
 use crate::ask::Ask;
 use crate::plant::{BERLIN, CI, MANAGER, PARIS, Plant, join_id, key, peer};
+use crate::postgres::address_file;
 use crate::raw::{PATIENCE, token};
-use crate::scene::{code, fetch, now};
+use crate::scene::{Scene, code, fetch, now};
 
 async fn hears(events: &mut CommunityEvents, wanted: CommunityNews) {
     loop {
@@ -288,4 +291,69 @@ async fn members_are_listed_by_pages_and_standing_has_a_tag() {
     assert_eq!(again.send(&plant.scene).await.status, 304);
     plant.set(&[], &["m-15"]).await;
     assert_eq!(again.send(&plant.scene).await.status, 200);
+}
+
+/// A hub on the same data, or on a copy of them.
+async fn hub_on(dir: tempfile::TempDir, data: &str, database: Option<Database>) -> Scene {
+    let place = dir.path().join(data);
+    let local = "127.0.0.1:0".parse().expect("an address");
+    let config = HubConfig { database, ..HubConfig::new(&place, local) };
+    let hub = Hub::start(HubConfig { free_reserve_bytes: 0, tls: Tls::Off, ..config }).await;
+    Scene { hub: hub.expect("starts"), dir }
+}
+
+/// What is there of a community after one target has answered and the other has not.
+async fn is_all_there(scene: &Scene, plant_id: CommunityId) {
+    let [berlin, paris, ci] = [BERLIN, PARIS, CI].map(|number| scene.stranger(number));
+    let feed = plant_id.feed(&ci.key.public());
+    let standing = paris.client.standing(&plant_id, 0).await.expect("reads");
+    assert!(standing.membership.is_some());
+    assert_eq!(berlin.client.queue(&plant_id, None).await.expect("reads").entries, []);
+    let waiting = paris.client.queue(&plant_id, None).await.expect("reads").entries;
+    assert_eq!((waiting.len(), &waiting[0].envelope.0), (1, &vec![PARIS; 92]));
+    let (receipts, _) = ci.client.receipts(&feed, None).await.expect("lists");
+    assert_eq!(receipts.len(), 1);
+    let receipt = ci.client.receipt(&feed, 1, &berlin.key.public()).await.expect("reads");
+    assert_eq!(receipt.len() as u64, receipts[0].bytes);
+    let manager = scene.stranger(MANAGER);
+    assert_eq!(manager.client.joinings(&plant_id).await.expect("lists").len(), 1);
+}
+
+async fn fill(plant: &mut Plant) {
+    plant.add_peers().await;
+    plant.release(CI).await;
+    assert_eq!(plant.send(CI, &[BERLIN, PARIS]).await.expect("sends"), 2);
+    let (berlin, feed) = (plant.peer(BERLIN), plant.feed(CI));
+    let receipt = plant.receipt(CI, BERLIN, BERLIN).await;
+    berlin.client.put_receipt(&feed, 1, &berlin.key.public(), receipt).await.expect("answers");
+    let request = plant.request("new", 40, 1).sign(&key(40));
+    plant.scene.anonymous().knock(&plant.id(), &request).await.expect("knocks");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_community_comes_back_from_a_backup() {
+    let mut plant = Plant::start().await;
+    fill(&mut plant).await;
+    let id = plant.id();
+    is_all_there(&plant.scene, id).await;
+    let copies = tempfile::tempdir().expect("a directory");
+    let to = copies.path().join("backup");
+    hub::backup(plant.scene.dir.path(), &to).await.expect("backs up");
+    hub::restore(&to, &copies.path().join("again")).await.expect("is whole");
+    let second = hub_on(copies, "again", None).await;
+    is_all_there(&second, id).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_community_is_kept_by_a_server_and_found_again() {
+    let Some(server) = Postgres::start() else { return };
+    let dir = tempfile::tempdir().expect("a directory");
+    let database = address_file(dir.path(), &server.create_database());
+    let mut plant = Plant::at(hub_on(dir, ".", Some(database)).await).await;
+    fill(&mut plant).await;
+    let id = plant.id();
+    is_all_there(&plant.scene, id).await;
+    let Scene { dir, hub } = plant.scene;
+    hub.shutdown().await;
+    is_all_there(&hub_on(dir, ".", None).await, id).await;
 }

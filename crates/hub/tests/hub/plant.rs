@@ -56,7 +56,11 @@ pub(crate) fn charter(number: u8, managers: &[u8]) -> Charter {
 impl Plant {
     /// A hub with a community, whose manager has an account, and no roster.
     pub(crate) async fn start() -> Self {
-        let scene = Scene::start(Tls::Off).await;
+        Self::at(Scene::start(Tls::Off).await).await
+    }
+
+    /// The same at a hub that runs already.
+    pub(crate) async fn at(scene: Scene) -> Self {
         let manager = scene.person(MANAGER, HubRole::Publisher, &[]).await;
         let charter = charter(6, &[MANAGER]);
         let signed = jointly::sign(&charter, [&manager.key]);
@@ -68,13 +72,17 @@ impl Plant {
     /// The same with the publisher `ci` and the targets `berlin` and `paris`.
     pub(crate) async fn with_peers() -> Self {
         let mut plant = Self::start().await;
-        let peers = [
-            plant.member("ci", CI, &[Role::Publisher]),
-            plant.member("berlin", BERLIN, &[Role::Target]),
-            plant.member("paris", PARIS, &[Role::Target]),
-        ];
-        plant.set(&peers, &[]).await;
+        plant.add_peers().await;
         plant
+    }
+
+    pub(crate) async fn add_peers(&mut self) {
+        let peers = [
+            self.member("ci", CI, &[Role::Publisher]),
+            self.member("berlin", BERLIN, &[Role::Target]),
+            self.member("paris", PARIS, &[Role::Target]),
+        ];
+        self.set(&peers, &[]).await;
     }
 
     pub(crate) fn id(&self) -> CommunityId {
