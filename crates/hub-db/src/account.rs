@@ -50,6 +50,8 @@ pub struct Account {
     pub created: u64,
     /// When it was revoked; it may do nothing since.
     pub revoked: Option<u64>,
+    /// A roster made it and takes it back: it is for feeds of communities alone.
+    pub of_community: bool,
 }
 
 /// Whose rights a query uses.

@@ -82,7 +82,7 @@ pub trait Names: Send + Sync {
 
     /// Makes the account of `to` the owner, who keeps no grant beside that; the owner until now
     /// has none. False, and nothing changed, when there is no such name or `to` has no account
-    /// in force that may publish.
+    /// in force that may publish and was not made by a roster.
     async fn transfer_name(&self, name: NameId, to: &AccountKey) -> Result<bool, DbError>;
 
     /// Deletes a name with its releases, grants and holders. Not in a hurry: with many chunks it

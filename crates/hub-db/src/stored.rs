@@ -74,11 +74,11 @@ fn role(role: i64, admin: bool) -> Result<Role, DbError> {
     }
 }
 
-/// id, key, role, admin, created, revoked
-pub(crate) type AccountRow = (i64, Vec<u8>, i64, bool, i64, Option<i64>);
+/// id, key, role, admin, created, revoked, of_community
+pub(crate) type AccountRow = (i64, Vec<u8>, i64, bool, i64, Option<i64>, bool);
 
 pub(crate) fn account(
-    (id, key, code, admin, created, revoked): AccountRow,
+    (id, key, code, admin, created, revoked, of_community): AccountRow,
 ) -> Result<Account, DbError> {
     Ok(Account {
         id: AccountId(id),
@@ -86,6 +86,7 @@ pub(crate) fn account(
         role: role(code, admin)?,
         created: unsigned(created)?,
         revoked: revoked.map(unsigned).transpose()?,
+        of_community,
     })
 }
 

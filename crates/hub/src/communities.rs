@@ -106,6 +106,9 @@ pub(crate) fn roles_of(membership: &community::Membership) -> PeerRoles {
     }
 }
 
+/// Rosters make accounts, and those make no rosters, nor anything else that outlasts them.
+pub(crate) const OF_COMMUNITY: &str = "the account is for feeds of its communities alone";
+
 pub(crate) fn forbidden(who: &str) -> Refusal {
     Refusal::new(ProblemCode::Forbidden, who)
 }

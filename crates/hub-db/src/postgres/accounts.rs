@@ -150,7 +150,7 @@ impl Accounts for PostgresDb {
         limit: u32,
     ) -> Result<Vec<Account>, DbError> {
         let rows: Vec<AccountRow> = sqlx::query_as(
-            "SELECT id, key, role, admin, created, revoked FROM accounts WHERE id > $1
+            "SELECT id, key, role, admin, created, revoked, of_community FROM accounts WHERE id > $1
              ORDER BY id LIMIT $2",
         )
         .bind(after.map_or(0, |after| after.0))
@@ -199,7 +199,7 @@ async fn one(
     key: &AccountKey,
 ) -> Result<Option<Account>, DbError> {
     let row: Option<AccountRow> = sqlx::query_as(
-        "SELECT id, key, role, admin, created, revoked FROM accounts WHERE key = $1",
+        "SELECT id, key, role, admin, created, revoked, of_community FROM accounts WHERE key = $1",
     )
     .bind(key.0.to_vec())
     .fetch_optional(executor)

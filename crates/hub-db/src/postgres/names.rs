@@ -146,7 +146,8 @@ impl Names for PostgresDb {
         let mut transaction = self.write().await?;
         let done = sqlx::query(
             "UPDATE names SET owner = a.id FROM accounts a
-             WHERE names.id = $1 AND a.key = $2 AND a.role = 1 AND a.revoked IS NULL",
+             WHERE names.id = $1 AND a.key = $2 AND a.role = 1 AND a.revoked IS NULL
+               AND NOT a.of_community",
         )
         .bind(name.0)
         .bind(to.0.to_vec())

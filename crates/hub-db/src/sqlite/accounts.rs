@@ -144,7 +144,7 @@ impl Accounts for SqliteDb {
         limit: u32,
     ) -> Result<Vec<Account>, DbError> {
         let rows: Vec<AccountRow> = sqlx::query_as(
-            "SELECT id, key, role, admin, created, revoked FROM accounts WHERE id > ?
+            "SELECT id, key, role, admin, created, revoked, of_community FROM accounts WHERE id > ?
              ORDER BY id LIMIT ?",
         )
         .bind(after.map_or(0, |after| after.0))
@@ -191,10 +191,11 @@ async fn one(
     executor: impl Executor<'_, Database = Sqlite>,
     key: &AccountKey,
 ) -> Result<Option<Account>, DbError> {
-    let row: Option<AccountRow> =
-        sqlx::query_as("SELECT id, key, role, admin, created, revoked FROM accounts WHERE key = ?")
-            .bind(key.0.to_vec())
-            .fetch_optional(executor)
-            .await?;
+    let row: Option<AccountRow> = sqlx::query_as(
+        "SELECT id, key, role, admin, created, revoked, of_community FROM accounts WHERE key = ?",
+    )
+    .bind(key.0.to_vec())
+    .fetch_optional(executor)
+    .await?;
     row.map(stored::account).transpose()
 }

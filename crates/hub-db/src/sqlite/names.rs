@@ -147,7 +147,8 @@ impl Names for SqliteDb {
         let mut transaction = self.write().await?;
         let done = sqlx::query(
             "UPDATE names SET owner = a.id FROM accounts a
-             WHERE names.id = ? AND a.key = ? AND a.role = 1 AND a.revoked IS NULL",
+             WHERE names.id = ? AND a.key = ? AND a.role = 1 AND a.revoked IS NULL
+               AND NOT a.of_community",
         )
         .bind(name.0)
         .bind(to.0.to_vec())

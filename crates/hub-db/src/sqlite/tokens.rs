@@ -58,7 +58,7 @@ impl Tokens for SqliteDb {
                 .await?;
         let Some(token) = stored::tokens(rows)?.pop() else { return Ok(None) };
         let account: Option<AccountRow> = sqlx::query_as(
-            "SELECT id, key, role, admin, created, revoked FROM accounts
+            "SELECT id, key, role, admin, created, revoked, of_community FROM accounts
              WHERE id = ? AND revoked IS NULL",
         )
         .bind(token.account.0)

@@ -225,7 +225,15 @@ pub(crate) async fn accounts_of_their_own_right_are_no_rosters_to_change(db: &dy
     change(db, 1, &[10, 11, 12, 13, 14].map(|number| member(number, PUBLISHER)), &[]).await;
     assert_eq!(account(db, 11).await, Some((Role::Reader, true)), "the operator's decision");
     // Registering makes it one's own.
+    let of_community = async |number| {
+        db.account(&key(number)).await.expect("looks up").expect("is there").of_community
+    };
+    assert!(of_community(12).await && !of_community(10).await);
+    let owner = db.account(&key(10)).await.expect("looks up").expect("is there");
+    let tools = name_of(db, &owner, "team/tools", false).await;
+    assert!(!db.transfer_name(tools, &key(12)).await.expect("is for feeds alone"));
     register(12).await.expect("registers");
+    assert!(!of_community(12).await);
     assert_eq!(account(db, 12).await, Some((Role::Publisher, true)));
     assert!(db.revoke_account(&key(13), NOW).await.expect("revokes"));
     change(db, 1, &[], &[10, 11, 12, 13, 14]).await;

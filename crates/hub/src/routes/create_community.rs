@@ -13,11 +13,12 @@ use crate::acts::{Act, Outcome};
 use crate::app::App;
 use crate::body::Json;
 use crate::caller::Member;
-use crate::communities::{conflict, forbidden, key_of, public_key, refused};
+use crate::communities::{OF_COMMUNITY, conflict, forbidden, key_of, public_key, refused};
 use crate::files::unix_now;
 use crate::refusal::Refusal;
 
-/// Rosters make accounts, so only who may publish here may begin one, and only one's own.
+/// Rosters make accounts, so only whom an operator has invited to publish may begin one, and only
+/// one's own.
 pub(crate) async fn create_community(
     State(app): State<Arc<App>>,
     Member(account): Member,
@@ -25,6 +26,9 @@ pub(crate) async fn create_community(
 ) -> Result<StatusCode, Refusal> {
     if account.role < Role::Publisher {
         return Err(forbidden("publishers only"));
+    }
+    if account.of_community {
+        return Err(forbidden(OF_COMMUNITY));
     }
     let signed = document.charter.0;
     let charter = Charter::open(&signed).map_err(refused)?;

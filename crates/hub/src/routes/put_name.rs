@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use community::CommunityId;
 use hub_api::{NameInfo, NameSettings, ProblemCode};
 use hub_db::{Account, Caller, Grant, NamePut, NameRecord, Role};
 use serde_json::json;
@@ -13,7 +14,7 @@ use crate::acts::{Act, Outcome};
 use crate::app::App;
 use crate::body::Json;
 use crate::caller::{Member, Segments};
-use crate::communities::{may_use, refuse_feed};
+use crate::communities::{OF_COMMUNITY, forbidden, may_use, refuse_feed};
 use crate::files::unix_now;
 use crate::refusal::Refusal;
 
@@ -35,6 +36,9 @@ pub(crate) async fn put_name(
     }
     if settings.public {
         refuse_feed(name.as_str())?;
+    }
+    if account.of_community && !CommunityId::is_reserved(&name) {
+        return Err(forbidden(OF_COMMUNITY));
     }
     let before = app.db.name(name.as_str(), &Caller::from(&account)).await?;
     if let Some(before) = before

@@ -180,6 +180,14 @@ async fn names_of_feeds_are_their_publishers_and_follow_the_roster() {
         code(target.client.put_name(&plant.feed(BERLIN), false).await),
         ProblemCode::Forbidden
     );
+    // Who is here by a roster alone has feeds and nothing else.
+    let ordinary: ReleaseName = "team/tools".parse().expect("a name");
+    assert_eq!(code(publisher.client.put_name(&ordinary, false).await), ProblemCode::Forbidden);
+    let founded = jointly::sign(&charter(60, &[CI]), [&publisher.key]);
+    assert_eq!(code(publisher.client.create_community(&founded).await), ProblemCode::Forbidden);
+    stranger.client.put_name(&ordinary, false).await.expect("was invited");
+    let given = stranger.client.transfer_name(&ordinary, &publisher.key.public()).await;
+    assert_eq!(code(given), ProblemCode::Forbidden);
     let first = publisher.publish(&feed, false, &Tree::new(1, 3)).await;
     assert_eq!(code(publisher.client.put_name(&feed, true).await), ProblemCode::Forbidden);
     assert_eq!(code(stranger.client.put_name(&feed, false).await), ProblemCode::NameTaken);
