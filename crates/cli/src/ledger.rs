@@ -1,11 +1,11 @@
 //! Where the publisher's database is, and opening it.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use ledger::{DatabaseUrl, Ledger};
 use node::communities::publisher::default_ledger;
+use serde_json::json;
 
 use crate::commands::Session;
 use crate::exit::Usage;
@@ -41,10 +41,17 @@ pub(crate) fn address(session: &Session) -> anyhow::Result<DatabaseUrl> {
         return Ok(default_ledger(&session.node()?));
     };
     let is_secret = std::env::var(VARIABLE).is_ok_and(|set| set == *named);
-    Ok(match parse(named, is_secret)? {
-        DatabaseUrl::Sqlite(path) => DatabaseUrl::Sqlite(session.path(Path::new(&path))),
+    let url = match parse(named, is_secret)? {
+        DatabaseUrl::Sqlite(path) => DatabaseUrl::Sqlite(session.path(&path)),
         server @ DatabaseUrl::Postgres { .. } => server,
-    })
+    };
+    if url.is_exposed() {
+        session.output.warn(
+            format!("the way to {url} is not protected: say sslmode=verify-full in its address"),
+            &json!({"event": "warning", "code": "exposed-database"}),
+        )?;
+    }
+    Ok(url)
 }
 
 /// Reads an address; one with a password must be one that nobody else sees.

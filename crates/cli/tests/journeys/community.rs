@@ -128,6 +128,11 @@ fn a_package_reaches_its_targets_and_they_answer_once() {
         let listed = lines(&world.run("ci", &["package", "list"]));
         listed.iter().any(|one| line(one) && one["failed"] == 2)
     });
+    let shown = world.tells("ci", &["package", "show", "2"], &["package", "addressed"]);
+    assert_eq!((&shown["state"], &shown["verdict"]), (&"answered".into(), &"failed".into()));
+    let answer = world.tells("ci", &["package", "receipts", "1"], &["answer"]);
+    assert_eq!((&answer["peer"], &answer["verdict"]), (&"press-1".into(), &"passed".into()));
+    assert!(answer["steps"].to_string().contains("hello from"), "{answer}");
     assert_eq!(community.ran(), 3);
 }
 

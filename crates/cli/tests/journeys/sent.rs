@@ -10,6 +10,7 @@ use documents::{DocumentHash, PublicKey, ReleaseName};
 use ledger::{Addressee, Answer, DatabaseUrl, Ledger, NewPackage, Recorded, Report};
 use package::receipt::{End, Output, Ran};
 use package::{Outcome, Receipt, StepReceipt, Verdict};
+use testkit::Postgres;
 
 use crate::documented::Documented;
 use crate::process::{lines, told};
@@ -224,6 +225,30 @@ fn receipts_are_told_and_exported() {
     let nowhere = world.text("nowhere/x.csv");
     let args = ["package", "receipts", "--format", "csv", "--output", &nowhere];
     world.fails("ci", &args, 4);
+}
+
+#[test]
+fn a_ledger_on_postgresql_is_chosen_by_configuration() {
+    let Some(server) = Postgres::start() else { return };
+    let address = server.create_database();
+    let url: DatabaseUrl = address.parse().expect("an address");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async { fill(&*ledger::open(&url).await.expect("opens")).await });
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut node = Node::new(directory.path().join("ci"));
+    // It holds a password, which an argument would show to everybody.
+    let refused = node.run(&["package", "list", "--ledger", &address]);
+    assert_eq!(refused.status.code(), Some(2), "{}", told(&refused));
+    node.environment.push(("CONSIGN_LEDGER", address.into()));
+    let last = node.ok(&["package", "list"]);
+    assert_eq!((&last["sequence"], &last["passed"]), (&1.into(), &1.into()));
+    let steps = plain(&node, &["package", "receipts", "--steps", "--format", "csv"]);
+    assert!(steps.contains("\"'=1+1\n\""), "{steps}");
+    assert!(!directory.path().join("ci/ledger.sqlite").exists());
+    drop(server);
+    let away = node.run(&["package", "show", "1"]);
+    assert_eq!(away.status.code(), Some(7), "{}", told(&away));
+    assert!(!told(&away).contains("not-a-secret"), "{}", told(&away));
 }
 
 #[test]
