@@ -27,6 +27,29 @@ fn make_tree_to_kill_in(root: &Path) {
 }
 
 #[test]
+fn the_demonstration_of_a_community_ends_with_every_receipt() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let output = consign()
+        .args(["--json", "demo", "community"])
+        .env("TMPDIR", directory.path())
+        .output()
+        .expect("consign runs");
+    assert!(output.status.success(), "{}", told(&output));
+    let done = last_line(&output);
+    assert_eq!(done["event"], "done");
+    let releases = done["releases"].as_array().expect("three");
+    assert_eq!(releases.len(), 3, "{done}");
+    for release in releases {
+        // On one machine a script fails, always.
+        let counts = ["passed", "failed", "pending"].map(|field| count(release, field));
+        assert_eq!(counts, [4, 1, 0], "{release}");
+    }
+    let (first, second) = (count(&done, "first_bytes_sent"), count(&done, "second_bytes_sent"));
+    assert!(first > 30 << 20 && second < first / 50, "{done}");
+    assert_eq!(fs::read_dir(directory.path()).expect("readable").count(), 0, "nothing is left");
+}
+
+#[test]
 fn the_demonstration_shows_a_kill_and_what_a_second_release_costs() {
     let world = World::new();
     make_tree_to_kill_in(&world.path("source"));

@@ -256,7 +256,10 @@ impl Show {
             let states: Vec<String> = lines
                 .iter()
                 .filter(|line| line["event"] == "addressed")
-                .map(|line| format!("{} {}", word(line, "peer"), word(line, "state")))
+                .map(|line| {
+                    let verdict = line["verdict"].as_str().unwrap_or("pending");
+                    format!("{} {verdict}", word(line, "peer"))
+                })
                 .collect();
             self.say("receipts", format!("release {release}: {}", states.join(", ")));
             releases.push(self.package(release)?);
