@@ -31,6 +31,7 @@ pub(crate) enum CommunityCommand {
     /// Define the peers that may join
     Peer(PeerArgs),
     /// List the peers: who has joined, who is expected, who asks
+    #[command(after_help = "Example:\n  consign community list")]
     List,
     /// Let a peer that is defined without a secret join with this key
     Approve(ApproveArgs),
@@ -45,6 +46,7 @@ pub(crate) enum CommunityCommand {
                   It receives nothing from then on, and opens nothing that is sent later.")]
     Revoke(PeerNameArgs),
     /// Show how the communities of this node stand
+    #[command(after_help = "Example:\n  consign community status")]
     Status,
 }
 

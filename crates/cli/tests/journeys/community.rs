@@ -145,9 +145,10 @@ fn a_revoked_target_receives_nothing_more() {
     let world = &community.world;
     world.tells("boss", &["community", "revoke", "press-2"], &["revoked"]);
     let line = format!("echo ran >> {}", community.ran_file().display());
-    let sent = community.send(&community.package("1", &line), &[]);
+    let package = community.package("1", &line);
+    let sent = community.send(&package, &[]);
     assert_eq!(sent["targets"], serde_json::json!(["press-1"]));
-    let refused = world.fails("ci", &["package", "send", "hello", "--to", "press-2"], 4);
+    let refused = world.fails("ci", &["package", "send", &package, "--to", "press-2"], 4);
     assert!(refused["message"].as_str().is_some_and(|it| it.contains("press-2")), "{refused}");
     // It is no peer any more, and the hub tells it nothing.
     world.fails("press-2", &["community", "status"], 3);
