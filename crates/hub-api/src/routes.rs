@@ -85,7 +85,7 @@ pub const CHARTERS: &str = "/v1/communities/{community}/charters";
 pub const STANDING: &str = "/v1/communities/{community}/standing";
 /// `PUT`: [`RosterChange`](crate::RosterChange), for managers.
 pub const ROSTER: &str = "/v1/communities/{community}/roster";
-/// `PUT`: [`RenewalDocument`](crate::RenewalDocument), for whom the roster names.
+/// `PUT`: [`RenewalDocument`](crate::RenewalDocument), for managers and whom the roster names.
 pub const RENEWAL: &str = "/v1/communities/{community}/renewal";
 /// `GET ?after=&limit=`: [`MembersPage`](crate::MembersPage), for managers, publishers and relays.
 pub const MEMBERS: &str = "/v1/communities/{community}/members";
