@@ -33,6 +33,7 @@ const PLACES: &[(&str, Place)] = &[
     ("fetch-plan", Machine),
     ("watch-plan", Machine),
     ("deploy-plan", Machine),
+    ("rollout-plan", Machine),
     ("directory", Adapter),
     ("hub-client", Adapter),
     ("hub-db", Adapter),
