@@ -1,7 +1,7 @@
 //! What a publisher sent, and what came back: packages, the targets each was addressed to, and the
 //! receipts with every step.
 //!
-//! [`Ledger`] is the trait, made of [`Recording`] and [`Reading`]; [`SqliteLedger`] implements it on a
+//! [`Ledger`] is the trait, made of [`Recording`], [`Reading`] and [`Rollouts`]; [`SqliteLedger`] implements it on a
 //! file of the node's, [`PostgresLedger`] on a server. [`open`] chooses. It stores what it is given:
 //! whether a receipt is its target's is decided before, by `community`.
 //!
@@ -25,6 +25,7 @@ mod export;
 mod postgres;
 mod record;
 mod report;
+mod rollouts;
 mod shared;
 mod sqlite;
 mod stored;
@@ -49,13 +50,17 @@ pub use record::{
     Verdict,
 };
 pub use report::{Cell, Column, Kind, RECEIPT_COLUMNS, ReportFilter, Row, STEP_COLUMNS};
+pub use rollouts::{
+    NewRollout, PlannedRecord, PlannedState, RolloutProgress, RolloutRecord, RolloutState,
+    Rollouts, WaveDrafted,
+};
 pub use sqlite::SqliteLedger;
 
 /// The publisher's database. Times are unix seconds.
 ///
 /// Every call fails with [`LedgerError`] when the database does; that is not repeated at each.
 #[async_trait]
-pub trait Ledger: Recording + Reading {
+pub trait Ledger: Recording + Reading + Rollouts {
     /// Finishes what is under way and closes all connections.
     async fn close(&self);
 }

@@ -12,12 +12,16 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Executor as _, Postgres, Transaction};
 
 use crate::shared::implement;
+use crate::shared::rollouts::implement_rollouts;
 use crate::stored::{self, Columns as _, labels_json, signed};
 use crate::{Addressee, Ledger, LedgerError};
 
 /// The schema, one step after another; the table `ledger_version` counts the steps taken. A released
 /// step never changes.
-const STEPS: [&str; 1] = [include_str!("../migrations/postgres/0001_first.sql")];
+const STEPS: [&str; 2] = [
+    include_str!("../migrations/postgres/0001_first.sql"),
+    include_str!("../migrations/postgres/0002_rollouts.sql"),
+];
 
 /// Connections at once; an export holds one for as long as it takes.
 const CONNECTIONS_MAX: u32 = 4;
@@ -39,7 +43,8 @@ pub struct PostgresLedger {
     readers: PgPool,
 }
 
-implement!(PostgresLedger);
+implement!(PostgresLedger, sqlx::Postgres);
+implement_rollouts!(PostgresLedger);
 
 impl PostgresLedger {
     /// Connects, creating the tables in the first schema of the search path or bringing them up

@@ -7,6 +7,8 @@
 //! Writers take turns for whole transactions, in both: what a transaction has read holds until
 //! it ends.
 
+pub(crate) mod rollouts;
+
 /// By feed and number: id, manifest.
 pub(crate) const SAME_NUMBER: &str =
     "SELECT id, manifest FROM packages WHERE feed = $1 AND sequence = $2";
@@ -96,6 +98,8 @@ pub(crate) const PACKAGES: &str = concat!(
     " ORDER BY id DESC"
 );
 
+pub(crate) const PACKAGE: &str = packages!("SELECT * FROM packages WHERE id = $1");
+
 /// As [`PACKAGES`], and `resume`.
 pub(crate) const DRAFTS: &str = concat!(
     packages!(
@@ -153,10 +157,10 @@ pub(crate) const STEPS_REPORT: &str = "
         AND ($4 IS NULL OR r.peer = $4)
     ORDER BY r.target, r.number";
 
-/// Implements the traits on a type with `readers`, a pool; `write()`, a transaction that has its turn;
-/// `insert_targets()` and `last_sent_of()`.
+/// Implements the traits on a type with `readers`, a pool; `write()`, a transaction of `$database` that has
+/// its turn; `insert_targets()` and `last_sent_of()`.
 macro_rules! implement {
-    ($ledger:ty) => {
+    ($ledger:ty, $database:ty) => {
         mod implementation {
             use std::collections::BTreeMap;
 
@@ -171,23 +175,22 @@ macro_rules! implement {
             use crate::stored::{self, Columns as _, signed, text};
             use crate::*;
 
-            #[async_trait]
-            impl Recording for $ledger {
-                async fn draft(
-                    &self,
+            impl $ledger {
+                /// As [`Recording::draft`], in a transaction.
+                pub(super) async fn draft_in(
+                    transaction: &mut sqlx::Transaction<'static, $database>,
                     new: &NewPackage,
                     targets: &[Addressee],
                 ) -> Result<PackageId, DraftError> {
                     let feed = new.feed.as_str().to_owned();
-                    let mut transaction = self.write().await?;
                     let unfinished = sqlx::query(UNFINISHED)
                         .bind(feed.clone())
-                        .fetch_optional(&mut *transaction)
+                        .fetch_optional(&mut **transaction)
                         .await?;
                     let same = sqlx::query(SAME_NUMBER)
                         .bind(feed.clone())
                         .bind(signed(new.sequence))
-                        .fetch_optional(&mut *transaction)
+                        .fetch_optional(&mut **transaction)
                         .await?;
                     let same = match same {
                         Some(row) if row.array::<32>(1)? == *new.manifest.as_bytes() => {
@@ -207,7 +210,7 @@ macro_rules! implement {
                         None => {
                             let last = sqlx::query(LAST_SEQUENCE)
                                 .bind(feed.clone())
-                                .fetch_one(&mut *transaction)
+                                .fetch_one(&mut **transaction)
                                 .await?
                                 .maybe_unsigned(0)?
                                 .unwrap_or(0);
@@ -227,18 +230,31 @@ macro_rules! implement {
                                 .bind(text(&new.selector))
                                 .bind(signed(new.built))
                                 .bind(signed(new.expires))
-                                .fetch_one(&mut *transaction)
+                                .fetch_one(&mut **transaction)
                                 .await?
                         }
                     };
-                    Self::insert_targets(&mut transaction, id, targets).await?;
+                    Self::insert_targets(transaction, id, targets).await?;
                     sqlx::query(SET_RESUME)
                         .bind(id)
                         .bind(new.resume.clone())
-                        .execute(&mut *transaction)
+                        .execute(&mut **transaction)
                         .await?;
-                    transaction.commit().await?;
                     Ok(PackageId(id))
+                }
+            }
+
+            #[async_trait]
+            impl Recording for $ledger {
+                async fn draft(
+                    &self,
+                    new: &NewPackage,
+                    targets: &[Addressee],
+                ) -> Result<PackageId, DraftError> {
+                    let mut transaction = self.write().await?;
+                    let id = Self::draft_in(&mut transaction, new, targets).await?;
+                    transaction.commit().await?;
+                    Ok(id)
                 }
 
                 async fn confirm(

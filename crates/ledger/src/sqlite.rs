@@ -18,12 +18,16 @@ use sqlx::sqlite::{
 use sqlx::{Sqlite, Transaction};
 
 use crate::shared::implement;
+use crate::shared::rollouts::implement_rollouts;
 use crate::stored::{Columns as _, labels_json, signed};
 use crate::{Addressee, Ledger, LedgerError};
 
 /// The schema, one step after another; `PRAGMA user_version` counts the steps taken. A released
 /// step never changes.
-const STEPS: [&str; 1] = [include_str!("../migrations/sqlite/0001_first.sql")];
+const STEPS: [&str; 2] = [
+    include_str!("../migrations/sqlite/0001_first.sql"),
+    include_str!("../migrations/sqlite/0002_rollouts.sql"),
+];
 
 /// `CSLG`: what the first step writes into the file's head.
 const APPLICATION_ID: i64 = 0x4353_4c47;
@@ -41,7 +45,8 @@ pub struct SqliteLedger {
     readers: SqlitePool,
 }
 
-implement!(SqliteLedger);
+implement!(SqliteLedger, sqlx::Sqlite);
+implement_rollouts!(SqliteLedger);
 
 impl SqliteLedger {
     /// Opens the ledger at `path`, creating it or bringing its schema up to date.

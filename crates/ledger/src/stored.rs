@@ -12,8 +12,8 @@ use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 
 use crate::{
-    Addressee, Answer, Counts, Latest, LedgerError, PackageId, PackageRecord, Report, TargetId,
-    TargetRecord, Verdict,
+    Addressee, Answer, Counts, Latest, LedgerError, PackageId, PackageRecord, PlannedRecord,
+    PlannedState, Report, RolloutProgress, RolloutState, TargetId, TargetRecord, Verdict,
 };
 
 /// Columns of a row by their place, whichever database it is from.
@@ -132,15 +132,7 @@ pub(crate) fn addressee(row: &impl Columns) -> Result<Addressee, LedgerError> {
 
 /// id, key, peer, labels, sent, answered, verdict, reason, bytes of the receipt
 pub(crate) fn target(row: &impl Columns) -> Result<TargetRecord, LedgerError> {
-    let reason = row.maybe_text(7)?.unwrap_or_default();
-    let verdict = match row.maybe_text(6)?.as_deref() {
-        None => None,
-        Some("passed") => Some(Verdict::Passed),
-        Some("failed") => Some(Verdict::Failed(reason)),
-        Some("not_applicable") => Some(Verdict::NotApplicable(reason)),
-        Some("unreadable") => Some(Verdict::Unreadable(reason)),
-        Some(_) => return Err(LedgerError::Damaged("an unknown verdict")),
-    };
+    let verdict = verdict_of(row, 6)?;
     Ok(TargetRecord {
         id: TargetId(row.id(0)?),
         key: key(row, 1)?,
@@ -149,6 +141,65 @@ pub(crate) fn target(row: &impl Columns) -> Result<TargetRecord, LedgerError> {
         sent: row.maybe_unsigned(4)?,
         answered: row.maybe_unsigned(5)?.zip(verdict),
         receipt_bytes: row.unsigned(8)?,
+    })
+}
+
+/// A verdict, and the reason after it.
+fn verdict_of(row: &impl Columns, index: usize) -> Result<Option<Verdict>, LedgerError> {
+    let reason = row.maybe_text(index + 1)?.unwrap_or_default();
+    Ok(match row.maybe_text(index)?.as_deref() {
+        None => None,
+        Some("passed") => Some(Verdict::Passed),
+        Some("failed") => Some(Verdict::Failed(reason)),
+        Some("not_applicable") => Some(Verdict::NotApplicable(reason)),
+        Some("unreadable") => Some(Verdict::Unreadable(reason)),
+        Some(_) => return Err(LedgerError::Damaged("an unknown verdict")),
+    })
+}
+
+/// At an index: state, since, reason, forgiven failures, answers and time
+pub(crate) fn progress(row: &impl Columns, index: usize) -> Result<RolloutProgress, LedgerError> {
+    let state = match row.text(index)?.as_str() {
+        "running" => RolloutState::Running,
+        "paused" => RolloutState::Paused,
+        "stopped" => RolloutState::Stopped,
+        "aborted" => RolloutState::Aborted,
+        "expired" => RolloutState::Expired,
+        "finished" => RolloutState::Finished,
+        _ => return Err(LedgerError::Damaged("an unknown state of a roll-out")),
+    };
+    Ok(RolloutProgress {
+        state,
+        since: row.unsigned(index + 1)?,
+        reason: row.maybe_text(index + 2)?,
+        forgiven_failed: row.unsigned(index + 3)?,
+        forgiven_answered: row.unsigned(index + 4)?,
+        forgiven_until: row.unsigned(index + 5)?,
+    })
+}
+
+/// key, peer, labels, wave, skipped, reason, target, sent, answered, verdict, reason
+pub(crate) fn planned(row: &impl Columns) -> Result<PlannedRecord, LedgerError> {
+    let wave = u32::try_from(row.unsigned(3)?);
+    let skipped = row.maybe_unsigned(4)?;
+    let answered = row.maybe_unsigned(8)?.zip(verdict_of(row, 9)?);
+    let state = match (row.maybe_number(6)?, row.maybe_unsigned(7)?, answered, skipped) {
+        (Some(_), Some(sent), Some((answered, verdict)), _) => {
+            PlannedState::Answered { sent, answered, verdict }
+        }
+        (Some(_), Some(sent), None, _) => PlannedState::Sent(sent),
+        (Some(_), None, _, _) => PlannedState::Drafted,
+        (None, _, _, Some(since)) => {
+            PlannedState::Skipped(since, row.maybe_text(5)?.unwrap_or_default())
+        }
+        (None, _, _, None) => PlannedState::Waiting,
+    };
+    Ok(PlannedRecord {
+        key: key(row, 0)?,
+        peer: parsed(&row.text(1)?)?,
+        labels: labels(&row.text(2)?)?,
+        wave: wave.map_err(|_| LedgerError::Damaged("a wave out of range"))?,
+        state,
     })
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use content::ChunkId;
 use ledger::{
-    DatabaseUrl, DraftError, Ledger as _, LedgerError, PackageFilter, RECEIPT_COLUMNS,
+    Column, DatabaseUrl, DraftError, Ledger as _, LedgerError, PackageFilter, RECEIPT_COLUMNS,
     Reading as _, Recording as _, STEP_COLUMNS, SqliteLedger,
 };
 
@@ -109,7 +109,7 @@ async fn a_ledger_of_a_newer_version_is_left_alone() {
     sqlx::raw_sql("PRAGMA user_version = 99").execute(&pool).await.expect("sets");
     pool.close().await;
     let refused = SqliteLedger::open(&path).await.expect_err("is newer");
-    assert!(matches!(refused, LedgerError::Newer { found: 99, known: 1 }), "{refused}");
+    assert!(matches!(refused, LedgerError::Newer { found: 99, known: 2 }), "{refused}");
 }
 
 #[tokio::test]
@@ -162,22 +162,66 @@ async fn without_room_nothing_is_half_written_and_it_goes_on_by_itself() {
     suite::sent(&ledger, &suite::package(last + 1), &[1]).await;
 }
 
+/// A publisher that has sent before goes on with a newer version.
+#[tokio::test]
+async fn a_ledger_of_the_first_version_is_brought_up_to_date() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("ledger.sqlite");
+    let pool = raw(&path).await;
+    let first =
+        concat!(include_str!("../migrations/sqlite/0001_first.sql"), "PRAGMA user_version = 1;");
+    sqlx::raw_sql(first).execute(&pool).await.expect("makes tables");
+    pool.close().await;
+    let ledger = SqliteLedger::open(&path).await.expect("opens");
+    suite::waves_are_drafted_one_after_the_other(&ledger).await;
+}
+
+/// Every target of a roll-out has a state that holds since then, for a reason.
+#[tokio::test]
+async fn the_report_of_a_roll_out_tells_every_state() {
+    let (dir, ledger) = open().await;
+    suite::waves_are_drafted_one_after_the_other(&ledger).await;
+    let pool = raw(&dir.path().join("ledger.sqlite")).await;
+    let read = async || -> Vec<(String, i64, String, String, Option<String>)> {
+        sqlx::query_as("SELECT peer, wave, state, since, reason FROM rollouts_report ORDER BY peer")
+            .fetch_all(&pool)
+            .await
+            .expect("reads")
+    };
+    let row = |peer: &str, wave, state: &str, since: &str, reason: Option<&str>| {
+        (peer.to_owned(), wave, state.to_owned(), since.to_owned(), reason.map(str::to_owned))
+    };
+    let failed = row("web-001", 1, "failed", "2026-11-18T11:07:40Z", Some("no room"));
+    let pending = row("web-002", 2, "pending", "2026-11-18T11:06:42Z", None);
+    let waiting = row("web-003", 2, "waiting", "2026-11-18T11:06:35Z", None);
+    assert_eq!(read().await, [failed.clone(), pending.clone(), waiting]);
+    sqlx::raw_sql("UPDATE rollouts SET state = 'aborted', since = since + 600, root = NULL")
+        .execute(&pool)
+        .await
+        .expect("ends it");
+    let reason = Some("the roll-out was aborted");
+    let skipped = row("web-003", 2, "skipped", "2026-11-18T11:16:35Z", reason);
+    assert_eq!(read().await, [failed, pending, skipped]);
+}
+
 /// What SQL sees is what exports write.
 #[tokio::test]
 async fn the_views_have_the_documented_columns() {
     let (dir, _ledger) = open().await;
     let pool = raw(&dir.path().join("ledger.sqlite")).await;
-    for (view, columns) in [
-        ("receipts_report", RECEIPT_COLUMNS),
-        ("latest_report", RECEIPT_COLUMNS),
-        ("steps_report", STEP_COLUMNS),
+    let names = |columns: &[Column]| columns.iter().map(|it| it.name).collect::<Vec<_>>();
+    for (view, expected) in [
+        ("receipts_report", names(RECEIPT_COLUMNS)),
+        ("latest_report", names(RECEIPT_COLUMNS)),
+        ("steps_report", names(STEP_COLUMNS)),
+        ("rollouts_report", suite::ROLLOUT_COLUMNS.to_vec()),
     ] {
         let names: Vec<String> = sqlx::query_scalar("SELECT name FROM pragma_table_info(?)")
             .bind(view)
             .fetch_all(&pool)
             .await
             .expect("reads");
-        assert_eq!(names, columns.iter().map(|it| it.name).collect::<Vec<_>>(), "{view}");
+        assert_eq!(names, expected, "{view}");
     }
 }
 

@@ -4,6 +4,7 @@ mod drafts;
 mod reading;
 mod receipts;
 mod reports;
+mod rollouts;
 
 use community::{CommunityId, PeerName};
 use content::ChunkId;
@@ -15,6 +16,7 @@ use package::{Outcome, Receipt, StepReceipt};
 pub(crate) use reading::*;
 pub(crate) use receipts::*;
 pub(crate) use reports::*;
+pub(crate) use rollouts::*;
 
 /// Gives every check to a macro.
 #[macro_export]
@@ -38,6 +40,12 @@ macro_rules! for_each_check {
             every_target_has_a_newest_package,
             reports_come_row_by_row,
             reports_hold_what_was_said,
+            a_roll_out_begins_with_its_draft_and_nobody_addressed,
+            waves_are_drafted_one_after_the_other,
+            nobody_is_addressed_by_a_roll_out_that_does_not_run,
+            the_secret_of_a_roll_out_that_is_over_is_forgotten,
+            who_was_addressed_is_not_skipped,
+            a_discarded_roll_out_leaves_nothing_behind,
         }
     };
 }
