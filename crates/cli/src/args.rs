@@ -14,6 +14,7 @@ mod community;
 mod local;
 mod package;
 mod rights;
+mod rollout;
 
 pub(crate) use self::community::{
     ApproveArgs, CommunityArgs, CommunityCommand, CreateArgs, JoinArgs, LabelArgs, ManagerCommand,
@@ -29,6 +30,7 @@ pub(crate) use self::rights::{
     InvitationCommand, InvitationCreateArgs, InvitedRole, KeepArgs, PinArgs, RevokeArgs, TokenArgs,
     TokenCommand, TokenCreateArgs,
 };
+pub(crate) use self::rollout::{OrderArgs, StagingArgs};
 
 /// Carry content to people and machines: verified, resumable, only what changed.
 #[derive(Debug, Parser)]

@@ -4,6 +4,7 @@
 //! * [`manager`]: who belongs is defined, admitted, changed.
 //! * [`join`]: this machine becomes a peer.
 //! * [`publisher`]: packages are sent, receipts collected.
+//! * [`rollout`]: packages reach their targets wave after wave.
 //! * [`target`]: what waits for this machine is carried out and answered.
 //! * [`follow`]: all of that goes on by itself while the node runs.
 //!
@@ -19,6 +20,7 @@ pub mod follow;
 pub mod join;
 pub mod manager;
 pub mod publisher;
+pub mod rollout;
 pub mod target;
 
 use std::path::PathBuf;

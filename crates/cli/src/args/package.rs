@@ -6,6 +6,8 @@ use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 use community::PeerName;
 use package::label::Label;
 
+use super::OrderArgs;
+
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Example:\n  consign package init --template application ./hello\n  \
                   consign package check ./hello\n\n\
@@ -26,6 +28,12 @@ pub(crate) enum PackageCommand {
     Check(CheckArgs),
     /// Send a package to the targets of a community
     Send(SendArgs),
+    /// Hold a roll-out: no further wave is addressed until it is resumed
+    Pause(OrderArgs),
+    /// Let a roll-out go on that was paused, or that stopped
+    Resume(OrderArgs),
+    /// End a roll-out: those whose wave has not come will not get it
+    Abort(OrderArgs),
     /// Carry a package out on this machine
     Apply(ApplyArgs),
     /// List what was sent from here, and how it went
@@ -75,7 +83,8 @@ pub(crate) struct CheckArgs {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Example:\n  consign package send ./hello\n  \
                   consign package send ./hello --labels 'site=berlin & !lab' --dry-run\n  \
-                  consign package send ./hello --to press-1 --to press-2\n\n\
+                  consign package send ./hello --to press-1 --to press-2\n  \
+                  consign package send ./hello --canary 2 --wave 25% --pause-between 30m --stop-at 10%\n\n\
                   It is in their queues when this returns; who is offline gets it later, in order.")]
 pub(crate) struct SendArgs {
     /// Specification, its directory, or the directory of a built package
@@ -95,6 +104,8 @@ pub(crate) struct SendArgs {
     /// Days within which targets take it
     #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3650))]
     pub(crate) valid: u64,
+    #[command(flatten)]
+    pub(crate) staging: super::StagingArgs,
 }
 
 #[derive(Debug, ClapArgs)]

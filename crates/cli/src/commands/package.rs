@@ -6,6 +6,7 @@ mod init;
 mod list;
 mod opened;
 mod receipts;
+mod rollout;
 mod send;
 mod sent;
 mod show;
@@ -13,6 +14,8 @@ mod sources;
 
 pub(crate) use apply::{PackageFailed, tells_of_a_full_disk};
 pub(crate) use show::NotSent;
+
+use node::communities::rollout::Order;
 
 use super::Session;
 use crate::args::{PackageArgs, PackageCommand};
@@ -22,6 +25,9 @@ pub(super) async fn run(session: &Session, args: PackageArgs) -> anyhow::Result<
     match args.what {
         PackageCommand::Apply(args) => apply::run(session, args).await,
         PackageCommand::Send(args) => send::run(session, args).await,
+        PackageCommand::Pause(args) => rollout::run(session, args, Order::Pause).await,
+        PackageCommand::Resume(args) => rollout::run(session, args, Order::Resume).await,
+        PackageCommand::Abort(args) => rollout::run(session, args, Order::Abort).await,
         PackageCommand::Init(args) => init::run(session, &args),
         PackageCommand::Check(args) => check::run(session, &args),
         PackageCommand::List(args) => session.patiently(list::run(session, args)).await,

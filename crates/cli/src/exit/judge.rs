@@ -15,6 +15,7 @@ use ledger::{DraftError, LedgerError};
 use node::communities::CommunityError;
 use node::communities::join::JoinCommunityError;
 use node::communities::publisher::SendError;
+use node::communities::rollout::RolloutError;
 use node::control::ControlError;
 use node::delegate::DelegateError;
 use node::get::GetError;
@@ -115,6 +116,18 @@ fn judge_one(cause: &(dyn std::error::Error + 'static)) -> Option<(Ended, Option
     }
     if let Some(error) = cause.downcast_ref::<SendError>() {
         return judge_send(error);
+    }
+    if let Some(error) = cause.downcast_ref::<RolloutError>() {
+        return match error {
+            RolloutError::Unknown(_) | RolloutError::NoRollout(_) => {
+                Some((Ended::NotFound, hint("`consign package list` shows what was sent")))
+            }
+            RolloutError::Order(_) => {
+                Some((Ended::Refused, hint("`consign package show` shows how it stands")))
+            }
+            RolloutError::Contended(_) => Some((Ended::InUse, hint("try again"))),
+            RolloutError::Send(error) => judge_send(error),
+        };
     }
     if let Some(error) = cause.downcast_ref::<CommunityError>() {
         return judge_community(error);
@@ -308,7 +321,7 @@ fn judge_send(error: &SendError) -> Option<(Ended, Option<String>)> {
             Ended::NotAllowed,
             hint("a manager makes it one: `consign community role PEER publisher`"),
         )),
-        SendError::NoTarget(_) | SendError::NotATarget(_) => {
+        SendError::NoTarget(_) | SendError::NotATarget(_) | SendError::NoCanary(_) => {
             Some((Ended::NotFound, hint("`consign community list` shows the targets")))
         }
         SendError::OtherHistory { .. } => Some((
@@ -325,6 +338,7 @@ fn judge_send(error: &SendError) -> Option<(Ended, Option<String>)> {
         }
         SendError::Draft(DraftError::Unfinished { .. } | DraftError::NotNext { .. })
         | SendError::DamagedDraft(_)
+        | SendError::DamagedRollout(_)
         | SendError::State(_) => None,
     }
 }

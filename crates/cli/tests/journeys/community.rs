@@ -10,13 +10,13 @@ use crate::documented::Documented;
 use crate::process::{Process, lines, until};
 
 /// A hub, a manager `boss` whose node runs, and a seed.
-struct Community {
-    world: Documented,
+pub(crate) struct Community {
+    pub(crate) world: Documented,
     _boss: Process,
 }
 
 impl Community {
-    fn create() -> Self {
+    pub(crate) fn create() -> Self {
         let world = Documented::new();
         world.register("boss", &[]);
         let seed = world.text("seed");
@@ -26,7 +26,7 @@ impl Community {
     }
 
     /// Defines a peer and has it join.
-    fn peer(&self, name: &str, options: &[&str]) {
+    pub(crate) fn peer(&self, name: &str, options: &[&str]) {
         let (seed, secret) = (self.world.text("seed"), self.world.text(&format!("{name}.secret")));
         let add = ["community", "peer", "add", name, "--secret-file", &secret];
         self.world.tells("boss", &[&add[..], options].concat(), &["defined"]);
@@ -36,7 +36,7 @@ impl Community {
     }
 
     /// Writes a package that leaves a file and says something.
-    fn package(&self, version: &str, line: &str) -> String {
+    pub(crate) fn package(&self, version: &str, line: &str) -> String {
         let folder = self.world.path("hello");
         fs::create_dir_all(&folder).expect("made");
         fs::write(folder.join("page"), format!("page of {version}")).expect("written");
@@ -50,7 +50,7 @@ impl Community {
         self.world.text("hello")
     }
 
-    fn send(&self, package: &str, more: &[&str]) -> Value {
+    pub(crate) fn send(&self, package: &str, more: &[&str]) -> Value {
         let args = [&["package", "send", package], more].concat();
         self.world.tells("ci", &args, &["sent"])
     }
@@ -59,16 +59,16 @@ impl Community {
         fs::read_to_string(self.world.path("placed")).ok()
     }
 
-    fn ran(&self) -> usize {
+    pub(crate) fn ran(&self) -> usize {
         fs::read_to_string(self.ran_file()).map_or(0, |text| text.lines().count())
     }
 
-    fn ran_file(&self) -> PathBuf {
+    pub(crate) fn ran_file(&self) -> PathBuf {
         self.world.path("ran")
     }
 }
 
-fn serve(world: &Documented, name: &str) -> Process {
+pub(crate) fn serve(world: &Documented, name: &str) -> Process {
     let mut command = world.command(name, &["node"]);
     let (node, hello) = Process::start_ready(command.env_remove("CONSIGN_CONFIG"));
     assert_eq!(hello["event"], "serving");

@@ -25,6 +25,7 @@ mod package;
 mod process;
 mod publish;
 mod release;
+mod rollout;
 mod sent;
 mod site;
 mod sources;

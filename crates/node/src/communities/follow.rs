@@ -144,6 +144,7 @@ async fn once(
         for news in place.work_queue(&with.launch).await? {
             note_target(place, status, news);
         }
+        let mut sends = None;
         if is_publisher(place)? {
             let ledger = with.ledger.get().await.map_err(SendError::from)?;
             place.finish_drafts(&*ledger).await?;
@@ -155,13 +156,32 @@ async fn once(
             for (target, why) in collected.unreadable {
                 tracing::warn!(community = %place.id(), %target, why, "a receipt cannot be read");
             }
+            for news in place.advance_rollouts(&*ledger).await? {
+                tracing::info!(community = %place.id(), "{news}");
+                note(status, news);
+            }
+            sends = Some(ledger);
         }
         let next = "what is new is done then".to_owned();
         say(status, CommunityState::Listening, Some(("news from the hub".to_owned(), next)));
-        match tokio::time::timeout(ASK_AGAIN, events.next()).await {
-            Ok(Ok(Some(_))) | Err(_) => {}
-            Ok(Ok(None)) => return Ok(()),
-            Ok(Err(source)) => {
+        let due = async {
+            match &sends {
+                Some(ledger) => place.rollouts_due(&**ledger).await,
+                None => std::future::pending().await,
+            }
+        };
+        let next = tokio::select! {
+            event = events.next() => Some(event),
+            due = due => {
+                due?;
+                None
+            }
+            () = tokio::time::sleep(ASK_AGAIN) => None,
+        };
+        match next {
+            Some(Ok(Some(_))) | None => {}
+            Some(Ok(None)) => return Ok(()),
+            Some(Err(source)) => {
                 let url = hub.url.clone();
                 return Err(CommunityError::Hub { doing: "wait for news", url, source }.into());
             }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use community::{Address, Envelope, Membership, MessageSeed, PeerName, Role, SignedReceipt};
+use content::TreeRef;
 use documents::{DocumentHash, Manifest, PublicKey, ReleaseName, Seen};
 use hub_api::{Base64Bytes, Hex, ProblemCode};
 use hub_client::ClientError;
@@ -21,6 +22,7 @@ use package::{Package, Receipt};
 use serde::{Deserialize, Serialize};
 
 use super::manager::fail;
+use super::rollout::{RolloutStatus, Staging};
 use super::{CommunityError, Place};
 use crate::drafting::Drafting;
 use crate::hubs::HubLink;
@@ -66,17 +68,21 @@ pub struct SendRequest {
     pub to: Selection,
     /// How long targets take it.
     pub valid_for: Duration,
+    /// How it reaches them wave after wave; none for all of them at once.
+    pub staging: Option<Staging>,
 }
 
-/// A package that is in the queues of its targets.
+/// A package that is in the queues of its targets, or of those of its first waves.
 #[derive(Debug, Clone)]
 pub struct Sent {
     /// Its number.
     pub sequence: u64,
     /// Hash of its signed manifest.
     pub manifest: DocumentHash,
-    /// Its targets, by name.
+    /// Its targets, by name; also those whose wave has not come.
     pub targets: Vec<PeerName>,
+    /// How its roll-out stands; none when it went to all of them at once.
+    pub rollout: Option<RolloutStatus>,
     /// Bytes on the wire to the hub.
     pub bytes_sent: u64,
     /// Bytes of its files.
@@ -128,6 +134,12 @@ pub enum SendError {
     /// The ledger could not be used.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// Nobody fits that is to get it first.
+    #[error("none of the targets fits the labels {0} of the first wave")]
+    NoCanary(String),
+    /// What is kept of a roll-out cannot be read. Nobody more is addressed.
+    #[error("the roll-out of release {0} in the ledger is damaged")]
+    DamagedRollout(u64),
     /// What an earlier run left in the ledger cannot be read; nothing was sent.
     #[error("the draft of release {0} in the ledger is damaged")]
     DamagedDraft(u64),
@@ -139,14 +151,15 @@ pub enum SendError {
 /// What finishes a release after a crash.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Resume {
-    manifest: Base64Bytes,
-    head: Base64Bytes,
-    envelopes: Vec<(Hex<32>, Base64Bytes)>,
+pub(super) struct Resume {
+    /// Empty when the hub has the release already.
+    pub(super) manifest: Base64Bytes,
+    pub(super) head: Base64Bytes,
+    pub(super) envelopes: Vec<(Hex<32>, Base64Bytes)>,
 }
 
 impl Place {
-    fn feed(&self) -> ReleaseName {
+    pub(super) fn feed(&self) -> ReleaseName {
         self.id().feed(&self.node().key().public())
     }
 
@@ -236,8 +249,19 @@ impl Place {
             let id = match drafted {
                 Some(id) => id,
                 None => {
-                    let sealed = self.seal(&release, &targets, ledger).await?;
-                    let id = ledger.draft(&sealed.0, &sealed.1).await?;
+                    let id = match &request.staging {
+                        None => {
+                            let (new, to) = self.seal(&release, &targets, ledger).await?;
+                            ledger.draft(&new, &to).await?
+                        }
+                        Some(staging) => {
+                            // Signed and sealed for nobody yet: the waves are addressed one by one.
+                            let (new, _) = self.seal(&release, &[], ledger).await?;
+                            let tree = &release.shot.tree;
+                            let rollout = staging.plan(new.manifest, tree, &targets)?;
+                            ledger.draft_rollout(&new, &rollout).await?
+                        }
+                    };
                     drafted = Some(id);
                     id
                 }
@@ -249,7 +273,15 @@ impl Place {
             match self.hand_in(&hub, &written, ledger).await {
                 Ok(()) => {
                     crate::publish::keep_index(&draft, &index)?;
+                    let rollout = match &request.staging {
+                        None => None,
+                        Some(_) => {
+                            self.advance_rollouts(ledger).await?;
+                            super::rollout::status(ledger, id, unix_now()).await?
+                        }
+                    };
                     return Ok(Sent {
+                        rollout,
                         sequence: written.package.sequence,
                         manifest: written.package.manifest,
                         targets: targets.into_iter().map(|target| target.peer).collect(),
@@ -281,8 +313,6 @@ impl Place {
         ledger: &dyn Ledger,
     ) -> Result<(NewPackage, Vec<Addressee>), SendError> {
         let node = self.node();
-        let own = node.key().public();
-        let exchange = node.exchange();
         let signed = release.manifest.sign(node.key());
         let manifest = DocumentHash::of(&signed);
         let head = release.manifest.head(manifest).sign(node.key());
@@ -290,20 +320,9 @@ impl Place {
         let last = ledger.last_sent(release.feed, &keys).await?;
         let mut envelopes = Vec::with_capacity(targets.len());
         for target in targets {
-            let community = self.id();
-            let address = Address { community, manifest, publisher: own, target: target.key };
             let previous = last.get(&target.key).copied().unwrap_or(0);
-            let random = MessageSeed::from_random(random()?);
-            let envelope = Envelope::seal(
-                &release.shot.tree,
-                previous,
-                &address,
-                &exchange,
-                &target.exchange,
-                random,
-            );
-            let envelope = envelope.map_err(|_| SendError::WeakKey(target.peer.clone()))?;
-            envelopes.push((Hex(*target.key.as_bytes()), envelope.as_bytes().to_vec().into()));
+            let envelope = self.envelope(&release.shot.tree, manifest, target, previous)?;
+            envelopes.push((Hex(*target.key.as_bytes()), envelope.into()));
         }
         let resume = Resume { manifest: signed.into(), head: head.into(), envelopes };
         let package = &release.request.package;
@@ -322,12 +341,24 @@ impl Place {
             expires: release.manifest.expires,
             resume: serde_json::to_vec(&resume).expect("text keys and no failing map"),
         };
-        let addressees = targets.iter().map(|target| Addressee {
-            key: target.key,
-            peer: target.peer.clone(),
-            labels: target.labels.clone(),
-        });
-        Ok((new, addressees.collect()))
+        Ok((new, targets.iter().map(addressee).collect()))
+    }
+
+    /// The envelope of a release for a target, whose release before is `previous`.
+    pub(super) fn envelope(
+        &self,
+        tree: &TreeRef,
+        manifest: DocumentHash,
+        target: &Membership,
+        previous: u64,
+    ) -> Result<Vec<u8>, SendError> {
+        let (community, publisher) = (self.id(), self.node().key().public());
+        let address = Address { community, manifest, publisher, target: target.key };
+        let random = MessageSeed::from_random(random()?);
+        let exchange = self.node().exchange();
+        let sealed = Envelope::seal(tree, previous, &address, &exchange, &target.exchange, random);
+        let envelope = sealed.map_err(|_| SendError::WeakKey(target.peer.clone()))?;
+        Ok(envelope.as_bytes().to_vec())
     }
 
     /// Gives the hub what it may not have of every release that was begun.
@@ -363,6 +394,11 @@ impl Place {
         let resume: Resume =
             serde_json::from_slice(&draft.resume).map_err(|_| SendError::DamagedDraft(sequence))?;
         let feed = &draft.package.feed;
+        let sealed = resume.envelopes.len();
+        if sealed < draft.targets.len() {
+            // Somebody would be taken for addressed who is not.
+            return Err(SendError::DamagedDraft(sequence).into());
+        }
         let fail = |source| SendError::from(fail(hub, "send a package", source));
         if draft.package.sent.is_none() && !self.hub_has(hub, draft).await? {
             let posted = hub.client.post_release(feed, &resume.manifest.0, &resume.head.0).await;
@@ -383,7 +419,9 @@ impl Place {
             .into_iter()
             .map(|(key, envelope)| (PublicKey::from_bytes(key.0), envelope.0))
             .collect();
-        hub.client.address_release(feed, sequence, &envelopes).await.map_err(fail)?;
+        if !envelopes.is_empty() {
+            hub.client.address_release(feed, sequence, &envelopes).await.map_err(fail)?;
+        }
         match ledger.confirm(draft.package.id, unix_now()).await.map_err(SendError::from)? {
             Confirmed::Now | Confirmed::Before => Ok(()),
             Confirmed::Unknown => Err(SendError::DamagedDraft(sequence).into()),
@@ -478,6 +516,11 @@ impl Place {
             Err(error) => Report::Unreadable(error.to_string()),
         })
     }
+}
+
+/// A target as the ledger keeps it.
+pub(super) fn addressee(target: &Membership) -> Addressee {
+    Addressee { key: target.key, peer: target.peer.clone(), labels: target.labels.clone() }
 }
 
 /// Why the hub did not take a release.

@@ -46,6 +46,7 @@ pub(super) async fn run(session: &Session, args: SendArgs) -> anyhow::Result<End
         package: opened.package.clone(),
         to,
         valid_for: Duration::from_secs(args.valid.saturating_mul(86_400)),
+        staging: super::rollout::staging(&args.staging),
     };
     let progress = PublishProgress::default();
     let look = || {
@@ -79,6 +80,11 @@ pub(super) async fn run(session: &Session, args: SendArgs) -> anyhow::Result<End
             "bytes_sent": sent.bytes_sent, "community": place.id().to_string(),
         }),
     )?;
+    if let Some(rollout) = &sent.rollout {
+        super::rollout::tell(session.output, sent.sequence, rollout)?;
+        let remark = "the node addresses the next waves: `consign node` has to run";
+        session.output.remark(remark.to_owned());
+    }
     Ok(Ended::Done)
 }
 

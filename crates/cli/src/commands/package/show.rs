@@ -4,6 +4,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ledger::{Ledger, LedgerError, PackageFilter, PackageRecord, TargetFilter, TargetRecord};
 
+use node::communities::rollout;
+
 use super::apply::shown;
 use super::sent::{
     Packages, Targets, community, counts, name, package_fields, painted, target_fields,
@@ -85,6 +87,9 @@ async fn show(
     let mut fields = package_fields(package);
     fields["event"] = "package".into();
     output.fact(text, &fields)?;
+    if let Some(status) = rollout::status(ledger, package.id, now).await? {
+        super::rollout::tell(output, package.sequence, &status)?;
+    }
     let filter = if args.pending { TargetFilter::Pending } else { TargetFilter::All };
     let mut targets = Targets::new(ledger, package, filter);
     loop {

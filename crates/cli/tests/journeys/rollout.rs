@@ -1,0 +1,126 @@
+//! Packages that reach their targets wave after wave.
+
+use serde_json::{Value, json};
+
+use crate::community::{Community, serve};
+use crate::process::{lines, until};
+
+impl Community {
+    /// How the roll-out of a release stands.
+    fn rollout(&self, sequence: u64) -> Value {
+        let shown = self.world.run("ci", &["package", "show", &sequence.to_string()]);
+        let line = lines(&shown).into_iter().find(|line| line["event"] == "rollout");
+        line.unwrap_or_else(|| panic!("release {sequence} is rolled out"))
+    }
+
+    fn sends(&self, package: &str, more: &[&str]) -> Value {
+        let args = [&["package", "send", package], more].concat();
+        self.world.tells("ci", &args, &["sent", "rollout"]);
+        let sequence = lines(&self.world.run("ci", &["package", "list", "--last", "1"]));
+        let sequence = sequence.iter().find(|line| line["event"] == "package");
+        self.rollout(sequence.and_then(|line| line["sequence"].as_u64()).expect("was sent"))
+    }
+}
+
+fn plant() -> Community {
+    let community = Community::create();
+    community.peer("ci", &["--role", "publisher"]);
+    community.peer("press-1", &["--role", "target", "--label", "ring=0"]);
+    community.peer("press-2", &["--role", "target"]);
+    community.peer("press-3", &["--role", "target"]);
+    community
+}
+
+fn names(list: &Value) -> Vec<&str> {
+    let mut names: Vec<_> = list.as_array().expect("a list").iter().collect();
+    names.sort_by_key(|name| name.as_str());
+    names.into_iter().filter_map(Value::as_str).collect()
+}
+
+#[test]
+fn the_rest_gets_it_when_the_canary_has_passed() {
+    let community = plant();
+    let world = &community.world;
+    let _ci = serve(world, "ci");
+    let _others = [serve(world, "press-2"), serve(world, "press-3")];
+    let package =
+        community.package("1", &format!("echo ran >> {}", community.ran_file().display()));
+    let staged = ["--canary", "1", "--canary-labels", "ring=0", "--wave", "50%"];
+    let rollout = community.sends(&package, &staged);
+    assert_eq!((&rollout["state"], &rollout["wave"]), (&json!("running"), &json!(1)), "{rollout}");
+    assert_eq!(rollout["waits_for"], "answers", "{rollout}");
+    assert_eq!(names(&rollout["waiting"]), ["press-2", "press-3"]);
+    // Their wave has not come, though they listen.
+    let pending = world.run("ci", &["package", "show", "1", "--pending"]);
+    let pending = lines(&pending);
+    let addressed: Vec<_> = pending.iter().filter(|line| line["event"] == "addressed").collect();
+    assert_eq!(addressed.len(), 1, "{pending:?}");
+    assert_eq!((&addressed[0]["peer"], community.ran()), (&json!("press-1"), 0));
+
+    let _canary = serve(world, "press-1");
+    until("the last wave is over", || community.rollout(1)["state"] == "finished");
+    assert_eq!(community.ran(), 3);
+    let rollout = community.rollout(1);
+    assert_eq!((&rollout["wave"], &rollout["waves"]), (&json!(2), &json!(2)), "{rollout}");
+    assert_eq!((&rollout["waiting"], &rollout["skipped"]), (&json!([]), &json!([])));
+    let over = world.fails("ci", &["package", "pause", "1"], 6);
+    assert!(over["message"].as_str().is_some_and(|it| it.contains("finished")), "{over}");
+}
+
+#[test]
+fn a_failing_canary_stops_it_until_somebody_decides() {
+    let community = plant();
+    let world = &community.world;
+    let _nodes = ["ci", "press-1", "press-2", "press-3"].map(|node| serve(world, node));
+    let line = format!("echo ran >> {}; exit 3", community.ran_file().display());
+    let package = community.package("1", &line);
+    let staged = ["--canary", "1", "--wave", "1", "--stop-at", "100%"];
+    community.sends(&package, &staged);
+    until("the canary's failure stopped it", || community.rollout(1)["state"] == "stopped");
+    let stopped = community.rollout(1);
+    let reason = stopped["reason"].as_str().expect("a reason");
+    assert!(reason.contains("1 of 1 targets failed"), "{stopped}");
+    assert_eq!((&stopped["waits_for"], community.ran()), (&json!("decision"), 1), "{stopped}");
+    assert_eq!(names(&stopped["waiting"]).len(), 2, "{stopped}");
+
+    // Somebody looks at it, and lets it go on: the next one fails too.
+    let resumed = world.tells("ci", &["package", "resume", "1"], &["rollout"]);
+    drop(resumed);
+    until("the second wave failed", || {
+        community.ran() == 2 && community.rollout(1)["state"] == "stopped"
+    });
+    world.tells("ci", &["package", "abort", "1"], &["rollout"]);
+    let aborted = community.rollout(1);
+    assert_eq!((&aborted["state"], &aborted["waiting"]), (&json!("aborted"), &json!([])));
+    let skipped = aborted["skipped"].as_array().expect("a list");
+    assert_eq!(skipped.len(), 1, "{aborted}");
+    world.fails("ci", &["package", "resume", "1"], 6);
+    world.fails("ci", &["package", "pause", "2"], 4);
+    assert_eq!(community.ran(), 2);
+}
+
+#[test]
+fn while_it_is_paused_nobody_more_gets_it_and_who_is_revoked_never_does() {
+    let community = plant();
+    let world = &community.world;
+    let line = format!("echo ran >> {}", community.ran_file().display());
+    let package = community.package("1", &line);
+    let staged = ["--canary", "1", "--canary-labels", "ring=0", "--pause-between", "1s"];
+    community.sends(&package, &staged);
+    world.tells("ci", &["package", "pause", "1"], &["rollout"]);
+    let _nodes = ["ci", "press-1", "press-2", "press-3"].map(|node| serve(world, node));
+    until("the canary's answer came", || {
+        let shown = lines(&world.run("ci", &["package", "show", "1"]));
+        shown.iter().any(|line| line["event"] == "package" && line["passed"] == 1)
+    });
+    let paused = community.rollout(1);
+    assert_eq!((&paused["state"], &paused["waits_for"]), (&json!("paused"), &json!("resume")));
+    assert_eq!(names(&paused["waiting"]), ["press-2", "press-3"]);
+    world.tells("boss", &["community", "revoke", "press-3"], &["revoked"]);
+    world.tells("ci", &["package", "resume", "1"], &["rollout"]);
+    until("the last wave is over", || community.rollout(1)["state"] == "finished");
+    let finished = community.rollout(1);
+    let skipped = finished["skipped"].as_array().expect("a list");
+    assert_eq!((skipped.len(), &skipped[0]["peer"]), (1, &json!("press-3")), "{finished}");
+    assert_eq!(community.ran(), 2);
+}
