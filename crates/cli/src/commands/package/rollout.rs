@@ -46,7 +46,7 @@ pub(super) async fn run(session: &Session, args: OrderArgs, order: Order) -> any
     ledger.close().await;
     tell(session.output, args.sequence, &ordered?)?;
     if order == Order::Resume {
-        session.output.remark("the node goes on with it: `consign node` has to run".to_owned());
+        session.output.remark("the node goes on with it: `consign node` has to run");
     }
     Ok(Ended::Done)
 }

@@ -83,7 +83,7 @@ pub(super) async fn run(session: &Session, args: SendArgs) -> anyhow::Result<End
     if let Some(rollout) = &sent.rollout {
         super::rollout::tell(session.output, sent.sequence, rollout)?;
         let remark = "the node addresses the next waves: `consign node` has to run";
-        session.output.remark(remark.to_owned());
+        session.output.remark(remark);
     }
     Ok(Ended::Done)
 }
