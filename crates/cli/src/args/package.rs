@@ -85,7 +85,8 @@ pub(crate) struct CheckArgs {
                   consign package send ./hello --labels 'site=berlin & !lab' --dry-run\n  \
                   consign package send ./hello --to press-1 --to press-2\n  \
                   consign package send ./hello --canary 2 --wave 25% --pause-between 30m --stop-at 10%\n\n\
-                  It is in their queues when this returns; who is offline gets it later, in order.")]
+                  It is in their queues, or those of the first wave, when this returns; who is offline \
+                  gets it later, in order.")]
 pub(crate) struct SendArgs {
     /// Specification, its directory, or the directory of a built package
     pub(crate) path: PathBuf,

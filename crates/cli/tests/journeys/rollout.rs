@@ -84,8 +84,7 @@ fn a_failing_canary_stops_it_until_somebody_decides() {
     assert_eq!(names(&stopped["waiting"]).len(), 2, "{stopped}");
 
     // Somebody looks at it, and lets it go on: the next one fails too.
-    let resumed = world.tells("ci", &["package", "resume", "1"], &["rollout"]);
-    drop(resumed);
+    world.tells("ci", &["package", "resume", "1"], &["rollout"]);
     until("the second wave failed", || {
         community.ran() == 2 && community.rollout(1)["state"] == "stopped"
     });
