@@ -63,7 +63,7 @@ pub use join::{
     JOINING_LIFETIME, JoinOutcome, JoinRecord, JoinRoom, JoinStep, Joins, Knocked, NewJoin,
 };
 pub use name::{NameId, NamePut, NameRecord, NameUsage, Names};
-pub use postgres::PostgresDb;
+pub use postgres::{PostgresDb, must_have_authorities};
 pub use queue::{Answered, NewEntry, QueueEntry, QueuedTarget, Queues, ReceiptRecord};
 pub use release::{EventId, NewRelease, PublishError, Release, Releases, RenewError};
 pub use retention::{Retaining, Retention};

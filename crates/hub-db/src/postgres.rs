@@ -106,7 +106,10 @@ impl PostgresDb {
 
 /// Names the file with the authorities when it cannot be read: the driver says only that some file
 /// is missing, as it does of a socket.
-fn must_have_authorities(options: &PgConnectOptions) -> Result<(), DbError> {
+///
+/// # Errors
+/// [`DbError::Failed`] when there is such a file in the address and it cannot be read.
+pub fn must_have_authorities(options: &PgConnectOptions) -> Result<(), DbError> {
     let address = options.to_url_lossy();
     let mut pairs = address.query_pairs();
     let Some((_, file)) = pairs.find(|(name, _)| name == "sslrootcert") else { return Ok(()) };

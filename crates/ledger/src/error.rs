@@ -56,7 +56,13 @@ impl From<sqlx::Error> for LedgerError {
         {
             return Self::NoLedger;
         }
-        match DbError::from(error) {
+        DbError::from(error).into()
+    }
+}
+
+impl From<DbError> for LedgerError {
+    fn from(error: DbError) -> Self {
+        match error {
             DbError::Unavailable(error) => Self::Unavailable(error),
             DbError::Full(error) => Self::Full(error),
             DbError::Failed(error) => Self::Failed(error),

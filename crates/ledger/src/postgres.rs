@@ -54,6 +54,7 @@ impl PostgresLedger {
     /// [`LedgerError::Newer`] for a database of a newer version, [`LedgerError::Unavailable`] when the
     /// server cannot be reached within ten seconds, [`LedgerError::Failed`] when it refuses.
     pub async fn open(options: &PgConnectOptions) -> Result<Self, LedgerError> {
+        hub_db::must_have_authorities(options)?;
         let pool = PgPoolOptions::new()
             .max_connections(CONNECTIONS_MAX)
             .acquire_timeout(ACQUIRE_TIME)

@@ -9,9 +9,23 @@ use ledger::{
 use sqlx::postgres::PgConnectOptions;
 use testkit::Postgres;
 
+/// Longest wait for a machine that is busy with other things.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);
+
 async fn open(address: &str) -> Result<PostgresLedger, LedgerError> {
     let options: PgConnectOptions = address.parse().expect("an address");
     PostgresLedger::open(&options).await
+}
+
+/// Opens one on a server that runs, however slow the machine is at the moment.
+async fn opened(address: &str) -> PostgresLedger {
+    let begun = std::time::Instant::now();
+    loop {
+        match open(address).await {
+            Err(error) if error.is_retryable() && begun.elapsed() < PATIENCE => {}
+            other => return other.expect("opens"),
+        }
+    }
 }
 
 macro_rules! run_all {
@@ -22,7 +36,7 @@ macro_rules! run_all {
             let Some(server) = Postgres::start() else { return };
             $(
                 eprintln!("{}", stringify!($check));
-                let ledger = open(&server.create_database()).await.expect("opens");
+                let ledger = opened(&server.create_database()).await;
                 suite::$check(&ledger).await;
                 ledger.close().await;
             )*
@@ -43,7 +57,7 @@ async fn several_processes_may_create_and_write_one_ledger() {
         let address = address.clone();
         tokio::spawn(async move {
             // Each connects for itself, as another process would.
-            let ledger = open(&address).await.expect("opens");
+            let ledger = opened(&address).await;
             for sequence in 1..=10 {
                 let new = suite::package_of(writer, sequence, "tools");
                 suite::sent(&ledger, &new, &[1, 2]).await;
@@ -64,7 +78,7 @@ async fn several_processes_may_create_and_write_one_ledger() {
 async fn a_ledger_of_a_newer_version_is_left_alone() {
     let Some(server) = Postgres::start() else { return };
     let address = server.create_database();
-    open(&address).await.expect("opens").close().await;
+    opened(&address).await.close().await;
     server.sql(&address, "UPDATE ledger_version SET version = 99");
     let refused = open(&address).await.expect_err("is newer");
     assert!(matches!(refused, LedgerError::Newer { found: 99, known: 2 }), "{refused}");
@@ -85,12 +99,20 @@ async fn what_keeps_it_from_opening_is_told_without_the_password() {
     assert!(nowhere.is_retryable(), "{nowhere:?}");
 }
 
+#[tokio::test]
+async fn authorities_that_cannot_be_read_are_named() {
+    let address = "postgres://me@127.0.0.1:1/x?sslmode=verify-full&sslrootcert=/nonexistent/ca.pem";
+    let refused = open(address).await.expect_err("no authorities");
+    let LedgerError::Failed(source) = &refused else { panic!("{refused:?}") };
+    assert!(source.to_string().contains("/nonexistent/ca.pem"), "{source}");
+}
+
 /// What SQL sees is what exports write, and both databases have the same.
 #[tokio::test]
 async fn the_views_have_the_documented_columns() {
     let Some(server) = Postgres::start() else { return };
     let address = server.create_database();
-    open(&address).await.expect("opens").close().await;
+    opened(&address).await.close().await;
     let names = |columns: &[Column]| columns.iter().map(|it| it.name).collect::<Vec<_>>();
     for (view, expected) in [
         ("receipts_report", names(RECEIPT_COLUMNS)),
