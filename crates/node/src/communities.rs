@@ -30,7 +30,7 @@ use community::{
     MembershipError, Roster, RosterError, RosterSeen, Route, accept_membership,
 };
 use content::DecodeError;
-use documents::{DocumentHash, PublicKey};
+use documents::DocumentHash;
 use hub_api::{Base64Bytes, Hex, MembershipProof};
 use hub_client::ClientError;
 use serde::{Deserialize, Serialize};
@@ -414,10 +414,4 @@ impl From<RosterSeen> for StoredSeen {
         let hash = Hex(*seen.hash.as_bytes());
         Self { charter: seen.charter, number: seen.number, hash }
     }
-}
-
-/// The first digits of a key: enough to tell it from others by eye.
-#[must_use]
-pub fn short(key: &PublicKey) -> String {
-    key.to_string()[..16].to_owned()
 }

@@ -42,6 +42,7 @@ pub mod unfinished;
 pub mod watch;
 
 mod cache;
+mod causes;
 mod drafting;
 mod folder;
 mod turn;

@@ -17,6 +17,7 @@ use super::manager::JoinNews;
 use super::publisher::{SendError, SharedLedger};
 use super::target::{TargetError, TargetNews};
 use super::{CommunityError, Place};
+use crate::causes::chain;
 use crate::publish::unix_now;
 use crate::state::Node;
 
@@ -261,10 +262,4 @@ fn note_target(place: &Place, status: &Arc<Mutex<CommunityStatus>>, news: Target
             note(status, format!("release {sequence} of {feed} is not believed: {reason}"));
         }
     }
-}
-
-/// An error with its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -4,23 +4,23 @@
 //! it: its signed manifest and every envelope. So whatever stops this machine, the next `send`, or the
 //! node, gives the hub the rest of the same release and not a second one.
 
+mod receipts;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use community::{Address, Envelope, Membership, MessageSeed, PeerName, Role, SignedReceipt};
+use community::{Address, Envelope, Membership, MessageSeed, PeerName, Role};
 use content::TreeRef;
 use documents::{DocumentHash, Manifest, PublicKey, ReleaseName, Seen};
 use hub_api::{Base64Bytes, Hex, ProblemCode};
 use hub_client::ClientError;
-use ledger::{
-    Addressee, Answer, Confirmed, Draft, DraftError, Ledger, LedgerError, NewPackage,
-    PackageFilter, Recorded, Report,
-};
+use ledger::{Addressee, Confirmed, Draft, DraftError, Ledger, LedgerError, NewPackage};
+use package::Package;
 use package::label::Expression;
-use package::{Package, Receipt};
 use serde::{Deserialize, Serialize};
 
+pub use self::receipts::Collected;
 use super::manager::fail;
 use super::rollout::{RolloutStatus, Staging};
 use super::{CommunityError, Place};
@@ -87,15 +87,6 @@ pub struct Sent {
     pub bytes_sent: u64,
     /// Bytes of its files.
     pub bytes: u64,
-}
-
-/// What came back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Collected {
-    /// Receipts that are new in the ledger.
-    pub new: u64,
-    /// Those among them that could not be read: of which target, and why.
-    pub unreadable: Vec<(PublicKey, String)>,
 }
 
 /// Why a package was not sent, or receipts were not collected. What was begun is finished by the next.
@@ -435,86 +426,6 @@ impl Place {
             Err(error) if error.is_not_found() => Ok(false),
             Err(source) => Err(fail(hub, "send a package", source).into()),
         }
-    }
-
-    /// Keeps the receipts that are at the hub.
-    ///
-    /// # Errors
-    /// See [`SendError`].
-    pub async fn collect_receipts(&self, ledger: &dyn Ledger) -> Result<Collected, SendError> {
-        let hub = self.hub()?;
-        let feed = self.feed();
-        let mut collected = Collected { new: 0, unreadable: Vec::new() };
-        let mut after = None;
-        loop {
-            let page = hub.client.receipts(&feed, after).await;
-            let (receipts, next) = match page {
-                Ok(page) => page,
-                // Nothing was ever sent.
-                Err(error) if error.is_not_found() => return Ok(collected),
-                Err(source) => return Err(fail(&hub, "list receipts", source).into()),
-            };
-            let mut taken = Vec::new();
-            for info in &receipts {
-                let target = PublicKey::from_bytes(info.target.0);
-                let signed = hub.client.receipt(&feed, info.sequence, &target).await;
-                let signed = signed.map_err(|source| fail(&hub, "read a receipt", source))?;
-                let report = self.read_receipt(ledger, info.sequence, target, &signed).await?;
-                if let Report::Unreadable(why) = &report {
-                    collected.unreadable.push((target, why.clone()));
-                }
-                let answered = info.answered;
-                let answer = Answer { target, answered, report, receipt: Some(signed) };
-                match ledger.record(&feed, info.sequence, &answer).await? {
-                    Recorded::Now => collected.new += 1,
-                    Recorded::Before => {}
-                    Recorded::NotAddressed => {
-                        tracing::warn!(%target, sequence = info.sequence, "a receipt that nobody asked for");
-                    }
-                }
-                taken.push(info.id);
-            }
-            hub.client
-                .receipts_taken(&feed, &taken)
-                .await
-                .map_err(|source| fail(&hub, "take receipts", source))?;
-            match next {
-                Some(next) => after = Some(next),
-                None => return Ok(collected),
-            }
-        }
-    }
-
-    async fn read_receipt(
-        &self,
-        ledger: &dyn Ledger,
-        sequence: u64,
-        target: PublicKey,
-        signed: &[u8],
-    ) -> Result<Report, SendError> {
-        let filter = PackageFilter {
-            community: Some(self.id()),
-            sequence: Some(sequence),
-            ..PackageFilter::default()
-        };
-        let feed = self.feed();
-        let packages = ledger.packages(&filter, None, 16).await?;
-        let Some(package) = packages.into_iter().find(|package| package.feed == feed) else {
-            return Ok(Report::Unreadable("no such release was sent from here".to_owned()));
-        };
-        let manifest = package.manifest;
-        let publisher = self.node().key().public();
-        let address = Address { community: self.id(), manifest, publisher, target };
-        let opened = SignedReceipt::open(signed, &address, sequence)
-            .and_then(|receipt| receipt.body(&self.node().exchange()));
-        let body = match opened {
-            Ok(body) => body,
-            Err(error) => return Ok(Report::Unreadable(error.to_string())),
-        };
-        Ok(match Receipt::decode(&body) {
-            Ok(receipt) => Report::Readable { manifest, receipt },
-            Err(error) => Report::Unreadable(error.to_string()),
-        })
     }
 }
 

@@ -13,9 +13,8 @@ use content::{ChunkId, ChunkRef, Sealing, TreeRef};
 use documents::{DocumentHash, PublicKey};
 use hub_api::Hex;
 use ledger::{
-    DraftError, Ledger, LedgerError, NewRollout, PackageFilter, PackageId, PackageRecord,
-    PlannedRecord, PlannedState, RolloutProgress, RolloutRecord, RolloutState, Verdict,
-    WaveDrafted,
+    DraftError, Ledger, LedgerError, NewRollout, PackageId, PackageRecord, PlannedRecord,
+    PlannedState, RolloutProgress, RolloutRecord, RolloutState, Verdict, WaveDrafted,
 };
 use package::label::Expression;
 use rollout_plan::{
@@ -299,14 +298,7 @@ impl Place {
         order: Order,
         ledger: &dyn Ledger,
     ) -> Result<RolloutStatus, RolloutError> {
-        let filter = PackageFilter {
-            community: Some(self.id()),
-            sequence: Some(sequence),
-            ..PackageFilter::default()
-        };
-        let feed = self.feed();
-        let packages = ledger.packages(&filter, None, 16).await?;
-        let package = packages.into_iter().find(|package| package.feed == feed);
+        let package = self.sent_package(ledger, sequence).await?;
         let id = package.ok_or(RolloutError::Unknown(sequence))?.id;
         for _ in 0..ORDER_ATTEMPTS {
             let rollout = ledger.rollout(id).await?.ok_or(RolloutError::NoRollout(sequence))?;

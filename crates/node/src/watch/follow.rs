@@ -16,6 +16,7 @@ use watch_plan::{Action, Doing, Wanted, WatchConfig, WatchPlan};
 use super::hook::{HookError, Launch};
 use super::releases::{Releases, ReleasesError};
 use super::{WatchSpec, lock};
+use crate::causes::chain;
 use crate::get::GetError;
 use crate::publish::unix_now;
 use crate::state::{Node, StateError, random};
@@ -489,19 +490,4 @@ fn waiting(spec: &WatchSpec, state: WatchState, due: Option<Instant>) -> Option<
         ),
     };
     Some(Waiting { what, since: unix_now(), next })
-}
-
-/// An error and its causes in one line.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.ends_with(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        cause = error.source();
-    }
-    text
 }
