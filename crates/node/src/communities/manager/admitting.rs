@@ -64,20 +64,17 @@ impl Place {
             let reason = format!("no peer {} is expected", request.peer);
             return self.refuse(hub, joining, request, reason).await.map(Some);
         };
-        let secret = defined.secret.as_deref();
-        let secret = secret.and_then(|secret| secret.parse::<JoinSecret>().ok());
-        let lacks = match &secret {
-            Some(secret) => (request.admission != Some(secret.admission(&self.id, &request.peer)))
-                .then_some("it came without the peer's join secret"),
-            None if defined.approved.as_deref() == Some(&request.key.to_string()) => None,
-            None => {
+        match may_join(defined, request, unix_now()) {
+            MayJoin::Yes => {}
+            MayJoin::WhenApproved => {
                 let (peer, key) = (request.peer.clone(), request.key);
                 return Ok(Some(JoinNews::WaitsForApproval(peer, key, joining.came)));
             }
-        };
-        if let Some(reason) = lacks {
-            return self.refuse(hub, joining, request, reason.to_owned()).await.map(Some);
+            MayJoin::No(reason) => {
+                return self.refuse(hub, joining, request, reason.to_owned()).await.map(Some);
+            }
         }
+        let secret = defined.secret.as_deref().and_then(|secret| secret.parse().ok());
         match (&joining.challenge, &joining.answer) {
             (None, _) => {
                 let challenge = JoinChallenge {
@@ -156,5 +153,90 @@ impl Place {
     async fn end(&self, hub: &HubLink, id: &Hex<32>, end: &JoinEnd) -> Result<(), CommunityError> {
         let ended = hub.client.end_join(&self.id, id, end).await;
         ended.map_err(|source| fail(hub, "end a joining", source))
+    }
+}
+
+/// Whether a machine may go on with its joining.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum MayJoin {
+    Yes,
+    WhenApproved,
+    No(&'static str),
+}
+
+/// The hub keeps places for secrets too, and forgets them in time; what it says is not relied on.
+fn may_join(defined: &Defined, request: &JoinRequest, now: u64) -> MayJoin {
+    let Some(secret) = &defined.secret else {
+        let is_approved = defined.approved.as_deref() == Some(&request.key.to_string());
+        return if is_approved { MayJoin::Yes } else { MayJoin::WhenApproved };
+    };
+    if defined.expires.is_none_or(|expires| expires <= now) {
+        return MayJoin::No("the peer's join secret has expired");
+    }
+    let admission = secret.parse::<JoinSecret>().ok();
+    let admission = admission.map(|secret| secret.admission(&request.community, &request.peer));
+    match admission {
+        Some(admission) if request.admission == Some(admission) => MayJoin::Yes,
+        Some(_) | None => MayJoin::No("it came without the peer's join secret"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use community::{CommunityId, ExchangeKey};
+    use documents::NodeKey;
+
+    use super::*;
+
+    const NOW: u64 = 1_800_000_000;
+
+    fn request(secret: u8, admission: Option<[u8; 16]>) -> JoinRequest {
+        let key = NodeKey::from_secret_bytes([secret; 32]);
+        JoinRequest {
+            community: CommunityId::from_bytes([7; 16]),
+            peer: "press-1".parse().expect("a name"),
+            key: key.public(),
+            exchange: ExchangeKey::derive(&key).public(),
+            nonce: [3; 32],
+            admission,
+        }
+    }
+
+    fn defined(secret: Option<&JoinSecret>) -> Defined {
+        Defined {
+            roles: vec!["target".to_owned()],
+            labels: std::collections::BTreeMap::new(),
+            routes: Vec::new(),
+            description: None,
+            host: None,
+            secret: secret.map(ToString::to_string),
+            expires: secret.map(|_| NOW + 1),
+            approved: None,
+        }
+    }
+
+    #[test]
+    fn a_secret_lets_its_peer_in_until_it_expires_whatever_the_hub_says() {
+        let secret = JoinSecret::from_random([9; 16]);
+        let plain = request(5, None);
+        let admission = secret.admission(&plain.community, &plain.peer);
+        let with = request(5, Some(admission));
+        assert_eq!(may_join(&defined(Some(&secret)), &with, NOW), MayJoin::Yes);
+        let other = request(5, Some([1; 16]));
+        for (wrong, now) in [(&with, NOW + 1), (&plain, NOW), (&other, NOW)] {
+            let judged = may_join(&defined(Some(&secret)), wrong, now);
+            assert!(matches!(judged, MayJoin::No(_)), "{judged:?}");
+        }
+        let damaged = Defined { secret: Some("damaged".to_owned()), ..defined(Some(&secret)) };
+        assert!(matches!(may_join(&damaged, &with, NOW), MayJoin::No(_)));
+    }
+
+    #[test]
+    fn approval_is_of_one_key() {
+        let (own, other) = (request(5, None), request(6, Some([1; 16])));
+        let approved = Defined { approved: Some(own.key.to_string()), ..defined(None) };
+        assert_eq!(may_join(&approved, &own, NOW), MayJoin::Yes);
+        assert_eq!(may_join(&approved, &other, NOW), MayJoin::WhenApproved);
+        assert_eq!(may_join(&defined(None), &own, NOW), MayJoin::WhenApproved);
     }
 }
