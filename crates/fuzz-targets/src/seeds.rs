@@ -230,7 +230,7 @@ const FROM_NODE: [&str; 8] = [
     r#"{"say":"remark","text":"stopped"}"#,
     r#"{"say":"look","phase":"writing, 12 files","done":5,"total":9,"waits_for":"the hub"}"#,
     r#"{"say":"ask","question":"capability: "}"#,
-    r#"{"say":"status","version":"0.1.0","process":7,"started":1700000000,"state":"/s","waits_for":{"what":"the store","since":1,"next":"it is tried again"},"jobs":[{"id":1,"what":"get a/b","started":2,"phase":"","bytes_done":3,"bytes_total":null,"waits_for":null}],"watches":[{"to":"/d","name":"a/b","state":"backing-off","current":4,"hold":null,"kept":[3,4],"waits_for":null,"last_error":"no","next_try":5}]}"#,
+    r#"{"say":"status","version":"0.1.0","process":7,"started":1700000000,"state":"/s","waits_for":{"what":"the store","since":1,"next":"it is tried again"},"jobs":[{"id":1,"what":"get a/b","started":2,"phase":"","bytes_done":3,"bytes_total":null,"waits_for":null}],"watches":[{"to":"/d","name":"a/b","state":"backing-off","current":4,"hold":null,"kept":[3,4],"waits_for":null,"last_error":"no","next_try":5}],"communities":[{"community":"c","name":"n","state":"listening","since":6,"waits_for":null,"last":"a receipt came"}]}"#,
     r#"{"say":"ended","exit_code":3}"#,
     r#"{"say":"failed","exit_code":7,"causes":["no","because"],"hint":"try again"}"#,
 ];
