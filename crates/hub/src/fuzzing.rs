@@ -6,13 +6,14 @@ use std::ops::Range;
 
 use axum::extract::Query;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use hub_api::Hex;
 use serde::de::DeserializeOwned;
 
 use crate::console::invitations::Form;
 use crate::console::{tree, write};
-use crate::pages::Rows;
+use crate::pages::{PageAfter, Rows};
 use crate::peer::{FORWARDED_FOR, Peer};
-use crate::routes::{audit, list_accounts, list_changes, list_grants, list_names, list_releases};
+use crate::routes::{audit, list_accounts, list_changes, list_releases};
 use crate::{conditional, escape};
 
 /// A header that was sent once for each of `values`; `None` when it could not be.
@@ -67,8 +68,9 @@ pub fn page(text: &[u8], rows: u64) -> Option<(Vec<u64>, Option<u64>)> {
 /// Whether some list takes this as the query for one of its pages.
 #[must_use]
 pub fn is_page_query(text: &[u8]) -> bool {
-    query::<list_names::Page>(text).is_some()
-        || query::<list_grants::Page>(text).is_some()
+    query::<PageAfter<String>>(text).is_some()
+        || query::<PageAfter<u64>>(text).is_some()
+        || query::<PageAfter<Hex<32>>>(text).is_some()
         || query::<list_changes::Page>(text).is_some()
         || query::<list_releases::Page>(text).is_some()
         || query::<audit::Page>(text).is_some()

@@ -1,5 +1,14 @@
 //! Pages of rows: one more than asked for is read, and tells whether there is a next page.
 
+use serde::Deserialize;
+
+/// What a request for a page says: behind what it begins, and how many rows it is to have.
+#[derive(Debug, Deserialize)]
+pub(crate) struct PageAfter<T> {
+    pub(crate) after: Option<T>,
+    pub(crate) limit: Option<u32>,
+}
+
 /// How many rows a page has.
 pub(crate) struct Rows(usize);
 

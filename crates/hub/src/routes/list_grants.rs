@@ -9,26 +9,19 @@ use axum::response::Response;
 use hub_api::limits::{PAGE_DEFAULT, PAGE_MAX};
 use hub_api::{Grant, GrantInfo, GrantsPage, Hex};
 use hub_db::GrantRecord;
-use serde::Deserialize;
 
 use crate::app::App;
 use crate::caller::{Member, Segments};
 use crate::conditional;
-use crate::pages::Rows;
+use crate::pages::{PageAfter, Rows};
 use crate::refusal::Refusal;
-
-#[derive(Deserialize)]
-pub(crate) struct Page {
-    after: Option<Hex<32>>,
-    limit: Option<u32>,
-}
 
 /// The owner first, so a page may begin behind the owner's key.
 pub(crate) async fn list_grants(
     State(app): State<Arc<App>>,
     Member(account): Member,
     segments: Segments,
-    page: Result<Query<Page>, QueryRejection>,
+    page: Result<Query<PageAfter<Hex<32>>>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let Query(page) = page?;

@@ -8,28 +8,20 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use hub_api::limits::{PAGE_DEFAULT, PAGE_MAX};
 use hub_api::{Base64Bytes, MembersPage};
-use serde::Deserialize;
 
 use crate::app::App;
 use crate::caller::{Member, Segments};
 use crate::communities::{Belonging, Community, forbidden};
 use crate::conditional;
-use crate::pages::Rows;
+use crate::pages::{PageAfter, Rows};
 use crate::refusal::Refusal;
-
-#[derive(Deserialize)]
-pub(crate) struct Page {
-    #[serde(default)]
-    after: String,
-    limit: Option<u32>,
-}
 
 /// Not for targets: none of them learns that another exists.
 pub(crate) async fn list_members(
     State(app): State<Arc<App>>,
     Member(account): Member,
     segments: Segments,
-    page: Result<Query<Page>, QueryRejection>,
+    page: Result<Query<PageAfter<String>>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let Query(page) = page?;
@@ -40,7 +32,8 @@ pub(crate) async fn list_members(
     }
     let Belonging { community, .. } = belonging;
     let rows = Rows::new(page.limit, PAGE_DEFAULT, PAGE_MAX);
-    let mut members = app.db.members(&community.key, &page.after, rows.to_read()).await?;
+    let mut members =
+        app.db.members(&community.key, &page.after.unwrap_or_default(), rows.to_read()).await?;
     let next = rows.cut(&mut members, |last| last.peer.clone());
     let members = members.into_iter().map(|member| Base64Bytes(member.payload)).collect();
     Ok(conditional::json(&headers, &MembersPage { members, next }))

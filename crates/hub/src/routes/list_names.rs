@@ -9,33 +9,26 @@ use axum::response::Response;
 use hub_api::limits::NAMES_PAGE_MAX;
 use hub_api::{Hex, NameInfo, NamesPage};
 use hub_db::NameRecord;
-use serde::Deserialize;
 
 use crate::app::App;
 use crate::caller::Visitor;
 use crate::conditional;
-use crate::pages::Rows;
+use crate::pages::{PageAfter, Rows};
 use crate::refusal::Refusal;
-
-#[derive(Deserialize)]
-pub(crate) struct Page {
-    #[serde(default)]
-    after: String,
-    limit: Option<u32>,
-}
 
 pub(crate) async fn list_names(
     State(app): State<Arc<App>>,
     Visitor(caller): Visitor,
-    page: Result<Query<Page>, QueryRejection>,
+    page: Result<Query<PageAfter<String>>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let Query(page) = page?;
-    if page.after.contains('\0') {
+    let after = page.after.unwrap_or_default();
+    if after.contains('\0') {
         return Err(Refusal::malformed("no name holds a NUL"));
     }
     let rows = Rows::new(page.limit, NAMES_PAGE_MAX, NAMES_PAGE_MAX);
-    let names = app.db.names(&caller, &page.after, rows.to_read()).await?;
+    let names = app.db.names(&caller, &after, rows.to_read()).await?;
     let mut names: Vec<NameInfo> = names.into_iter().map(name_info).collect();
     let next = rows.cut(&mut names, |last| last.name.clone());
     Ok(conditional::json(&headers, &NamesPage { names, next }))

@@ -11,25 +11,17 @@ use hub_api::limits::{
 };
 use hub_api::{Base64Bytes, QueueEntryInfo, QueuePage};
 use hub_db::{Caller, QueueEntry};
-use serde::Deserialize;
 
 use crate::app::App;
 use crate::caller::{Member, Segments};
 use crate::communities::Community;
 use crate::conditional;
-use crate::pages::Rows;
+use crate::pages::{PageAfter, Rows};
 use crate::peer::Peer;
 use crate::refusal::Refusal;
 
 /// What is told of an entry apart from its manifest.
 const REST_BYTES_MAX: usize = 1024 + 2 * ENVELOPE_BYTES_MAX;
-
-#[derive(Deserialize)]
-pub(crate) struct Page {
-    #[serde(default)]
-    after: u64,
-    limit: Option<u32>,
-}
 
 /// Each sees its own.
 pub(crate) async fn queue(
@@ -37,7 +29,7 @@ pub(crate) async fn queue(
     Member(account): Member,
     peer: Peer,
     segments: Segments,
-    page: Result<Query<Page>, QueryRejection>,
+    page: Result<Query<PageAfter<u64>>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let Query(page) = page?;
@@ -46,7 +38,7 @@ pub(crate) async fn queue(
     // Each carries its manifest.
     let longest = rows.to_read() as usize * (DOCUMENT_BYTES_MAX.div_ceil(3) * 4 + REST_BYTES_MAX);
     let place = app.room(longest, app.sharer(&Caller::from(&account), peer, &headers)).await?;
-    let (community, after) = (belonging.community.key, number(page.after));
+    let (community, after) = (belonging.community.key, number(page.after.unwrap_or(0)));
     let mut entries = app.db.queue(&community, &account.key, after, rows.to_read()).await?;
     let next = rows.cut(&mut entries, |last| last.id.unsigned_abs());
     let entries = entries.into_iter().map(entry_info).collect();

@@ -10,27 +10,20 @@ use axum::response::Response;
 use hub_api::limits::{PAGE_DEFAULT, PAGE_MAX};
 use hub_api::{Hex, QueuedTargetInfo, QueuedTargetsPage};
 use hub_db::{AccountKey, QueuedTarget};
-use serde::Deserialize;
 
 use crate::app::App;
 use crate::caller::{Member, Segments};
 use crate::communities::Feed;
 use crate::conditional;
-use crate::pages::Rows;
+use crate::pages::{PageAfter, Rows};
 use crate::refusal::Refusal;
-
-#[derive(Deserialize)]
-pub(crate) struct Page {
-    after: Option<Hex<32>>,
-    limit: Option<u32>,
-}
 
 /// For the publisher alone: no target learns that another exists.
 pub(crate) async fn targets(
     State(app): State<Arc<App>>,
     Member(account): Member,
     segments: Segments,
-    page: Result<Query<Page>, QueryRejection>,
+    page: Result<Query<PageAfter<Hex<32>>>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let Query(page) = page?;
