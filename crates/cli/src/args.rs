@@ -1,9 +1,6 @@
 //! The command line, as `--help` shows it.
 
-use std::net::IpAddr;
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
@@ -11,6 +8,7 @@ use crate::database::DatabaseArgs;
 use crate::size::Size;
 
 mod community;
+mod hub;
 mod local;
 mod package;
 mod rights;
@@ -19,6 +17,9 @@ mod rollout;
 pub(crate) use self::community::{
     ApproveArgs, CommunityArgs, CommunityCommand, CreateArgs, JoinArgs, LabelArgs, ManagerCommand,
     OpenArgs, PeerAddArgs, PeerCommand, PeerNameArgs, PeerRole, RoleArgs, RouteArgs, SeedArgs,
+};
+pub(crate) use self::hub::{
+    HubArgs, HubBackupArgs, HubCommand, HubRestoreArgs, PerAddress, Recognised,
 };
 pub(crate) use self::local::{ConfigArgs, ConfigCommand};
 pub(crate) use self::package::{
@@ -244,133 +245,6 @@ pub(crate) struct RunHookArgs {
     /// The line for the shell
     #[arg(allow_hyphen_values = true)]
     pub(crate) command: std::ffi::OsString,
-}
-
-#[derive(Debug, ClapArgs)]
-#[command(
-    after_help = "Example:\n  consign hub --data /var/lib/consign --listen 0.0.0.0:7400 \\\n      \
-                  --url https://hub.example.org:7400\n  \
-                  consign hub --data /var/lib/consign --listen 0.0.0.0:443 \\\n      \
-                  --tls acme --domain hub.example.org\n  \
-                  consign hub backup --data /var/lib/consign --to /backup/hub\n\n\
-                  docs/operations.md describes running a hub.",
-    args_conflicts_with_subcommands = true,
-    subcommand_negates_reqs = true
-)]
-pub(crate) struct HubArgs {
-    #[command(subcommand)]
-    pub(crate) command: Option<HubCommand>,
-    /// Where the hub keeps its database, chunks and keys
-    #[arg(long, value_name = "DIR", required = true)]
-    pub(crate) data: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) database: DatabaseArgs,
-    /// Address and port
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7400")]
-    pub(crate) listen: String,
-    /// Certificate: `self` makes one, `off` is plain HTTP (behind a proxy), `acme` obtains one
-    /// for --domain, or CERT,KEY files
-    #[arg(long, value_name = "self|off|acme|CERT,KEY", default_value = "self")]
-    pub(crate) tls: String,
-    /// Address that invitations name, when it is not the one listened on
-    #[arg(long, value_name = "URL")]
-    pub(crate) url: Option<String>,
-    /// How clients recognise the certificate in CERT,KEY: `pin` its fingerprint, or `web`, by the
-    /// authorities their systems trust
-    #[arg(long, value_name = "pin|web", default_value = "pin")]
-    pub(crate) certificate: Recognised,
-    /// With --tls acme: what the certificate is for (may be given several times)
-    #[arg(long, value_name = "DOMAIN")]
-    pub(crate) domain: Vec<String>,
-    /// With --tls acme: directory of the authority [default: Let's Encrypt]
-    #[arg(long, value_name = "URL")]
-    pub(crate) acme_directory: Option<String>,
-    /// With --tls acme: PEM file of who vouches for the directory itself, when systems do not
-    #[arg(long, value_name = "FILE")]
-    pub(crate) acme_ca: Option<PathBuf>,
-    /// With --tls acme: mail address the authority may write to
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) acme_contact: Option<String>,
-    /// Most bytes the chunks may take on the disk, as 500GB [default: no bound]
-    #[arg(long, value_name = "SIZE")]
-    pub(crate) quota: Option<Size>,
-    /// Bytes of the disk that stay free
-    #[arg(long, value_name = "SIZE", default_value = "1GiB")]
-    pub(crate) keep_free: Size,
-    /// Answer collectors of metrics here, in plain HTTP: /metrics, /healthz, /readyz
-    #[arg(long, value_name = "ADDR")]
-    pub(crate) metrics_listen: Option<String>,
-    /// Milliseconds between two collections of garbage; for tests, which cannot wait an hour
-    #[arg(long, value_name = "MS", default_value_t = 3_600_000, hide = true)]
-    pub(crate) collect_every: u64,
-    /// Believe this proxy about where requests come from (may be given several times)
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) trusted_proxy: Vec<IpAddr>,
-    /// Most connections at once from one IPv4 address or one IPv6 network of 64 bits [default:
-    /// 4096; off behind a proxy, which is --trusted-proxy, or --tls off on a loopback address]
-    #[arg(long, value_name = "N|off")]
-    pub(crate) connections_per_address: Option<PerAddress>,
-}
-
-/// How many there may be from one address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum PerAddress {
-    /// They are not counted.
-    Unlimited,
-    /// This many.
-    AtMost(NonZeroUsize),
-}
-
-impl FromStr for PerAddress {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text == "off" {
-            return Ok(Self::Unlimited);
-        }
-        text.parse().map(Self::AtMost).map_err(|_| "a number from 1, or off")
-    }
-}
-
-/// How clients recognise a certificate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Recognised {
-    /// By its fingerprint.
-    Pin,
-    /// By the authorities their systems trust.
-    Web,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum HubCommand {
-    /// Copy a hub's data while it runs; only what is new when repeated
-    Backup(HubBackupArgs),
-    /// Make a hub's data of a backup, and check that it is whole
-    Restore(HubRestoreArgs),
-}
-
-#[derive(Debug, ClapArgs)]
-#[command(after_help = "Example:\n  consign hub backup --data /var/lib/consign --to /backup/hub")]
-pub(crate) struct HubBackupArgs {
-    /// The hub's data directory
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: PathBuf,
-    /// Directory for the backup; one that an earlier run filled is brought up to date
-    #[arg(long, value_name = "DIR")]
-    pub(crate) to: PathBuf,
-}
-
-#[derive(Debug, ClapArgs)]
-#[command(
-    after_help = "Example:\n  consign hub restore --from /backup/hub --data /var/lib/consign"
-)]
-pub(crate) struct HubRestoreArgs {
-    /// Directory of the backup
-    #[arg(long, value_name = "DIR")]
-    pub(crate) from: PathBuf,
-    /// Directory to make; it must not exist, or be empty
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: PathBuf,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -9,13 +9,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use deploy_plan::{Back, DeployPlan, Ended, Fate, Kind, Record, Rule, StepNumber, Task};
 use directory::Root;
-use package::label::Labels;
 use package::receipt::{End, Ran};
 use package::{
-    Action, BoundsError, Condition, OnFailure, OnInterrupt, Outcome, Package, Receipt, Step,
-    StepReceipt, Verdict,
+    Action, BoundsError, OnFailure, OnInterrupt, Outcome, Package, Receipt, Step, StepReceipt,
+    Verdict,
 };
 
+use crate::facts::MachineFacts;
 use crate::files::{FilesAt, FilesError};
 use crate::journal::{Entry, Header, Journal, JournalError};
 use crate::script::{Launch, Runner, ScriptFacts, settle};
@@ -23,39 +23,6 @@ use crate::{durable, installed};
 
 /// How long a script of a process that was killed is waited for: its supervisor kills it at once.
 const SETTLE_WITHIN: Duration = Duration::from_secs(60);
-
-/// What a package's conditions are held against.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MachineFacts {
-    /// As `std::env::consts::OS` names it.
-    pub os: String,
-    /// As `std::env::consts::ARCH` names it.
-    pub arch: String,
-    /// The machine's labels.
-    pub labels: Labels,
-}
-
-impl MachineFacts {
-    /// Those of this machine, which does not know its labels itself.
-    #[must_use]
-    pub fn here(labels: Labels) -> Self {
-        Self { os: std::env::consts::OS.into(), arch: std::env::consts::ARCH.into(), labels }
-    }
-
-    /// Why a condition does not fit, if it does not: for people.
-    #[must_use]
-    pub fn lacks(&self, condition: &Condition) -> Option<String> {
-        let Condition { os, arch, labels } = condition;
-        if !os.is_empty() && !os.contains(&self.os) {
-            return Some(format!("for {}, and this is {}", os.join(", "), self.os));
-        }
-        if !arch.is_empty() && !arch.contains(&self.arch) {
-            return Some(format!("for {}, and this is {}", arch.join(", "), self.arch));
-        }
-        let fits = labels.as_ref().is_none_or(|labels| labels.fits(&self.labels));
-        (!fits).then(|| "this machine's labels do not fit".to_owned())
-    }
-}
 
 /// What is to be applied, and where.
 #[derive(Debug, Clone, Copy)]

@@ -18,6 +18,7 @@
 
 mod apply;
 mod durable;
+mod facts;
 pub mod files;
 mod installed;
 mod journal;
@@ -25,8 +26,7 @@ mod reach;
 mod scratch;
 pub mod script;
 
-pub use apply::{
-    Application, ApplyError, Event, MachineFacts, Preview, State, apply, forget, preview, receipt,
-};
+pub use apply::{Application, ApplyError, Event, Preview, State, apply, forget, preview, receipt};
+pub use facts::MachineFacts;
 pub use installed::installed;
 pub use journal::JournalError;

@@ -183,7 +183,7 @@ pub enum WaitsFor {
 /// What a person wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// Nobody more, for now.
+    /// Nobody more until it is resumed.
     Pause,
     /// Go on.
     Resume,
