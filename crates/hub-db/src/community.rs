@@ -102,6 +102,8 @@ pub struct CommunityRecord {
     pub roster: Option<(RosterOrder, Vec<u8>)>,
     /// Its newest renewal.
     pub renewal: Option<Renewal>,
+    /// Who passes it on to here from another hub; none where its managers work here.
+    pub mirror: Option<AccountKey>,
 }
 
 /// Communities.
@@ -117,12 +119,13 @@ pub struct CommunityRecord {
 ///   any more, waits no longer.
 #[async_trait]
 pub trait Communities: Send + Sync {
-    /// Begins a community with its first charter. False, and nothing changed, when there is one of
-    /// this name.
+    /// Begins a community with its first charter, as it is managed here or as `mirror` passes it on.
+    /// False, and nothing changed, when there is one of this name.
     async fn create_community(
         &self,
         community: &CommunityKey,
         charter: &[u8],
+        mirror: Option<&AccountKey>,
         now: u64,
     ) -> Result<bool, DbError>;
 

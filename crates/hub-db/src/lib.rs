@@ -64,7 +64,9 @@ pub use join::{
 };
 pub use name::{NameId, NamePut, NameRecord, NameUsage, Names};
 pub use postgres::{PostgresDb, must_have_authorities};
-pub use queue::{Answered, NewEntry, QueueEntry, QueuedTarget, Queues, ReceiptRecord};
+pub use queue::{
+    Answered, NewEntry, QueueEntry, QueuedTarget, Queues, ReceiptRecord, WaitingEntry,
+};
 pub use release::{EventId, NewRelease, PublishError, Release, Releases, RenewError};
 pub use retention::{Retaining, Retention};
 pub use sqlite::SqliteDb;

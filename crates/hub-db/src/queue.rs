@@ -30,6 +30,21 @@ pub struct QueueEntry {
     pub queued: u64,
 }
 
+/// That a release waits for a target, for whoever passes it on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WaitingEntry {
+    /// Grows with every entry.
+    pub id: i64,
+    /// The name it is a release of.
+    pub name: String,
+    /// Its number.
+    pub sequence: u64,
+    /// Key of the target.
+    pub target: AccountKey,
+    /// What only the target opens.
+    pub envelope: Vec<u8>,
+}
+
 /// What a target answered, without the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReceiptRecord {
@@ -96,6 +111,22 @@ pub trait Queues: Send + Sync {
         after: i64,
         limit: u32,
     ) -> Result<Vec<QueueEntry>, DbError>;
+
+    /// Up to `limit` entries of a community that wait for any target, in the order in which they were
+    /// queued, those after `after`.
+    async fn waiting(
+        &self,
+        community: &CommunityKey,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<WaitingEntry>, DbError>;
+
+    /// Takes a release out of a target's queue, unanswered; false when it does not wait there.
+    async fn withdraw_entry(
+        &self,
+        entry: (NameId, u64),
+        target: &AccountKey,
+    ) -> Result<bool, DbError>;
 
     /// Keeps a target's receipt for an entry that waits. Repeating it changes nothing.
     async fn answer_entry(

@@ -22,7 +22,7 @@ pub struct NewRelease {
     pub previous: Option<[u8; 32]>,
     /// The signed manifest.
     pub manifest: Vec<u8>,
-    /// The signed head.
+    /// The signed head; empty for one that a mirror takes, see [`Releases::mirror_release`].
     pub head: Vec<u8>,
     /// Root of the tree.
     pub tree: ChunkId,
@@ -61,7 +61,7 @@ pub struct Release {
     pub hash: [u8; 32],
     /// The signed manifest.
     pub manifest: Vec<u8>,
-    /// The signed head.
+    /// The signed head; empty for one that a mirror took, which comes without.
     pub head: Vec<u8>,
     /// Root of the tree.
     pub tree: ChunkId,
@@ -123,6 +123,17 @@ pub trait Releases: Send + Sync {
         release: &NewRelease,
         chunks: &[ChunkId],
     ) -> Result<EventId, PublishError>;
+
+    /// Adds a release as another hub has it, whatever comes before it: a mirror takes what waits for
+    /// its targets, and no more. False when it is here already.
+    ///
+    /// # Errors
+    /// See [`PublishError`]; [`PublishError::WrongPrevious`] when another one has its number.
+    async fn mirror_release(
+        &self,
+        release: &NewRelease,
+        chunks: &[ChunkId],
+    ) -> Result<bool, PublishError>;
 
     /// Replaces the head of the latest release, which must have this hash.
     async fn renew_head(

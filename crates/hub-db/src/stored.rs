@@ -7,7 +7,7 @@ use content::ChunkId;
 use crate::{
     Account, AccountId, AccountKey, Actor, AuditEntry, Caller, Claim, DbError, EventId, Grant,
     InvitationRecord, NameId, NameRecord, NameUsage, QueueEntry, QueuedTarget, ReceiptRecord,
-    Release, Role, TokenId, TokenRecord, TokenScope,
+    Release, Role, TokenId, TokenRecord, TokenScope, WaitingEntry,
 };
 
 pub(crate) use communities::*;
@@ -271,6 +271,16 @@ pub(crate) fn queue_entry(
 ) -> Result<QueueEntry, DbError> {
     let (sequence, queued) = (unsigned(sequence)?, unsigned(queued)?);
     Ok(QueueEntry { id, name, sequence, manifest, envelope, queued })
+}
+
+/// id, name, sequence, target, envelope
+pub(crate) type WaitingRow = (i64, String, i64, Vec<u8>, Vec<u8>);
+
+pub(crate) fn waiting_entry(
+    (id, name, sequence, target, envelope): WaitingRow,
+) -> Result<WaitingEntry, DbError> {
+    let (sequence, target) = (unsigned(sequence)?, AccountKey(hash(target)?));
+    Ok(WaitingEntry { id, name, sequence, target, envelope })
 }
 
 /// id, sequence, target, bytes, answered

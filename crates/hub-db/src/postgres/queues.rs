@@ -3,10 +3,10 @@
 use async_trait::async_trait;
 
 use super::PostgresDb;
-use crate::stored::{self, QueueRow, QueuedTargetRow, ReceiptRow, signed};
+use crate::stored::{self, QueueRow, QueuedTargetRow, ReceiptRow, WaitingRow, signed};
 use crate::{
     AccountKey, Answered, CommunityKey, DbError, NameId, NewEntry, QueueEntry, QueuedTarget,
-    Queues, ReceiptRecord,
+    Queues, ReceiptRecord, WaitingEntry,
 };
 
 #[async_trait]
@@ -78,6 +78,45 @@ impl Queues for PostgresDb {
         .fetch_all(&self.pool)
         .await?;
         rows.into_iter().map(stored::queue_entry).collect()
+    }
+
+    async fn waiting(
+        &self,
+        community: &CommunityKey,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<WaitingEntry>, DbError> {
+        let (first, end) = community.feeds();
+        let rows: Vec<WaitingRow> = sqlx::query_as(
+            "SELECT q.id, n.name, r.sequence, q.target, q.envelope
+             FROM queue q JOIN releases r ON r.id = q.release JOIN names n ON n.id = r.name
+             WHERE q.answered IS NULL AND q.id > $1 AND n.name > $3 AND n.name < $4
+             ORDER BY q.id LIMIT $2",
+        )
+        .bind(after)
+        .bind(i64::from(limit))
+        .bind(first)
+        .bind(end)
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(stored::waiting_entry).collect()
+    }
+
+    async fn withdraw_entry(
+        &self,
+        (name, sequence): (NameId, u64),
+        target: &AccountKey,
+    ) -> Result<bool, DbError> {
+        let done = sqlx::query(
+            "DELETE FROM queue WHERE target = $3 AND answered IS NULL
+               AND release IN (SELECT id FROM releases WHERE name = $1 AND sequence = $2)",
+        )
+        .bind(name.0)
+        .bind(signed(sequence))
+        .bind(target.0.to_vec())
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected() > 0)
     }
 
     async fn answer_entry(

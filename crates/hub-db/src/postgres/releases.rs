@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use content::ChunkId;
+use sqlx::{Postgres, Transaction};
 
 use super::{PostgresDb, chunks};
 use crate::stored::{self, ReleaseRow, chunk_id, hash, signed, unsigned};
@@ -15,13 +16,7 @@ impl Releases for PostgresDb {
         chunks: &[ChunkId],
     ) -> Result<EventId, PublishError> {
         let mut transaction = self.write().await?;
-        // Whoever publishes under this name waits here; what they see then is committed.
-        sqlx::query("SELECT 1 FROM names WHERE id = $1 FOR NO KEY UPDATE")
-            .bind(release.name.0)
-            .fetch_optional(&mut *transaction)
-            .await
-            .map_err(DbError::from)?
-            .ok_or(PublishError::NoName)?;
+        lock_name(&mut transaction, release.name).await?;
         let latest: Option<(i64, Vec<u8>)> = sqlx::query_as(
             "SELECT sequence, hash FROM releases WHERE name = $1 ORDER BY sequence DESC LIMIT 1",
         )
@@ -34,39 +29,33 @@ impl Releases for PostgresDb {
             None => None,
         };
         release.must_follow(latest)?;
-        let added = chunks::add_holders(&mut transaction, release.name.into(), chunks).await?;
-        sqlx::query("UPDATE names SET chunks_held = chunks_held + $1 WHERE id = $2")
-            .bind(signed(added))
-            .bind(release.name.0)
-            .execute(&mut *transaction)
-            .await
-            .map_err(DbError::from)?;
-        // Numbers are given out before they are committed. This lock, held for two statements,
-        // makes the order of event ids the order in which releases become visible.
-        sqlx::query("SELECT pg_advisory_xact_lock(27988542867728239)")
-            .execute(&mut *transaction)
-            .await
-            .map_err(DbError::from)?;
-        let event: i64 = sqlx::query_scalar(
-            "INSERT INTO releases (name, sequence, hash, manifest, head, tree, closure,
-                                   stored_bytes, issued, accepted)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id",
-        )
-        .bind(release.name.0)
-        .bind(signed(release.sequence))
-        .bind(release.hash.to_vec())
-        .bind(release.manifest.clone())
-        .bind(release.head.clone())
-        .bind(release.tree.as_bytes().to_vec())
-        .bind(release.closure.as_bytes().to_vec())
-        .bind(signed(release.stored_bytes))
-        .bind(signed(release.issued))
-        .bind(signed(release.accepted))
-        .fetch_one(&mut *transaction)
-        .await
-        .map_err(DbError::from)?;
+        let event = insert(&mut transaction, release, chunks).await?;
         transaction.commit().await.map_err(DbError::from)?;
-        Ok(EventId(unsigned(event)?))
+        Ok(event)
+    }
+
+    async fn mirror_release(
+        &self,
+        release: &NewRelease,
+        chunks: &[ChunkId],
+    ) -> Result<bool, PublishError> {
+        let mut transaction = self.write().await?;
+        lock_name(&mut transaction, release.name).await?;
+        let known: Option<Vec<u8>> =
+            sqlx::query_scalar("SELECT hash FROM releases WHERE name = $1 AND sequence = $2")
+                .bind(release.name.0)
+                .bind(signed(release.sequence))
+                .fetch_optional(&mut *transaction)
+                .await
+                .map_err(DbError::from)?;
+        match known {
+            Some(hash) if hash == release.hash => return Ok(false),
+            Some(_) => return Err(PublishError::WrongPrevious),
+            None => {}
+        }
+        insert(&mut transaction, release, chunks).await?;
+        transaction.commit().await.map_err(DbError::from)?;
+        Ok(true)
     }
 
     async fn renew_head(
@@ -132,4 +121,56 @@ impl Releases for PostgresDb {
             .await?;
         rows.into_iter().map(chunk_id).collect()
     }
+}
+
+/// Whoever publishes under this name waits here.
+async fn lock_name(
+    transaction: &mut Transaction<'static, Postgres>,
+    name: NameId,
+) -> Result<(), PublishError> {
+    // What is seen behind this lock is committed.
+    sqlx::query("SELECT 1 FROM names WHERE id = $1 FOR NO KEY UPDATE")
+        .bind(name.0)
+        .fetch_optional(&mut **transaction)
+        .await
+        .map_err(DbError::from)?
+        .ok_or(PublishError::NoName)?;
+    Ok(())
+}
+
+/// Adds the row, and makes the name a holder of its chunks.
+async fn insert(
+    transaction: &mut Transaction<'static, Postgres>,
+    release: &NewRelease,
+    chunks: &[ChunkId],
+) -> Result<EventId, DbError> {
+    let added = chunks::add_holders(transaction, release.name.into(), chunks).await?;
+    sqlx::query("UPDATE names SET chunks_held = chunks_held + $1 WHERE id = $2")
+        .bind(signed(added))
+        .bind(release.name.0)
+        .execute(&mut **transaction)
+        .await?;
+    // Numbers are given out before they are committed. This lock, held for two statements,
+    // makes the order of event ids the order in which releases become visible.
+    sqlx::query("SELECT pg_advisory_xact_lock(27988542867728239)")
+        .execute(&mut **transaction)
+        .await?;
+    let event: i64 = sqlx::query_scalar(
+        "INSERT INTO releases (name, sequence, hash, manifest, head, tree, closure,
+                                   stored_bytes, issued, accepted)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) RETURNING id",
+    )
+    .bind(release.name.0)
+    .bind(signed(release.sequence))
+    .bind(release.hash.to_vec())
+    .bind(release.manifest.clone())
+    .bind(release.head.clone())
+    .bind(release.tree.as_bytes().to_vec())
+    .bind(release.closure.as_bytes().to_vec())
+    .bind(signed(release.stored_bytes))
+    .bind(signed(release.issued))
+    .bind(signed(release.accepted))
+    .fetch_one(&mut **transaction)
+    .await?;
+    Ok(EventId(unsigned(event)?))
 }

@@ -19,15 +19,17 @@ impl Communities for SqliteDb {
         &self,
         community: &CommunityKey,
         charter: &[u8],
+        mirror: Option<&AccountKey>,
         now: u64,
     ) -> Result<bool, DbError> {
         let mut transaction = self.write().await?;
         let id: Option<i64> = sqlx::query_scalar(
-            "INSERT INTO communities (community, created) VALUES (?, ?)
+            "INSERT INTO communities (community, created, mirror) VALUES (?, ?, ?)
              ON CONFLICT (community) DO NOTHING RETURNING id",
         )
         .bind(community.0.to_vec())
         .bind(signed(now))
+        .bind(mirror.map(|key| key.0.to_vec()))
         .fetch_optional(&mut *transaction)
         .await?;
         let Some(id) = id else { return Ok(false) };
@@ -82,7 +84,7 @@ impl Communities for SqliteDb {
     ) -> Result<Option<CommunityRecord>, DbError> {
         let row: Option<CommunityRow> = sqlx::query_as(
             "SELECT h.number, h.signed, c.roster_charter, c.roster_number, c.roster, c.renewal,
-                    c.renewal_issued
+                    c.renewal_issued, c.mirror
              FROM communities c JOIN charters h ON h.community = c.id
              WHERE c.community = ? ORDER BY h.number DESC LIMIT 1",
         )

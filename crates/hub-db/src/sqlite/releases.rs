@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use content::ChunkId;
+use sqlx::{Sqlite, Transaction};
 
 use super::{SqliteDb, chunks};
 use crate::stored::{self, ReleaseRow, chunk_id, hash, signed, unsigned};
@@ -15,12 +16,7 @@ impl Releases for SqliteDb {
         chunks: &[ChunkId],
     ) -> Result<EventId, PublishError> {
         let mut transaction = self.write().await?;
-        sqlx::query("SELECT 1 FROM names WHERE id = ?")
-            .bind(release.name.0)
-            .fetch_optional(&mut *transaction)
-            .await
-            .map_err(DbError::from)?
-            .ok_or(PublishError::NoName)?;
+        lock_name(&mut transaction, release.name).await?;
         let latest: Option<(i64, Vec<u8>)> = sqlx::query_as(
             "SELECT sequence, hash FROM releases WHERE name = ? ORDER BY sequence DESC LIMIT 1",
         )
@@ -33,33 +29,33 @@ impl Releases for SqliteDb {
             None => None,
         };
         release.must_follow(latest)?;
-        let event: i64 = sqlx::query_scalar(
-            "INSERT INTO releases (name, sequence, hash, manifest, head, tree, closure,
-                                   stored_bytes, issued, accepted)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
-        )
-        .bind(release.name.0)
-        .bind(signed(release.sequence))
-        .bind(release.hash.to_vec())
-        .bind(release.manifest.clone())
-        .bind(release.head.clone())
-        .bind(release.tree.as_bytes().to_vec())
-        .bind(release.closure.as_bytes().to_vec())
-        .bind(signed(release.stored_bytes))
-        .bind(signed(release.issued))
-        .bind(signed(release.accepted))
-        .fetch_one(&mut *transaction)
-        .await
-        .map_err(DbError::from)?;
-        let added = chunks::add_holders(&mut transaction, release.name.into(), chunks).await?;
-        sqlx::query("UPDATE names SET chunks_held = chunks_held + ? WHERE id = ?")
-            .bind(signed(added))
-            .bind(release.name.0)
-            .execute(&mut *transaction)
-            .await
-            .map_err(DbError::from)?;
+        let event = insert(&mut transaction, release, chunks).await?;
         transaction.commit().await.map_err(DbError::from)?;
-        Ok(EventId(unsigned(event)?))
+        Ok(event)
+    }
+
+    async fn mirror_release(
+        &self,
+        release: &NewRelease,
+        chunks: &[ChunkId],
+    ) -> Result<bool, PublishError> {
+        let mut transaction = self.write().await?;
+        lock_name(&mut transaction, release.name).await?;
+        let known: Option<Vec<u8>> =
+            sqlx::query_scalar("SELECT hash FROM releases WHERE name = ? AND sequence = ?")
+                .bind(release.name.0)
+                .bind(signed(release.sequence))
+                .fetch_optional(&mut *transaction)
+                .await
+                .map_err(DbError::from)?;
+        match known {
+            Some(hash) if hash == release.hash => return Ok(false),
+            Some(_) => return Err(PublishError::WrongPrevious),
+            None => {}
+        }
+        insert(&mut transaction, release, chunks).await?;
+        transaction.commit().await.map_err(DbError::from)?;
+        Ok(true)
     }
 
     async fn renew_head(
@@ -125,4 +121,50 @@ impl Releases for SqliteDb {
             .await?;
         rows.into_iter().map(chunk_id).collect()
     }
+}
+
+/// Finds the name, for the transaction that holds the writer.
+async fn lock_name(
+    transaction: &mut Transaction<'static, Sqlite>,
+    name: NameId,
+) -> Result<(), PublishError> {
+    sqlx::query("SELECT 1 FROM names WHERE id = ?")
+        .bind(name.0)
+        .fetch_optional(&mut **transaction)
+        .await
+        .map_err(DbError::from)?
+        .ok_or(PublishError::NoName)?;
+    Ok(())
+}
+
+/// Adds the row, and makes the name a holder of its chunks.
+async fn insert(
+    transaction: &mut Transaction<'static, Sqlite>,
+    release: &NewRelease,
+    chunks: &[ChunkId],
+) -> Result<EventId, DbError> {
+    let event: i64 = sqlx::query_scalar(
+        "INSERT INTO releases (name, sequence, hash, manifest, head, tree, closure,
+                                   stored_bytes, issued, accepted)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+    )
+    .bind(release.name.0)
+    .bind(signed(release.sequence))
+    .bind(release.hash.to_vec())
+    .bind(release.manifest.clone())
+    .bind(release.head.clone())
+    .bind(release.tree.as_bytes().to_vec())
+    .bind(release.closure.as_bytes().to_vec())
+    .bind(signed(release.stored_bytes))
+    .bind(signed(release.issued))
+    .bind(signed(release.accepted))
+    .fetch_one(&mut **transaction)
+    .await?;
+    let added = chunks::add_holders(transaction, release.name.into(), chunks).await?;
+    sqlx::query("UPDATE names SET chunks_held = chunks_held + ? WHERE id = ?")
+        .bind(signed(added))
+        .bind(release.name.0)
+        .execute(&mut **transaction)
+        .await?;
+    Ok(EventId(unsigned(event)?))
 }

@@ -6,12 +6,13 @@ use crate::DbError;
 
 /// The schema, one step after another; `PRAGMA user_version` counts the steps taken. A released
 /// step never changes.
-const STEPS: [&str; 5] = [
+const STEPS: [&str; 6] = [
     include_str!("../../migrations/sqlite/0001_first.sql"),
     include_str!("../../migrations/sqlite/0002_roles_tokens_audit.sql"),
     include_str!("../../migrations/sqlite/0003_delegations.sql"),
     include_str!("../../migrations/sqlite/0004_queues.sql"),
     include_str!("../../migrations/sqlite/0005_communities.sql"),
+    include_str!("../../migrations/sqlite/0006_mirrors.sql"),
 ];
 
 /// Takes the steps that are missing, all or none. Other processes wait meanwhile.

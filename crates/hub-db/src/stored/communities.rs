@@ -73,12 +73,21 @@ pub(crate) fn all_members(
     Ok((place, members.collect::<Result<_, _>>()?))
 }
 
-/// charter number, charter; charter and number of the roster, roster; renewal, its time
-pub(crate) type CommunityRow =
-    (i64, Vec<u8>, Option<i64>, Option<i64>, Option<Vec<u8>>, Option<Vec<u8>>, Option<i64>);
+/// charter number, charter; charter and number of the roster, roster; renewal, its time; mirror
+pub(crate) type CommunityRow = (
+    i64,
+    Vec<u8>,
+    Option<i64>,
+    Option<i64>,
+    Option<Vec<u8>>,
+    Option<Vec<u8>>,
+    Option<i64>,
+    Option<Vec<u8>>,
+);
 
 pub(crate) fn community(row: CommunityRow) -> Result<CommunityRecord, DbError> {
-    let (charter, signed_charter, roster_charter, roster_number, roster, renewal, issued) = row;
+    let (charter, signed_charter, roster_charter, roster_number, roster, renewal, issued, mirror) =
+        row;
     let place = roster_charter.zip(roster_number).map(order).transpose()?;
     let renewal = renewal
         .zip(issued)
@@ -88,6 +97,7 @@ pub(crate) fn community(row: CommunityRow) -> Result<CommunityRecord, DbError> {
         signed_charter,
         roster: place.zip(roster),
         renewal: renewal.transpose()?,
+        mirror: mirror.map(hash).transpose()?.map(AccountKey),
     })
 }
 

@@ -22,7 +22,7 @@ pub(crate) fn member(number: u8, roles: PeerRoles) -> Member {
 /// Begins a community.
 pub(crate) async fn start(db: &dyn HubDb, number: u8) {
     let community = community_of(number);
-    assert!(db.create_community(&community, b"charter 1", NOW).await.expect("creates"));
+    assert!(db.create_community(&community, b"charter 1", None, NOW).await.expect("creates"));
 }
 
 fn order(charter: u64, number: u64) -> RosterOrder {
@@ -65,11 +65,24 @@ async fn change(db: &dyn HubDb, community: u8, changed: &[Member], removed: &[u8
     assert!(db.set_roster(&new).await.expect("sets"));
 }
 
+pub(crate) async fn a_community_is_managed_here_or_mirrored(db: &dyn HubDb) {
+    start(db, 1).await;
+    let (two, mirror) = (community_of(2), key(9));
+    assert!(db.create_community(&two, b"charter 1", Some(&mirror), NOW).await.expect("creates"));
+    let of = async |number| {
+        let found = db.community(&community_of(number)).await.expect("reads");
+        found.expect("is there").mirror
+    };
+    assert_eq!((of(1).await, of(2).await), (None, Some(mirror)));
+    assert!(!db.create_community(&two, b"charter 1", None, NOW).await.expect("is there"));
+    assert_eq!(of(2).await, Some(mirror));
+}
+
 pub(crate) async fn charters_follow_one_another(db: &dyn HubDb) {
     let (one, two) = (community_of(1), community_of(2));
     start(db, 1).await;
     start(db, 2).await;
-    assert!(!db.create_community(&one, b"another", NOW).await.expect("is there"));
+    assert!(!db.create_community(&one, b"another", None, NOW).await.expect("is there"));
     for number in [1, 3] {
         assert!(!db.add_charter(&one, number, b"x").await.expect("does not follow"));
     }

@@ -236,3 +236,32 @@ pub(crate) async fn what_a_publisher_sent_goes_with_it(db: &dyn HubDb) {
     assert_eq!(db.receipts(ci, 0, 9).await.expect("reads").len(), 1);
     assert_eq!(db.enqueue(ci, 2, &entries(&[50]), NOW).await.expect("queues"), None);
 }
+
+pub(crate) async fn what_waits_for_anybody_is_listed_and_withdrawn(db: &dyn HubDb) {
+    let (ci, other) = (feed(db, 1, CI, 2).await, feed(db, 1, OTHER, 1).await);
+    let elsewhere = feed(db, 2, CI, 1).await;
+    db.enqueue(ci, 1, &entries(&[50, 51]), NOW).await.expect("queues");
+    db.enqueue(other, 1, &entries(&[50]), NOW).await.expect("queues");
+    db.enqueue(elsewhere, 1, &entries(&[50]), NOW).await.expect("queues");
+    db.enqueue(ci, 2, &entries(&[52]), NOW).await.expect("queues");
+    db.answer_entry((ci, 1), &key(51), b"receipt", NOW).await.expect("answers");
+    let waiting = async |after, limit| {
+        let found = db.waiting(&community_of(1), after, limit).await.expect("reads");
+        assert!(found.iter().all(|it| it.envelope == [it.target.0[0]; 92]), "its own envelope");
+        found
+    };
+    let places = |found: &[hub_db::WaitingEntry]| -> Vec<_> {
+        found.iter().map(|it| (it.name.clone(), it.sequence, it.target)).collect()
+    };
+    let all = waiting(0, 9).await;
+    let expected = [(named(CI), 1, key(50)), (named(OTHER), 1, key(50)), (named(CI), 2, key(52))];
+    assert_eq!(places(&all), expected);
+    assert_eq!(places(&waiting(all[0].id, 1).await), expected[1..2]);
+    let withdraw =
+        async |entry, target| db.withdraw_entry(entry, &key(target)).await.expect("withdraws");
+    assert!(withdraw((ci, 1), 50).await);
+    assert!(!withdraw((ci, 1), 50).await, "it is gone");
+    assert!(!withdraw((ci, 1), 51).await, "what was answered stays");
+    assert_eq!(places(&waiting(0, 9).await), expected[1..]);
+    assert_eq!(db.receipts(ci, 0, 9).await.expect("reads").len(), 1);
+}

@@ -84,3 +84,26 @@ pub(crate) async fn releases_are_listed_newest_first_and_events_in_order(db: &dy
     expected.sort_by_key(|id| *id.as_bytes());
     assert_eq!(closures, expected, "each closure once");
 }
+
+pub(crate) async fn a_mirror_takes_releases_in_any_order(db: &dyn HubDb) {
+    let owner = publisher(db, 1).await;
+    let id = name_of(db, &owner, "a/tools", false).await;
+    let mirrored = |sequence| NewRelease { head: Vec::new(), ..release(id, sequence) };
+    let take = async |sequence| db.mirror_release(&mirrored(sequence), &[chunk(1)]).await;
+    for sequence in [7, 5] {
+        assert!(take(sequence).await.expect("takes"));
+    }
+    assert!(!take(7).await.expect("is there"), "and changes nothing");
+    let other = NewRelease { hash: [99; 32], ..mirrored(7) };
+    let refused = db.mirror_release(&other, &[chunk(1)]).await;
+    assert!(matches!(refused, Err(PublishError::WrongPrevious)), "another one has its number");
+    let all = db.releases(id, None, 9).await.expect("reads");
+    assert_eq!(all.iter().map(|it| it.sequence).collect::<Vec<_>>(), [7, 5]);
+    assert!(all[0].head.is_empty());
+    let caller = Caller::from(&owner);
+    let readable = db.readable(&caller, &[chunk(1)]).await.expect("asks");
+    assert_eq!(readable.len(), 1, "the name holds its chunks");
+    db.delete_name(id).await.expect("deletes");
+    let gone = db.mirror_release(&mirrored(8), &[chunk(1)]).await;
+    assert!(matches!(gone, Err(PublishError::NoName)));
+}
