@@ -32,13 +32,13 @@ pub use messages::{
     CharterDocument, ChartersPage, CommunityEvent, CommunityNews, DelegationDocument, EntriesPage,
     EntryInfo, EntryKind, Envelopes, GivenGrant, Grant, GrantInfo, GrantSettings, GrantsPage,
     HeadDocuments, HubInfo, InvitationCreated, InvitationInfo, InvitationRequest, InvitationsPage,
-    JoinAccepted, JoinDocument, JoinEnd, JoinKnock, Joining, JoiningsPage, MembersPage,
-    MembershipProof, NameInfo, NameSettings, NamesPage, NewestRelease, OwnerSettings,
+    JoinAccepted, JoinDocument, JoinEnd, JoinKnock, Joining, JoiningsPage, ManifestDocument,
+    MembersPage, MembershipProof, NameInfo, NameSettings, NamesPage, NewestRelease, OwnerSettings,
     QueueEntryInfo, QueuePage, Queued, QueuedTargetInfo, QueuedTargetsPage, ReceiptInfo,
     ReceiptsPage, RegistrationRequest, RegistrationResponse, ReleaseAccepted, ReleaseEvent,
     ReleaseInfo, ReleasesPage, RenewalDocument, Retention, RosterChange, SessionRequest,
     SessionResponse, Standing, TOKEN_PREFIX, TakenReceipts, TokenCreated, TokenInfo, TokenRequest,
-    TokenScope, TokensPage, UploadResponse,
+    TokenScope, TokensPage, UploadResponse, WaitingEntryInfo, WaitingPage,
 };
 pub use problem::{Problem, ProblemCode};
 pub use text::{Base64Bytes, Hex, Hidden, ParseTextError};

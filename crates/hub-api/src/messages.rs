@@ -20,9 +20,9 @@ pub use self::browse::{ChangeInfo, ChangeKind, ChangesPage, EntriesPage, EntryIn
 pub use self::communities::{
     AddressedEnvelope, AdmissionSettings, CharterDocument, ChartersPage, CommunityEvent,
     CommunityNews, Envelopes, JoinAccepted, JoinDocument, JoinEnd, JoinKnock, Joining,
-    JoiningsPage, MembersPage, MembershipProof, QueueEntryInfo, QueuePage, Queued,
-    QueuedTargetInfo, QueuedTargetsPage, ReceiptInfo, ReceiptsPage, RenewalDocument, RosterChange,
-    Standing, TakenReceipts,
+    JoiningsPage, ManifestDocument, MembersPage, MembershipProof, QueueEntryInfo, QueuePage,
+    Queued, QueuedTargetInfo, QueuedTargetsPage, ReceiptInfo, ReceiptsPage, RenewalDocument,
+    RosterChange, Standing, TakenReceipts, WaitingEntryInfo, WaitingPage,
 };
 pub use self::grants::{
     DelegationDocument, GivenGrant, Grant, GrantInfo, GrantSettings, GrantsPage, OwnerSettings,

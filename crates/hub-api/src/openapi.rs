@@ -16,12 +16,12 @@ use crate::{
     CharterDocument, ChartersPage, CommunityEvent, DelegationDocument, EntriesPage, Envelopes,
     GrantSettings, GrantsPage, HeadDocuments, HubInfo, InvitationCreated, InvitationRequest,
     InvitationsPage, JoinAccepted, JoinDocument, JoinEnd, JoinKnock, Joining, JoiningsPage,
-    MEDIA_BYTES, MEDIA_EVENTS, MEDIA_JSON, MEDIA_PROBLEM, MembersPage, NameInfo, NameSettings,
-    NamesPage, NewestRelease, OwnerSettings, Problem, ProblemCode, QueuePage, Queued,
+    MEDIA_BYTES, MEDIA_EVENTS, MEDIA_JSON, MEDIA_PROBLEM, ManifestDocument, MembersPage, NameInfo,
+    NameSettings, NamesPage, NewestRelease, OwnerSettings, Problem, ProblemCode, QueuePage, Queued,
     QueuedTargetsPage, ReceiptsPage, RegistrationRequest, RegistrationResponse, ReleaseAccepted,
     ReleaseEvent, ReleaseInfo, ReleasesPage, RenewalDocument, Retention, RosterChange,
     SessionRequest, SessionResponse, Standing, TOKEN_PREFIX, TakenReceipts, TokenCreated,
-    TokenRequest, TokensPage, UploadResponse, limits,
+    TokenRequest, TokensPage, UploadResponse, WaitingPage, limits,
 };
 
 /// What goes into a body, by media type.
@@ -232,6 +232,7 @@ fn schemas() -> Value {
         JoinKnock,
         Joining,
         JoiningsPage,
+        ManifestDocument,
         MembersPage,
         NameInfo,
         NameSettings,
@@ -260,6 +261,7 @@ fn schemas() -> Value {
         TokenRequest,
         TokensPage,
         UploadResponse,
+        WaitingPage,
     );
     let mut schemas = Map::new();
     for (name, schema) in found {

@@ -77,6 +77,9 @@ pub const INVITATION: &str = "/v1/invitations/{id}";
 pub const AUDIT: &str = "/v1/audit";
 /// `POST`: [`CharterDocument`](crate::CharterDocument), the first of a community.
 pub const COMMUNITIES: &str = "/v1/communities";
+/// `POST`: [`CharterDocument`](crate::CharterDocument), the first of a community whose home is another
+/// hub, and which the caller passes on to this one.
+pub const MIRRORS: &str = "/v1/mirrors";
 /// `GET ?after=`: [`ChartersPage`](crate::ChartersPage), for everybody who knows the community.
 /// `POST`: [`CharterDocument`](crate::CharterDocument), the next.
 pub const CHARTERS: &str = "/v1/communities/{community}/charters";
@@ -105,12 +108,18 @@ pub const JOIN_ANSWER: &str = "/v1/communities/{community}/joins/{id}/answer";
 pub const JOIN_END: &str = "/v1/communities/{community}/joins/{id}/end";
 /// `GET ?after=&limit=`: [`QueuePage`](crate::QueuePage), for the calling target.
 pub const QUEUE: &str = "/v1/communities/{community}/queue";
+/// `GET ?after=&limit=`: [`WaitingPage`](crate::WaitingPage), for relays and whoever mirrors it.
+pub const WAITING: &str = "/v1/communities/{community}/waiting";
 /// `GET`: server-sent events for the calling peer or manager.
 pub const COMMUNITY_EVENTS: &str = "/v1/communities/{community}/events";
 /// `POST`: [`Envelopes`](crate::Envelopes) in, [`Queued`](crate::Queued) out.
 pub const ENVELOPES: &str = "/v1/names/{team}/{name}/releases/{sequence}/envelopes";
 /// `GET ?after=&limit=`: [`QueuedTargetsPage`](crate::QueuedTargetsPage), for the publisher.
 pub const TARGETS: &str = "/v1/names/{team}/{name}/releases/{sequence}/targets";
+/// `DELETE`: it waits no longer, by whoever mirrors the community.
+pub const TARGET: &str = "/v1/names/{team}/{name}/releases/{sequence}/targets/{key}";
+/// `PUT`: [`ManifestDocument`](crate::ManifestDocument), by whoever mirrors the community.
+pub const MIRRORED: &str = "/v1/names/{team}/{name}/releases/{sequence}/mirrored";
 /// `PUT`: a signed receipt, by its target. `GET`: the same bytes, for the publisher.
 pub const RECEIPT: &str = "/v1/names/{team}/{name}/releases/{sequence}/receipts/{key}";
 /// `GET ?after=&limit=`: [`ReceiptsPage`](crate::ReceiptsPage), for the publisher.
@@ -266,6 +275,18 @@ pub fn targets(name: impl Display, sequence: u64) -> String {
     format!("{NAMES}/{name}/releases/{sequence}/targets")
 }
 
+/// Path of one target of a release.
+#[must_use]
+pub fn target(name: impl Display, sequence: u64, key: impl Display) -> String {
+    format!("{NAMES}/{name}/releases/{sequence}/targets/{key}")
+}
+
+/// Where a release is taken over from another hub.
+#[must_use]
+pub fn mirrored(name: impl Display, sequence: u64) -> String {
+    format!("{NAMES}/{name}/releases/{sequence}/mirrored")
+}
+
 /// Path of a target's receipt for a release.
 #[must_use]
 pub fn receipt(name: impl Display, sequence: u64, key: impl Display) -> String {
@@ -337,10 +358,14 @@ mod tests {
             JOIN,
             JOIN_CHALLENGE,
             JOIN_END,
+            MIRRORS,
             QUEUE,
+            WAITING,
             COMMUNITY_EVENTS,
             ENVELOPES,
             TARGETS,
+            TARGET,
+            MIRRORED,
             RECEIPT,
             RECEIPTS,
             RECEIPTS_TAKEN,
@@ -374,6 +399,9 @@ mod tests {
             (JOIN, join(JOIN, community, &id)),
             (JOIN_END, join(JOIN_END, community, &id)),
             (ENVELOPES, envelopes("team/tools", 7)),
+            (WAITING, of_community(WAITING, community)),
+            (TARGET, target("team/tools", 7, &id)),
+            (MIRRORED, mirrored("team/tools", 7)),
             (TARGETS, targets("team/tools", 7)),
             (RECEIPT, receipt("team/tools", 7, &id)),
             (RECEIPTS, receipts("team/tools")),

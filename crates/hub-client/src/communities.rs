@@ -5,9 +5,9 @@ use documents::{PublicKey, ReleaseName};
 use hub_api::{
     AddressedEnvelope, AdmissionSettings, Base64Bytes, CharterDocument, ChartersPage,
     CommunityEvent, EVENT_COMMUNITY, Envelopes, Hex, JoinAccepted, JoinDocument, JoinEnd,
-    JoinKnock, Joining, JoiningsPage, MembersPage, QueuePage, Queued, QueuedTargetInfo,
-    QueuedTargetsPage, ReceiptInfo, ReceiptsPage, RenewalDocument, RosterChange, Standing,
-    TakenReceipts, limits, routes,
+    JoinKnock, Joining, JoiningsPage, ManifestDocument, MembersPage, QueuePage, Queued,
+    QueuedTargetInfo, QueuedTargetsPage, ReceiptInfo, ReceiptsPage, RenewalDocument, RosterChange,
+    Standing, TakenReceipts, WaitingPage, limits, routes,
 };
 use hyper::Method;
 
@@ -271,6 +271,64 @@ impl HubClient {
         let bytes_max = limits::RELEASES_RESPONSE_BYTES_MAX;
         let body = self.body_of(&call, Need::Required, bytes_max).await?;
         self.exchange.parse(&call, &body)
+    }
+
+    /// A page of what waits for all targets, for relays and mirrors; `after` is the `next` of the page
+    /// before, or the last id that was seen.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn waiting(
+        &self,
+        community: &CommunityId,
+        after: Option<u64>,
+    ) -> Result<WaitingPage, ClientError> {
+        let path = routes::of_community(routes::WAITING, community);
+        let from = after.as_ref().map(|after| ("after", after as &dyn std::fmt::Display));
+        let path = routes::page(&path, from, limits::PAGE_MAX);
+        self.json(&Call::new(Method::GET, path, "read what waits for targets"), Need::Required)
+            .await
+    }
+
+    /// Begins to pass a community on to the hub, by its first charter.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; [`hub_api::ProblemCode::RosterConflict`] when it is managed there, or passed
+    /// on by another.
+    pub async fn mirror_community(&self, charter: &[u8]) -> Result<(), ClientError> {
+        let call = Call::new(Method::POST, routes::MIRRORS, "pass a community on")
+            .json(&CharterDocument { charter: charter.into() });
+        self.done(&call).await
+    }
+
+    /// Gives the hub a release of a community that is passed on to it.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; [`hub_api::ProblemCode::ChunksMissing`] names what to upload first.
+    pub async fn mirror_release(
+        &self,
+        feed: &ReleaseName,
+        sequence: u64,
+        manifest: &[u8],
+    ) -> Result<(), ClientError> {
+        let path = routes::mirrored(feed, sequence);
+        let call = Call::new(Method::PUT, path, "pass a release on")
+            .json(&ManifestDocument { manifest: manifest.into() });
+        self.done(&call).await
+    }
+
+    /// Takes a release out of a target's queue at a hub that the community is passed on to.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn withdraw_entry(
+        &self,
+        feed: &ReleaseName,
+        sequence: u64,
+        target: &PublicKey,
+    ) -> Result<(), ClientError> {
+        let path = routes::target(feed, sequence, target);
+        self.done(&Call::new(Method::DELETE, path, "take a release out of a queue")).await
     }
 
     /// Waits for news of a community. What came before this call is not told: ask for it first.

@@ -28,7 +28,17 @@ enum Message {
 enum Readers {
     Everybody,
     Managers,
-    Keys(Arc<[AccountKey]>),
+    /// These, and whoever passes on what is for them.
+    KeysAnd(Carrier, Arc<[AccountKey]>),
+}
+
+/// Who passes something on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Carrier {
+    /// Releases go down, with relays and mirrors.
+    Relay,
+    /// Receipts go up, with mirrors.
+    Mirror,
 }
 
 /// The hub's bus within one process.
@@ -49,6 +59,10 @@ pub(crate) struct Listener {
     key: Option<AccountKey>,
     /// Whether to listen as a manager, too.
     pub(crate) is_manager: bool,
+    /// Whether to listen as a relay, too.
+    pub(crate) is_relay: bool,
+    /// Whether to listen as who mirrors it, too.
+    pub(crate) is_mirror: bool,
     receiver: broadcast::Receiver<Message>,
 }
 
@@ -70,12 +84,13 @@ impl Bus {
 
     /// A release waits for these.
     pub(crate) fn queued(&self, community: CommunityKey, targets: Vec<AccountKey>) {
-        self.of_community(community, CommunityNews::Queue, Readers::Keys(targets.into()));
+        let readers = Readers::KeysAnd(Carrier::Relay, targets.into());
+        self.of_community(community, CommunityNews::Queue, readers);
     }
 
     /// A receipt waits for a publisher.
     pub(crate) fn answered(&self, community: CommunityKey, publisher: AccountKey) {
-        let readers = Readers::Keys([publisher].into());
+        let readers = Readers::KeysAnd(Carrier::Mirror, [publisher].into());
         self.of_community(community, CommunityNews::Receipts, readers);
     }
 
@@ -100,12 +115,15 @@ impl Bus {
     /// Listens as the peer with this key.
     pub(crate) fn listener(&self, community: CommunityKey, key: AccountKey) -> Listener {
         let receiver = self.0.subscribe();
-        Listener { community, key: Some(key), is_manager: false, receiver }
+        let (is_manager, is_relay, is_mirror) = (false, false, false);
+        Listener { community, key: Some(key), is_manager, is_relay, is_mirror, receiver }
     }
 
     /// Listens for the steps of joinings, as managers do.
     pub(crate) fn join_listener(&self, community: CommunityKey) -> Listener {
-        Listener { community, key: None, is_manager: true, receiver: self.0.subscribe() }
+        let (is_manager, is_relay, is_mirror) = (true, false, false);
+        let receiver = self.0.subscribe();
+        Listener { community, key: None, is_manager, is_relay, is_mirror, receiver }
     }
 }
 
@@ -150,7 +168,13 @@ impl Listener {
             && match readers {
                 Readers::Everybody => true,
                 Readers::Managers => self.is_manager,
-                Readers::Keys(keys) => self.key.is_some_and(|key| keys.contains(&key)),
+                Readers::KeysAnd(carrier, keys) => {
+                    let carries = match carrier {
+                        Carrier::Relay => self.is_relay || self.is_mirror,
+                        Carrier::Mirror => self.is_mirror,
+                    };
+                    carries || self.key.is_some_and(|key| keys.contains(&key))
+                }
             };
         if is_ours && !news.contains(what) {
             news.push(*what);
@@ -184,6 +208,19 @@ mod tests {
         assert_eq!(manager.news().await, [CommunityNews::Joins, CommunityNews::Standing]);
         bus.answered(COMMUNITY, key(5));
         assert_eq!(target.news().await, [CommunityNews::Receipts]);
+    }
+
+    #[tokio::test]
+    async fn releases_are_told_to_relays_and_receipts_to_mirrors() {
+        let bus = Bus::default();
+        let mut relay = bus.listener(COMMUNITY, key(7));
+        relay.is_relay = true;
+        let mut mirror = bus.listener(COMMUNITY, key(8));
+        mirror.is_mirror = true;
+        bus.answered(COMMUNITY, key(5));
+        bus.queued(COMMUNITY, vec![key(4)]);
+        assert_eq!(relay.news().await, [CommunityNews::Queue]);
+        assert_eq!(mirror.news().await, [CommunityNews::Receipts, CommunityNews::Queue]);
     }
 
     #[tokio::test]

@@ -196,7 +196,9 @@ impl Segments {
     ) -> Result<NameRecord, Refusal> {
         let name = self.visible(app, caller).await?;
         if !may_use(app, &self.name()?, &name.owner_key).await? {
-            return Err(forbidden("the roster does not name its publisher"));
+            return Err(forbidden(
+                "at this hub nobody publishes there: see the roster, and the home of its community",
+            ));
         }
         match app.db.grant_of(name.id, caller).await? {
             Some(Grant::Owner | Grant::Publisher) => Ok(name),

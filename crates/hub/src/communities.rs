@@ -9,7 +9,7 @@ use hub_api::ProblemCode;
 use hub_db::{Account, AccountKey, Caller, CommunityKey, CommunityRecord, NameRecord, PeerRoles};
 
 use crate::app::App;
-use crate::caller::Segments;
+use crate::caller::{Segments, just_before};
 use crate::refusal::Refusal;
 
 /// A community that is here.
@@ -21,10 +21,12 @@ pub(crate) struct Community {
     pub(crate) charter: Charter,
 }
 
-/// A community, and what an account is to it: a manager, a peer or both.
+/// A community, and what an account is to it: any of these.
 pub(crate) struct Belonging {
     pub(crate) community: Community,
     pub(crate) is_manager: bool,
+    /// Whether it passes the community on to this hub.
+    pub(crate) is_mirror: bool,
     pub(crate) peer: Option<hub_db::Member>,
 }
 
@@ -47,7 +49,11 @@ impl Segments {
 impl Community {
     /// The community at `{community}`.
     pub(crate) async fn find(app: &App, segments: &Segments) -> Result<Self, Refusal> {
-        let id = segments.community()?;
+        Self::with_id(app, segments.community()?).await
+    }
+
+    /// The community with this id.
+    async fn with_id(app: &App, id: CommunityId) -> Result<Self, Refusal> {
         let key = key_of(&id);
         let record = app.db.community(&key).await?.ok_or_else(Refusal::not_found)?;
         let charter =
@@ -63,11 +69,12 @@ impl Community {
     ) -> Result<Belonging, Refusal> {
         let community = Self::find(app, segments).await?;
         let is_manager = community.charter.managers.keys.contains(&public_key(&account.key));
+        let is_mirror = community.record.mirror == Some(account.key);
         let peer = app.db.member(&community.key, &account.key).await?;
-        if !is_manager && peer.is_none() {
+        if !is_manager && !is_mirror && peer.is_none() {
             return Err(Refusal::not_found());
         }
-        Ok(Belonging { community, is_manager, peer })
+        Ok(Belonging { community, is_manager, is_mirror, peer })
     }
 
     /// The same, if the account manages it.
@@ -83,6 +90,19 @@ impl Community {
         Ok(community)
     }
 
+    /// The same, if the account may hand in what managers signed: one of them, or whoever mirrors it.
+    pub(crate) async fn handed_in(
+        app: &App,
+        segments: &Segments,
+        account: &Account,
+    ) -> Result<Self, Refusal> {
+        let belonging = Self::of(app, segments, account).await?;
+        if !(belonging.is_manager || belonging.is_mirror) {
+            return Err(forbidden("managers of the community only"));
+        }
+        Ok(belonging.community)
+    }
+
     /// The roster in force.
     pub(crate) fn roster(&self) -> Result<Option<Roster>, Refusal> {
         let roster = self.record.roster.as_ref().map(|(_, signed)| jointly::peek(signed));
@@ -94,6 +114,11 @@ impl Belonging {
     /// What the peer does; nothing for a manager who is none.
     pub(crate) fn roles(&self) -> PeerRoles {
         self.peer.as_ref().map_or_else(PeerRoles::default, |peer| peer.roles)
+    }
+
+    /// Whether it passes on what waits for others.
+    pub(crate) fn passes_on(&self) -> bool {
+        self.is_mirror || self.roles().relay
     }
 }
 
@@ -155,8 +180,61 @@ impl Feed {
     }
 }
 
+impl Feed {
+    /// The feed at `{team}/{name}`, if its receipts are the account's to take: the publisher's, or the
+    /// mirror's, which brings them on.
+    pub(crate) async fn collected(
+        app: &App,
+        segments: &Segments,
+        account: &Account,
+    ) -> Result<Self, Refusal> {
+        match Self::mirrored(app, segments, account).await {
+            Ok(feed) => Ok(feed),
+            Err(refusal) if refusal.is_failure() => Err(refusal),
+            Err(_) => Self::own(app, segments, account).await,
+        }
+    }
+
+    /// The feed at `{team}/{name}` of a community that the account passes on to this hub.
+    pub(crate) async fn mirrored(
+        app: &App,
+        segments: &Segments,
+        account: &Account,
+    ) -> Result<Self, Refusal> {
+        let Mirrored { community, publisher } = Mirrored::at(app, segments, account).await?;
+        let name = segments.name()?;
+        let found = app.db.all_names(&just_before(name.as_str()), 1).await?.pop();
+        let found = found.filter(|found| found.name == name.as_str());
+        let name = found.ok_or_else(Refusal::not_found)?;
+        Ok(Self { community: community.id, publisher, name })
+    }
+}
+
+/// The community and publisher of the feed at `{team}/{name}`, there or not, of a community that an
+/// account passes on to this hub.
+pub(crate) struct Mirrored {
+    pub(crate) community: Community,
+    pub(crate) publisher: PublicKey,
+}
+
+impl Mirrored {
+    pub(crate) async fn at(
+        app: &App,
+        segments: &Segments,
+        account: &Account,
+    ) -> Result<Self, Refusal> {
+        let feed = CommunityId::of_feed(&segments.name()?);
+        let (id, publisher) = feed.ok_or_else(Refusal::not_found)?;
+        let community = Community::with_id(app, id).await?;
+        if community.record.mirror != Some(account.key) {
+            return Err(forbidden("whoever passes the community on to this hub only"));
+        }
+        Ok(Self { community, publisher })
+    }
+}
+
 /// Whether the holder of a key may have and use a name as its own: the feed of a publisher is that
-/// publisher's, while the roster says so; other names are not decided here.
+/// publisher's, while the roster says so, at the community's home; other names are not decided here.
 pub(crate) async fn may_use(
     app: &App,
     name: &ReleaseName,
@@ -169,7 +247,11 @@ pub(crate) async fn may_use(
     if publisher != public_key(key) {
         return Ok(false);
     }
-    let peer = app.db.member(&key_of(&id), key).await?;
+    let id = key_of(&id);
+    if app.db.community(&id).await?.is_some_and(|it| it.mirror.is_some()) {
+        return Ok(false);
+    }
+    let peer = app.db.member(&id, key).await?;
     Ok(peer.is_some_and(|peer| peer.roles.publisher))
 }
 

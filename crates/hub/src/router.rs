@@ -116,6 +116,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         )
         .route(paths::AUDIT, within(quick, get(routes::audit::audit)))
         .route(paths::COMMUNITIES, within(quick, post(routes::create_community::create_community)))
+        .route(paths::MIRRORS, within(quick, post(routes::mirror_community::mirror_community)))
         .route(
             paths::CHARTERS,
             within(
@@ -145,12 +146,15 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route(paths::JOIN_ANSWER, within(quick, put(routes::answer_join::answer_join)))
         .route(paths::JOIN_END, within(quick, put(routes::end_join::end_join)))
         .route(paths::QUEUE, within(quick, get(routes::queue::queue)))
+        .route(paths::WAITING, within(quick, get(routes::waiting::waiting)))
         .route(
             paths::COMMUNITY_EVENTS,
             within(quick, get(routes::community_events::community_events)),
         )
         .route(paths::ENVELOPES, within(quick, post(routes::enqueue::enqueue)))
         .route(paths::TARGETS, within(quick, get(routes::targets::targets)))
+        .route(paths::TARGET, within(quick, delete(routes::withdraw_entry::withdraw_entry)))
+        .route(paths::MIRRORED, within(transfer, put(routes::mirror_release::mirror_release)))
         .route(
             paths::RECEIPT,
             within(

@@ -238,6 +238,42 @@ pub struct QueuePage {
     pub next: Option<u64>,
 }
 
+/// That a release waits for a target, for whoever passes it on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct WaitingEntryInfo {
+    /// Grows with every entry.
+    pub id: u64,
+    /// The feed it is a release of, as `team/tools`.
+    pub name: String,
+    /// Its number.
+    pub sequence: u64,
+    /// Key of the target.
+    pub target: Hex<32>,
+    /// What only the target opens.
+    pub envelope: Base64Bytes,
+}
+
+/// What waits for all targets, in the order in which it was queued.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct WaitingPage {
+    /// The entries.
+    pub entries: Vec<WaitingEntryInfo>,
+    /// What to send as `after` for the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
+}
+
+/// A release as it was signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ManifestDocument {
+    /// The signed manifest.
+    pub manifest: Base64Bytes,
+}
+
 /// A target's answer, for the publisher.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -308,9 +344,9 @@ pub struct QueuedTargetsPage {
 pub enum CommunityNews {
     /// The charter, the roster or its renewal.
     Standing,
-    /// A release for the caller.
+    /// A release for the caller, or for somebody to whom the caller passes it on.
     Queue,
-    /// A receipt for the caller.
+    /// A receipt for the caller, or one that the caller passes on.
     Receipts,
     /// A joining, or a step of one; for managers.
     Joins,

@@ -486,6 +486,14 @@ static OPERATIONS: &[Operation] = &[
         ..post(routes::COMMUNITIES, "createCommunity", "Begins a community", Who::Account)
     },
     Operation {
+        request: Content::Json("CharterDocument"),
+        answers: DONE,
+        problems: &[P::DocumentRefused, P::RosterConflict],
+        note: "By an account that may publish at this hub; it then hands in charters, rosters and \
+               releases as their signers made them.",
+        ..post(routes::MIRRORS, "mirrorCommunity", "Passes a community on to here", Who::Account)
+    },
+    Operation {
         query: AFTER_CHARTER,
         answers: &[(200, Content::Json("ChartersPage"), "Some of them, by number.")],
         is_conditional: true,
@@ -581,6 +589,14 @@ static OPERATIONS: &[Operation] = &[
         ..get(routes::QUEUE, "readQueue", "What waits for the calling target", Who::Account)
     },
     Operation {
+        query: AFTER_NUMBER,
+        answers: &[(200, Content::Json("WaitingPage"), "A page, in the order of queueing.")],
+        problems: &[P::TooManyRequests],
+        note: "For relays, and for whoever mirrors the community.",
+        is_conditional: true,
+        ..get(routes::WAITING, "listWaiting", "What waits for all targets", Who::Account)
+    },
+    Operation {
         answers: &[(
             200,
             Content::Events,
@@ -600,6 +616,18 @@ static OPERATIONS: &[Operation] = &[
         note: "For the publisher.",
         is_conditional: true,
         ..get(routes::TARGETS, "listTargets", "How a release stands with targets", Who::Account)
+    },
+    Operation {
+        answers: DONE,
+        note: "By whoever mirrors the community: it was answered elsewhere, or taken back.",
+        ..delete(routes::TARGET, "withdrawEntry", "A release waits no longer", Who::Account)
+    },
+    Operation {
+        request: Content::Json("ManifestDocument"),
+        answers: DONE,
+        problems: &[P::DocumentRefused, P::ChunksMissing],
+        note: "By whoever mirrors the community, in any order. Repeating it changes nothing.",
+        ..put(routes::MIRRORED, "mirrorRelease", "Takes a release over", Who::Account)
     },
     Operation {
         answers: &[(200, Content::Bytes, "The signed receipt.")],

@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use crate::app::App;
 use crate::bus::Listener;
 use crate::caller::{Member, Segments, is_in_force};
-use crate::communities::{Community, key_of};
+use crate::communities::{Belonging, Community, key_of};
 use crate::refusal::Refusal;
 
 /// Tells what comes from now on; for what was before, the caller asks after this has begun.
@@ -32,7 +32,7 @@ pub(crate) async fn community_events(
     let taken_away = app.access.taken_away();
     let mut listener = app.bus.listener(key_of(&segments.community()?), account.key);
     let belonging = Community::of(&app, &segments, &account).await?;
-    listener.is_manager = belonging.is_manager;
+    note(&mut listener, &belonging);
     let place = Arc::clone(&app.event_streams).try_acquire_owned();
     let place = place.map_err(|_| Refusal::busy("too many event streams at once"))?;
     let stream =
@@ -48,6 +48,13 @@ pub(crate) async fn community_events(
         ("x-accel-buffering", "no"),
     ];
     Ok((headers, Body::from_stream(body)).into_response())
+}
+
+/// What is told beside what is for the caller's key.
+fn note(listener: &mut Listener, belonging: &Belonging) {
+    listener.is_manager = belonging.is_manager;
+    listener.is_relay = belonging.roles().relay;
+    listener.is_mirror = belonging.is_mirror;
 }
 
 struct News {
@@ -102,7 +109,7 @@ impl News {
         }
         let found = Community::of(&self.app, &self.segments, &self.account).await;
         found.is_ok_and(|belonging| {
-            self.listener.is_manager = belonging.is_manager;
+            note(&mut self.listener, &belonging);
             true
         })
     }

@@ -45,7 +45,7 @@ pub(crate) async fn create_community(
     let act = Act::new(&app, &account, "create-community", charter.community)
         .with(json!({ "managers": charter.managers.keys.len() }));
     let done = async move {
-        if app.db.create_community(&key, &signed, unix_now()).await? {
+        if app.db.create_community(&key, &signed, None, unix_now()).await? {
             return Ok(Outcome::Changed(StatusCode::NO_CONTENT));
         }
         // The same once more: its answer was lost.

@@ -23,7 +23,7 @@ pub(crate) async fn enqueue(
     Json(asked): Json<Envelopes>,
 ) -> Result<axum::Json<Queued>, Refusal> {
     let sequence: u64 = segments.parse("sequence")?;
-    let feed = Feed::own(&app, &segments, &account).await?;
+    let feed = Feed::collected(&app, &segments, &account).await?;
     if asked.envelopes.len() > ENVELOPES_MAX {
         return Err(Refusal::malformed(format!("more envelopes than {ENVELOPES_MAX}")));
     }

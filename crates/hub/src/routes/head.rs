@@ -20,6 +20,10 @@ pub(crate) async fn head(
 ) -> Result<Response, Refusal> {
     let name = segments.visible(&app, &caller).await?;
     let release = app.db.latest_release(name.id).await?.ok_or_else(Refusal::not_found)?;
+    if release.head.is_empty() {
+        // Taken over from another hub: there is nobody here who says that it is the newest.
+        return Err(Refusal::not_found());
+    }
     let newest = NewestRelease {
         manifest: Base64Bytes(release.manifest),
         head: Base64Bytes(release.head),

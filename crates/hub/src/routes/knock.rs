@@ -12,7 +12,7 @@ use hub_db::{JoinRoom, Knocked, NewJoin};
 use crate::app::App;
 use crate::body::Json;
 use crate::caller::Segments;
-use crate::communities::{Community, refused};
+use crate::communities::{Community, forbidden, refused};
 use crate::files::unix_now;
 use crate::refusal::Refusal;
 
@@ -29,6 +29,9 @@ pub(crate) async fn knock(
     Json(knock): Json<JoinKnock, JOIN_REQUEST_BYTES_MAX>,
 ) -> Result<axum::Json<JoinAccepted>, Refusal> {
     let community = Community::find(&app, &segments).await?;
+    if community.record.mirror.is_some() {
+        return Err(forbidden("machines join at the community's home, which its seed names"));
+    }
     let signed = knock.request.0;
     must_be_small(&signed)?;
     let request = JoinRequest::open(&signed).map_err(refused)?;

@@ -27,7 +27,7 @@ pub(crate) async fn list_members(
     let Query(page) = page?;
     let belonging = Community::of(&app, &segments, &account).await?;
     let roles = belonging.roles();
-    if !(belonging.is_manager || roles.publisher || roles.relay) {
+    if !(belonging.is_manager || roles.publisher || belonging.passes_on()) {
         return Err(forbidden("managers, publishers and relays of the community only"));
     }
     let Belonging { community, .. } = belonging;

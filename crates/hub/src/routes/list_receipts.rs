@@ -26,7 +26,7 @@ pub(crate) async fn list_receipts(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let Query(page) = page?;
-    let feed = Feed::own(&app, &segments, &account).await?;
+    let feed = Feed::collected(&app, &segments, &account).await?;
     let rows = Rows::new(page.limit, PAGE_DEFAULT, PAGE_MAX);
     let receipts =
         app.db.receipts(feed.name.id, number(page.after.unwrap_or(0)), rows.to_read()).await?;

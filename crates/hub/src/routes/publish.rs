@@ -139,14 +139,14 @@ async fn authority(
 }
 
 /// Chunks of a release, all of them here and the publisher's to use.
-struct PresentClosure {
-    ids: Vec<ChunkId>,
-    stored_bytes: u64,
+pub(super) struct PresentClosure {
+    pub(super) ids: Vec<ChunkId>,
+    pub(super) stored_bytes: u64,
 }
 
 /// Reads the closure of a release and sees to it that every chunk in it is here and may be read
 /// by the publisher, so that nobody publishes what they only know the id of.
-async fn present_closure(
+pub(super) async fn present_closure(
     app: &App,
     caller: &Caller,
     release: &Manifest,

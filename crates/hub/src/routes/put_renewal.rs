@@ -30,7 +30,7 @@ pub(crate) async fn put_renewal(
     let community = Community::find(&app, &segments).await?;
     let roster = community.roster()?.ok_or_else(Refusal::not_found)?;
     if !roster.renewers.contains(&public_key(&account.key)) {
-        Community::managed(&app, &segments, &account).await?;
+        Community::handed_in(&app, &segments, &account).await?;
     }
     let renewal = renewal_of(&roster, document.renewal.0, unix_now())?;
     if community.record.renewal.as_ref() == Some(&renewal) {

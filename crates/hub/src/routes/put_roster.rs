@@ -29,7 +29,7 @@ pub(crate) async fn put_roster(
 ) -> Result<StatusCode, Refusal> {
     // A refusal before the body is read leaves a connection that cannot be used again.
     let Member(account) = account.map_err(Refusal::closing)?;
-    let managed = Community::managed(&app, &segments, &account).await;
+    let managed = Community::handed_in(&app, &segments, &account).await;
     let community = managed.map_err(Refusal::closing)?;
     let _turn = app.turn(&app.uploads).await.map_err(Refusal::closing)?;
     expect_json(&request)?;

@@ -25,7 +25,7 @@ pub(crate) async fn read_receipt(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let (sequence, target) = (segments.parse::<u64>("sequence")?, segments.key()?);
-    let feed = Feed::own(&app, &segments, &account).await?;
+    let feed = Feed::collected(&app, &segments, &account).await?;
     let sharer = app.sharer(&Caller::from(&account), peer, &headers);
     let place = app.room(RECEIPT_BYTES_MAX, sharer).await?;
     let receipt = app.db.receipt((feed.name.id, sequence), &target).await?;

@@ -22,7 +22,7 @@ pub(crate) async fn receipts_taken(
     segments: Segments,
     Json(taken): Json<TakenReceipts>,
 ) -> Result<StatusCode, Refusal> {
-    let feed = Feed::own(&app, &segments, &account).await?;
+    let feed = Feed::collected(&app, &segments, &account).await?;
     if taken.ids.len() > ENVELOPES_MAX {
         return Err(Refusal::malformed(format!("more receipts than {ENVELOPES_MAX}")));
     }
