@@ -86,6 +86,8 @@ pub struct Membership {
     pub description: Option<String>,
     /// Name or address of the machine, for people.
     pub host: Option<String>,
+    /// Where a relay is found by those whose routes name it; at most [`ROUTES_MAX`].
+    pub addresses: Vec<Route>,
 }
 
 const VERSION: u8 = 0;
@@ -99,12 +101,14 @@ const ROUTES: u8 = 7;
 const ISSUED: u8 = 8;
 const DESCRIPTION: u8 = 9;
 const HOST: u8 = 10;
+const ADDRESSES: u8 = 11;
 
 impl Membership {
     /// The bytes that the roster counts.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let optional = [&self.description, &self.host].into_iter().flatten().count() as u64;
+        let optional = [&self.description, &self.host].into_iter().flatten().count() as u64
+            + u64::from(!self.addresses.is_empty());
         cbor::encode(|writer| {
             writer.map(9 + optional)?.u8(VERSION)?.u8(1)?;
             writer.u8(COMMUNITY)?.bytes(self.community.as_bytes())?;
@@ -125,6 +129,9 @@ impl Membership {
             }
             if let Some(host) = &self.host {
                 writer.u8(HOST)?.str(host)?;
+            }
+            if !self.addresses.is_empty() {
+                write_routes(&self.addresses, writer.u8(ADDRESSES)?)?;
             }
             Ok(())
         })
@@ -157,6 +164,10 @@ impl Membership {
             };
             let description = optional(reader, DESCRIPTION, DESCRIPTION_BYTES_MAX)?;
             let host = optional(reader, HOST, HOST_BYTES_MAX)?;
+            let addresses = match fields.take(reader, ADDRESSES)? {
+                true => read_routes(reader)?,
+                false => Vec::new(),
+            };
             fields.finish(reader)?;
             Ok(Self {
                 community,
@@ -169,6 +180,7 @@ impl Membership {
                 issued,
                 description,
                 host,
+                addresses,
             })
         };
         cbor::decode_canonical("membership", bytes, read, Self::encode)
@@ -237,6 +249,35 @@ pub(crate) fn read_routes(reader: &mut Reader<'_>) -> Result<Vec<Route>, DecodeE
     Ok(routes)
 }
 
+/// The peers that get what they get through the relay with this key: those whose routes name an address
+/// of it, and those who get it through relays among them.
+#[must_use]
+pub fn served_by<'a>(relay: &PublicKey, members: &'a [Membership]) -> BTreeSet<&'a PublicKey> {
+    let is_relay = |member: &&Membership| member.roles.contains(&Role::Relay);
+    let addresses_of = |key: &PublicKey| {
+        let relay = members.iter().filter(is_relay).find(|member| member.key == *key);
+        relay.map_or(&[][..], |relay| &relay.addresses)
+    };
+    let mut served = BTreeSet::new();
+    let mut looking = vec![*relay];
+    while let Some(relay) = looking.pop() {
+        let urls: BTreeSet<&str> =
+            addresses_of(&relay).iter().map(|route| trimmed(&route.url)).collect();
+        for member in members {
+            let through = member.routes.iter().any(|route| urls.contains(trimmed(&route.url)));
+            // Relays may name each other: each is looked at once.
+            if through && served.insert(&member.key) && is_relay(&member) {
+                looking.push(member.key);
+            }
+        }
+    }
+    served
+}
+
+fn trimmed(url: &str) -> &str {
+    url.trim_end_matches('/')
+}
+
 /// A text for people, on one line.
 pub(crate) fn read_line(reader: &mut Reader<'_>, most: usize) -> Result<String, DecodeError> {
     let text = reader.text()?;
@@ -250,6 +291,35 @@ pub(crate) fn read_line(reader: &mut Reader<'_>, most: usize) -> Result<String, 
 mod tests {
     use super::*;
     use crate::scene::membership;
+
+    #[test]
+    fn relays_serve_whom_routes_lead_to_them() {
+        let route = |url: &str| Route { url: url.to_owned(), fingerprint: [0; 32] };
+        let member = |name: &str, secret, addresses: &[&str], routes: &[&str]| Membership {
+            roles: [if addresses.is_empty() { Role::Target } else { Role::Relay }].into(),
+            addresses: addresses.iter().map(|url| route(url)).collect(),
+            routes: routes.iter().map(|url| route(url)).collect(),
+            ..membership(name, secret)
+        };
+        let members = [
+            member("relay-a", 1, &["https://a", "https://a2"], &["https://hub", "https://c"]),
+            member("relay-b", 2, &["https://b"], &["https://hub"]),
+            member("relay-c", 3, &["https://c"], &["https://a"]),
+            member("at-a", 4, &[], &["https://hub", "https://a2/"]),
+            member("at-both", 5, &[], &["https://a", "https://b"]),
+            member("below-c", 6, &[], &["https://c"]),
+            member("at-hub", 7, &[], &["https://hub"]),
+        ];
+        let served = |relay: usize| -> Vec<&str> {
+            let served = served_by(&members[relay].key, &members);
+            let names = members.iter().filter(|it| served.contains(&it.key));
+            names.map(|it| it.peer.as_str()).collect()
+        };
+        assert_eq!(served(0), ["relay-a", "relay-c", "at-a", "at-both", "below-c"], "in a circle");
+        assert_eq!(served(1), ["at-both"]);
+        assert_eq!(served(2), ["relay-a", "relay-c", "at-a", "at-both", "below-c"]);
+        assert_eq!(served(6), [] as [&str; 0], "a target has no address");
+    }
 
     #[test]
     fn impossible_memberships_do_not_decode() {
@@ -277,6 +347,7 @@ mod tests {
             },
             Membership { description: Some("two\nlines".into()), ..base.clone() },
             Membership { host: Some(String::new()), ..base.clone() },
+            Membership { addresses: vec![base.routes[0].clone(); 9], ..base.clone() },
         ] {
             assert!(Membership::decode(&wrong.encode()).is_err(), "{wrong:?}");
         }

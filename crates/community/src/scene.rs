@@ -55,6 +55,7 @@ pub(crate) fn membership(name: &str, secret: u8) -> Membership {
         issued: NOW - 100,
         description: Some("Press 1, hall 2".into()),
         host: Some("press-1.berlin.example".into()),
+        addresses: Vec::new(),
     }
 }
 

@@ -5,6 +5,7 @@
 //! * [`join`]: this machine becomes a peer.
 //! * [`publisher`]: packages are sent, receipts collected.
 //! * [`rollout`]: packages reach their targets wave after wave.
+//! * [`relay`]: what others sent is passed on.
 //! * [`target`]: what waits for this machine is carried out and answered.
 //! * [`follow`]: all of that goes on by itself while the node runs.
 //!
@@ -12,6 +13,7 @@
 //!
 //! ```text
 //! place.json       the newest charter and roster accepted, this peer's membership, the hubs
+//! relay.json       see `relay`
 //! manager.json     memberships as last signed here, and peers that are defined and have not joined
 //! target/          see `target`
 //! ```
@@ -20,10 +22,13 @@ pub mod follow;
 pub mod join;
 pub mod manager;
 pub mod publisher;
+pub mod relay;
 pub mod rollout;
 pub mod target;
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use community::{
     Charter, CharterError, CommunityId, CurrentRoster, ExchangeKey, Inclusion, Membership,
@@ -113,6 +118,8 @@ pub enum CommunityError {
 pub struct Place {
     node: Node,
     id: CommunityId,
+    /// Which of the ways to the community is used: the first, until it failed.
+    turn: Arc<AtomicUsize>,
 }
 
 /// What is remembered of a community.
@@ -207,7 +214,7 @@ impl Node {
     }
 
     fn place(&self, id: CommunityId) -> Place {
-        Place { node: self.clone(), id }
+        Place { node: self.clone(), id, turn: Arc::default() }
     }
 
     /// This node's exchange key.
@@ -274,19 +281,51 @@ impl Place {
         Ok(self.charter()?.managers.keys.contains(&self.node.key().public()))
     }
 
-    /// The hub to speak with: the first of the membership's routes, else of those known from the seed.
+    /// The ways to the community, in order of preference: the membership's routes, else those known
+    /// from the seed. At least one.
+    fn ways(&self) -> Result<Vec<KnownHub>, CommunityError> {
+        let stored = self.stored()?;
+        let routes = stored.membership.as_ref().and_then(|proof| {
+            let membership = Membership::decode(&proof.membership.0).ok()?;
+            Some(membership.routes.iter().map(known_hub).collect::<Vec<_>>())
+        });
+        let ways = routes.filter(|routes| !routes.is_empty()).unwrap_or(stored.hubs);
+        if ways.is_empty() {
+            return Err(HubChoiceError::NoneKnown.into());
+        }
+        Ok(ways)
+    }
+
+    /// The hub or relay to speak with: the first way, or the one that [`Place::take_next_way`] came to.
     ///
     /// # Errors
     /// None is known.
     pub fn hub(&self) -> Result<HubLink, CommunityError> {
-        let stored = self.stored()?;
-        let routes = stored.membership.as_ref().and_then(|proof| {
-            let membership = Membership::decode(&proof.membership.0).ok()?;
-            membership.routes.first().map(known_hub)
-        });
-        let hub = routes.or_else(|| stored.hubs.first().cloned());
-        let hub = hub.ok_or(HubChoiceError::NoneKnown)?;
-        Ok(self.node.link(&hub)?)
+        let ways = self.ways()?;
+        let way = &ways[self.turn.load(Ordering::Relaxed) % ways.len()];
+        Ok(self.node.link(way)?)
+    }
+
+    /// All hubs and relays that chunks may be asked of, the one that is spoken with first.
+    fn links(&self) -> Result<Vec<HubLink>, CommunityError> {
+        let mut ways = self.ways()?;
+        let first = self.turn.load(Ordering::Relaxed) % ways.len();
+        ways.rotate_left(first);
+        let links: Result<_, _> = ways.iter().map(|way| self.node.link(way)).collect();
+        Ok(links?)
+    }
+
+    /// Speaks with the next hub or relay from now on; returns whether that is the first again.
+    fn take_next_way(&self) -> Result<bool, CommunityError> {
+        let count = self.ways()?.len();
+        let turn = (self.turn.load(Ordering::Relaxed) + 1) % count;
+        self.turn.store(turn, Ordering::Relaxed);
+        Ok(turn == 0)
+    }
+
+    /// Speaks with the first one again; returns whether it was another.
+    fn take_first_way(&self) -> bool {
+        self.turn.swap(0, Ordering::Relaxed) != 0
     }
 
     /// How the community stands by what was accepted before, without asking anybody; none before the

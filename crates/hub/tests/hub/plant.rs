@@ -106,6 +106,7 @@ impl Plant {
             issued: now(),
             description: None,
             host: None,
+            addresses: Vec::new(),
         }
     }
 

@@ -1,23 +1,27 @@
 //! What goes on by itself for every community, while the node runs.
 //!
 //! One job for each: it does what there is to do, then waits for the hub to say that something is new,
-//! and asks anyway once in a while. A manager admits who may join and renews the roster; a target
-//! carries out what waits for it; a publisher finishes what it began to send, and collects receipts.
+//! and asks anyway once in a while. When that hub or relay fails, the next one of its routes is asked at
+//! once. A manager admits who may join and renews the roster; a target
+//! carries out what waits for it; a relay passes on what waits for others; a publisher finishes what it began to send, and collects receipts.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use community::{CommunityId, Role};
 use deploy::script::Launch;
+use hub_client::CommunityEvents;
 use node_api::status::{CommunityState, CommunityStatus, Waiting};
 use tokio::task::JoinHandle;
 
 use super::manager::JoinNews;
 use super::publisher::{SendError, SharedLedger};
+use super::relay::{Passing, RelayError, RelayNews};
 use super::target::{TargetError, TargetNews};
 use super::{CommunityError, Place};
 use crate::causes::chain;
+use crate::hubs::HubLink;
 use crate::publish::unix_now;
 use crate::state::Node;
 
@@ -106,6 +110,12 @@ async fn follow(place: Place, with: Arc<With>, status: Arc<Mutex<CommunityStatus
     loop {
         match once(&place, &with, &status).await {
             Ok(()) => pause = PAUSE_MIN,
+            // Another hub or relay knows as much: only when none answers is there anything to wait for.
+            Err(error) if error.is_of_the_way(&place) && has_other_way(&place) => {
+                let reason = chain(&error);
+                tracing::warn!(community = %place.id(), error = reason, "goes on at the next hub");
+                note(&status, format!("another hub is asked: {reason}"));
+            }
             Err(error) => {
                 let reason = chain(&error);
                 tracing::warn!(community = %place.id(), error = reason, "cannot follow a community");
@@ -134,6 +144,8 @@ async fn once(
     let mut events = hub.client.community_events(&place.id()).await.map_err(|source| {
         CommunityError::Hub { doing: "wait for news", url: hub.url.clone(), source }
     })?;
+    let mut relay = Relaying::of(place)?;
+    let mut asked_all = None::<Instant>;
     loop {
         say(status, CommunityState::Working, None);
         if place.is_managed_here()? {
@@ -144,6 +156,20 @@ async fn once(
         }
         for news in place.work_queue(&with.launch).await? {
             note_target(place, status, news);
+        }
+        if asked_all.is_none_or(|when| when.elapsed() >= ASK_AGAIN) {
+            if asked_all.is_some() && place.take_first_way() {
+                return Ok(());
+            }
+            for news in place.work_other_queues(&with.launch).await? {
+                note_target(place, status, news);
+            }
+            asked_all = Some(Instant::now());
+        }
+        if let Some(relay) = &mut relay {
+            for news in relay.pass_on(place).await? {
+                note_relay(place, status, news);
+            }
         }
         let mut sends = None;
         if is_publisher(place)? {
@@ -177,6 +203,7 @@ async fn once(
                 due?;
                 None
             }
+            () = Relaying::news(&mut relay) => None,
             () = tokio::time::sleep(ASK_AGAIN) => None,
         };
         match next {
@@ -186,6 +213,55 @@ async fn once(
                 let url = hub.url.clone();
                 return Err(CommunityError::Hub { doing: "wait for news", url, source }.into());
             }
+        }
+    }
+}
+
+/// Turns to the next way; false when all were tried.
+fn has_other_way(place: &Place) -> bool {
+    place.take_next_way().is_ok_and(|is_first| !is_first)
+}
+
+/// What a relay follows beside what every peer does.
+struct Relaying {
+    beside: HubLink,
+    /// News of the hub beside; none while they are not listened to.
+    events: Option<CommunityEvents>,
+    passing: Passing,
+}
+
+impl Relaying {
+    fn of(place: &Place) -> Result<Option<Self>, CommunityError> {
+        let beside = place.relay_hub()?;
+        Ok(beside.map(|beside| Self { beside, events: None, passing: Passing::default() }))
+    }
+
+    async fn pass_on(&mut self, place: &Place) -> Result<Vec<RelayNews>, FollowError> {
+        let own = place.standing(unix_now())?.and_then(|standing| standing.membership);
+        if !own.is_some_and(|own| own.roles.contains(&Role::Relay)) {
+            return Ok(Vec::new());
+        }
+        // Opened first, as with the other: receipts that come while this works are told on it.
+        if self.events.is_none() {
+            self.events = place.relay_events(&self.beside).await?;
+        }
+        let mut news = place.pass_on(&self.beside, &mut self.passing).await?;
+        if self.events.is_none() {
+            // The hub beside did not know the community before.
+            self.events = place.relay_events(&self.beside).await?;
+            news.extend(place.pass_on(&self.beside, &mut self.passing).await?);
+        }
+        Ok(news)
+    }
+
+    /// Returns when something is new at the hub beside, or it does not tell any more.
+    async fn news(relay: &mut Option<Self>) {
+        let Some(Self { events: listening @ Some(_), .. }) = relay else {
+            return std::future::pending().await;
+        };
+        let Some(events) = listening else { return };
+        if !matches!(events.next().await, Ok(Some(_))) {
+            *listening = None;
         }
     }
 }
@@ -207,6 +283,44 @@ enum FollowError {
     /// What this machine sent.
     #[error(transparent)]
     Send(#[from] SendError),
+    /// What it passes on.
+    #[error(transparent)]
+    Relay(#[from] RelayError),
+}
+
+impl FollowError {
+    /// Whether the hub or relay that was spoken with failed, so that another one may do better.
+    fn is_of_the_way(&self, place: &Place) -> bool {
+        let failed = match self {
+            Self::Community(error)
+            | Self::Target(TargetError::Community(error))
+            | Self::Relay(RelayError::Community(error)) => error,
+            Self::Target(
+                TargetError::Fetch { .. } | TargetError::Apply { .. } | TargetError::State(_),
+            )
+            | Self::Send(_)
+            | Self::Relay(RelayError::Fetch { .. } | RelayError::State(_)) => return false,
+        };
+        match failed {
+            CommunityError::Hub { url, .. } => place.hub().is_ok_and(|hub| hub.url == *url),
+            // It shows what is old or false.
+            CommunityError::Charter(_)
+            | CommunityError::Roster(_)
+            | CommunityError::Membership(_)
+            | CommunityError::Malformed(_) => true,
+            CommunityError::Unknown(_)
+            | CommunityError::NotNamed(_)
+            | CommunityError::NotManager(_)
+            | CommunityError::MoreSigners { .. }
+            | CommunityError::LastWord
+            | CommunityError::TooManyManagers(_)
+            | CommunityError::PeerExists(_)
+            | CommunityError::NoPeer(_)
+            | CommunityError::Contended
+            | CommunityError::HubChoice(_)
+            | CommunityError::State(_) => false,
+        }
+    }
 }
 
 fn say(
@@ -238,6 +352,30 @@ fn note_join(place: &Place, status: &Arc<Mutex<CommunityStatus>>, news: JoinNews
         }
         JoinNews::WaitsForApproval(peer, key, _) => {
             format!("{peer} waits for approval of key {key}")
+        }
+    };
+    tracing::info!(%community, "{text}");
+    note(status, text);
+}
+
+fn note_relay(place: &Place, status: &Arc<Mutex<CommunityStatus>>, news: RelayNews) {
+    let community = place.id();
+    let text = match news {
+        RelayNews::Roster(number) => format!("the hub beside has roster {number}"),
+        RelayNews::Release { publisher, sequence, bytes, targets } => {
+            let s = if targets == 1 { "" } else { "s" };
+            format!(
+                "release {sequence} of {publisher} went on to {targets} target{s}, {bytes} bytes of it new"
+            )
+        }
+        RelayNews::Receipts(1) => "a receipt went back".to_owned(),
+        RelayNews::Receipts(count) => format!("{count} receipts went back"),
+        RelayNews::Refused { feed, sequence, reason } => {
+            tracing::warn!(%community, feed, sequence, reason, "a release is not passed on");
+            return note(
+                status,
+                format!("release {sequence} of {feed} is not passed on: {reason}"),
+            );
         }
     };
     tracing::info!(%community, "{text}");

@@ -48,6 +48,8 @@ pub struct PeerDefinition {
     pub labels: BTreeMap<String, String>,
     /// Where it gets its packages; none: where the seed says.
     pub routes: Vec<Route>,
+    /// Where a relay is found.
+    pub addresses: Vec<Route>,
     /// For people.
     pub description: Option<String>,
     /// Name or address of the machine, for people.
@@ -80,6 +82,8 @@ struct Defined {
     roles: Vec<String>,
     labels: BTreeMap<String, String>,
     routes: Vec<KnownHub>,
+    #[serde(default)]
+    addresses: Vec<KnownHub>,
     description: Option<String>,
     host: Option<String>,
     /// The secret, which whoever can read this file may use; none when a manager approves.
@@ -229,6 +233,7 @@ impl Place {
                 roles: definition.roles.iter().map(|role| role.as_str().to_owned()).collect(),
                 labels: definition.labels.clone(),
                 routes: definition.routes.iter().map(known_hub).collect(),
+                addresses: definition.addresses.iter().map(known_hub).collect(),
                 description: definition.description.clone(),
                 host: definition.host.clone(),
                 secret,

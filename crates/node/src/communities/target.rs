@@ -36,6 +36,7 @@ use serde::{Deserialize, Serialize};
 
 use super::manager::fail;
 use super::{CommunityError, Place, Standing};
+use crate::causes::chain;
 use crate::get::GetError;
 use crate::hubs::HubLink;
 use crate::publish::unix_now;
@@ -182,29 +183,62 @@ impl Place {
         self.hand_in_receipts(&hub).await?;
         let is_target =
             standing.membership.as_ref().is_some_and(|own| own.roles.contains(&Role::Target));
+        if is_target {
+            self.work_queue_at(&hub, &Known::of(standing), launch, &mut news).await?;
+        }
+        Ok(news)
+    }
+
+    /// The same for what waits at the other hubs and relays of this machine: one that is cut off from
+    /// where releases come from does not know of them. Those that cannot be asked are left out.
+    ///
+    /// # Errors
+    /// See [`TargetError`]. What was answered stays so.
+    pub async fn work_other_queues(&self, launch: &Launch) -> Result<Vec<TargetNews>, TargetError> {
+        let mut news = Vec::new();
+        let Some(standing) = self.standing(unix_now())? else { return Ok(news) };
+        let is_target =
+            standing.membership.as_ref().is_some_and(|own| own.roles.contains(&Role::Target));
         if !is_target {
             return Ok(news);
         }
         let known = Known::of(standing);
+        for hub in self.links()?.iter().skip(1) {
+            match self.work_queue_at(hub, &known, launch, &mut news).await {
+                Err(TargetError::Community(error @ CommunityError::Hub { .. })) => {
+                    tracing::debug!(community = %self.id(), error = chain(&error), "left out");
+                }
+                result => result?,
+            }
+        }
+        Ok(news)
+    }
+
+    async fn work_queue_at(
+        &self,
+        hub: &HubLink,
+        known: &Known,
+        launch: &Launch,
+        news: &mut Vec<TargetNews>,
+    ) -> Result<(), TargetError> {
         let mut after = None;
         loop {
             let page = hub.client.queue(&self.id(), after).await;
             let page =
-                page.map_err(|source| fail(&hub, "read what waits for this machine", source))?;
+                page.map_err(|source| fail(hub, "read what waits for this machine", source))?;
             for entry in &page.entries {
-                news.extend(self.work_entry(&hub, &known, entry, launch).await?);
-                self.hand_in_receipts(&hub).await?;
+                news.extend(self.work_entry(known, entry, launch).await?);
+                self.hand_in_receipts(hub).await?;
             }
             match page.next {
                 Some(next) => after = Some(next),
-                None => return Ok(news),
+                None => return Ok(()),
             }
         }
     }
 
     async fn work_entry(
         &self,
-        hub: &HubLink,
         known: &Known,
         entry: &QueueEntryInfo,
         launch: &Launch,
@@ -245,7 +279,7 @@ impl Place {
                 return self.give_up(known, which, why.to_string()).map(Some);
             }
         };
-        match self.fetch(hub, which, tree).await {
+        match self.fetch(self.links()?, which, tree).await {
             Ok(tree) => {
                 let (publisher, manifest) =
                     (Hex(*which.publisher.as_bytes()), Hex(*hash.as_bytes()));
@@ -264,20 +298,27 @@ impl Place {
     /// Fetches a package's tree and verifies all of it, before anything of it is looked at but its name.
     async fn fetch(
         &self,
-        hub: &HubLink,
+        links: Vec<HubLink>,
         which: Which,
         tree: TreeRef,
     ) -> Result<PathBuf, Unfetched> {
         let store =
             self.node().metadata_store().map_err(|error| Unfetched::of_tree(error.into()))?;
-        let source = HubSource::new(hub.url.clone(), Arc::clone(&hub.client)).with_promise();
+        // Whatever one of them lacks or is cut off in comes from another, within the transfer.
+        let hub = links.first().cloned();
+        let is_only = links.len() == 1;
+        let sources = links.into_iter().map(|link| {
+            let source = HubSource::new(link.url, link.client);
+            let source = if is_only { source.with_promise() } else { source };
+            Arc::new(source) as Arc<dyn fetch::Source>
+        });
         let found = FoundTree {
             tree,
             release: None,
             owner: Some(which.publisher),
-            fetcher: Arc::new(Fetcher::new(vec![Arc::new(source)], FetchConfig::default())),
+            fetcher: Arc::new(Fetcher::new(sources.collect(), FetchConfig::default())),
             store,
-            hub: Some(hub.clone()),
+            hub,
         };
         let instructions = instructions_of(&found).await.map_err(Unfetched::of_tree)?;
         let name = Package::decode(&instructions)

@@ -129,6 +129,7 @@ impl Place {
             issued: unix_now(),
             description: defined.description.clone(),
             host: defined.host.clone(),
+            addresses: defined.addresses.iter().map(route_of).collect(),
         };
         let changed = self.change(|members| {
             // A machine is one peer: under another name it leaves the old one.

@@ -21,6 +21,7 @@ fn target(number: u8) -> Membership {
         issued: 1,
         description: None,
         host: None,
+        addresses: Vec::new(),
     }
 }
 
