@@ -15,8 +15,9 @@ mod rights;
 mod rollout;
 
 pub(crate) use self::community::{
-    ApproveArgs, CommunityArgs, CommunityCommand, CreateArgs, JoinArgs, LabelArgs, ManagerCommand,
-    OpenArgs, PeerAddArgs, PeerCommand, PeerNameArgs, PeerRole, RoleArgs, RouteArgs, SeedArgs,
+    AddressArgs, ApproveArgs, CommunityArgs, CommunityCommand, CreateArgs, JoinArgs, LabelArgs,
+    ManagerCommand, OpenArgs, PeerAddArgs, PeerCommand, PeerNameArgs, PeerRole, RelayArgs,
+    RoleArgs, RouteArgs, SeedArgs,
 };
 pub(crate) use self::hub::{
     HubArgs, HubBackupArgs, HubCommand, HubRestoreArgs, PerAddress, Recognised,

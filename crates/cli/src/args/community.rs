@@ -41,6 +41,10 @@ pub(crate) enum CommunityCommand {
     Label(LabelArgs),
     /// Say from which hub or relay a peer gets its packages
     Route(RouteArgs),
+    /// Say where a relay is found
+    Address(AddressArgs),
+    /// Pass the community on through a hub beside this machine
+    Relay(RelayArgs),
     /// Take a peer out of the community
     #[command(after_help = "Example:\n  consign community revoke press-1\n\n\
                   It receives nothing from then on, and opens nothing that is sent later.")]
@@ -129,6 +133,13 @@ pub(crate) struct PeerAddArgs {
     /// A label of it (may be given several times)
     #[arg(long, value_name = "KEY[=VALUE]")]
     pub(crate) label: Vec<Label>,
+    /// A hub or relay that it gets its packages from, as `community route` takes them (may be given
+    /// several times) [default: the hubs of the seed]
+    #[arg(long, value_name = "HUB")]
+    pub(crate) route: Vec<String>,
+    /// Where a relay is found, as `community address` takes it (may be given several times)
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) address: Vec<String>,
     /// What it is, for people
     #[arg(long, value_name = "TEXT")]
     pub(crate) description: Option<String>,
@@ -192,16 +203,43 @@ pub(crate) struct LabelArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(
-    after_help = "Example:\n  consign community route press-1 https://hub.example.org:7400\n\n\
-                  This node must be registered with them, so that their certificates are known."
-)]
+#[command(after_help = "Example:\n  consign community route press-1 relay-a relay-b\n  \
+                  consign community route relay-a https://hub.example.org:7400\n\n\
+                  Where several are named, the machine speaks with the first that answers and fetches\n\
+                  from all of them. A hub is named by its address, as `community address` takes it.")]
 pub(crate) struct RouteArgs {
     /// Peer
     pub(crate) peer: String,
-    /// Hubs in order of preference [default: those of the seed]
-    #[arg(value_name = "URL")]
+    /// Relays by name and hubs by address, in order of preference [default: those of the seed]
+    #[arg(value_name = "HUB")]
     pub(crate) hubs: Vec<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Example:\n  consign community address relay-a https://10.1.0.5:7400#2b61…\n  \
+                  consign community address relay-b https://relay.example.org#trusted\n\n\
+                  Behind # stands the fingerprint of the certificate, which `consign community relay`\n\
+                  prints on that machine; or `trusted` when a public authority vouches for it; or\n\
+                  nothing when this node is registered there."
+)]
+pub(crate) struct AddressArgs {
+    /// Relay
+    pub(crate) peer: String,
+    /// Addresses, as machines reach it
+    #[arg(required = true, value_name = "URL[#FINGERPRINT]")]
+    pub(crate) addresses: Vec<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  consign community relay https://10.1.0.5:7400\n\n\
+                  For a peer with the role relay. A hub has to run there, and this node has to be\n\
+                  registered with it by an invitation to publish. `consign node` does the rest.\n\
+                  Prints the address as `consign community address` takes it.")]
+pub(crate) struct RelayArgs {
+    /// Address of the hub
+    #[arg(value_name = "URL")]
+    pub(crate) url: String,
 }
 
 #[derive(Debug, ClapArgs)]

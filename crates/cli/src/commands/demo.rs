@@ -82,7 +82,7 @@ impl Demo {
         }
         std::fs::create_dir_all(&base)
             .with_context(|| format!("cannot create {}", base.display()))?;
-        let hub = HubProcess::start(&base, shelf)?;
+        let hub = HubProcess::start(&base, "hub", shelf)?;
         Ok(Self { output, source, base, hub, keep: args.keep })
     }
 

@@ -37,6 +37,7 @@ const SUBSTITUTIONS: &[(&str, &str)] = &[
     ("/var/lib/consign", "hub"),
     ("0.0.0.0:7400", "127.0.0.1:PORT"),
     ("https://hub.example.org:7400", "https://127.0.0.1:PORT"),
+    ("https://relay.example.org:7400", "https://127.0.0.1:PORT"),
     ("/srv/site", "srv"),
     ("nginx -s reload", "true"),
     ("systemctl --user enable --now consign-node", "consign node"),
@@ -79,6 +80,7 @@ const LASTING: &[&str] = &[
     "consign --state ./boss node",
     "consign --state ./press-1 node",
     "consign --state ./ci node",
+    "consign --state ./relay-a node",
 ];
 
 fn document(name: &str) -> String {

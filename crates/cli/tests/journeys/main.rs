@@ -24,6 +24,7 @@ mod operation;
 mod package;
 mod process;
 mod publish;
+mod relay;
 mod release;
 mod rollout;
 mod sent;

@@ -49,13 +49,20 @@ fn show(session: &Session, member: &Membership) -> anyhow::Result<()> {
         .map(|(key, value)| if value.is_empty() { key.clone() } else { format!("{key}={value}") })
         .collect();
     let routes: Vec<&str> = member.routes.iter().map(|route| &*route.url).collect();
+    let addresses: Vec<&str> = member.addresses.iter().map(|route| &*route.url).collect();
     let (peer, key) = (&member.peer, member.key);
-    let text = format!("{peer:<24} {:<18} {key}  {}", roles.join(", "), labels.join(" "));
+    let mut text = format!("{peer:<24} {:<18} {key}  {}", roles.join(", "), labels.join(" "));
+    if !addresses.is_empty() {
+        text = format!("{}  at {}", text.trim_end(), addresses.join(", "));
+    }
+    if !routes.is_empty() {
+        text = format!("{}  via {}", text.trim_end(), routes.join(", "));
+    }
     session.output.fact(
         text.trim_end(),
         &json!({
             "event": "peer", "peer": peer.as_str(), "roles": roles, "key": key.to_string(),
-            "labels": member.labels, "routes": routes, "description": member.description,
+            "labels": member.labels, "routes": routes, "addresses": addresses, "description": member.description,
             "host": member.host,
         }),
     )

@@ -10,6 +10,7 @@ use node::communities::Place;
 use node::communities::manager::{Admission, PeerDefinition};
 use serde_json::{Value, json};
 
+use super::route::{address_of, routes_of};
 use crate::args::PeerAddArgs;
 use crate::commands::{Session, parse};
 use crate::exit::Ended;
@@ -19,11 +20,14 @@ pub(super) async fn add(
     place: &Place,
     args: PeerAddArgs,
 ) -> anyhow::Result<Ended> {
+    let routes = routes_of(session, place, &args.route).await?;
+    let addresses = args.address.iter().map(|text| address_of(session, text));
     let definition = PeerDefinition {
         peer: parse(&args.peer)?,
         roles: args.role.into_iter().map(Role::from).collect(),
         labels: args.label.into_iter().map(|label| (label.key, label.value)).collect(),
-        routes: Vec::new(),
+        routes,
+        addresses: addresses.collect::<anyhow::Result<_>>()?,
         description: args.description,
         host: args.host,
     };

@@ -1,6 +1,8 @@
-//! `consign demo community`: a manager, a publisher and five machines, as separate processes.
+//! `consign demo community`: a manager, a publisher, two relays and five machines, as separate
+//! processes.
 //!
-//! Three releases of a package: one machine is off until the end, one is killed while it fetches, on
+//! Three releases of a package through the relays, one of which is switched off after the first: one
+//! machine is off until the end, one is killed while it fetches, on
 //! one a script fails and what was placed goes back. Each machine stands in a folder of its own.
 
 use std::fs;
@@ -19,6 +21,7 @@ const TARGETS: [&str; 5] = ["press-1", "press-2", "press-3", "press-4", "press-5
 const OFF: usize = 2;
 const KILLED: usize = 1;
 const FAILS: usize = 3;
+const RELAYS: [&str; 2] = ["relay-a", "relay-b"];
 /// Bytes of the package's large file: enough to be killed in the middle of.
 const LARGE_BYTES: u64 = 32 << 20;
 /// Longer than anything here takes.
@@ -35,7 +38,7 @@ pub(super) struct Show {
 impl Show {
     pub(super) fn new(output: Output, base: PathBuf, shelf: Shelf) -> anyhow::Result<Self> {
         fs::create_dir_all(&base).with_context(|| format!("cannot create {}", base.display()))?;
-        let hub = HubProcess::start(&base, shelf.clone())?;
+        let hub = HubProcess::start(&base, "hub", shelf.clone())?;
         Ok(Self { output, base, hub, shelf })
     }
 
@@ -69,11 +72,17 @@ impl Show {
         self.say("boss", format!("created community {}", word(&created, "community")));
         let _boss = self.start("boss")?;
         self.join("ci", &["--role", "publisher"], &seed)?;
-        for target in TARGETS {
-            let label = format!("machine={target}");
-            self.join(target, &["--role", "target", "--label", &label], &seed)?;
+        let mut relays = Vec::new();
+        for relay in RELAYS {
+            relays.push(self.start_relay(relay, &seed)?);
         }
-        self.say("boss", "admitted ci (publisher) and five targets, each by a secret of its own");
+        for (number, target) in TARGETS.into_iter().enumerate() {
+            let label = format!("machine={target}");
+            let (one, other) = (RELAYS[number % 2], RELAYS[(number + 1) % 2]);
+            let routes = ["--role", "target", "--label", &label, "--route", one, "--route", other];
+            self.join(target, &routes, &seed)?;
+        }
+        self.say("boss", "admitted ci (publisher), two relays and five targets, each by a secret");
 
         let _ci = self.start("ci")?;
         let mut nodes = Vec::new();
@@ -92,6 +101,8 @@ impl Show {
             self.say(TARGETS[KILLED], "was done before it could be killed");
         }
         self.wait(1, 1)?;
+        drop(relays.remove(0));
+        self.say(RELAYS[0], "is switched off, with the hub beside it: its targets turn to relay-b");
         self.write_package(2)?;
         let second = self.send()?;
         self.write_package(3)?;
@@ -108,8 +119,8 @@ impl Show {
         let wall = began.elapsed().as_secs_f64();
         self.output.fact(
             format!(
-                "\n3 releases to 5 machines in {wall:.1} s, one killed, one off, one whose script \
-                 fails.\nThe first cost {} to the hub, the second {}.",
+                "\n3 releases through relays to 5 machines in {wall:.1} s: a relay and a \
+                 machine off, one killed, one whose script fails.\nThe first cost {} to the hub, the second {}.",
                 bytes(number(&first, "bytes_sent")),
                 bytes(number(&second, "bytes_sent")),
             ),
@@ -132,6 +143,20 @@ impl Show {
         self.run("boss", &[&add[..], options].concat())?;
         self.run(peer, &["join", seed, "--as", peer, "--secret-file", &secret])?;
         Ok(())
+    }
+
+    /// A relay: the hub beside it, which ends with it, and its node.
+    fn start_relay(&self, name: &str, seed: &str) -> anyhow::Result<(HubProcess, NodeProcess)> {
+        let data = format!("{name}-hub");
+        let hub = HubProcess::start(&self.base, &data, self.shelf.clone())?;
+        let invited = Program::plain()?.json(&["invite", "--data", &self.text(&data)?])?;
+        let invitation = invited["invitation"].as_str().context("no invitation was printed")?;
+        self.run(name, &["register", invitation])?;
+        self.join(name, &["--role", "relay"], seed)?;
+        let told = self.run(name, &["community", "relay", &hub.url])?;
+        self.run("boss", &["community", "address", name, word(&told, "address")])?;
+        self.say(name, format!("passes packages on at {}", hub.url));
+        Ok((hub, self.start(name)?))
     }
 
     /// The folder of a target, for what is placed on it.

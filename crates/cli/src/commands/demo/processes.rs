@@ -88,10 +88,10 @@ pub(super) struct HubProcess {
 }
 
 impl HubProcess {
-    /// Its data and its log are in `base`. It has a log of its own because it may be left running:
+    /// Its data and its log are in `base`, named after it. It has a log of its own because it may be left running:
     /// who reads the demonstration's output to its end must not wait for the hub.
-    pub(super) fn start(base: &Path, shelf: Shelf) -> anyhow::Result<Self> {
-        let (data, log) = (base.join("hub"), base.join("hub.log"));
+    pub(super) fn start(base: &Path, name: &str, shelf: Shelf) -> anyhow::Result<Self> {
+        let (data, log) = (base.join(name), base.join(format!("{name}.log")));
         let said =
             File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
         let mut child = Command::new(std::env::current_exe()?)
