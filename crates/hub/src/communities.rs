@@ -67,7 +67,15 @@ impl Community {
         segments: &Segments,
         account: &Account,
     ) -> Result<Belonging, Refusal> {
-        let community = Self::find(app, segments).await?;
+        Self::belonging(app, segments.community()?, account).await
+    }
+
+    async fn belonging(
+        app: &App,
+        id: CommunityId,
+        account: &Account,
+    ) -> Result<Belonging, Refusal> {
+        let community = Self::with_id(app, id).await?;
         let is_manager = community.charter.managers.keys.contains(&public_key(&account.key));
         let is_mirror = community.record.mirror == Some(account.key);
         let peer = app.db.member(&community.key, &account.key).await?;
@@ -225,11 +233,11 @@ impl Mirrored {
     ) -> Result<Self, Refusal> {
         let feed = CommunityId::of_feed(&segments.name()?);
         let (id, publisher) = feed.ok_or_else(Refusal::not_found)?;
-        let community = Community::with_id(app, id).await?;
-        if community.record.mirror != Some(account.key) {
+        let belonging = Community::belonging(app, id, account).await?;
+        if !belonging.is_mirror {
             return Err(forbidden("whoever passes the community on to this hub only"));
         }
-        Ok(Self { community, publisher })
+        Ok(Self { community: belonging.community, publisher })
     }
 }
 

@@ -19,6 +19,7 @@ mod limits_hostile;
 mod limits_storage;
 mod limits_streams;
 mod limits_transfers;
+mod mirrors;
 mod observing;
 mod plant;
 mod postgres;
