@@ -19,6 +19,8 @@ const NEEDS: &[Need] = &[
     Need { program: "nginx", package: "nginx-light" },
     Need { program: "pebble", package: "pebble" },
     Need { program: "openssl", package: "openssl" },
+    // Machines are kept apart in namespaces.
+    Need { program: "ip", package: "iproute2" },
     // The console is looked at in a browser, driven from Node.js.
     Need { program: "chromium", package: "chromium" },
     Need { program: "node", package: "nodejs" },

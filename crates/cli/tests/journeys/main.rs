@@ -6,6 +6,7 @@
 //! `terminal`, `files` and `users`. It is one program, for linking it takes longer than compiling it.
 
 mod administration;
+mod apart;
 mod cache;
 mod community;
 mod console;
