@@ -29,6 +29,7 @@ pub mod target;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use community::{
     Charter, CharterError, CommunityId, CurrentRoster, ExchangeKey, Inclusion, Membership,
@@ -37,7 +38,7 @@ use community::{
 use content::DecodeError;
 use documents::DocumentHash;
 use hub_api::{Base64Bytes, Hex, MembershipProof};
-use hub_client::ClientError;
+use hub_client::{ClientError, Timeouts};
 use serde::{Deserialize, Serialize};
 
 use crate::hubs::{HubChoiceError, HubLink, KnownHub};
@@ -45,6 +46,11 @@ use crate::publish::unix_now;
 use crate::state::{
     Node, StateError, create_private_directory, lock_for_change, read_json, write_json,
 };
+
+/// How long a hub or relay is waited for to take a connection when there is another one.
+const SHORT_CONNECT: Duration = Duration::from_secs(3);
+/// The same for it to begin an answer.
+const SHORT_RESPONSE: Duration = Duration::from_secs(8);
 
 /// Why something with a community was not done.
 #[derive(Debug, thiserror::Error)]
@@ -303,7 +309,17 @@ impl Place {
     pub fn hub(&self) -> Result<HubLink, CommunityError> {
         let ways = self.ways()?;
         let way = &ways[self.turn.load(Ordering::Relaxed) % ways.len()];
-        Ok(self.node.link(way)?)
+        // Where there is another way, one that is silent is not worth a long wait. A manager's changes
+        // take their time at any of them.
+        if ways.len() == 1 || self.is_managed_here()? {
+            return Ok(self.node.link(way)?);
+        }
+        let timeouts = Timeouts {
+            connect: SHORT_CONNECT,
+            response_head: SHORT_RESPONSE,
+            ..Timeouts::default()
+        };
+        Ok(self.node.link_within(way, timeouts)?)
     }
 
     /// All hubs and relays that chunks may be asked of, the one that is spoken with first.

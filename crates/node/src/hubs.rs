@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use community::Route;
 use documents::{Invitation, ReleaseName};
-use hub_client::{ClientError, HubClient, Pin};
+use hub_client::{ClientError, HubClient, Pin, Timeouts};
 use serde::{Deserialize, Serialize};
 
 use crate::state::{Node, StateError, lock_for_change, read_json, write_json};
@@ -124,6 +124,15 @@ impl Node {
     }
 
     pub(crate) fn link(&self, hub: &KnownHub) -> Result<HubLink, HubChoiceError> {
+        self.link_within(hub, Timeouts::default())
+    }
+
+    /// A link that is given up after other times than the usual ones.
+    pub(crate) fn link_within(
+        &self,
+        hub: &KnownHub,
+        timeouts: Timeouts,
+    ) -> Result<HubLink, HubChoiceError> {
         let pin = match &hub.fingerprint {
             None => Pin::of_invitation(&hub.url, [0; 32]),
             Some(text) => {
@@ -135,7 +144,7 @@ impl Node {
                 Pin::Fingerprint(fingerprint)
             }
         };
-        let client = HubClient::new(&hub.url, pin, Some(self.key().clone()))
+        let client = HubClient::with_timeouts(&hub.url, pin, Some(self.key().clone()), timeouts)
             .map_err(|source| HubChoiceError::Url { url: hub.url.clone(), source })?;
         let client = client.with_activity(self.activity());
         let identity = hub.fingerprint.clone().unwrap_or_else(|| hub.url.clone());

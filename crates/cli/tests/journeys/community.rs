@@ -99,6 +99,12 @@ fn a_package_reaches_its_targets_and_they_answer_once() {
     let target = serve(world, "press-1");
     until("the package was carried out", || community.ran() == 1);
     assert_eq!(community.placed().as_deref(), Some("page of 1"));
+    // Stopped any sooner, its script would be one that was cut off.
+    until("it was answered", || {
+        let status = lines(&world.run("press-1", &["status"]));
+        let line = status.into_iter().find(|line| line["event"] == "community");
+        line.is_some_and(|line| line["last"].as_str().is_some_and(|last| last.contains("passed")))
+    });
 
     // A second release, with the target stopped and started in between.
     let package = community.package("2", &format!("{line}; exit 3"));

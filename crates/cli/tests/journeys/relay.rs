@@ -1,12 +1,16 @@
 //! Packages on their way through relays.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::community::{Community, serve};
 use crate::process::{Process, invite, lines, start_hub, until};
+
+/// What a script says and nobody but the target and the publisher may read.
+const SECRET: &str = "seventeen-purple-presses";
 
 /// A relay: the hub beside it, and its node.
 struct Relay {
@@ -56,7 +60,7 @@ fn a_package_comes_through_a_relay_below_a_relay_while_the_hub_is_away() {
     let refused = world.fails("boss", &["community", "route", "press-2", "press-1"], 1);
     assert!(refused["message"].as_str().is_some_and(|it| it.contains("no relay")), "{refused}");
 
-    let line = format!("echo ran >> {}", community.ran_file().display());
+    let line = format!("echo ran >> {}; echo {SECRET}", community.ran_file().display());
     let package = community.package("1", &line);
     community.send(&package, &[]);
     until("it is at the lower relay", || {
@@ -71,6 +75,13 @@ fn a_package_comes_through_a_relay_below_a_relay_while_the_hub_is_away() {
     let _ci = serve(world, "ci");
     until("the receipt came back", || counted(&community, 1, "passed") == 1);
     assert_eq!(counted(&community, 1, "pending"), 1, "the other target was off");
+    // Nobody on the way keeps a word of the package, of what it did, or of where it put things.
+    for place in ["hub", "upper-hub", "upper", "lower-hub", "lower"] {
+        for word in [SECRET, "page of 1", "placed", "ran >>"] {
+            assert_eq!(holds(&world.path(place), word.as_bytes()), None, "{word}");
+        }
+    }
+    assert!(holds(&world.path("press-1"), SECRET.as_bytes()).is_some(), "the search finds it");
 
     // The lower relay's hub is lost with all it had; nothing runs twice, nothing is missed.
     target.end(Signal::TERM);
@@ -141,8 +152,22 @@ fn a_target_goes_on_at_another_relay_when_one_is_cut_off() {
     assert!(fs::read(&placed).expect("read") == noise, "byte by byte");
 }
 
+/// A file beneath a folder that holds these bytes.
+fn holds(folder: &Path, bytes: &[u8]) -> Option<PathBuf> {
+    let entries = fs::read_dir(folder).expect("readable");
+    entries.flatten().map(|entry| entry.path()).find_map(|path| {
+        if path.is_dir() {
+            return holds(&path, bytes);
+        }
+        // Sockets and what goes away meanwhile have no bytes.
+        let found = fs::read(&path)
+            .is_ok_and(|content| content.windows(bytes.len()).any(|window| window == bytes));
+        found.then_some(path)
+    })
+}
+
 /// Whether there is a folder of this name beneath.
-fn has(directory: &std::path::Path, name: &str) -> bool {
+fn has(directory: &Path, name: &str) -> bool {
     let Ok(entries) = fs::read_dir(directory) else { return false };
     entries.flatten().any(|entry| {
         let path = entry.path();
