@@ -142,6 +142,21 @@ pub(crate) fn roles_of(membership: &community::Membership) -> PeerRoles {
 /// Rosters make accounts, and those make no rosters, nor anything else that outlasts them.
 pub(crate) const OF_COMMUNITY: &str = "the account is for feeds of its communities alone";
 
+/// The charter that a community begins with at this hub, if the account may begin one.
+pub(crate) fn first_charter(account: &Account, signed: &[u8]) -> Result<Charter, Refusal> {
+    if account.role < hub_db::Role::Publisher {
+        return Err(forbidden("publishers only"));
+    }
+    if account.of_community {
+        return Err(forbidden(OF_COMMUNITY));
+    }
+    let charter = Charter::open(signed).map_err(refused)?;
+    if charter.number != 1 {
+        return Err(refused(format!("a community begins with charter 1, not {}", charter.number)));
+    }
+    Ok(charter)
+}
+
 pub(crate) fn forbidden(who: &str) -> Refusal {
     Refusal::new(ProblemCode::Forbidden, who)
 }

@@ -4,16 +4,14 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use community::Charter;
 use hub_api::CharterDocument;
-use hub_db::Role;
 use serde_json::json;
 
 use crate::acts::{Act, Outcome};
 use crate::app::App;
 use crate::body::Json;
 use crate::caller::Member;
-use crate::communities::{OF_COMMUNITY, conflict, forbidden, key_of, refused};
+use crate::communities::{conflict, first_charter, key_of};
 use crate::files::unix_now;
 use crate::refusal::Refusal;
 
@@ -24,17 +22,8 @@ pub(crate) async fn mirror_community(
     Member(account): Member,
     Json(document): Json<CharterDocument>,
 ) -> Result<StatusCode, Refusal> {
-    if account.role < Role::Publisher {
-        return Err(forbidden("publishers only"));
-    }
-    if account.of_community {
-        return Err(forbidden(OF_COMMUNITY));
-    }
     let signed = document.charter.0;
-    let charter = Charter::open(&signed).map_err(refused)?;
-    if charter.number != 1 {
-        return Err(refused(format!("a community begins with charter 1, not {}", charter.number)));
-    }
+    let charter = first_charter(&account, &signed)?;
     let key = key_of(&charter.community);
     let mirror = account.key;
     let act = Act::new(&app, &account, "mirror-community", charter.community)

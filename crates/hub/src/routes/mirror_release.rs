@@ -8,9 +8,9 @@ use axum::http::StatusCode;
 use community::CommunityId;
 use documents::Manifest;
 use hub_api::ManifestDocument;
-use hub_db::{AccountKey, NamePut, NameRecord, NewRelease, PublishError, Retention};
+use hub_db::{AccountKey, NamePut, NameRecord, PublishError, Retention};
 
-use super::publish::present_closure;
+use super::publish::{new_release, present_closure};
 use crate::app::App;
 use crate::body::Json;
 use crate::caller::{Member, Segments};
@@ -44,19 +44,8 @@ pub(crate) async fn mirror_release(
     let _turn = app.turn(&app.publishes).await?;
     let _kept = app.publishing.read().await;
     let closure = present_closure(&app, &(&account).into(), &release).await?;
-    let new = NewRelease {
-        name: name.id,
-        sequence,
-        hash: *hash.as_bytes(),
-        previous: release.previous.map(|previous| *previous.as_bytes()),
-        manifest: signed,
-        head: Vec::new(),
-        tree: release.tree.id,
-        closure: release.closure.id,
-        stored_bytes: closure.stored_bytes,
-        issued: release.issued,
-        accepted: unix_now(),
-    };
+    // It comes without a head: see `hub_db::NewRelease::head`.
+    let new = new_release(name.id, &release, (*hash.as_bytes(), signed), Vec::new(), &closure);
     // Something the closure names may have been taken in and never acknowledged.
     app.store.flush().await?;
     match app.db.mirror_release(&new, &closure.ids).await {

@@ -9,7 +9,7 @@ use content::{ChunkId, Closure, ClosureHead};
 use documents::{Authority, DocumentError, Head, Manifest, PublicKey, ReleaseName, accept_head};
 use hub_api::limits::{HAVE_IDS_MAX, MISSING_IDS_MAX};
 use hub_api::{HeadDocuments, Hex, ProblemCode, ReleaseAccepted};
-use hub_db::{AccountKey, Caller, Grant, NameRecord, NewRelease, Role};
+use hub_db::{AccountKey, Caller, Grant, NameId, NameRecord, NewRelease, Role};
 
 use super::have_chunks::here_for;
 use crate::app::App;
@@ -58,19 +58,7 @@ async fn accept(
     let _turn = app.turn(&app.publishes).await?;
     let kept = app.publishing.read().await;
     let closure = present_closure(&app, &caller, &release).await?;
-    let new = NewRelease {
-        name: name.id,
-        sequence: release.sequence,
-        hash,
-        previous: release.previous.map(|previous| *previous.as_bytes()),
-        manifest,
-        head,
-        tree: release.tree.id,
-        closure: release.closure.id,
-        stored_bytes: closure.stored_bytes,
-        issued: release.issued,
-        accepted: unix_now(),
-    };
+    let new = new_release(name.id, &release, (hash, manifest), head, &closure);
     // Something the closure names may have been taken in and never acknowledged.
     app.store.flush().await?;
     // The chunks may have taken minutes: what was taken away meanwhile is away.
@@ -142,6 +130,29 @@ async fn authority(
 pub(super) struct PresentClosure {
     pub(super) ids: Vec<ChunkId>,
     pub(super) stored_bytes: u64,
+}
+
+/// A release to be stored, with its hash and its signed manifest.
+pub(super) fn new_release(
+    name: NameId,
+    release: &Manifest,
+    (hash, manifest): ([u8; 32], Vec<u8>),
+    head: Vec<u8>,
+    closure: &PresentClosure,
+) -> NewRelease {
+    NewRelease {
+        name,
+        sequence: release.sequence,
+        hash,
+        previous: release.previous.map(|previous| *previous.as_bytes()),
+        manifest,
+        head,
+        tree: release.tree.id,
+        closure: release.closure.id,
+        stored_bytes: closure.stored_bytes,
+        issued: release.issued,
+        accepted: unix_now(),
+    }
 }
 
 /// Reads the closure of a release and sees to it that every chunk in it is here and may be read

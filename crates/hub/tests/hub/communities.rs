@@ -7,24 +7,14 @@ use community::{
 use documents::{DocumentHash, Quorum, jointly};
 use hub::{Database, Hub, HubConfig, Tls};
 use hub_api::{CommunityNews, Hex, JoinEnd, ProblemCode};
-use hub_client::CommunityEvents;
 use testkit::Postgres;
 use tokio::time::timeout;
 
 use crate::ask::Ask;
-use crate::plant::{BERLIN, CI, MANAGER, PARIS, Plant, join_id, key, peer};
+use crate::plant::{BERLIN, CI, MANAGER, PARIS, Plant, hears, join_id, key, peer};
 use crate::postgres::address_file;
 use crate::raw::{PATIENCE, token};
 use crate::scene::{Scene, code, fetch, now};
-
-async fn hears(events: &mut CommunityEvents, wanted: CommunityNews) {
-    loop {
-        let event = timeout(PATIENCE, events.next()).await.expect("in time").expect("goes on");
-        if event.expect("the stream goes on").news == wanted {
-            return;
-        }
-    }
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_machine_joins_gets_a_release_and_answers_it() {

@@ -4,11 +4,8 @@ use community::Role;
 use documents::{ReleaseName, jointly};
 use hub::{Role as HubRole, Tls};
 use hub_api::{CommunityNews, ProblemCode, RosterChange};
-use hub_client::CommunityEvents;
-use tokio::time::timeout;
 
-use crate::plant::{BERLIN, CI, PARIS, Plant, change, charter, key};
-use crate::raw::PATIENCE;
+use crate::plant::{BERLIN, CI, PARIS, Plant, change, charter, hears, key};
 use crate::scene::{Person, Scene, Tree, code, fetch};
 
 const RELAY: u8 = 7;
@@ -58,15 +55,6 @@ impl Passed {
     /// The manifest of the publisher's release at home.
     async fn manifest(&self) -> Vec<u8> {
         self.plant.peer(RELAY).client.release(&self.feed(), 1).await.expect("a relay reads")
-    }
-}
-
-async fn hears(events: &mut CommunityEvents, wanted: CommunityNews) {
-    loop {
-        let event = timeout(PATIENCE, events.next()).await.expect("in time").expect("goes on");
-        if event.expect("the stream goes on").news == wanted {
-            return;
-        }
     }
 }
 

@@ -9,9 +9,11 @@ use community::{
 };
 use documents::{DocumentHash, NodeKey, Quorum, ReleaseName, jointly};
 use hub::{Role as HubRole, Tls};
-use hub_api::{Base64Bytes, Hex, RosterChange};
-use hub_client::ClientError;
+use hub_api::{Base64Bytes, CommunityNews, Hex, RosterChange};
+use hub_client::{ClientError, CommunityEvents};
+use tokio::time::timeout;
 
+use crate::raw::PATIENCE;
 use crate::scene::{Person, Scene, Tree, now};
 
 /// Key numbers: the manager, and peers as tests know them.
@@ -217,4 +219,14 @@ pub(crate) fn change(roster: Vec<u8>, changed: &[Membership], removed: &[&str]) 
 /// The id of a joining.
 pub(crate) fn join_id(request: &[u8]) -> Hex<32> {
     Hex(*DocumentHash::of(request).as_bytes())
+}
+
+/// Waits until the stream says so.
+pub(crate) async fn hears(events: &mut CommunityEvents, wanted: CommunityNews) {
+    loop {
+        let event = timeout(PATIENCE, events.next()).await.expect("in time").expect("goes on");
+        if event.expect("the stream goes on").news == wanted {
+            return;
+        }
+    }
 }

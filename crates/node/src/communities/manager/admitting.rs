@@ -208,6 +208,7 @@ mod tests {
             roles: vec!["target".to_owned()],
             labels: std::collections::BTreeMap::new(),
             routes: Vec::new(),
+            addresses: Vec::new(),
             description: None,
             host: None,
             secret: secret.map(ToString::to_string),
