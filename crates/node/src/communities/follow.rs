@@ -300,6 +300,9 @@ impl FollowError {
             )
             | Self::Send(_)
             | Self::Relay(RelayError::Fetch { .. } | RelayError::State(_)) => return false,
+            Self::Relay(RelayError::Endless { url }) => {
+                return place.hub().is_ok_and(|hub| hub.url == *url);
+            }
         };
         match failed {
             CommunityError::Hub { url, .. } => place.hub().is_ok_and(|hub| hub.url == *url),

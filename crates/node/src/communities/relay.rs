@@ -37,6 +37,8 @@ use crate::causes::chain;
 use crate::hubs::{HubLink, KnownHub};
 use crate::state::{StateError, lock_for_change, read_json, write_json};
 
+/// Most that can wait in a community: a hundred releases for each of the most peers there can be.
+const ENTRIES_MAX: usize = 100 * MEMBERS_MAX;
 /// How often all that waits is compared, and not only what is new.
 const COMPARE_AGAIN: Duration = Duration::from_mins(15);
 
@@ -56,6 +58,13 @@ pub enum RelayError {
         /// Why not.
         #[source]
         source: FetchError,
+    },
+    /// A hub lists more than can wait, or lists it in a circle. It is faulty or hostile: nothing that
+    /// it listed last was passed on or withdrawn.
+    #[error("{url} lists without end what waits for targets")]
+    Endless {
+        /// The hub.
+        url: String,
     },
     /// The state directory failed.
     #[error("cannot use this node's state")]
@@ -350,6 +359,7 @@ impl Place {
         let mut compared: Option<BTreeSet<(Which, PublicKey)>> =
             since.is_none().then(BTreeSet::new);
         let (mut after, when) = since.unwrap_or((0, Instant::now()));
+        let mut listed = 0;
         loop {
             let page = hub.client.waiting(&self.id(), Some(after)).await;
             let page = page.map_err(|source| fail(&hub, "read what waits for targets", source))?;
@@ -372,8 +382,10 @@ impl Place {
                 compared.extend(entries.into_iter().map(here));
             }
             let last = page.entries.last().map(|entry| entry.id);
+            listed += page.entries.len();
             match page.next {
-                Some(next) => after = next,
+                Some(next) if next > after && listed < ENTRIES_MAX => after = next,
+                Some(_) => return Err(RelayError::Endless { url: hub.url.clone() }),
                 None => {
                     after = last.unwrap_or(after);
                     break;
@@ -402,10 +414,10 @@ impl Place {
         beside: &HubLink,
         standing: &Standing,
         above: &BTreeSet<(Which, PublicKey)>,
-    ) -> Result<(), CommunityError> {
-        let mut after = None;
+    ) -> Result<(), RelayError> {
+        let mut after = 0;
         loop {
-            let page = beside.client.waiting(&self.id(), after).await;
+            let page = beside.client.waiting(&self.id(), Some(after)).await;
             let page = page.map_err(|source| fail(beside, "read what waits there", source))?;
             for entry in &page.entries {
                 let target = PublicKey::from_bytes(entry.target.0);
@@ -417,7 +429,8 @@ impl Place {
                 }
             }
             match page.next {
-                Some(next) => after = Some(next),
+                Some(next) if next > after => after = next,
+                Some(_) => return Err(RelayError::Endless { url: beside.url.clone() }),
                 None => return Ok(()),
             }
         }
