@@ -7,8 +7,8 @@ use documents::{envelope, jointly};
 use proptest::prelude::*;
 
 use crate::scene::{
-    address, challenge, charter, exchange, key, manifest, membership, receipt, renewal, request,
-    roster, seed, tree,
+    address, challenge, charter, exchange, key, manifest, membership, proposal, receipt, renewal,
+    request, roster, seed, tree,
 };
 use crate::{
     Charter, Envelope, JoinAnswer, JoinChallenge, JoinRequest, JoinSecret, Membership, MessageSeed,
@@ -48,6 +48,7 @@ fn every_released_document_has_its_golden_file() {
     golden("join-answer-1", &answer().sign(&key(5)));
     golden("seed-1", seed().to_string().as_bytes());
     golden("join-secret-1", JoinSecret::from_random([7; 16]).to_string().as_bytes());
+    golden("proposal-1", proposal().to_string().as_bytes());
     golden("exchange-key-1", exchange(5).public().as_bytes());
     let signed = manifest(7).sign(&key(4));
     let target = exchange(5).public();
@@ -71,6 +72,7 @@ fn documents_read_as_they_were_written() {
     both(&challenge(b"request"));
     both(&answer());
     both(&receipt());
+    assert_eq!(proposal().to_string().parse(), Ok(proposal()));
     both(&JoinRequest { admission: None, ..request() });
     both(&JoinAnswer { proof: None, ..answer() });
 }
@@ -127,5 +129,6 @@ proptest! {
             refuse_or_repeat_membership(&bytes);
         }
         drop(String::from_utf8_lossy(&bytes).parse::<Seed>());
+        drop(String::from_utf8_lossy(&bytes).parse::<crate::Proposal>());
     }
 }

@@ -10,6 +10,7 @@
 //! * [`roster`]: [`Roster`], who belongs to the community at the moment, and [`Renewal`], which says
 //!   that it is the newest; [`tree`], over all members.
 //! * [`membership`]: [`Membership`], one peer with its roles, labels and routes.
+//! * [`proposal`]: [`Proposal`], a change that several managers have to sign, on its way between them.
 //! * [`seed`]: [`Seed`], the ticket to join, and [`JoinSecret`], which admits one peer once.
 //! * [`joining`]: the messages between a machine that joins and a manager.
 //! * [`exchange`]: [`ExchangeKey`], X25519, and what is sealed for it.
@@ -27,6 +28,7 @@ pub mod exchange;
 pub mod identity;
 pub mod joining;
 pub mod membership;
+pub mod proposal;
 pub mod receipt;
 pub mod release;
 pub mod roster;
@@ -37,7 +39,8 @@ pub use charter::{Charter, CharterError};
 pub use exchange::{ExchangeKey, ExchangePublic, MessageSeed, OpenError, SealError};
 pub use identity::{CommunityId, ParseIdError, ParsePeerError, PeerName};
 pub use joining::{JoinAnswer, JoinChallenge, JoinError, JoinRequest};
-pub use membership::{Membership, Role, Route, served_by};
+pub use membership::{Membership, Role, Route};
+pub use proposal::{Proposal, ProposalError};
 pub use receipt::{ReceiptError, SignedReceipt};
 pub use release::{Address, Addressed, Envelope, ReleaseError, Task, Unusable, accept_release};
 pub use roster::{

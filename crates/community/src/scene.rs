@@ -8,11 +8,12 @@ use content::{ChunkId, ConvergenceSecret, Sealer, TreeRef};
 use documents::{DocumentHash, Manifest, NodeKey, Quorum, jointly};
 
 use crate::exchange::MessageSeed;
+use crate::proposal::{Basis, Draft};
 use crate::release::Address;
 use crate::roster::members_root;
 use crate::{
     Charter, CommunityId, ExchangeKey, JoinChallenge, JoinRequest, JoinSecret, Membership,
-    PeerName, Renewal, Role, Roster, RosterPublisher, Route, Seed, SignedReceipt,
+    PeerName, Proposal, Renewal, Role, Roster, RosterPublisher, Route, Seed, SignedReceipt,
 };
 
 pub(crate) const NOW: u64 = 1_800_000_000;
@@ -90,6 +91,25 @@ pub(crate) fn renewal(roster: &Roster) -> Renewal {
 
 pub(crate) fn seed() -> Seed {
     Seed { charter: jointly::sign(&charter(), [&key(1)]), routes: vec![route()] }
+}
+
+/// `berlin-2` takes the place of `berlin-1`, and a second manager has to sign with the first one from
+/// then on.
+pub(crate) fn proposal() -> Proposal {
+    let managers = Quorum { keys: [key(1).public(), key(2).public()].into(), threshold: 2 };
+    let next = Charter { number: 2, managers, previous: Some(charter().hash()), ..charter() };
+    let members = [(peer("berlin-2"), membership("berlin-2", 6))];
+    let basis = Basis {
+        charter: charter(),
+        roster: Some(roster().seen()),
+        members: [(peer("berlin-1"), membership("berlin-1", 5))].into(),
+    };
+    let members = members.into();
+    let times = (NOW, NOW + 10_000);
+    let roster = basis.next_roster(&next, &members, [key(1).public()].into(), times);
+    let removed = [peer("berlin-1")].into();
+    let draft = Draft { base: basis.roster, charter: Some(next), roster, members, removed };
+    Proposal::new(draft, &key(1))
 }
 
 pub(crate) fn request() -> JoinRequest {

@@ -2,7 +2,7 @@
 
 use community::{
     Address, Charter, CommunityId, Envelope, JoinAnswer, JoinChallenge, JoinRequest, JoinSecret,
-    Membership, PeerName, Renewal, Roster, Seed, SignedReceipt,
+    Membership, PeerName, Proposal, Renewal, Roster, Seed, SignedReceipt,
 };
 use documents::envelope::Payload;
 use documents::{DocumentHash, NodeKey, jointly};
@@ -102,6 +102,22 @@ pub fn signed_receipt(bytes: &[u8]) -> Verdict {
 pub fn seed_text(bytes: &[u8]) -> Verdict {
     let trimmed = std::str::from_utf8(bytes).map_or(bytes, |text| text.trim().as_bytes());
     same(parse::<Seed>(trimmed), trimmed)
+}
+
+/// A proposal as text; white space around it is nothing. Whoever signs it, it stays the one it was.
+#[must_use]
+pub fn proposal_text(bytes: &[u8]) -> Verdict {
+    let trimmed = std::str::from_utf8(bytes).map_or(bytes, |text| text.trim().as_bytes());
+    let text = std::str::from_utf8(trimmed).unwrap_or_default();
+    if let Ok(mut proposal) = text.parse::<Proposal>() {
+        let id = proposal.id();
+        if let Some(charter) = proposal.charter().cloned() {
+            let signed = proposal.sign(&key(1), &charter);
+            assert!(signed.is_err() || proposal.progress(&charter).missing <= 16);
+        }
+        assert_eq!(proposal.id(), id);
+    }
+    same(parse::<Proposal>(trimmed), trimmed)
 }
 
 /// A join secret as text; white space around it is nothing.

@@ -107,6 +107,7 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
         "signed_receipt" => vec![golden("community/receipt-1")],
         "seed_text" => vec![golden("community/seed-1")],
         "join_secret_text" => vec![golden("community/join-secret-1")],
+        "proposal_text" => vec![golden("community/proposal-1")],
         "community_word" => vec![
             behind(&[0], b"06060606-0606-4606-8606-060606060606".to_vec()),
             behind(&[1], b"berlin-1".to_vec()),
