@@ -15,6 +15,7 @@
 //! place.json       the newest charter and roster accepted, this peer's membership, the hubs
 //! relay.json       see `relay`
 //! manager.json     memberships as last signed here, and peers that are defined and have not joined
+//! proposal.json    a change made here that more managers have to sign
 //! target/          see `target`
 //! ```
 
@@ -88,14 +89,9 @@ pub enum CommunityError {
     /// The node is no manager of this community: only those in its charter may do that.
     #[error("this node is no manager of {0}")]
     NotManager(String),
-    /// More than one manager has to sign, which this version does not collect.
-    #[error("{needed} managers of {name} have to sign together, and this node can sign for one")]
-    MoreSigners {
-        /// The community.
-        name: String,
-        /// How many have to.
-        needed: usize,
-    },
+    /// A proposal was not made, signed or handed in.
+    #[error(transparent)]
+    Proposing(#[from] manager::ProposingError),
     /// A manager cannot take itself out: another one has to.
     #[error("a manager cannot leave by itself: another one has to take it out")]
     LastWord,

@@ -41,10 +41,10 @@ pub(crate) enum CommunityCommand {
     Label(LabelArgs),
     /// Say from which hub or relay a peer gets its packages
     Route(RouteArgs),
-    /// Say where a relay is found
-    Address(AddressArgs),
-    /// Pass the community on through a hub beside this machine
-    Relay(RelayArgs),
+    /// Sign a change that another manager proposes
+    Sign(SignArgs),
+    /// Look at changes that more managers have to sign
+    Proposal(ProposalArgs),
     /// Take a peer out of the community
     #[command(after_help = "Example:\n  consign community revoke press-1\n\n\
                   It receives nothing from then on, and opens nothing that is sent later.")]
@@ -89,12 +89,95 @@ pub(crate) enum ManagerCommand {
     /// Take a manager out
     #[command(after_help = "Example:\n  consign community manager remove 3f0c…")]
     Remove(ManagerKeyArgs),
+    /// Say how many managers have to sign each change
+    #[command(after_help = "Example:\n  consign community manager threshold 2\n\n\
+                      Each of them manages the community already.")]
+    Threshold(ThresholdArgs),
 }
 
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ManagerKeyArgs {
     /// Public key of the node
     pub(crate) key: String,
+    /// How many managers have to sign each change from then on [default: as many as before]
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) threshold: Option<usize>,
+    #[command(flatten)]
+    pub(crate) to: ProposalFile,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ThresholdArgs {
+    /// How many
+    pub(crate) count: usize,
+    #[command(flatten)]
+    pub(crate) to: ProposalFile,
+}
+
+/// Where a change goes that more managers have to sign.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ProposalFile {
+    /// File for the proposal, when more managers have to sign [default: roster-NUMBER.proposal]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) proposal: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  consign community proposal show roster-6.proposal\n  \
+                  consign community sign roster-6.proposal\n\n\
+                  Whoever signs last also hands it in.")]
+pub(crate) struct SignArgs {
+    /// File with the proposal; the signature is added to it
+    pub(crate) file: PathBuf,
+    /// Sign only the proposal that `proposal show` called so
+    #[arg(long, value_name = "ID", value_parser = id_prefix)]
+    pub(crate) id: Option<String>,
+    /// Do not hand it in when enough have signed
+    #[arg(long)]
+    pub(crate) no_submit: bool,
+}
+
+/// Enough of an id that nobody finds another proposal with the same beginning.
+fn id_prefix(text: &str) -> Result<String, String> {
+    let fits = (16..=64).contains(&text.len()) && text.bytes().all(|it| it.is_ascii_hexdigit());
+    if fits { Ok(text.to_ascii_lowercase()) } else { Err("16 to 64 hexadecimal digits".into()) }
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  consign community proposal show roster-6.proposal")]
+pub(crate) struct ProposalArgs {
+    #[command(subcommand)]
+    pub(crate) what: ProposalCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ProposalCommand {
+    /// Say what a proposal changes, who has signed it and who has to
+    #[command(after_help = "Example:\n  consign community proposal show roster-6.proposal\n  \
+                      consign community proposal show --output roster-6.proposal")]
+    Show(ProposalShowArgs),
+    /// Hand in a proposal that enough managers have signed
+    #[command(after_help = "Example:\n  consign community proposal submit roster-6.proposal")]
+    Submit(ProposalSubmitArgs),
+    /// Take back what was proposed on this node
+    #[command(after_help = "Example:\n  consign community proposal drop\n\n\
+                      Files of it that others have signed stay valid until another roster comes.")]
+    Drop,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ProposalShowArgs {
+    /// File with the proposal [default: the one that was made on this node]
+    pub(crate) file: Option<PathBuf>,
+    /// Write it to this file, to be carried to other managers
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ProposalSubmitArgs {
+    /// File with the proposal
+    pub(crate) file: PathBuf,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -176,6 +259,8 @@ pub(crate) struct ApproveArgs {
     pub(crate) peer: String,
     /// Public key of the machine
     pub(crate) key: String,
+    #[command(flatten)]
+    pub(crate) to: ProposalFile,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -186,6 +271,8 @@ pub(crate) struct RoleArgs {
     /// All that it does from then on
     #[arg(required = true, value_name = "ROLE")]
     pub(crate) roles: Vec<PeerRole>,
+    #[command(flatten)]
+    pub(crate) to: ProposalFile,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -200,6 +287,8 @@ pub(crate) struct LabelArgs {
     /// Label to remove (may be given several times)
     #[arg(long, value_name = "KEY")]
     pub(crate) remove: Vec<String>,
+    #[command(flatten)]
+    pub(crate) to: ProposalFile,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -213,6 +302,8 @@ pub(crate) struct RouteArgs {
     /// Relays by name and hubs by address, in order of preference [default: those of the seed]
     #[arg(value_name = "HUB")]
     pub(crate) hubs: Vec<String>,
+    #[command(flatten)]
+    pub(crate) to: ProposalFile,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -246,6 +337,8 @@ pub(crate) struct RelayArgs {
 pub(crate) struct PeerNameArgs {
     /// Peer
     pub(crate) peer: String,
+    #[command(flatten)]
+    pub(crate) to: ProposalFile,
 }
 
 #[derive(Debug, ClapArgs)]

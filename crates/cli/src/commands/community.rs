@@ -2,20 +2,21 @@
 
 mod list;
 mod peer;
-mod route;
+mod proposal;
 mod status;
 
 use std::path::Path;
 
 use anyhow::Context as _;
 use community::{PeerName, Role, Seed};
-use node::communities::{Place, Standing};
+use node::communities::Place;
+use node::communities::manager::Changed;
 use serde_json::json;
 
 use super::{Session, parse};
 use crate::args::{
     ApproveArgs, CommunityArgs, CommunityCommand, CreateArgs, LabelArgs, ManagerCommand, OpenArgs,
-    PeerCommand, PeerNameArgs, PeerRole, RoleArgs, SeedArgs,
+    PeerCommand, PeerNameArgs, PeerRole, ProposalFile, RoleArgs, RouteArgs, SeedArgs,
 };
 use crate::exit::Ended;
 
@@ -36,9 +37,9 @@ pub(super) async fn run(session: &Session, args: CommunityArgs) -> anyhow::Resul
         CommunityCommand::Approve(args) => approve(session, &place()?, &args).await,
         CommunityCommand::Role(args) => role(session, &place()?, args).await,
         CommunityCommand::Label(args) => label(session, &place()?, args).await,
-        CommunityCommand::Route(args) => route::set(session, &place()?, args).await,
-        CommunityCommand::Address(args) => route::address(session, &place()?, args).await,
-        CommunityCommand::Relay(args) => route::relay(session, &place()?, &args),
+        CommunityCommand::Route(args) => route(session, &place()?, args).await,
+        CommunityCommand::Sign(args) => proposal::sign(session, &place()?, args).await,
+        CommunityCommand::Proposal(args) => proposal::run(session, &place()?, args.what).await,
         CommunityCommand::Revoke(args) => revoke(session, &place()?, &args).await,
         CommunityCommand::Status => status::run(session, args.community.as_deref()).await,
     }
@@ -74,14 +75,24 @@ async fn create(session: &Session, args: CreateArgs) -> anyhow::Result<Ended> {
 }
 
 async fn manager(session: &Session, place: &Place, what: ManagerCommand) -> anyhow::Result<Ended> {
-    let charter = match what {
-        ManagerCommand::Add(args) => place.change_managers(&[parse(&args.key)?], &[]).await?,
-        ManagerCommand::Remove(args) => place.change_managers(&[], &[parse(&args.key)?]).await?,
+    let (add, remove, threshold, to) = match what {
+        ManagerCommand::Add(args) => (Some(parse(&args.key)?), None, args.threshold, args.to),
+        ManagerCommand::Remove(args) => (None, Some(parse(&args.key)?), args.threshold, args.to),
+        ManagerCommand::Threshold(args) => (None, None, Some(args.count), args.to),
     };
+    let changed = place.change_managers(add.as_slice(), remove.as_slice(), threshold);
+    if let Changed::Proposed(proposed) = session.patiently(changed).await? {
+        return proposal::made(session, &proposed, &to);
+    }
+    let charter = place.charter()?;
+    let (number, threshold) = (charter.number, charter.managers.threshold);
     let keys: Vec<String> = charter.managers.keys.iter().map(ToString::to_string).collect();
+    let signers = if threshold > 1 { format!("{threshold} of ") } else { String::new() };
     session.output.fact(
-        format!("charter {}: managed by {}", charter.number, keys.join(", ")),
-        &json!({"event": "managers", "charter": charter.number, "managers": keys}),
+        format!("charter {number}: managed by {signers}{}", keys.join(", ")),
+        &json!({
+            "event": "managers", "charter": number, "managers": keys, "threshold": threshold,
+        }),
     )?;
     Ok(Ended::Done)
 }
@@ -126,6 +137,11 @@ async fn approve(session: &Session, place: &Place, args: &ApproveArgs) -> anyhow
         format!("{peer} may join with key {key}"),
         &json!({"event": "approved", "peer": peer.as_str(), "key": key.to_string()}),
     )?;
+    if let Some(waiting) = session.patiently(place.waiting()).await?
+        && waiting.proposal.members().contains_key(&peer)
+    {
+        return proposal::made(session, &waiting, &args.to);
+    }
     Ok(Ended::Done)
 }
 
@@ -133,7 +149,7 @@ async fn role(session: &Session, place: &Place, args: RoleArgs) -> anyhow::Resul
     let roles: std::collections::BTreeSet<Role> = args.roles.into_iter().map(Role::from).collect();
     let peer: PeerName = parse(&args.peer)?;
     let changed = place.change_peer(&peer, |member| member.roles.clone_from(&roles));
-    changed_fact(session, &peer, &session.patiently(changed).await?)
+    changed_fact(session, &peer, &session.patiently(changed).await?, &args.to)
 }
 
 async fn label(session: &Session, place: &Place, args: LabelArgs) -> anyhow::Result<Ended> {
@@ -145,12 +161,27 @@ async fn label(session: &Session, place: &Place, args: LabelArgs) -> anyhow::Res
         let labels = args.labels.iter().map(|it| (it.key.clone(), it.value.clone()));
         member.labels.extend(labels);
     });
-    changed_fact(session, &peer, &session.patiently(changed).await?)
+    changed_fact(session, &peer, &session.patiently(changed).await?, &args.to)
+}
+
+async fn route(session: &Session, place: &Place, args: RouteArgs) -> anyhow::Result<Ended> {
+    let node = session.node()?;
+    let peer: PeerName = parse(&args.peer)?;
+    let routes: Vec<_> = args
+        .hubs
+        .iter()
+        .map(|url| node.hub(Some(url)).map(|hub| hub.route()))
+        .collect::<Result<_, _>>()?;
+    let changed = place.change_peer(&peer, |member| member.routes.clone_from(&routes));
+    changed_fact(session, &peer, &session.patiently(changed).await?, &args.to)
 }
 
 async fn revoke(session: &Session, place: &Place, args: &PeerNameArgs) -> anyhow::Result<Ended> {
     let peer: PeerName = parse(&args.peer)?;
-    let standing = session.patiently(place.revoke(&peer)).await?;
+    let standing = match session.patiently(place.revoke(&peer)).await? {
+        Changed::InForce(standing) => standing,
+        Changed::Proposed(proposed) => return proposal::made(session, &proposed, &args.to),
+    };
     let roster = standing.roster().number;
     session.output.fact(
         format!("revoked {peer}; roster {roster} is without it"),
@@ -159,7 +190,16 @@ async fn revoke(session: &Session, place: &Place, args: &PeerNameArgs) -> anyhow
     Ok(Ended::Done)
 }
 
-fn changed_fact(session: &Session, peer: &PeerName, standing: &Standing) -> anyhow::Result<Ended> {
+fn changed_fact(
+    session: &Session,
+    peer: &PeerName,
+    changed: &Changed,
+    to: &ProposalFile,
+) -> anyhow::Result<Ended> {
+    let standing = match changed {
+        Changed::InForce(standing) => standing,
+        Changed::Proposed(proposed) => return proposal::made(session, proposed, to),
+    };
     let roster = standing.roster().number;
     session.output.fact(
         format!("changed {peer} in roster {roster}"),

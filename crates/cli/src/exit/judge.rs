@@ -5,6 +5,8 @@
     reason = "whatever has no exit code of its own is a plain failure, new errors too"
 )]
 
+mod proposing;
+
 use checkout::CheckoutError;
 use deploy::ApplyError;
 use fetch::{Fault, FetchError, SourceReason};
@@ -256,9 +258,10 @@ fn judge_community(error: &CommunityError) -> Option<(Ended, Option<String>)> {
             Some((Ended::NotAllowed, hint("run it on the machine of another manager")))
         }
         CommunityError::TooManyManagers(_) => Some((Ended::Failed, None)),
-        CommunityError::NotManager(_) | CommunityError::MoreSigners { .. } => {
+        CommunityError::NotManager(_) => {
             Some((Ended::NotAllowed, hint("run this on the machine of a manager")))
         }
+        CommunityError::Proposing(error) => Some(proposing::judge(error)),
         CommunityError::Charter(_)
         | CommunityError::Roster(_)
         | CommunityError::Membership(_)

@@ -20,6 +20,7 @@ mod gate;
 mod hook;
 mod interruption;
 mod json;
+mod managers;
 mod node;
 mod operation;
 mod package;

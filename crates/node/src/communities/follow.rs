@@ -356,6 +356,9 @@ fn note_join(place: &Place, status: &Arc<Mutex<CommunityStatus>>, news: JoinNews
         JoinNews::WaitsForApproval(peer, key, _) => {
             format!("{peer} waits for approval of key {key}")
         }
+        JoinNews::WaitsForSignatures(peer, key, missing) => {
+            format!("{peer} with key {key} waits for {missing} more signatures of managers")
+        }
     };
     tracing::info!(%community, "{text}");
     note(status, text);

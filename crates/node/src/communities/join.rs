@@ -121,7 +121,11 @@ impl Node {
         };
         let signed_request = request.sign(self.key());
         let place = hub.client.knock(&id, &signed_request).await.map_err(fail)?;
+        let signers = charter.managers.threshold;
         let manager = match secret {
+            _ if signers > 1 => {
+                format!("a manager of {} to answer and {signers} of them to sign", charter.name)
+            }
             Some(_) => format!("a manager of {} to answer", charter.name),
             None => format!("a manager of {} to approve {peer}", charter.name),
         };

@@ -2,26 +2,25 @@
 //!
 //! Whatever changes who belongs makes a new roster, signed here and handed to the hub with the
 //! memberships that differ. Of two managers who change at once one is refused by the hub and begins
-//! again on what the other did.
+//! again on what the other did. Where more than one has to sign, the change is a proposal until enough
+//! have: see [`Proposed`].
 
 mod admitting;
+mod changing;
+mod proposing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use community::charter::MANAGERS_MAX;
-use community::roster::members_root;
-use community::{
-    Charter, CommunityId, JoinSecret, Membership, PeerName, Renewal, Role, Roster, RosterError,
-    RosterPublisher, Route, Seed,
-};
+use community::{Charter, CommunityId, JoinSecret, Membership, PeerName, Role, Route, Seed};
 use documents::{PublicKey, Quorum, jointly};
-use hub_api::{Base64Bytes, ProblemCode, RosterChange};
+use hub_api::Base64Bytes;
 use hub_client::ClientError;
 use serde::{Deserialize, Serialize};
 
 pub use self::admitting::JoinNews;
-use super::{CommunityError, Place, Standing, Stored, StoredSeen, known_hub};
+pub use self::proposing::{Pending, Proposed, ProposingError};
+use super::{CommunityError, Place, Standing, known_hub};
 use crate::hubs::{HubLink, KnownHub};
 use crate::publish::unix_now;
 use crate::state::{Node, lock_for_change, random, read_json, write_json};
@@ -91,6 +90,15 @@ struct Defined {
     expires: Option<u64>,
     /// The key that a manager approved.
     approved: Option<String>,
+}
+
+/// What became of a change.
+#[derive(Debug)]
+pub enum Changed {
+    /// It is in force.
+    InForce(Box<Standing>),
+    /// More managers have to sign it.
+    Proposed(Box<Proposed>),
 }
 
 /// A peer that is defined and has not joined.
@@ -178,17 +186,16 @@ impl Place {
         Ok(read_json(&self.managed_path())?.unwrap_or_default())
     }
 
-    /// The charter, if this node may change anything by its own signature.
+    /// The charter, if this node is among its managers.
     fn own_charter(&self) -> Result<Charter, CommunityError> {
-        let charter = self.charter()?;
-        let name = charter.name.clone();
-        if !charter.managers.keys.contains(&self.node.key().public()) {
-            return Err(CommunityError::NotManager(name));
+        self.managing(self.charter()?)
+    }
+
+    fn managing(&self, charter: Charter) -> Result<Charter, CommunityError> {
+        if charter.managers.keys.contains(&self.node.key().public()) {
+            return Ok(charter);
         }
-        match charter.managers.threshold {
-            0 | 1 => Ok(charter),
-            needed => Err(CommunityError::MoreSigners { name, needed }),
-        }
+        Err(CommunityError::NotManager(charter.name))
     }
 
     /// The seed to hand to machines.
@@ -285,7 +292,7 @@ impl Place {
     ///
     /// # Errors
     /// There is no such peer, or see [`CommunityError`].
-    pub async fn revoke(&self, peer: &PeerName) -> Result<Standing, CommunityError> {
+    pub async fn revoke(&self, peer: &PeerName) -> Result<Changed, CommunityError> {
         let defined = {
             let _lock = lock_for_change(&self.managed_path())?;
             let mut managed = self.managed()?;
@@ -309,9 +316,18 @@ impl Place {
             }
         }
         if defined.is_some() {
-            return self.refresh().await;
+            let proposed = self.pending()?;
+            if proposed.is_none_or(|pending| !pending.proposal.members().contains_key(peer)) {
+                return Ok(Changed::InForce(Box::new(self.refresh().await?)));
+            }
+            // It has shown its secret, and managers are signing.
+            let without = self.change(|next| {
+                next.members.remove(peer);
+                Ok(())
+            });
+            return without.await;
         }
-        self.change(|members| match members.remove(peer) {
+        self.change(|next| match next.members.remove(peer) {
             Some(_) => Ok(()),
             None => Err(CommunityError::NoPeer(peer.to_string())),
         })
@@ -326,9 +342,9 @@ impl Place {
         &self,
         peer: &PeerName,
         with: impl Fn(&mut Membership),
-    ) -> Result<Standing, CommunityError> {
-        self.change(|members| {
-            let member = members.get_mut(peer);
+    ) -> Result<Changed, CommunityError> {
+        self.change(|next| {
+            let member = next.members.get_mut(peer);
             let member = member.ok_or_else(|| CommunityError::NoPeer(peer.to_string()))?;
             with(member);
             member.issued = unix_now();
@@ -336,247 +352,6 @@ impl Place {
         })
         .await
     }
-
-    /// Makes and hands in a roster of changed memberships.
-    async fn change(
-        &self,
-        with: impl Fn(&mut BTreeMap<PeerName, Membership>) -> Result<(), CommunityError>,
-    ) -> Result<Standing, CommunityError> {
-        let charter = self.own_charter()?;
-        let hub = self.hub()?;
-        for _ in 0..ATTEMPTS {
-            let before = self.known_members(&hub).await?;
-            let mut members = before.clone();
-            with(&mut members)?;
-            let number = self.stored()?.seen.filter(|seen| seen.charter == charter.number);
-            let number = number.map_or(0, |seen| seen.number) + 1;
-            let (roster, signed) = self.sign_roster(&charter, number, &members);
-            let changed = members.iter().filter(|(peer, member)| before.get(peer) != Some(member));
-            let change = RosterChange {
-                roster: signed.clone().into(),
-                renewal: Some(self.sign_renewal(&roster).into()),
-                members: changed.map(|(_, member)| member.encode().into()).collect(),
-                removed: before
-                    .keys()
-                    .filter(|peer| !members.contains_key(peer))
-                    .map(ToString::to_string)
-                    .collect(),
-            };
-            match hub.client.put_roster(&self.id, &change).await {
-                Ok(()) => {
-                    self.keep(&roster, &change, &members)?;
-                    return self.refresh().await;
-                }
-                Err(ClientError::Problem { code: ProblemCode::RosterConflict, .. }) => {}
-                Err(source) => return Err(fail(&hub, "change who belongs to it", source)),
-            }
-        }
-        Err(CommunityError::Contended)
-    }
-
-    /// The memberships to start from: those of the newest roster, whoever of the managers signed it.
-    async fn known_members(
-        &self,
-        hub: &HubLink,
-    ) -> Result<BTreeMap<PeerName, Membership>, CommunityError> {
-        let managed = self.managed()?;
-        let own: Vec<Vec<u8>> = managed.members.into_values().map(|member| member.0).collect();
-        let found = match self.newest_roster(hub).await {
-            // The charter was changed here, and no roster came under it yet: the last one is ours.
-            Err(CommunityError::Roster(RosterError::OtherCharter { known, found }))
-                if found < known =>
-            {
-                return by_peer(&own);
-            }
-            found => found?,
-        };
-        // Nobody may have handed one in yet.
-        let Some(found) = found else { return Ok(BTreeMap::new()) };
-        if found.check_members(own.iter().map(Vec::as_slice)).is_ok() {
-            return by_peer(&own);
-        }
-        let theirs = self.all_members(hub).await?;
-        found.check_members(theirs.iter().map(Vec::as_slice))?;
-        by_peer(&theirs)
-    }
-
-    /// Changes who manages the community: a new charter, and the roster under it.
-    ///
-    /// # Errors
-    /// Nobody, too many or not this node would be left, or see [`CommunityError`].
-    pub async fn change_managers(
-        &self,
-        add: &[PublicKey],
-        remove: &[PublicKey],
-    ) -> Result<Charter, CommunityError> {
-        let charter = self.own_charter()?;
-        let hub = self.hub()?;
-        let own = self.node.key().public();
-        let mut keys = charter.managers.keys.clone();
-        keys.extend(add);
-        keys.retain(|key| !remove.contains(key));
-        if !keys.contains(&own) {
-            return Err(CommunityError::LastWord);
-        }
-        if keys.len() > MANAGERS_MAX {
-            return Err(CommunityError::TooManyManagers(keys.len()));
-        }
-        // What the roster under the new charter is made of, verified under the old one.
-        let members = self.known_members(&hub).await?;
-        self.keep_members(&members)?;
-        let now = unix_now();
-        let next = Charter {
-            number: charter.number + 1,
-            issued: now,
-            expires: now + CHARTER_LIFETIME.as_secs(),
-            managers: Quorum { keys, threshold: charter.managers.threshold },
-            previous: Some(charter.hash()),
-            ..charter.clone()
-        };
-        let signed = jointly::sign(&next, [self.node.key()]);
-        charter.follow(&signed)?;
-        let added = hub.client.add_charter(&self.id, &signed).await;
-        added.map_err(|source| fail(&hub, "change who manages it", source))?;
-        {
-            let _lock = lock_for_change(&self.path())?;
-            let mut stored = self.stored()?;
-            stored.charter = signed.into();
-            write_json(&self.path(), &stored)?;
-        }
-        self.change(|_| Ok(())).await?;
-        Ok(next)
-    }
-
-    /// The newest roster at the hub, expired or not: a manager goes on from it all the same.
-    async fn newest_roster(&self, hub: &HubLink) -> Result<Option<Roster>, CommunityError> {
-        let charter = self.charter()?;
-        let offered = match hub.client.standing(&self.id, charter.number).await {
-            Ok(standing) => standing,
-            Err(error) if error.is_not_found() && self.stored()?.roster.is_none() => {
-                return Ok(None);
-            }
-            Err(source) => return Err(fail(hub, "ask how the community stands", source)),
-        };
-        let roster = Roster::open(&offered.roster.0, &charter)?;
-        let _lock = lock_for_change(&self.path())?;
-        let mut stored: Stored = self.stored()?;
-        let newest = roster.seen();
-        let is_older = stored
-            .seen
-            .is_some_and(|seen| (newest.charter, newest.number) < (seen.charter, seen.number));
-        if !is_older {
-            stored.seen = Some(newest.into());
-            write_json(&self.path(), &stored)?;
-        }
-        Ok(Some(roster))
-    }
-
-    fn sign_roster(
-        &self,
-        charter: &Charter,
-        number: u64,
-        members: &BTreeMap<PeerName, Membership>,
-    ) -> (Roster, Vec<u8>) {
-        let encoded: Vec<Vec<u8>> = members.values().map(Membership::encode).collect();
-        let publishers = members.values().filter(|it| it.roles.contains(&Role::Publisher));
-        let publishers = publishers.map(|member| {
-            let (exchange, peer) = (member.exchange, member.peer.clone());
-            (member.key, RosterPublisher { exchange, peer })
-        });
-        let now = unix_now();
-        let roster = Roster {
-            community: self.id,
-            charter: (charter.number, charter.hash()),
-            number,
-            issued: now,
-            expires: now + ROSTER_LIFETIME.as_secs(),
-            count: encoded.len() as u64,
-            members: members_root(encoded.iter().map(Vec::as_slice)),
-            publishers: publishers.collect(),
-            renewers: [self.node.key().public()].into(),
-        };
-        let signed = jointly::sign(&roster, [self.node.key()]);
-        (roster, signed)
-    }
-
-    fn sign_renewal(&self, roster: &Roster) -> Vec<u8> {
-        let now = unix_now();
-        let renewal = Renewal {
-            community: self.id,
-            renewer: self.node.key().public(),
-            roster: jointly::payload_hash(roster),
-            issued: now,
-            expires: now + RENEWAL_LIFETIME.as_secs(),
-        };
-        renewal.sign(self.node.key())
-    }
-
-    /// Keeps what was handed in.
-    fn keep(
-        &self,
-        roster: &Roster,
-        change: &RosterChange,
-        members: &BTreeMap<PeerName, Membership>,
-    ) -> Result<(), CommunityError> {
-        self.keep_members(members)?;
-        let _lock = lock_for_change(&self.path())?;
-        let mut stored = self.stored()?;
-        stored.seen = Some(StoredSeen::from(roster.seen()));
-        stored.roster = Some(change.roster.clone());
-        stored.renewal.clone_from(&change.renewal);
-        Ok(write_json(&self.path(), &stored)?)
-    }
-
-    fn keep_members(&self, members: &BTreeMap<PeerName, Membership>) -> Result<(), CommunityError> {
-        let _lock = lock_for_change(&self.managed_path())?;
-        let mut managed = self.managed()?;
-        let encoded = members.iter().map(|(peer, it)| (peer.to_string(), it.encode().into()));
-        managed.members = encoded.collect();
-        managed.defined.retain(|peer, _| !managed.members.contains_key(peer));
-        Ok(write_json(&self.managed_path(), &managed)?)
-    }
-
-    /// Renews the roster when half of its time is over; a new roster when its own end is near. Returns
-    /// whether anything was done.
-    ///
-    /// # Errors
-    /// See [`CommunityError`].
-    pub async fn renew(&self) -> Result<bool, CommunityError> {
-        let charter = self.own_charter()?;
-        let hub = self.hub()?;
-        let roster = match self.newest_roster(&hub).await {
-            Err(CommunityError::Roster(RosterError::OtherCharter { known, found }))
-                if found < known =>
-            {
-                return self.change(|_| Ok(())).await.map(|_| true);
-            }
-            roster => roster?,
-        };
-        let Some(roster) = roster else { return Ok(false) };
-        let now = unix_now();
-        if roster.expires.saturating_sub(now) < ROSTER_LIFETIME.as_secs() / 2 {
-            return self.change(|_| Ok(())).await.map(|_| true);
-        }
-        let offered = hub.client.standing(&self.id, charter.number).await;
-        let offered = offered.map_err(|source| fail(&hub, "ask how it stands", source))?;
-        let left = offered.renewal.and_then(|signed| Renewal::open(&signed.0).ok());
-        let left = left.map_or(0, |renewal| renewal.expires.saturating_sub(now));
-        if left >= RENEWAL_LIFETIME.as_secs() / 2 {
-            return Ok(false);
-        }
-        let renewed = hub.client.put_renewal(&self.id, &self.sign_renewal(&roster)).await;
-        renewed.map_err(|source| fail(&hub, "renew the roster", source))?;
-        Ok(true)
-    }
-}
-
-fn by_peer(encoded: &[Vec<u8>]) -> Result<BTreeMap<PeerName, Membership>, CommunityError> {
-    let mut members = BTreeMap::new();
-    for bytes in encoded {
-        let member = Membership::decode(bytes)?;
-        members.insert(member.peer.clone(), member);
-    }
-    Ok(members)
 }
 
 pub(super) fn fail(hub: &HubLink, doing: &'static str, source: ClientError) -> CommunityError {

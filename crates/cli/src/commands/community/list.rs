@@ -37,6 +37,9 @@ pub(super) async fn run(session: &Session, place: &Place) -> anyhow::Result<Ende
     for news in session.patiently(place.handle_joins()).await? {
         say(session, &news)?;
     }
+    if let Some(waiting) = session.patiently(place.waiting()).await? {
+        super::proposal::waits(session, &waiting)?;
+    }
     session.output.remark(format!("{} peers of {name} have joined", members.len()));
     Ok(Ended::Done)
 }
@@ -90,6 +93,16 @@ fn say(session: &Session, news: &JoinNews) -> anyhow::Result<()> {
             json!({
                 "event": "waits_for_approval", "peer": peer.as_str(), "key": key.to_string(),
                 "since": since,
+            }),
+        ),
+        JoinNews::WaitsForSignatures(peer, key, missing) => (
+            format!(
+                "{peer} has shown with key {key} that it may join, and waits for {missing} more \
+                 signatures of managers"
+            ),
+            json!({
+                "event": "waits_for_signatures", "peer": peer.as_str(), "key": key.to_string(),
+                "missing": missing,
             }),
         ),
     };

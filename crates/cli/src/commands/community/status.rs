@@ -20,7 +20,14 @@ pub(super) async fn run(session: &Session, named: Option<&str>) -> anyhow::Resul
     let mut ended = Ended::Done;
     for place in places {
         match session.patiently(place.refresh()).await {
-            Ok(standing) => show(session, &place, &standing)?,
+            Ok(standing) => {
+                show(session, &place, &standing)?;
+                if place.is_managed_here()?
+                    && let Some(waiting) = session.patiently(place.waiting()).await?
+                {
+                    super::proposal::waits(session, &waiting)?;
+                }
+            }
             Err(error) => {
                 ended = Ended::InPart;
                 unreached(session, &place, &error)?;
@@ -43,9 +50,14 @@ fn show(session: &Session, place: &Place, standing: &Standing) -> anyhow::Result
     let hours = standing.current.until.saturating_sub(unix_now()) / 3600;
     let peer = standing.membership.as_ref().map(|own| own.peer.as_str());
     let own = peer.map_or(String::new(), |peer| format!(" {peer}"));
+    let managers = &standing.charter.managers;
+    let signers = match managers.threshold {
+        0 | 1 => String::new(),
+        needed => format!("\n  {needed} of {} managers sign what changes", managers.keys.len()),
+    };
     session.output.fact(
         format!(
-            "{} ({})\n  this node is{own}: {}\n  hub {hub}\n  roster {} with {} peers counts for {hours} h more",
+            "{} ({})\n  this node is{own}: {}\n  hub {hub}{signers}\n  roster {} with {} peers counts for {hours} h more",
             standing.charter.name,
             place.id(),
             does.join(", "),
@@ -55,6 +67,7 @@ fn show(session: &Session, place: &Place, standing: &Standing) -> anyhow::Result
         &json!({
             "event": "community", "community": place.id().to_string(),
             "name": standing.charter.name, "peer": peer, "roles": roles, "manager": managed,
+            "managers": managers.keys.len(), "threshold": managers.threshold,
             "hub": hub, "roster": roster.number, "peers": roster.count,
             "until": standing.current.until,
         }),

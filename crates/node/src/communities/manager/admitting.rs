@@ -6,7 +6,7 @@ use community::{
 use documents::{DocumentHash, PublicKey};
 use hub_api::{Base64Bytes, Hex, JoinEnd, Joining};
 
-use super::{Defined, fail, route_of};
+use super::{Changed, Defined, fail, route_of};
 use crate::communities::{CommunityError, Place};
 use crate::hubs::HubLink;
 use crate::publish::unix_now;
@@ -23,6 +23,8 @@ pub enum JoinNews {
     Refused(PeerName, String),
     /// A manager has to approve this key.
     WaitsForApproval(PeerName, PublicKey, u64),
+    /// It may join with this key, and so many more managers have to sign a proposal with it.
+    WaitsForSignatures(PeerName, PublicKey, usize),
 }
 
 impl Place {
@@ -33,6 +35,11 @@ impl Place {
     pub async fn handle_joins(&self) -> Result<Vec<JoinNews>, CommunityError> {
         self.own_charter()?;
         let hub = self.hub()?;
+        if self.pending()?.is_some() {
+            // Other managers may have handed it in meanwhile, or something else.
+            let basis = self.basis(&hub).await?;
+            self.pending_on(&basis)?;
+        }
         let joinings = hub.client.joinings(&self.id).await;
         let joinings = joinings.map_err(|source| fail(&hub, "list who asks to join", source))?;
         let mut news = Vec::new();
@@ -55,6 +62,9 @@ impl Place {
         joining: &Joining,
         request: &JoinRequest,
     ) -> Result<Option<JoinNews>, CommunityError> {
+        if let Some(news) = self.signing(hub, joining, request).await? {
+            return Ok(Some(news));
+        }
         let managed = self.managed()?;
         let Some(defined) = managed.defined.get(request.peer.as_str()) else {
             if self.charter()?.managers.keys.len() > 1 {
@@ -94,10 +104,50 @@ impl Place {
                 if let Err(error) = judged {
                     return self.refuse(hub, joining, request, error.to_string()).await.map(Some);
                 }
-                self.admit(request, defined).await?;
+                let (peer, key) = (request.peer.clone(), request.key);
+                if let Changed::Proposed(proposed) = self.admit(request, defined).await? {
+                    let missing = proposed.progress.missing;
+                    return Ok(Some(JoinNews::WaitsForSignatures(peer, key, missing)));
+                }
                 self.end(hub, &joining.id, &JoinEnd::Admitted).await?;
-                Ok(Some(JoinNews::Admitted(request.peer.clone(), request.key)))
+                Ok(Some(JoinNews::Admitted(peer, key)))
             }
+        }
+    }
+
+    /// What becomes of a machine that has shown that it may join, while managers sign; none for one
+    /// that has not.
+    async fn signing(
+        &self,
+        hub: &HubLink,
+        joining: &Joining,
+        request: &JoinRequest,
+    ) -> Result<Option<JoinNews>, CommunityError> {
+        if joining.answer.is_none() {
+            return Ok(None);
+        }
+        let (peer, key) = (request.peer.clone(), request.key);
+        let is_same = |member: &Membership| {
+            (&member.key, &member.exchange) == (&request.key, &request.exchange)
+        };
+        let member = self.managed()?.members.remove(peer.as_str());
+        let member = member.map(|member| Membership::decode(&member.0)).transpose()?;
+        if member.as_ref().is_some_and(is_same) {
+            self.end(hub, &joining.id, &JoinEnd::Admitted).await?;
+            return Ok(Some(JoinNews::Admitted(peer, key)));
+        }
+        let Some(pending) = self.pending()? else { return Ok(None) };
+        match pending.proposal.members().get(&peer) {
+            Some(proposed) if is_same(proposed) => {
+                let missing = pending.proposal.progress(&self.charter()?).missing;
+                Ok(Some(JoinNews::WaitsForSignatures(peer, key, missing)))
+            }
+            Some(proposed) if member.is_none() => {
+                // The secret was used, by a machine that is not in the roster yet.
+                let reason = format!("another machine is to be {peer}, with key {}", proposed.key);
+                self.refuse(hub, joining, request, reason).await.map(Some)
+            }
+            Some(_) | None => Ok(None),
         }
     }
 
@@ -114,7 +164,11 @@ impl Place {
         secret.map_or(Ok(()), |secret| answer.admit(&request, secret))
     }
 
-    async fn admit(&self, request: &JoinRequest, defined: &Defined) -> Result<(), CommunityError> {
+    async fn admit(
+        &self,
+        request: &JoinRequest,
+        defined: &Defined,
+    ) -> Result<Changed, CommunityError> {
         let roles = Role::ALL
             .into_iter()
             .filter(|role| defined.roles.iter().any(|defined| defined == role.as_str()));
@@ -131,13 +185,13 @@ impl Place {
             host: defined.host.clone(),
             addresses: defined.addresses.iter().map(route_of).collect(),
         };
-        let changed = self.change(|members| {
+        self.change(|next| {
             // A machine is one peer: under another name it leaves the old one.
-            members.retain(|_, other| other.key != member.key);
-            members.insert(member.peer.clone(), member.clone());
+            next.members.retain(|_, other| other.key != member.key);
+            next.members.insert(member.peer.clone(), member.clone());
             Ok(())
-        });
-        changed.await.map(drop)
+        })
+        .await
     }
 
     async fn refuse(
