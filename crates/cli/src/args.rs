@@ -25,7 +25,7 @@ pub(crate) use self::hub::{
 pub(crate) use self::local::{ConfigArgs, ConfigCommand};
 pub(crate) use self::package::{
     ApplyArgs, CheckArgs, ExportFormat, InitArgs, ListArgs, PackageArgs, PackageCommand,
-    ReceiptsArgs, SendArgs, ShowArgs, Template,
+    ReceiptsArgs, RollbackArgs, SendArgs, ShowArgs, Template,
 };
 pub(crate) use self::rights::{
     AccountArgs, AccountCommand, AuditArgs, GrantArgs, GrantsArgs, InvitationArgs,

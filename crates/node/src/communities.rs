@@ -16,6 +16,7 @@
 //! relay.json       see `relay`
 //! manager.json     memberships as last signed here, and peers that are defined and have not joined
 //! proposal.json    a change made here that more managers have to sign
+//! sent/            what opens the last releases that were sent from here, to go back to them
 //! target/          see `target`
 //! ```
 

@@ -34,6 +34,8 @@ pub(crate) enum PackageCommand {
     Resume(OrderArgs),
     /// End a roll-out: those whose wave has not come will not get it
     Abort(OrderArgs),
+    /// Send targets a release again that they had before
+    Rollback(RollbackArgs),
     /// Carry a package out on this machine
     Apply(ApplyArgs),
     /// List what was sent from here, and how it went
@@ -107,6 +109,32 @@ pub(crate) struct SendArgs {
     pub(crate) valid: u64,
     #[command(flatten)]
     pub(crate) staging: super::StagingArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  consign package rollback 6 --dry-run\n  \
+                  consign package rollback 6 --labels site=berlin\n\n\
+                  It is a new release with the content of the old one, which the hub must still have, \
+                  for those who\nwere sent a later one of the same package. Roll-outs of those end.")]
+pub(crate) struct RollbackArgs {
+    /// Number of the release to go back to
+    #[arg(value_name = "SEQUENCE", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) sequence: u64,
+    /// Which community, by its id or name [default: the only one this node knows]
+    #[arg(long, value_name = "COMMUNITY")]
+    pub(crate) community: Option<String>,
+    /// Only this target (may be given several times) [default: all]
+    #[arg(long, value_name = "PEER", conflicts_with = "labels")]
+    pub(crate) to: Vec<String>,
+    /// Only targets whose labels fit, as in 'site=berlin & !lab'
+    #[arg(long, value_name = "EXPRESSION")]
+    pub(crate) labels: Option<String>,
+    /// Show who would go back, and send nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Days within which targets take it
+    #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3650))]
+    pub(crate) valid: u64,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -6,6 +6,7 @@ mod init;
 mod list;
 mod opened;
 mod receipts;
+mod rollback;
 mod rollout;
 mod send;
 mod sent;
@@ -28,6 +29,7 @@ pub(super) async fn run(session: &Session, args: PackageArgs) -> anyhow::Result<
         PackageCommand::Pause(args) => rollout::run(session, args, Order::Pause).await,
         PackageCommand::Resume(args) => rollout::run(session, args, Order::Resume).await,
         PackageCommand::Abort(args) => rollout::run(session, args, Order::Abort).await,
+        PackageCommand::Rollback(args) => rollback::run(session, args).await,
         PackageCommand::Init(args) => init::run(session, &args),
         PackageCommand::Check(args) => check::run(session, &args),
         PackageCommand::List(args) => session.patiently(list::run(session, args)).await,

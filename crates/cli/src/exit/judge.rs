@@ -16,7 +16,7 @@ use hub_client::ClientError;
 use ledger::{DraftError, LedgerError};
 use node::communities::CommunityError;
 use node::communities::join::JoinCommunityError;
-use node::communities::publisher::SendError;
+use node::communities::publisher::{RollBackError, SendError};
 use node::communities::rollout::RolloutError;
 use node::control::ControlError;
 use node::delegate::DelegateError;
@@ -118,6 +118,9 @@ fn judge_one(cause: &(dyn std::error::Error + 'static)) -> Option<(Ended, Option
     }
     if let Some(error) = cause.downcast_ref::<SendError>() {
         return judge_send(error);
+    }
+    if let Some(error) = cause.downcast_ref::<RollBackError>() {
+        return judge_roll_back(error);
     }
     if let Some(error) = cause.downcast_ref::<RolloutError>() {
         return match error {
@@ -312,6 +315,21 @@ fn judge_join(error: &JoinCommunityError) -> Option<(Ended, Option<String>)> {
         }),
         JoinCommunityError::Community(error) => judge_community(error),
         JoinCommunityError::State(_) => None,
+    }
+}
+
+fn judge_roll_back(error: &RollBackError) -> Option<(Ended, Option<String>)> {
+    let hint = |text: &str| Some(text.to_owned());
+    match error {
+        RollBackError::Unknown(_) | RollBackError::NobodyAhead { .. } => Some((
+            Ended::NotFound,
+            hint("`consign package list` and `consign package show` say who was sent what"),
+        )),
+        RollBackError::NotKept(_) | RollBackError::GoneAtHub(_) => {
+            Some((Ended::NotFound, hint("send the package from its sources")))
+        }
+        RollBackError::Rollout(error) => judge_one(error),
+        RollBackError::Send(error) => judge_send(error),
     }
 }
 

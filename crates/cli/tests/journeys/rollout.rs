@@ -123,3 +123,44 @@ fn while_it_is_paused_nobody_more_gets_it_and_who_is_revoked_never_does() {
     assert_eq!((skipped.len(), &skipped[0]["peer"]), (1, &json!("press-3")), "{finished}");
     assert_eq!(community.ran(), 2);
 }
+
+#[test]
+fn targets_go_back_to_what_they_had_before() {
+    let community = plant();
+    let world = &community.world;
+    let ran = community.ran_file();
+    let _targets = ["press-1", "press-2", "press-3"].map(|name| serve(world, name));
+    let line = |version: &str| format!("echo {version} >> {}", ran.display());
+    let package = community.package("1", &line("one"));
+    community.send(&package, &[]);
+    until("all have it", || community.ran() == 3);
+    // The second one is rolled out, and its canary has it already.
+    let package = community.package("2", &line("two"));
+    let staged = ["--canary", "1", "--canary-labels", "ring=0", "--pause-between", "1d"];
+    community.sends(&package, &staged);
+    until("the canary has it", || community.ran() == 4);
+    let dry = world.run("ci", &["package", "rollback", "1", "--dry-run"]);
+    assert_eq!(lines(&dry).len(), 1, "{dry:?}");
+    assert_eq!(
+        world.tells("ci", &["package", "rollback", "1", "--dry-run"], &["target"])["peer"],
+        "press-1"
+    );
+    // Without the sources, as a new release, to those who have the later one.
+    std::fs::remove_dir_all(&package).expect("removed");
+    let back = world.tells("ci", &["package", "rollback", "1"], &["rolled_back"]);
+    assert_eq!((&back["sequence"], &back["version"]), (&json!(3), &json!("1")), "{back}");
+    assert_eq!((&back["targets"], &back["aborted"]), (&json!(["press-1"]), &json!([2])), "{back}");
+    until("the canary is back", || community.ran() == 5);
+    let text = std::fs::read_to_string(&ran).expect("readable");
+    assert!(text.ends_with("two\none\n"), "{text}");
+    assert_eq!(community.rollout(2)["state"], "aborted");
+    // Nobody is ahead any more, and there is no release 9.
+    world.fails("ci", &["package", "rollback", "1"], 4);
+    world.fails("ci", &["package", "rollback", "9"], 4);
+    // From another machine's ledger, or too long ago: what opens it is not here.
+    let community_id = back["community"].as_str().expect("a text");
+    let kept = world.path("ci").join("communities").join(community_id).join("sent/2.json");
+    std::fs::remove_file(kept).expect("kept");
+    let refused = world.fails("ci", &["package", "rollback", "2"], 4);
+    assert!(refused["message"].to_string().contains("not kept"), "{refused}");
+}

@@ -5,6 +5,7 @@
 //! node, gives the hub the rest of the same release and not a second one.
 
 mod receipts;
+mod rollback;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use package::label::Expression;
 use serde::{Deserialize, Serialize};
 
 pub use self::receipts::Collected;
+pub use self::rollback::{RollBackError, RollBackRequest, RolledBack};
 use super::manager::fail;
 use super::rollout::{RolloutStatus, Staging};
 use super::{CommunityError, Place};
@@ -243,13 +245,14 @@ impl Place {
                     let id = match &request.staging {
                         None => {
                             let (new, to) = self.seal(&release, &targets, ledger).await?;
+                            self.keep_tree(&new, release.tree)?;
                             ledger.draft(&new, &to).await?
                         }
                         Some(staging) => {
                             // Signed and sealed for nobody yet: the waves are addressed one by one.
                             let (new, _) = self.seal(&release, &[], ledger).await?;
-                            let tree = &release.shot.tree;
-                            let rollout = staging.plan(new.manifest, tree, &targets)?;
+                            self.keep_tree(&new, release.tree)?;
+                            let rollout = staging.plan(new.manifest, release.tree, &targets)?;
                             ledger.draft_rollout(&new, &rollout).await?
                         }
                     };
@@ -312,22 +315,21 @@ impl Place {
         let mut envelopes = Vec::with_capacity(targets.len());
         for target in targets {
             let previous = last.get(&target.key).copied().unwrap_or(0);
-            let envelope = self.envelope(&release.shot.tree, manifest, target, previous)?;
+            let envelope = self.envelope(release.tree, manifest, target, previous)?;
             envelopes.push((Hex(*target.key.as_bytes()), envelope.into()));
         }
         let resume = Resume { manifest: signed.into(), head: head.into(), envelopes };
-        let package = &release.request.package;
         let new = NewPackage {
             community: self.id(),
             feed: release.feed.clone(),
             sequence: release.manifest.sequence,
             manifest,
-            name: package.name.clone(),
-            version: package.version.clone(),
-            description: package.description.clone(),
-            tree: release.shot.tree.id(),
-            bytes: release.shot.totals.bytes,
-            selector: release.request.to.to_string(),
+            name: release.name.to_owned(),
+            version: release.version.to_owned(),
+            description: release.description.to_owned(),
+            tree: release.tree.id(),
+            bytes: release.bytes,
+            selector: release.selector.clone(),
             built: release.manifest.issued,
             expires: release.manifest.expires,
             resume: serde_json::to_vec(&resume).expect("text keys and no failing map"),
@@ -449,9 +451,13 @@ impl From<SendError> for HandInError {
 
 /// A release that is being made.
 struct Release<'a> {
-    request: &'a SendRequest,
     feed: &'a ReleaseName,
-    shot: &'a snapshot::Snapshot,
+    tree: &'a TreeRef,
+    bytes: u64,
+    name: &'a str,
+    version: &'a str,
+    description: &'a str,
+    selector: String,
     manifest: Manifest,
 }
 
@@ -478,7 +484,9 @@ impl<'a> Release<'a> {
             parameters: content::cut::PARAMETERS,
             sealed_root: Some(Vec::new()),
         };
-        Self { request, feed, shot, manifest }
+        let Package { name, version, description, .. } = &request.package;
+        let (selector, bytes) = (request.to.to_string(), shot.totals.bytes);
+        Self { feed, tree: &shot.tree, bytes, name, version, description, selector, manifest }
     }
 }
 

@@ -145,13 +145,13 @@ impl Staging {
 }
 
 /// Key and lengths of the root of a tree: 32, 4 and 4 bytes.
-fn root_secret(tree: &TreeRef) -> Vec<u8> {
+pub(super) fn root_secret(tree: &TreeRef) -> Vec<u8> {
     let sealing = tree.0.sealing.expect("packages are sealed");
     let lengths = [tree.0.length.to_le_bytes(), sealing.stored_length.to_le_bytes()];
     [&sealing.key[..], &lengths.concat()].concat()
 }
 
-fn tree_of(id: ChunkId, root: &[u8]) -> Option<TreeRef> {
+pub(super) fn tree_of(id: ChunkId, root: &[u8]) -> Option<TreeRef> {
     let root: &[u8; 40] = root.try_into().ok()?;
     let (key, lengths) = root.split_first_chunk::<32>()?;
     let (length, stored_length) = lengths.split_first_chunk::<4>()?;

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
-use community::PeerName;
+use community::{Membership, PeerName};
 use deploy::State;
 use node::communities::publisher::{Selection, SendRequest};
 use node::publish::PublishProgress;
@@ -20,18 +20,12 @@ use crate::progress::{Look, watch};
 pub(super) async fn run(session: &Session, args: SendArgs) -> anyhow::Result<Ended> {
     let node = session.node()?;
     let place = node.community(args.community.as_deref())?;
-    let to = selection(&args)?;
+    let to = selection(&args.to, args.labels.as_deref())?;
     let opened = Opened::open(&session.path(&args.path))?;
     if args.dry_run {
         let targets = session.patiently(place.select(&to)).await?;
         for target in &targets {
-            session.output.fact(
-                target.peer.to_string(),
-                &json!({
-                    "event": "target", "peer": target.peer.as_str(),
-                    "key": target.key.to_string(), "labels": target.labels,
-                }),
-            )?;
+            would_go_to(session, target)?;
         }
         let name = format!("{} {}", opened.package.name, opened.package.version);
         session.output.remark(format!("{name} would go to {} targets", targets.len()));
@@ -88,13 +82,25 @@ pub(super) async fn run(session: &Session, args: SendArgs) -> anyhow::Result<End
     Ok(Ended::Done)
 }
 
-fn selection(args: &SendArgs) -> anyhow::Result<Selection> {
-    if let Some(labels) = &args.labels {
+/// For whom a package is, as it was typed.
+pub(super) fn selection(to: &[String], labels: Option<&str>) -> anyhow::Result<Selection> {
+    if let Some(labels) = labels {
         return Ok(Selection::Labels(parse::<Expression>(labels)?));
     }
-    if args.to.is_empty() {
+    if to.is_empty() {
         return Ok(Selection::All);
     }
-    let peers = args.to.iter().map(|peer| parse(peer)).collect::<anyhow::Result<_>>()?;
+    let peers = to.iter().map(|peer| parse(peer)).collect::<anyhow::Result<_>>()?;
     Ok(Selection::Peers(peers))
+}
+
+/// One whom a package would go to.
+pub(super) fn would_go_to(session: &Session, target: &Membership) -> anyhow::Result<()> {
+    session.output.fact(
+        target.peer.to_string(),
+        &json!({
+            "event": "target", "peer": target.peer.as_str(),
+            "key": target.key.to_string(), "labels": target.labels,
+        }),
+    )
 }
