@@ -15,9 +15,9 @@ mod rights;
 mod rollout;
 
 pub(crate) use self::community::{
-    ApproveArgs, CommunityArgs, CommunityCommand, CreateArgs, JoinArgs, LabelArgs, ManagerCommand,
-    OpenArgs, PeerAddArgs, PeerCommand, PeerNameArgs, PeerRole, ProposalCommand, ProposalFile,
-    RoleArgs, RouteArgs, SeedArgs, SignArgs,
+    AddressArgs, ApproveArgs, CommunityArgs, CommunityCommand, CreateArgs, JoinArgs, LabelArgs,
+    ManagerCommand, OpenArgs, PeerAddArgs, PeerCommand, PeerNameArgs, PeerRole, ProposalCommand,
+    ProposalFile, RelayArgs, RoleArgs, RouteArgs, SeedArgs, SignArgs,
 };
 pub(crate) use self::hub::{
     HubArgs, HubBackupArgs, HubCommand, HubRestoreArgs, PerAddress, Recognised,

@@ -39,7 +39,7 @@ pub use charter::{Charter, CharterError};
 pub use exchange::{ExchangeKey, ExchangePublic, MessageSeed, OpenError, SealError};
 pub use identity::{CommunityId, ParseIdError, ParsePeerError, PeerName};
 pub use joining::{JoinAnswer, JoinChallenge, JoinError, JoinRequest};
-pub use membership::{Membership, Role, Route};
+pub use membership::{Membership, Role, Route, served_by};
 pub use proposal::{Proposal, ProposalError};
 pub use receipt::{ReceiptError, SignedReceipt};
 pub use release::{Address, Addressed, Envelope, ReleaseError, Task, Unusable, accept_release};

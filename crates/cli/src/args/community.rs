@@ -41,6 +41,10 @@ pub(crate) enum CommunityCommand {
     Label(LabelArgs),
     /// Say from which hub or relay a peer gets its packages
     Route(RouteArgs),
+    /// Say where a relay is found
+    Address(AddressArgs),
+    /// Pass the community on through a hub beside this machine
+    Relay(RelayArgs),
     /// Sign a change that another manager proposes
     Sign(SignArgs),
     /// Look at changes that more managers have to sign
@@ -320,6 +324,8 @@ pub(crate) struct AddressArgs {
     /// Addresses, as machines reach it
     #[arg(required = true, value_name = "URL[#FINGERPRINT]")]
     pub(crate) addresses: Vec<String>,
+    #[command(flatten)]
+    pub(crate) to: ProposalFile,
 }
 
 #[derive(Debug, ClapArgs)]

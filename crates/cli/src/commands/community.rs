@@ -3,6 +3,7 @@
 mod list;
 mod peer;
 mod proposal;
+mod route;
 mod status;
 
 use std::path::Path;
@@ -16,7 +17,7 @@ use serde_json::json;
 use super::{Session, parse};
 use crate::args::{
     ApproveArgs, CommunityArgs, CommunityCommand, CreateArgs, LabelArgs, ManagerCommand, OpenArgs,
-    PeerCommand, PeerNameArgs, PeerRole, ProposalFile, RoleArgs, RouteArgs, SeedArgs,
+    PeerCommand, PeerNameArgs, PeerRole, ProposalFile, RoleArgs, SeedArgs,
 };
 use crate::exit::Ended;
 
@@ -37,7 +38,9 @@ pub(super) async fn run(session: &Session, args: CommunityArgs) -> anyhow::Resul
         CommunityCommand::Approve(args) => approve(session, &place()?, &args).await,
         CommunityCommand::Role(args) => role(session, &place()?, args).await,
         CommunityCommand::Label(args) => label(session, &place()?, args).await,
-        CommunityCommand::Route(args) => route(session, &place()?, args).await,
+        CommunityCommand::Route(args) => route::set(session, &place()?, args).await,
+        CommunityCommand::Address(args) => route::address(session, &place()?, args).await,
+        CommunityCommand::Relay(args) => route::relay(session, &place()?, &args),
         CommunityCommand::Sign(args) => proposal::sign(session, &place()?, args).await,
         CommunityCommand::Proposal(args) => proposal::run(session, &place()?, args.what).await,
         CommunityCommand::Revoke(args) => revoke(session, &place()?, &args).await,
@@ -161,18 +164,6 @@ async fn label(session: &Session, place: &Place, args: LabelArgs) -> anyhow::Res
         let labels = args.labels.iter().map(|it| (it.key.clone(), it.value.clone()));
         member.labels.extend(labels);
     });
-    changed_fact(session, &peer, &session.patiently(changed).await?, &args.to)
-}
-
-async fn route(session: &Session, place: &Place, args: RouteArgs) -> anyhow::Result<Ended> {
-    let node = session.node()?;
-    let peer: PeerName = parse(&args.peer)?;
-    let routes: Vec<_> = args
-        .hubs
-        .iter()
-        .map(|url| node.hub(Some(url)).map(|hub| hub.route()))
-        .collect::<Result<_, _>>()?;
-    let changed = place.change_peer(&peer, |member| member.routes.clone_from(&routes));
     changed_fact(session, &peer, &session.patiently(changed).await?, &args.to)
 }
 

@@ -314,7 +314,7 @@ impl FollowError {
             CommunityError::Unknown(_)
             | CommunityError::NotNamed(_)
             | CommunityError::NotManager(_)
-            | CommunityError::MoreSigners { .. }
+            | CommunityError::Proposing(_)
             | CommunityError::LastWord
             | CommunityError::TooManyManagers(_)
             | CommunityError::PeerExists(_)

@@ -185,18 +185,17 @@ fn changes(proposed: &Proposed) -> Vec<String> {
         words.push(format!("the charter counts until {}", utc(after.expires)));
     }
     for member in &review.added {
-        let facts = [
-            roles(member),
-            labels(member),
-            routes(&member.routes),
-            texts(member),
-            format!("key {}", member.key),
-        ];
-        let facts: Vec<String> = facts.into_iter().filter(|fact| !fact.is_empty()).collect();
-        words.push(format!("adds {}: {}", member.peer, facts.join("; ")));
+        let facts: Vec<String> = facts(member)
+            .into_iter()
+            .filter(|(_, fact)| !fact.is_empty())
+            .map(|(what, fact)| format!("{what} {fact}"))
+            .collect();
+        words.push(format!("adds {}: {}; key {}", member.peer, facts.join("; "), member.key));
     }
     for member in &review.removed {
-        words.push(format!("revokes {}: {}; key {}", member.peer, roles(member), member.key));
+        let (peer, key) = (&member.peer, member.key);
+        let roles: Vec<&str> = member.roles.iter().map(|role| Role::as_str(*role)).collect();
+        words.push(format!("revokes {peer}: {}; key {key}", roles.join(", ")));
     }
     for (before, after) in &review.altered {
         words.push(format!("changes {}: {}", after.peer, altered(before, after).join("; ")));
@@ -215,12 +214,7 @@ fn altered(before: &Membership, after: &Membership) -> Vec<String> {
     if (before.key, before.exchange) != (after.key, after.exchange) {
         words.push(format!("ANOTHER MACHINE, with key {} instead of {}", after.key, before.key));
     }
-    for (what, before, after) in [
-        ("roles", roles(before), roles(after)),
-        ("labels", labels(before), labels(after)),
-        ("routes", routes(&before.routes), routes(&after.routes)),
-        ("description and host", texts(before), texts(after)),
-    ] {
+    for ((what, before), (_, after)) in facts(before).into_iter().zip(facts(after)) {
         if before != after {
             let none = |text: String| if text.is_empty() { "none".to_owned() } else { text };
             words.push(format!("{what} {} instead of {}", none(after), none(before)));
@@ -232,29 +226,46 @@ fn altered(before: &Membership, after: &Membership) -> Vec<String> {
     words
 }
 
-fn roles(member: &Membership) -> String {
-    let roles: Vec<&str> = member.roles.iter().map(|role| Role::as_str(*role)).collect();
-    roles.join(", ")
-}
-
-fn labels(member: &Membership) -> String {
-    let one = |(key, value): (&String, &String)| {
+/// All that a membership says of a peer, but for its keys and when it was signed.
+fn facts(member: &Membership) -> [(&'static str, String); 6] {
+    // Taken apart, so that nothing that is added to it can be forgotten here.
+    let Membership {
+        community: _,
+        peer: _,
+        key: _,
+        exchange: _,
+        roles,
+        labels,
+        routes,
+        issued: _,
+        description,
+        host,
+        addresses,
+    } = member;
+    let roles: Vec<&str> = roles.iter().map(|role| Role::as_str(*role)).collect();
+    let label = |(key, value): (&String, &String)| {
         if value.is_empty() { key.clone() } else { format!("{key}={value}") }
     };
-    member.labels.iter().map(one).collect::<Vec<_>>().join(" ")
+    let labels: Vec<String> = labels.iter().map(label).collect();
+    let text = |text: &Option<String>| {
+        text.as_ref().map_or(String::new(), |text| format!("{:?}", plain(text)))
+    };
+    [
+        ("roles", roles.join(", ")),
+        ("labels", labels.join(" ")),
+        ("routes", routes_text(routes)),
+        ("found at", routes_text(addresses)),
+        ("description", text(description)),
+        ("host", text(host)),
+    ]
 }
 
-fn routes(routes: &[Route]) -> String {
+fn routes_text(routes: &[Route]) -> String {
     let one = |route: &Route| match route.fingerprint {
         fingerprint if fingerprint == [0; 32] => route.url.clone(),
         fingerprint => format!("{} (certificate {})", route.url, hex::encode(fingerprint)),
     };
     routes.iter().map(one).collect::<Vec<_>>().join(", ")
-}
-
-fn texts(member: &Membership) -> String {
-    let texts = [&member.description, &member.host].into_iter().flatten();
-    texts.map(|text| format!("{:?}", plain(text))).collect::<Vec<_>>().join(", ")
 }
 
 /// A text of somebody else, which must not pass for a line of ours.

@@ -21,7 +21,7 @@ pub(super) async fn set(
     let peer: PeerName = parse(&args.peer)?;
     let routes = routes_of(session, place, &args.hubs).await?;
     let changed = place.change_peer(&peer, |member| member.routes.clone_from(&routes));
-    changed_fact(session, &peer, &session.patiently(changed).await?)
+    changed_fact(session, &peer, &session.patiently(changed).await?, &args.to)
 }
 
 pub(super) async fn address(
@@ -33,7 +33,7 @@ pub(super) async fn address(
     let addresses = args.addresses.iter().map(|text| address_of(session, text));
     let addresses: Vec<Route> = addresses.collect::<anyhow::Result<_>>()?;
     let changed = place.change_peer(&peer, |member| member.addresses.clone_from(&addresses));
-    changed_fact(session, &peer, &session.patiently(changed).await?)
+    changed_fact(session, &peer, &session.patiently(changed).await?, &args.to)
 }
 
 pub(super) fn relay(session: &Session, place: &Place, args: &RelayArgs) -> anyhow::Result<Ended> {
