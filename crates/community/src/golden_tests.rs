@@ -12,7 +12,7 @@ use crate::scene::{
 };
 use crate::{
     Charter, Envelope, JoinAnswer, JoinChallenge, JoinRequest, JoinSecret, Membership, MessageSeed,
-    Renewal, Roster, Seed, SignedReceipt,
+    Renewal, Role, Roster, Route, Seed, SignedReceipt,
 };
 
 /// Compares with `golden/NAME.hex`; `UPDATE_GOLDEN=1` writes a file that does not exist yet.
@@ -36,12 +36,23 @@ fn answer() -> JoinAnswer {
     JoinAnswer::new(&request(), &challenge, Some(&secret))
 }
 
+/// A membership with everything that only a relay has.
+fn relay() -> Membership {
+    let route = membership("berlin-1", 5).routes[0].clone();
+    Membership {
+        roles: [Role::Relay].into(),
+        addresses: vec![Route { url: "https://relay.example:7333".into(), ..route }],
+        ..membership("relay-1", 9)
+    }
+}
+
 #[test]
 fn every_released_document_has_its_golden_file() {
     golden("charter-1", &jointly::sign(&charter(), [&key(1), &key(2)]));
     golden("roster-1", &jointly::sign(&roster(), [&key(1)]));
     golden("renewal-1", &renewal(&roster()).sign(&key(8)));
     golden("membership-1", &membership("berlin-1", 5).encode());
+    golden("membership-of-relay-1", &relay().encode());
     let request = request().sign(&key(5));
     golden("join-request-1", &request);
     golden("join-challenge-1", &challenge(&request).sign(&key(1)));
@@ -68,6 +79,7 @@ fn documents_read_as_they_were_written() {
     both(&renewal(&roster()));
     let membership = membership("berlin-1", 5);
     assert_eq!(Membership::decode(&membership.encode()), Ok(membership));
+    assert_eq!(Membership::decode(&relay().encode()), Ok(relay()));
     both(&request());
     both(&challenge(b"request"));
     both(&answer());
