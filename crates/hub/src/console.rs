@@ -13,15 +13,14 @@
 //! What a browser has not taken yet counts to its session, as answers of the API count to their
 //! callers ([`crate::places`]): pages among the long answers, downloads among the fetches.
 //!
-//! One file per page; `page` is the frame around all of them, `format` how numbers and names are
-//! written, `assets` what is embedded.
+//! One file per page; `page` is the frame around all of them; how numbers and names are
+//! written and what they look like is in the `pages` crate.
 
 mod accounts;
 pub(crate) mod assets;
 mod audit;
 mod changes;
 mod file;
-mod format;
 pub(crate) mod invitations;
 mod link;
 mod live;

@@ -29,6 +29,7 @@ const PLACES: &[(&str, Place)] = &[
     ("hub-api", Word),
     ("node-api", Word),
     ("package", Word),
+    ("pages", Word),
     ("wire", Word),
     ("fetch-plan", Machine),
     ("watch-plan", Machine),
@@ -76,6 +77,7 @@ const NEIGHBOURS: &[(&str, &str, &str)] = &[
     ("package", "content", "instructions are canonical CBOR, as trees are"),
     ("community", "content", "envelopes carry the key of a tree's root"),
     ("community", "documents", "what a community signs is in the same envelopes, by the same keys"),
+    ("pages", "documents", "moments are shown as dates of the calendar"),
     ("wire", "content", "what travels is frames and chunk ids"),
     (
         "ledger",

@@ -7,7 +7,6 @@ use hub_api::Hex;
 use hub_db::{Account, Role};
 use serde::Deserialize;
 
-use super::format::{self, Moment};
 use super::name_settings::{key, outcome};
 use super::page::{Failure, Layout, Page, Section, Shown, State};
 use super::session::Operator;
@@ -15,6 +14,7 @@ use super::write::Write;
 use crate::app::App;
 use crate::files::unix_now;
 use crate::invite::role_word;
+use pages::format::{self, Moment};
 
 /// Accounts on a page.
 const PAGE: usize = 100;

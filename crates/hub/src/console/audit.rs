@@ -6,10 +6,10 @@ use hub_db::Actor;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::format::{self, Moment, shown};
 use super::page::{Layout, Page, Section, Shown, State};
 use super::session::Operator;
 use crate::files::unix_now;
+use pages::format::{self, Moment, shown};
 
 /// Entries on a page.
 const PAGE: usize = 50;

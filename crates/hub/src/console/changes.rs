@@ -6,13 +6,13 @@ use axum::extract::{Path, Query};
 use hub_db::Release;
 use serde::Deserialize;
 
-use super::format::{bytes, bytes_and_unit, count, shown};
 use super::name::{manifest, named};
 use super::overview::Tile;
 use super::page::{Failure, Layout, Page, Section, Shown, State};
 use super::session::Operator;
 use super::tree::open;
 use crate::browse::{self, Change, ChangeKind};
+use pages::format::{bytes, bytes_and_unit, count, shown};
 
 /// Changes on a page.
 const PAGE: usize = 200;

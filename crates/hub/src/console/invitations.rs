@@ -10,7 +10,6 @@ use hub_db::{NewInvitation, Role};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::format::Moment;
 use super::name_settings::outcome;
 use super::page::{Failure, Layout, Page, Section, Shown, State};
 use super::session::Operator;
@@ -19,6 +18,7 @@ use crate::acts::Outcome;
 use crate::app::App;
 use crate::files::unix_now;
 use crate::invite::{role_word, secret_hash};
+use pages::format::Moment;
 
 /// Longest life of an invitation.
 const HOURS_MAX: u64 = 8_760;

@@ -12,12 +12,12 @@ use futures_util::stream;
 use hub_api::MEDIA_EVENTS;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::format;
 use super::page::{Failure, State};
 use super::session::Operator;
 use crate::app::App;
 use crate::files::unix_now;
 use crate::transfers::{Direction, Transfer, Who};
+use pages::format;
 
 /// How often it is looked.
 const TICK: Duration = Duration::from_secs(1);

@@ -6,12 +6,12 @@ use documents::{Manifest, PublicKey};
 use hub_db::{Grant, NameRecord, Release, Retention};
 use serde::Deserialize;
 
-use super::format::{self, Moment};
 use super::names::record;
 use super::page::{Failure, Layout, Page, Section, Shown, State};
 use super::session::Operator;
 use crate::app::App;
 use crate::files::unix_now;
+use pages::format::{self, Moment};
 
 /// Releases on a page.
 const PAGE: usize = 25;

@@ -5,13 +5,13 @@ use axum::extract::Query;
 use hub_db::NameRecord;
 use serde::Deserialize;
 
-use super::format::{self, Moment};
 use super::page::{Failure, Layout, Page, Section, Shown, State};
 use super::session::Operator;
 use crate::app::App;
 use crate::caller::just_before;
 use crate::escape::escape;
 use crate::files::unix_now;
+use pages::format::{self, Moment};
 
 /// Names on a page.
 const PAGE: usize = 50;

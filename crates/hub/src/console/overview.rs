@@ -3,12 +3,12 @@
 use askama::Template;
 use rustix::fs::statvfs;
 
-use super::format::{self, bytes, bytes_and_unit, count};
 use super::live::TransfersView;
 use super::names::{NameRow, rows};
 use super::page::{Failure, Layout, Page, Section, Shown, State};
 use super::session::Operator;
 use crate::app::App;
+use pages::format::{self, bytes, bytes_and_unit, count};
 
 /// Names on the overview; the others are a page away.
 const NAMES_SHOWN: usize = 10;

@@ -21,28 +21,13 @@ use crate::refusal::{Chain, RETRY_AFTER_S, Refusal};
 /// What axum says a page is.
 const HTML: &str = "text/html; charset=utf-8";
 
-/// No script, style, picture or connection but our own, no frame around or within, no plugin, no
-/// base; nothing inline.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
-                      font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; \
-                      frame-ancestors 'none'";
-
 /// Headers of every answer under `/console`. What says itself how long it may be kept is left
 /// alone; everything else is not kept at all.
 pub(super) async fn secure(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
-    let ours = [
-        (header::CONTENT_SECURITY_POLICY, POLICY),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::X_FRAME_OPTIONS, "DENY"),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-        (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=()"),
-        (HeaderName::from_static("x-robots-tag"), "noindex"),
-    ];
-    for (name, value) in ours {
-        headers.insert(name, HeaderValue::from_static(value));
+    for (name, value) in pages::policy::HEADERS {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response

@@ -7,12 +7,12 @@ use hub_db::{TokenId, TokenScope};
 use serde::Deserialize;
 
 use super::accounts::accounts_after;
-use super::format::{self, Moment, shown};
 use super::name_settings::outcome;
 use super::page::{Failure, Layout, Page, Section, Shown, State};
 use super::session::Operator;
 use super::write::Write;
 use crate::files::unix_now;
+use pages::format::{self, Moment, shown};
 
 /// What of the query is used.
 #[derive(Deserialize)]

@@ -5,7 +5,6 @@ use axum::extract::{Path, RawQuery};
 use content::{Entry, Kind};
 use hub_db::{NameRecord, Release};
 
-use super::format::{self, Moment, counted, shown};
 use super::name::{accepted, manifest, named};
 use super::page::{Failure, Layout, Page, Section, Shown, State};
 use super::session::Operator;
@@ -13,6 +12,7 @@ use crate::app::App;
 use crate::browse::{Browser, Reading, Tree};
 use crate::escape::{escape, unescape};
 use crate::files::unix_now;
+use pages::format::{self, Moment, counted, shown};
 
 /// Entries on a page.
 const PAGE: usize = 500;

@@ -7,7 +7,8 @@ use documents::UtcTime;
 const UNITS: [&str; 6] = ["B", "kB", "MB", "GB", "TB", "PB"];
 
 /// A number of bytes in decimal units with three digits, and its unit.
-pub(super) fn bytes_and_unit(count: u64) -> (String, &'static str) {
+#[must_use]
+pub fn bytes_and_unit(count: u64) -> (String, &'static str) {
     let (mut value, mut unit) = (count as f64, 0);
     while value >= 999.5 && unit + 1 < UNITS.len() {
         value /= 1000.0;
@@ -23,13 +24,15 @@ pub(super) fn bytes_and_unit(count: u64) -> (String, &'static str) {
 }
 
 /// As the command line writes it: `1.23 MB`. The space does not break.
-pub(super) fn bytes(count: u64) -> String {
+#[must_use]
+pub fn bytes(count: u64) -> String {
     let (number, unit) = bytes_and_unit(count);
     format!("{number}\u{a0}{unit}")
 }
 
 /// Thousands apart.
-pub(super) fn count(count: u64) -> String {
+#[must_use]
+pub fn count(count: u64) -> String {
     let digits = count.to_string();
     let mut grouped = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -42,13 +45,15 @@ pub(super) fn count(count: u64) -> String {
 }
 
 /// A count with its noun: `1 release`, `2 releases`.
-pub(super) fn counted(number: u64, noun: &str) -> String {
+#[must_use]
+pub fn counted(number: u64, noun: &str) -> String {
     let ending = if number == 1 { "" } else { "s" };
     format!("{}\u{a0}{noun}{ending}", count(number))
 }
 
 /// Seconds as the largest unit that fits: `5 s`, `12 min`, `3 h`, `8 days`.
-pub(super) fn duration(seconds: u64) -> String {
+#[must_use]
+pub fn duration(seconds: u64) -> String {
     match seconds {
         0..=59 => format!("{seconds}\u{a0}s"),
         60..=3_599 => format!("{}\u{a0}min", seconds / 60),
@@ -59,17 +64,19 @@ pub(super) fn duration(seconds: u64) -> String {
 
 /// A moment: how long ago or ahead, and exactly.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Moment {
+pub struct Moment {
     /// `3 h ago`, `in 2 days`, `just now`.
-    pub(super) relative: String,
+    pub relative: String,
     /// `2026-11-21 08:14 UTC`.
-    pub(super) exact: String,
+    pub exact: String,
     /// `2026-11-21T08:14:03Z`, for programs.
-    pub(super) iso: String,
+    pub iso: String,
 }
 
 impl Moment {
-    pub(super) fn new(time: u64, now: u64) -> Self {
+    /// A time as it is seen at `now`, both in unix seconds.
+    #[must_use]
+    pub fn new(time: u64, now: u64) -> Self {
         let relative = if time.abs_diff(now) < 10 {
             "just now".to_owned()
         } else if time < now {
@@ -90,11 +97,22 @@ impl Moment {
 /// Bytes of a name or path as text that shows what they are: bytes that are no UTF-8, control
 /// characters and those that turn the direction of writing become escapes, so that no name looks
 /// like another one.
-pub(super) fn shown(bytes: &[u8]) -> String {
+#[must_use]
+pub fn shown(bytes: &[u8]) -> String {
+    shown_but(bytes, |_| false)
+}
+
+/// The same for what a program wrote: its lines and tabs stay.
+#[must_use]
+pub fn shown_lines(bytes: &[u8]) -> String {
+    shown_but(bytes, |character| matches!(character, '\n' | '\t'))
+}
+
+fn shown_but(bytes: &[u8], stays: impl Fn(char) -> bool) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
-            if is_misleading(character) {
+            if is_misleading(character) && !stays(character) {
                 text.extend(character.escape_unicode());
             } else {
                 text.push(character);
@@ -117,12 +135,14 @@ fn is_misleading(character: char) -> bool {
 }
 
 /// A public key, short: sixteen digits tell accounts apart.
-pub(super) fn handle(key: &[u8; 32]) -> String {
+#[must_use]
+pub fn handle(key: &[u8; 32]) -> String {
     hex::encode(&key[..8])
 }
 
 /// Permissions as `ls` writes them: `rwxr-xr-x`.
-pub(super) fn mode(mode: u32) -> String {
+#[must_use]
+pub fn mode(mode: u32) -> String {
     let mut text = String::with_capacity(9);
     for (place, letter) in "rwxrwxrwx".chars().enumerate() {
         text.push(if mode & (0o400 >> place) == 0 { '-' } else { letter });
@@ -162,6 +182,7 @@ mod tests {
     fn names_show_what_they_are() {
         assert_eq!(shown("Grüße 本.txt".as_bytes()), "Grüße 本.txt");
         assert_eq!(shown(b"a\xffb\nc"), "a\\xffb\\u{a}c");
+        assert_eq!(shown_lines(b"a\tb\r\n\x1b[2J\xff"), "a\tb\\u{d}\n\\u{1b}[2J\\xff");
         assert_eq!(shown("gpj.\u{202e}exe".as_bytes()), "gpj.\\u{202e}exe");
     }
 
