@@ -27,6 +27,20 @@ impl PackageId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TargetId(pub(crate) i64);
 
+impl TargetId {
+    /// The target with a number that was shown to somebody.
+    #[must_use]
+    pub fn from_number(number: i64) -> Self {
+        Self(number)
+    }
+
+    /// The number, to be shown.
+    #[must_use]
+    pub fn number(self) -> i64 {
+        self.0
+    }
+}
+
 /// Which packages. What is `None` leaves nobody out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PackageFilter {
