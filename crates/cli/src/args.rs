@@ -15,9 +15,9 @@ mod rights;
 mod rollout;
 
 pub(crate) use self::community::{
-    AddressArgs, ApproveArgs, CommunityArgs, CommunityCommand, CreateArgs, JoinArgs, LabelArgs,
-    ManagerCommand, OpenArgs, PeerAddArgs, PeerCommand, PeerNameArgs, PeerRole, ProposalCommand,
-    ProposalFile, RelayArgs, RoleArgs, RouteArgs, SeedArgs, SignArgs,
+    AddressArgs, ApproveArgs, CommunityArgs, CommunityCommand, CommunityConsoleArgs, CreateArgs,
+    JoinArgs, LabelArgs, ManagerCommand, OpenArgs, PeerAddArgs, PeerCommand, PeerNameArgs,
+    PeerRole, ProposalCommand, ProposalFile, RelayArgs, RoleArgs, RouteArgs, SeedArgs, SignArgs,
 };
 pub(crate) use self::hub::{
     HubArgs, HubBackupArgs, HubCommand, HubRestoreArgs, PerAddress, Recognised,
@@ -267,8 +267,14 @@ pub(crate) struct DemoArgs {
 #[derive(Debug, Clone, Copy, Subcommand)]
 pub(crate) enum DemoCommand {
     /// Show packages on five machines: one off, one killed, one whose script fails
-    #[command(after_help = "Example:\n  consign demo community")]
-    Community,
+    #[command(
+        after_help = "Example:\n  consign demo community\n  consign demo community --console"
+    )]
+    Community {
+        /// Show it in a browser afterwards, until interrupted
+        #[arg(long)]
+        console: bool,
+    },
 }
 
 #[derive(Debug, ClapArgs)]

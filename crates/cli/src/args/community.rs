@@ -56,6 +56,19 @@ pub(crate) enum CommunityCommand {
     /// Show how the communities of this node stand
     #[command(after_help = "Example:\n  consign community status")]
     Status,
+    /// Show the community, its roll-outs and receipts in a browser, until interrupted
+    Console(CommunityConsoleArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  consign community console\n  \
+                  consign community console --listen 127.0.0.1:7410\n\n\
+                  Receipts are shown on the machine whose publisher they are sealed for. It only shows; \
+                  nothing can be changed there.")]
+pub(crate) struct CommunityConsoleArgs {
+    /// Address to listen at; one that other machines reach is warned of
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    pub(crate) listen: std::net::SocketAddr,
 }
 
 #[derive(Debug, ClapArgs)]

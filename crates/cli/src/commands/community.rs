@@ -1,5 +1,6 @@
 //! `consign community …`
 
+mod console;
 mod list;
 mod peer;
 mod proposal;
@@ -45,6 +46,7 @@ pub(super) async fn run(session: &Session, args: CommunityArgs) -> anyhow::Resul
         CommunityCommand::Proposal(args) => proposal::run(session, &place()?, args.what).await,
         CommunityCommand::Revoke(args) => revoke(session, &place()?, &args).await,
         CommunityCommand::Status => status::run(session, args.community.as_deref()).await,
+        CommunityCommand::Console(args) => console::run(session, place()?, &args).await,
     }
 }
 

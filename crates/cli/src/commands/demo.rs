@@ -35,13 +35,12 @@ pub(super) async fn run(session: &Session, args: DemoArgs) -> anyhow::Result<End
     let (kept, place) = (Arc::clone(&shelf), base.clone());
     let mut stop = StopSignal::listen()?;
     let job = tokio::task::spawn_blocking(move || match what {
-        Some(DemoCommand::Community) => {
-            community::Show::new(output, place, kept).and_then(|mut show| {
-                let result = show.show();
+        Some(DemoCommand::Community { console }) => community::Show::new(output, place, kept)
+            .and_then(|mut show| {
+                let result = show.show(console);
                 show.end(result.is_ok());
                 result
-            })
-        }
+            }),
         None => Demo::new(output, args, place, kept).and_then(|mut demo| {
             let result = demo.show();
             demo.end(result.is_ok());

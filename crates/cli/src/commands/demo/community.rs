@@ -60,7 +60,7 @@ impl Show {
     }
 
     /// The whole demonstration.
-    pub(super) fn show(&mut self) -> anyhow::Result<Ended> {
+    pub(super) fn show(&mut self, console: bool) -> anyhow::Result<Ended> {
         let began = Instant::now();
         self.say("", format!("everything happens in {}", self.base.display()));
         self.say("hub", format!("{} (its own process)", self.hub.url));
@@ -134,6 +134,17 @@ impl Show {
                 "wall_s": wall,
             }),
         )?;
+        if console {
+            self.say(
+                "console",
+                "of ci, with its receipts, while everything runs (Ctrl-C ends it):",
+            );
+            let (args, output) = (["community", "console"], self.output);
+            Program::of_node(&self.base.join("ci"))?
+                .passed_on(&args, &self.shelf, |line| output.fact(word(line, "link"), line))?;
+        } else {
+            self.say("", "all of it in a browser: consign demo community --console");
+        }
         Ok(Ended::Done)
     }
 

@@ -189,6 +189,22 @@ impl Program {
             .collect()
     }
 
+    /// Runs until it is ended with all others, and hands on each line: the value, or what a person is told.
+    pub(super) fn passed_on(
+        &mut self,
+        args: &[&str],
+        shelf: &Shelf,
+        tell: impl Fn(&Value) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let mut child = self.command.args(args).stdout(Stdio::piped()).spawn()?;
+        let out = child.stdout.take().context("the command has no output")?;
+        keep(shelf, child);
+        for line in BufReader::new(out).lines() {
+            tell(&serde_json::from_str(&line?)?)?;
+        }
+        Ok(())
+    }
+
     /// Starts, waits until some files are in place, and kills.
     pub(super) fn kill_in_the_middle(
         &mut self,
