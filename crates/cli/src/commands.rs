@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use hub_client::Activity;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::args::{Args, Command};
+use crate::args::{Args, Command, CommunityCommand};
 use crate::config::Layers;
 use crate::exit::{Ended, Interrupted, Usage};
 use crate::output::Output;
@@ -137,6 +137,9 @@ pub(crate) async fn run(args: Args, output: &Output, config: Layers) -> anyhow::
         // These listen for Ctrl-C themselves.
         Command::Hub(args) => hub::run(&session, *args).await,
         Command::Demo(args) => demo::run(&session, args).await,
+        Command::Community(args) if matches!(args.what, CommunityCommand::Console(_)) => {
+            community::run(&session, args).await
+        }
         other => {
             let mut stop = StopSignal::listen()?;
             tokio::select! {

@@ -18,6 +18,9 @@ addEventListener("hashchange", spend);
 const part = document.querySelector("[data-live]");
 if (part) {
   const silent = document.getElementById("silent");
+  // The picture is wider than a phone: there the table that says the same is open.
+  const rows = () => part.querySelector("details.rows");
+  if (rows() && matchMedia("(max-width: 40rem)").matches) rows().open = true;
   const source = new EventSource(part.dataset.live);
   source.addEventListener("part", (event) => {
     if (silent) silent.hidden = true;
@@ -25,7 +28,9 @@ if (part) {
     const at = document.activeElement;
     const held = part.contains(at) ? at.getAttribute("href") ?? at.getAttributeNS("http://www.w3.org/1999/xlink", "href") : null;
     const scrolled = part.querySelector(".map")?.scrollLeft ?? 0;
+    const isOpen = rows()?.open ?? false;
     part.innerHTML = event.data;
+    if (rows()) rows().open = isOpen;
     const map = part.querySelector(".map");
     if (map) map.scrollLeft = scrolled;
     if (held !== null) {

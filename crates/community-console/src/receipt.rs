@@ -164,7 +164,10 @@ impl StepView {
             is_open: false,
         };
         let (outcome, colour) = match &step.outcome {
-            Outcome::NotApplicable(_) => ("not for this machine", "still"),
+            Outcome::NotApplicable(why) => {
+                view.outcome = format!("not for this machine: {}", shown(why.as_bytes()));
+                ("", "still")
+            }
             Outcome::LeftOut => ("left out: an earlier step failed", "still"),
             Outcome::Placed(_) => ("files placed", "good"),
             Outcome::PutBack(_) => ("files put back: a later step failed", "warn"),
@@ -191,7 +194,7 @@ impl StepView {
         }
         view.colour = colour;
         match &step.outcome {
-            Outcome::NotApplicable(why) | Outcome::NotPlaced(why) | Outcome::NotStarted(why) => {
+            Outcome::NotPlaced(why) | Outcome::NotStarted(why) => {
                 view.reason = Some(shown(why.as_bytes()));
             }
             Outcome::Placed(placed) | Outcome::PutBack(placed) => view.facts = files(placed),
@@ -206,7 +209,7 @@ impl StepView {
                     OutputView::new("standard error", &ran.error, stream("stderr")),
                 ];
             }
-            Outcome::LeftOut | Outcome::Interrupted => {}
+            Outcome::NotApplicable(_) | Outcome::LeftOut | Outcome::Interrupted => {}
         }
         view
     }

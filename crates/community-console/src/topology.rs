@@ -194,7 +194,8 @@ fn edges(nodes: &[Node]) -> Vec<Edge> {
 /// The name of the peer with a key, or a few digits of it.
 fn named(picture: &Picture, key: &documents::PublicKey) -> String {
     let found = picture.machines.iter().find(|machine| machine.key == *key);
-    found.map_or_else(|| handle(key.as_bytes()), |machine| machine.name.clone())
+    let short = || format!("manager {}", &handle(key.as_bytes())[..8]);
+    found.map_or_else(short, |machine| machine.name.clone())
 }
 
 fn managers(picture: &Picture, now: u64, nodes: &mut Vec<Node>) {

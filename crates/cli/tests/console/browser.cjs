@@ -54,8 +54,8 @@ function watch(page) {
 
 async function signIn(page, link = told.link) {
   await page.goto(link);
-  await page.waitForURL(`${told.url}/console`);
-  await page.getByRole("heading", { name: "Overview", level: 1 }).waitFor();
+  await page.waitForURL(told.url + (told.home ?? "/console"));
+  await page.getByRole("heading", { name: told.heading ?? "Overview", level: 1 }).waitFor();
 }
 
 // Nothing sticks out of the window, and nothing that can be read is too small to be.
@@ -233,6 +233,44 @@ const journeys = {
     await shoot(page, "transfers", "light");
     await page.getByText("Nothing is moving").waitFor({ timeout: 60000 });
     return { row: text.replace(/\s+/g, " ") };
+  },
+
+  // The console of a community: every page in every look, nothing that a target said runs, and what
+  // changes shows without reloading.
+  async community(browser) {
+    const page = await (await open(browser, "light")).newPage();
+    await signIn(page);
+    const secret = told.link.split("#")[1];
+    assert.ok(!requests.some((url) => url.includes(secret)), "the secret stood in a URL");
+    for (const [name, address] of told.pages) {
+      const answer = await page.goto(told.url + address);
+      assert.ok(answer.ok(), `${address}: ${answer.status()}`);
+      for (const look of Object.keys(LOOKS)) {
+        await page.setViewportSize(LOOKS[look].viewport);
+        await page.emulateMedia({ colorScheme: LOOKS[look].colorScheme });
+        await looksRight(page, `${name} (${look})`);
+        await shoot(page, name, look);
+      }
+      const made = await page.evaluate(() => ({
+        scripts: [...document.scripts].filter((it) => !it.src).length,
+        handlers: [...document.querySelectorAll("*")].flatMap((it) =>
+          // Taking a picture leaves empty styles behind.
+          [...it.attributes].filter((a) => /^on|^style$/.test(a.name) && a.value).map(() => it.outerHTML),
+        ),
+        ran: window.ran === true,
+      }));
+      assert.deepEqual(made, { scripts: 0, handlers: [], ran: false }, address);
+    }
+    await page.goto(told.url + told.receipt);
+    await page.getByText(told.hostile).first().waitFor();
+    await page.setViewportSize(LOOKS.light.viewport);
+    await page.emulateMedia({ colorScheme: "light" });
+    await page.goto(told.url + told.release);
+    await page.getByText(told.before).first().waitFor();
+    // Told to the test, which has a target answer then.
+    process.stderr.write("watching\n");
+    await page.getByText(told.after).first().waitFor({ timeout: 60000 });
+    return {};
   },
 
   // A used link opens nothing; the secret is in no request and not in the history.

@@ -28,14 +28,14 @@ fn target() -> PathBuf {
 }
 
 /// What drives a browser; `None` when a part lacks, which was said then.
-struct Driver {
+pub(crate) struct Driver {
     node: PathBuf,
     browser: PathBuf,
     playwright: PathBuf,
 }
 
 impl Driver {
-    fn find() -> Option<Self> {
+    pub(crate) fn find() -> Option<Self> {
         let node = parts::require("node")?;
         let browser = parts::require("chromium")?;
         let playwright = target().join("tools/console/node_modules/playwright-core");
@@ -46,7 +46,7 @@ impl Driver {
         Some(Self { node, browser, playwright })
     }
 
-    fn start(&self, world: &World, journey: &str, more: Value) -> Child {
+    pub(crate) fn start(&self, world: &World, journey: &str, more: Value) -> Child {
         let screenshots = target().join("screenshots");
         fs::create_dir_all(&screenshots).expect("made");
         let mut told = json!({
@@ -84,7 +84,7 @@ impl Driver {
     }
 }
 
-fn finished(output: Output) -> Value {
+pub(crate) fn finished(output: Output) -> Value {
     assert!(output.status.success(), "{}", told(&output));
     serde_json::from_slice(&output.stdout).expect("one JSON object")
 }

@@ -81,6 +81,7 @@ const LASTING: &[&str] = &[
     "consign --state ./press-1 node",
     "consign --state ./ci node",
     "consign --state ./relay-a node",
+    "consign --state ./ci community console",
 ];
 
 fn document(name: &str) -> String {

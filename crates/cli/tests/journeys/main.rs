@@ -9,6 +9,7 @@ mod administration;
 mod apart;
 mod cache;
 mod community;
+mod community_console;
 mod console;
 mod databases;
 mod demo;

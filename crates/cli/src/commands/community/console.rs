@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use community_console::{Console, Records};
@@ -10,9 +11,12 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::args::CommunityConsoleArgs;
-use crate::commands::Session;
+use crate::commands::{Session, StopSignal};
 use crate::exit::Ended;
 use crate::ledger;
+
+/// How long answers that were begun may take when it ends.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(
     session: &Session,
@@ -48,10 +52,21 @@ pub(super) async fn run(
         }
         anyhow::Ok(())
     };
-    let serve = console.serve(listener, std::future::pending());
+    let mut stop = StopSignal::listen()?;
+    let (ending, ended) = tokio::sync::oneshot::channel();
+    let serve = console.serve(listener, async {
+        let _ = ended.await;
+    });
+    let asked = async {
+        stop.asked().await;
+        let _ = ending.send(());
+        // Pages end at once; a browser that takes nothing is not waited for.
+        tokio::time::sleep(LAST_WORDS).await;
+    };
     tokio::select! {
         told = tell => told?,
         ended = serve => ended.context("the console cannot be served")?,
+        () = asked => {}
     }
     Ok(Ended::Done)
 }
