@@ -6,6 +6,7 @@
 //! processes at its start and never fails half-way on a lock.
 
 mod accounts;
+mod answers;
 mod audit;
 mod chunks;
 mod claims;
@@ -22,6 +23,7 @@ mod tokens;
 
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -30,6 +32,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions as _, Connection as _, Sqlite, Transaction};
 
+use self::answers::Answers;
 use crate::community::hex;
 use crate::stored::signed;
 use crate::{Accounts as _, CLAIM_LIFETIME, DbError, HubDb, JOINING_LIFETIME};
@@ -52,6 +55,7 @@ pub struct SqliteDb {
     /// Writes nothing that matters, to see whether writing works; waits for nobody and is not
     /// durable. Made when it is asked first.
     prober: SqlitePool,
+    answers: Arc<Answers>,
 }
 
 impl SqliteDb {
@@ -78,7 +82,7 @@ impl SqliteDb {
         let probing =
             options.clone().synchronous(SqliteSynchronous::Normal).busy_timeout(Duration::ZERO);
         let prober = SqlitePoolOptions::new().max_connections(1).connect_lazy_with(probing);
-        Ok(Self { options, writer, readers, prober })
+        Ok(Self { options, writer, readers, prober, answers: Arc::default() })
     }
 
     async fn write(&self) -> Result<Transaction<'static, Sqlite>, DbError> {

@@ -126,29 +126,33 @@ impl Queues for PostgresDb {
         receipt: &[u8],
         now: u64,
     ) -> Result<Answered, DbError> {
-        let mut transaction = self.write().await?;
-        let found: Option<(i64, Option<i64>)> = sqlx::query_as(
-            "SELECT q.id, q.answered FROM queue q JOIN releases r ON r.id = q.release
-             WHERE r.name = $1 AND r.sequence = $2 AND q.target = $3 FOR UPDATE OF q",
+        // One statement is one commit and one round trip; whoever answers at the same time waits for
+        // it at the row, and then finds it answered.
+        let written = sqlx::query(
+            "UPDATE queue SET receipt = $4, answered = $5
+             WHERE release = (SELECT id FROM releases WHERE name = $1 AND sequence = $2)
+               AND target = $3 AND answered IS NULL",
         )
         .bind(name.0)
         .bind(signed(sequence))
         .bind(target.0.to_vec())
-        .fetch_optional(&mut *transaction)
+        .bind(receipt.to_vec())
+        .bind(signed(now))
+        .execute(&self.pool)
         .await?;
-        let id = match found {
-            None => return Ok(Answered::NotQueued),
-            Some((_, Some(_))) => return Ok(Answered::Before),
-            Some((id, None)) => id,
-        };
-        sqlx::query("UPDATE queue SET receipt = $1, answered = $2 WHERE id = $3")
-            .bind(receipt.to_vec())
-            .bind(signed(now))
-            .bind(id)
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok(Answered::Now)
+        if written.rows_affected() > 0 {
+            return Ok(Answered::Now);
+        }
+        let is_queued: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM queue q JOIN releases r ON r.id = q.release
+                            WHERE r.name = $1 AND r.sequence = $2 AND q.target = $3)",
+        )
+        .bind(name.0)
+        .bind(signed(sequence))
+        .bind(target.0.to_vec())
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(if is_queued { Answered::Before } else { Answered::NotQueued })
     }
 
     async fn receipts(

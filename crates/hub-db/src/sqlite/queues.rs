@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 
-use super::SqliteDb;
+use super::answers::Answer;
+use super::{SqliteDb, json_list};
 use crate::stored::{self, QueueRow, QueuedTargetRow, ReceiptRow, WaitingRow, signed};
 use crate::{
     AccountKey, Answered, CommunityKey, DbError, NameId, NewEntry, QueueEntry, QueuedTarget,
@@ -28,25 +29,26 @@ impl Queues for SqliteDb {
         .fetch_optional(&mut *transaction)
         .await?;
         let Some((release, community)) = found else { return Ok(None) };
-        let mut new = 0;
-        for entry in entries {
-            let done = sqlx::query(
-                "INSERT INTO queue (release, target, envelope, queued)
-                 SELECT ?1, m.key, ?3, ?4 FROM members m
-                 WHERE m.community = ?5 AND m.key = ?2 AND m.roles & 4
-                 ON CONFLICT (release, target) DO NOTHING",
-            )
-            .bind(release)
-            .bind(entry.target.0.to_vec())
-            .bind(entry.envelope.clone())
-            .bind(signed(now))
-            .bind(community)
-            .execute(&mut *transaction)
-            .await?;
-            new += done.rows_affected();
-        }
+        // One statement: each of its own takes as long as writing ten rows.
+        let done = sqlx::query(
+            "INSERT INTO queue (release, target, envelope, queued)
+             SELECT ?1, substr(new.both, 1, 32), substr(new.both, 33), ?3
+             FROM (SELECT key AS place, unhex(value) AS both FROM json_each(?2)) new
+             WHERE EXISTS (SELECT 1 FROM members m WHERE m.community = ?4
+                             AND m.key = substr(new.both, 1, 32) AND m.roles & 4)
+             ORDER BY new.place
+             ON CONFLICT (release, target) DO NOTHING",
+        )
+        .bind(release)
+        .bind(json_list(
+            entries.iter().map(|entry| [&entry.target.0[..], &entry.envelope].concat()),
+        ))
+        .bind(signed(now))
+        .bind(community)
+        .execute(&mut *transaction)
+        .await?;
         transaction.commit().await?;
-        Ok(Some(new))
+        Ok(Some(done.rows_affected()))
     }
 
     async fn queue(
@@ -119,29 +121,8 @@ impl Queues for SqliteDb {
         receipt: &[u8],
         now: u64,
     ) -> Result<Answered, DbError> {
-        let mut transaction = self.write().await?;
-        let found: Option<(i64, Option<i64>)> = sqlx::query_as(
-            "SELECT q.id, q.answered FROM queue q JOIN releases r ON r.id = q.release
-             WHERE r.name = ? AND r.sequence = ? AND q.target = ?",
-        )
-        .bind(name.0)
-        .bind(signed(sequence))
-        .bind(target.0.to_vec())
-        .fetch_optional(&mut *transaction)
-        .await?;
-        let id = match found {
-            None => return Ok(Answered::NotQueued),
-            Some((_, Some(_))) => return Ok(Answered::Before),
-            Some((id, None)) => id,
-        };
-        sqlx::query("UPDATE queue SET receipt = ?, answered = ? WHERE id = ?")
-            .bind(receipt.to_vec())
-            .bind(signed(now))
-            .bind(id)
-            .execute(&mut *transaction)
-            .await?;
-        transaction.commit().await?;
-        Ok(Answered::Now)
+        let (target, receipt) = (*target, receipt.to_vec());
+        self.answer(Answer { name, sequence, target, receipt, now }).await
     }
 
     async fn receipts(
@@ -181,22 +162,18 @@ impl Queues for SqliteDb {
     }
 
     async fn take_receipts(&self, name: NameId, ids: &[i64], now: u64) -> Result<u64, DbError> {
-        let mut transaction = self.write().await?;
-        let mut taken = 0;
-        for id in ids {
-            let done = sqlx::query(
-                "UPDATE queue SET receipt = NULL, taken = ? WHERE id = ? AND receipt IS NOT NULL
-                   AND release IN (SELECT id FROM releases WHERE name = ?)",
-            )
-            .bind(signed(now))
-            .bind(id)
-            .bind(name.0)
-            .execute(&mut *transaction)
-            .await?;
-            taken += done.rows_affected();
-        }
-        transaction.commit().await?;
-        Ok(taken)
+        let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
+        let done = sqlx::query(
+            "UPDATE queue SET receipt = NULL, taken = ?1
+             WHERE id IN (SELECT value FROM json_each(?2)) AND receipt IS NOT NULL
+               AND release IN (SELECT id FROM releases WHERE name = ?3)",
+        )
+        .bind(signed(now))
+        .bind(format!("[{}]", ids.join(",")))
+        .bind(name.0)
+        .execute(&self.writer)
+        .await?;
+        Ok(done.rows_affected())
     }
 
     async fn queued_targets(
