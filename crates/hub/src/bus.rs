@@ -1,183 +1,219 @@
 //! Tells waiting streams that a name has a new release, or that something of a community is new.
 //!
-//! Messages only wake: what happened is read from the database, so a stream that missed some
-//! messages misses nothing for good.
+//! Messages only wake: what happened is read from the database.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hub_api::CommunityNews;
 use hub_db::{AccountKey, CommunityKey, NameId};
-use tokio::sync::broadcast;
-use tokio::sync::broadcast::error::{RecvError, TryRecvError};
-
-/// Wake-ups a slow stream may fall behind before it is woken for nothing once.
-const BACKLOG: usize = 256;
-
-/// All there can be, for whoever may have missed some.
-const ALL_NEWS: [CommunityNews; 4] =
-    [CommunityNews::Standing, CommunityNews::Queue, CommunityNews::Receipts, CommunityNews::Joins];
-
-#[derive(Debug, Clone)]
-enum Message {
-    Released(NameId),
-    OfCommunity(CommunityKey, CommunityNews, Readers),
-}
-
-/// Whom news of a community are for.
-#[derive(Debug, Clone)]
-enum Readers {
-    Everybody,
-    Managers,
-    /// These, and whoever passes on what is for them.
-    KeysAnd(Carrier, Arc<[AccountKey]>),
-}
-
-/// Who passes something on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Carrier {
-    /// Releases go down, with relays and mirrors.
-    Relay,
-    /// Receipts go up, with mirrors.
-    Mirror,
-}
+use tokio::sync::Notify;
 
 /// The hub's bus within one process.
-#[derive(Debug, Clone)]
-pub(crate) struct Bus(broadcast::Sender<Message>);
+///
+/// Who waits is found by what is waited for: thousands of targets wait, and most of what is told is
+/// for one of them.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Bus(Arc<Mutex<Ears>>);
+
+/// Who waits for what.
+#[derive(Debug, Default)]
+struct Ears {
+    names: HashMap<NameId, Vec<Arc<Notify>>>,
+    peers: HashMap<CommunityKey, HashMap<AccountKey, Vec<Arc<Ear>>>>,
+    /// Who is told of what is for others, to pass it on: among the peers, too.
+    carriers: HashMap<CommunityKey, Vec<Arc<Ear>>>,
+    /// Who waits for a step of a joining, with no key.
+    joining: HashMap<CommunityKey, Vec<Arc<Ear>>>,
+}
+
+/// What one listener was told and has not taken.
+#[derive(Debug, Default)]
+struct Ear {
+    told: Mutex<Vec<CommunityNews>>,
+    woken: Notify,
+    is_manager: AtomicBool,
+    is_mirror: AtomicBool,
+}
 
 /// Waits for one name.
 #[derive(Debug)]
 pub(crate) struct Waiter {
+    bus: Bus,
     name: NameId,
-    receiver: broadcast::Receiver<Message>,
+    woken: Arc<Notify>,
 }
 
 /// Waits for news of one community.
 #[derive(Debug)]
 pub(crate) struct Listener {
+    bus: Bus,
     community: CommunityKey,
     key: Option<AccountKey>,
-    /// Whether to listen as a manager, too.
-    pub(crate) is_manager: bool,
-    /// Whether to listen as a relay, too.
-    pub(crate) is_relay: bool,
-    /// Whether to listen as who mirrors it, too.
-    pub(crate) is_mirror: bool,
-    receiver: broadcast::Receiver<Message>,
-}
-
-impl Default for Bus {
-    fn default() -> Self {
-        Self(broadcast::channel(BACKLOG).0)
-    }
+    ear: Arc<Ear>,
 }
 
 impl Bus {
     pub(crate) fn released(&self, name: NameId) {
-        self.send(Message::Released(name));
+        let ears = self.ears();
+        ears.names.get(&name).into_iter().flatten().for_each(|woken| woken.notify_one());
     }
 
     /// The charter, the roster or its renewal is new.
     pub(crate) fn changed(&self, community: CommunityKey) {
-        self.of_community(community, CommunityNews::Standing, Readers::Everybody);
+        self.ears().all_of(&community).for_each(|ear| ear.tell(CommunityNews::Standing));
     }
 
     /// A release waits for these.
     pub(crate) fn queued(&self, community: CommunityKey, targets: Vec<AccountKey>) {
-        let readers = Readers::KeysAnd(Carrier::Relay, targets.into());
-        self.of_community(community, CommunityNews::Queue, readers);
+        self.tell(&community, &targets, CommunityNews::Queue);
+        let ears = self.ears();
+        let carriers = ears.carriers.get(&community).into_iter().flatten();
+        carriers.for_each(|ear| ear.tell(CommunityNews::Queue));
     }
 
     /// A receipt waits for a publisher.
     pub(crate) fn answered(&self, community: CommunityKey, publisher: AccountKey) {
-        let readers = Readers::KeysAnd(Carrier::Mirror, [publisher].into());
-        self.of_community(community, CommunityNews::Receipts, readers);
+        self.tell(&community, &[publisher], CommunityNews::Receipts);
+        let ears = self.ears();
+        let carriers = ears.carriers.get(&community).into_iter().flatten();
+        let mirrors = carriers.filter(|ear| ear.is_mirror.load(Ordering::Relaxed));
+        mirrors.for_each(|ear| ear.tell(CommunityNews::Receipts));
     }
 
     /// A joining has come, or is a step further.
     pub(crate) fn joined(&self, community: CommunityKey) {
-        self.of_community(community, CommunityNews::Joins, Readers::Managers);
+        let ears = self.ears();
+        let managers = ears.all_of(&community).filter(|ear| ear.is_manager.load(Ordering::Relaxed));
+        managers.for_each(|ear| ear.tell(CommunityNews::Joins));
     }
 
-    fn of_community(&self, community: CommunityKey, news: CommunityNews, readers: Readers) {
-        self.send(Message::OfCommunity(community, news, readers));
+    fn tell(&self, community: &CommunityKey, keys: &[AccountKey], news: CommunityNews) {
+        let ears = self.ears();
+        let Some(peers) = ears.peers.get(community) else { return };
+        keys.iter().filter_map(|key| peers.get(key)).flatten().for_each(|ear| ear.tell(news));
     }
 
-    fn send(&self, message: Message) {
-        // No receiver is no failure: nobody waits.
-        let _ = self.0.send(message);
+    fn ears(&self) -> MutexGuard<'_, Ears> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn waiter(&self, name: NameId) -> Waiter {
-        Waiter { name, receiver: self.0.subscribe() }
+        let woken = Arc::new(Notify::new());
+        self.ears().names.entry(name).or_default().push(Arc::clone(&woken));
+        Waiter { bus: self.clone(), name, woken }
     }
 
     /// Listens as the peer with this key.
     pub(crate) fn listener(&self, community: CommunityKey, key: AccountKey) -> Listener {
-        let receiver = self.0.subscribe();
-        let (is_manager, is_relay, is_mirror) = (false, false, false);
-        Listener { community, key: Some(key), is_manager, is_relay, is_mirror, receiver }
+        self.listen(community, Some(key))
     }
 
     /// Listens for the steps of joinings, as managers do.
     pub(crate) fn join_listener(&self, community: CommunityKey) -> Listener {
-        let (is_manager, is_relay, is_mirror) = (true, false, false);
-        let receiver = self.0.subscribe();
-        Listener { community, key: None, is_manager, is_relay, is_mirror, receiver }
+        let listener = self.listen(community, None);
+        listener.set_manager(true);
+        listener
+    }
+
+    fn listen(&self, community: CommunityKey, key: Option<AccountKey>) -> Listener {
+        let ear = Arc::new(Ear::default());
+        let mut ears = self.ears();
+        let place = match key {
+            Some(key) => ears.peers.entry(community).or_default().entry(key).or_default(),
+            None => ears.joining.entry(community).or_default(),
+        };
+        // One is usual, and there are thousands of places.
+        place.reserve_exact(1);
+        place.push(Arc::clone(&ear));
+        drop(ears);
+        Listener { bus: self.clone(), community, key, ear }
+    }
+}
+
+impl Ears {
+    fn all_of(&self, community: &CommunityKey) -> impl Iterator<Item = &Arc<Ear>> {
+        let peers = self.peers.get(community).into_iter().flat_map(HashMap::values).flatten();
+        peers.chain(self.joining.get(community).into_iter().flatten())
+    }
+}
+
+impl Ear {
+    fn tell(&self, news: CommunityNews) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if !told.contains(&news) {
+            told.push(news);
+            self.woken.notify_one();
+        }
+    }
+}
+
+/// Takes one of those that wait at `key` out, and the place when it was the last.
+fn leave<K: Eq + Hash, T>(places: &mut HashMap<K, Vec<Arc<T>>>, key: &K, who: &Arc<T>) {
+    let Some(place) = places.get_mut(key) else { return };
+    place.retain(|other| !Arc::ptr_eq(other, who));
+    if place.is_empty() {
+        places.remove(key);
     }
 }
 
 impl Waiter {
     /// Returns after a release of the name since the last call, or sooner.
     pub(crate) async fn woken(&mut self) {
-        loop {
-            match self.receiver.recv().await {
-                Ok(Message::Released(name)) if name == self.name => return,
-                Ok(Message::Released(_) | Message::OfCommunity(..)) => {}
-                Err(RecvError::Lagged(_)) => return,
-                Err(RecvError::Closed) => std::future::pending().await,
-            }
-        }
+        self.woken.notified().await;
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        leave(&mut self.bus.ears().names, &self.name, &self.woken);
     }
 }
 
 impl Listener {
-    /// What is new since the last call, each once; what was missed may be new.
-    pub(crate) async fn news(&mut self) -> Vec<CommunityNews> {
-        let mut news = Vec::new();
-        while news.is_empty() {
-            match self.receiver.recv().await {
-                Ok(message) => self.note(&message, &mut news),
-                Err(RecvError::Lagged(_)) => news = ALL_NEWS.to_vec(),
-                Err(RecvError::Closed) => std::future::pending().await,
-            }
-        }
-        // Whatever came at the same time is told at once.
-        loop {
-            match self.receiver.try_recv() {
-                Ok(message) => self.note(&message, &mut news),
-                Err(TryRecvError::Lagged(_)) => news = ALL_NEWS.to_vec(),
-                Err(TryRecvError::Empty | TryRecvError::Closed) => return news,
-            }
+    /// Whether to listen as a manager, too.
+    pub(crate) fn set_manager(&self, is_manager: bool) {
+        self.ear.is_manager.store(is_manager, Ordering::Relaxed);
+    }
+
+    /// Whether to hear what is for others, too: releases as a relay, receipts beside them as who mirrors
+    /// the community.
+    pub(crate) fn set_carrier(&self, is_relay: bool, is_mirror: bool) {
+        self.ear.is_mirror.store(is_mirror, Ordering::Relaxed);
+        let mut ears = self.bus.ears();
+        leave(&mut ears.carriers, &self.community, &self.ear);
+        if is_relay || is_mirror {
+            ears.carriers.entry(self.community).or_default().push(Arc::clone(&self.ear));
         }
     }
 
-    fn note(&self, message: &Message, news: &mut Vec<CommunityNews>) {
-        let Message::OfCommunity(community, what, readers) = message else { return };
-        let is_ours = *community == self.community
-            && match readers {
-                Readers::Everybody => true,
-                Readers::Managers => self.is_manager,
-                Readers::KeysAnd(carrier, keys) => {
-                    let carries = match carrier {
-                        Carrier::Relay => self.is_relay || self.is_mirror,
-                        Carrier::Mirror => self.is_mirror,
-                    };
-                    carries || self.key.is_some_and(|key| keys.contains(&key))
-                }
-            };
-        if is_ours && !news.contains(what) {
-            news.push(*what);
+    /// What is new since the last call, each once.
+    pub(crate) async fn news(&mut self) -> Vec<CommunityNews> {
+        loop {
+            let told =
+                std::mem::take(&mut *self.ear.told.lock().unwrap_or_else(PoisonError::into_inner));
+            if !told.is_empty() {
+                return told;
+            }
+            self.ear.woken.notified().await;
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let mut ears = self.bus.ears();
+        leave(&mut ears.carriers, &self.community, &self.ear);
+        let Some(key) = &self.key else {
+            leave(&mut ears.joining, &self.community, &self.ear);
+            return;
+        };
+        let Some(peers) = ears.peers.get_mut(&self.community) else { return };
+        leave(peers, key, &self.ear);
+        if peers.is_empty() {
+            ears.peers.remove(&self.community);
         }
     }
 }
@@ -197,7 +233,7 @@ mod tests {
         let bus = Bus::default();
         let mut target = bus.listener(COMMUNITY, key(5));
         let mut manager = bus.listener(COMMUNITY, key(1));
-        manager.is_manager = true;
+        manager.set_manager(true);
         bus.changed(CommunityKey([2; 16]));
         bus.joined(COMMUNITY);
         bus.queued(COMMUNITY, vec![key(4)]);
@@ -214,22 +250,32 @@ mod tests {
     async fn releases_are_told_to_relays_and_receipts_to_mirrors() {
         let bus = Bus::default();
         let mut relay = bus.listener(COMMUNITY, key(7));
-        relay.is_relay = true;
+        relay.set_carrier(true, false);
         let mut mirror = bus.listener(COMMUNITY, key(8));
-        mirror.is_mirror = true;
+        mirror.set_carrier(false, true);
         bus.answered(COMMUNITY, key(5));
         bus.queued(COMMUNITY, vec![key(4)]);
         assert_eq!(relay.news().await, [CommunityNews::Queue]);
         assert_eq!(mirror.news().await, [CommunityNews::Receipts, CommunityNews::Queue]);
+        // Who is no relay any more hears what is for its key alone.
+        relay.set_carrier(false, false);
+        bus.queued(COMMUNITY, vec![key(4)]);
+        bus.changed(COMMUNITY);
+        assert_eq!(relay.news().await, [CommunityNews::Standing]);
     }
 
     #[tokio::test]
-    async fn whoever_fell_behind_is_told_everything() {
+    async fn whoever_has_gone_leaves_no_place_behind() {
         let bus = Bus::default();
-        let mut target = bus.listener(COMMUNITY, key(5));
-        for _ in 0..=BACKLOG {
-            bus.changed(CommunityKey([2; 16]));
-        }
-        assert_eq!(target.news().await, ALL_NEWS);
+        let (one, other) = (bus.listener(COMMUNITY, key(5)), bus.listener(COMMUNITY, key(5)));
+        let joining = bus.join_listener(COMMUNITY);
+        one.set_carrier(true, true);
+        drop(one);
+        bus.changed(COMMUNITY);
+        let mut other = other;
+        assert_eq!(other.news().await, [CommunityNews::Standing], "its neighbour went");
+        drop((other, joining));
+        let ears = bus.ears();
+        assert!(ears.peers.is_empty() && ears.joining.is_empty() && ears.carriers.is_empty());
     }
 }
