@@ -3,10 +3,12 @@
 //! Absolute times do not carry from machine to machine; the ratio of two programs that took turns
 //! does. Every run's result is compared with its source, file by file.
 //!
-//! Start with [`transfer`] (one file, many files) and [`trees`] (updates); [`curves`] repeats the
-//! same work at growing sizes, [`parameters`] with one parameter changed; [`row`] says what a
-//! measurement is, [`measure`] how it is taken.
+//! Start with [`transfer`] (one file, many files) and [`trees`] (updates); [`community`] and
+//! [`packages`] are about communities; [`curves`] repeats the same work at growing sizes,
+//! [`parameters`] with one parameter changed; [`row`] says what a measurement is, [`measure`] how it
+//! is taken.
 
+mod community;
 mod consign;
 mod contents;
 mod curves;
@@ -16,6 +18,7 @@ mod large;
 mod load;
 mod machine;
 mod measure;
+mod packages;
 mod parameters;
 mod peers;
 mod proxy;
@@ -65,6 +68,13 @@ const ROWS: &[(&str, Measured)] = &[
     ("T10b", load::many_clients),
     ("T10c", load::beside_streams),
     ("T11", large::one_change_in_many),
+    ("K1", community::idle_targets),
+    ("K2", community::enqueue),
+    ("K3a", community::wake),
+    ("K3b", community::receipts),
+    ("K3c", packages::real_nodes),
+    ("K4", community::envelopes),
+    ("K5", packages::sealed_update),
     ("S1", curves::files),
     ("S2", curves::bytes),
     ("S3", curves::clients),

@@ -34,21 +34,44 @@ const HEAD_BYTES_MAX: usize = 16 << 10;
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let [url, name, streams] = arguments else { bail!("idle needs URL NAME STREAMS") };
     let hub = url.strip_prefix("https://").context("the hub has to speak TLS")?.parse()?;
-    let maximum = getrlimit(Resource::Nofile).maximum;
-    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?;
+    raise_open_files()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let _streams = runtime.block_on(open(hub, name, streams.parse()?))?;
     println!("open");
     runtime.block_on(std::future::pending())
 }
 
-async fn open(hub: SocketAddr, name: &str, streams: usize) -> Result<Vec<TlsStream<TcpStream>>> {
+/// Lets this process, and those it starts, have as many files open as the system allows.
+pub(crate) fn raise_open_files() -> Result<()> {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).map_err(Into::into)
+}
+
+/// Connects to any hub, whatever its certificate.
+pub(crate) fn connector() -> Result<TlsConnector> {
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(Any))
         .with_no_client_auth();
-    let connector = TlsConnector::from(Arc::new(config));
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+/// Connection `number` of many, from one of the machine's addresses.
+pub(crate) async fn dial(
+    connector: &TlsConnector,
+    hub: SocketAddr,
+    number: usize,
+) -> Result<TlsStream<TcpStream>> {
+    let last = u8::try_from(2 + number / STREAMS_PER_ADDRESS)?;
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((Ipv4Addr::new(127, 0, 0, last), 0).into())?;
+    let stream = socket.connect(hub).await?;
+    Ok(connector.connect(ServerName::try_from("localhost")?, stream).await?)
+}
+
+async fn open(hub: SocketAddr, name: &str, streams: usize) -> Result<Vec<TlsStream<TcpStream>>> {
+    let connector = connector()?;
     let request = Arc::new(format!("GET /v1/events?name={name} HTTP/1.1\r\nHost: hub\r\n\r\n"));
     let turns = Arc::new(Semaphore::new(HANDSHAKES));
     let mut opening = JoinSet::new();
@@ -57,20 +80,10 @@ async fn open(hub: SocketAddr, name: &str, streams: usize) -> Result<Vec<TlsStre
         let turns = Arc::clone(&turns);
         opening.spawn(async move {
             let _turn = turns.acquire_owned().await?;
-            let last = u8::try_from(2 + number / STREAMS_PER_ADDRESS)?;
-            let socket = TcpSocket::new_v4()?;
-            socket.bind((Ipv4Addr::new(127, 0, 0, last), 0).into())?;
-            let stream = socket.connect(hub).await?;
-            let mut stream = connector.connect(ServerName::try_from("localhost")?, stream).await?;
+            let mut stream = dial(&connector, hub, number).await?;
             stream.write_all(request.as_bytes()).await?;
-            let mut head = Vec::new();
-            while !head.windows(4).any(|four| four == b"\r\n\r\n") {
-                let came = stream.read_buf(&mut head).await?;
-                ensure!(came > 0 && head.len() < HEAD_BYTES_MAX, "a stream did not begin");
-            }
-            let head = String::from_utf8_lossy(&head);
-            ensure!(head.starts_with("HTTP/1.1 200"), "a stream was refused: {head}");
-            Ok(stream)
+            answer_head(&mut stream).await?;
+            anyhow::Ok(stream)
         });
     }
     let mut open = Vec::with_capacity(streams);
@@ -78,6 +91,22 @@ async fn open(hub: SocketAddr, name: &str, streams: usize) -> Result<Vec<TlsStre
         open.push(opened??);
     }
     Ok(open)
+}
+
+/// Reads the head of an answer that has to be a good one, and what came with it.
+pub(crate) async fn answer_head(stream: &mut TlsStream<TcpStream>) -> Result<(String, Vec<u8>)> {
+    let mut came = Vec::new();
+    let end = loop {
+        if let Some(end) = came.windows(4).position(|four| four == b"\r\n\r\n") {
+            break end + 4;
+        }
+        let more = stream.read_buf(&mut came).await?;
+        ensure!(more > 0 && came.len() < HEAD_BYTES_MAX, "an answer did not begin");
+    };
+    let rest = came.split_off(end);
+    let head = String::from_utf8_lossy(&came).into_owned();
+    ensure!(head.starts_with("HTTP/1.1 200"), "a request was refused: {head}");
+    Ok((head, rest))
 }
 
 #[derive(Debug)]

@@ -3,13 +3,15 @@
 //! Everything a person or a machine does to this repository again and again is a task here, so
 //! that there is one way to do it. Tasks decide nothing about the product: `bench` drives the real
 //! `consign` binary by its command line. Only where a thousand processes would measure the machine
-//! instead of the hub does [`crowd`] speak to it through `hub-client`, and [`idle`] by hand.
+//! instead of the hub do [`crowd`] and [`mod@fleet`] speak to it through `hub-client`, and [`idle`] by
+//! hand.
 //!
 //! Start with [`mod@test`], [`mod@lint`] and [`mod@bench`].
 
 mod bench;
 mod browser;
 mod crowd;
+mod fleet;
 mod fuzz;
 mod fuzzer;
 mod idle;
@@ -32,7 +34,8 @@ Usage: cargo xtask TASK
                        make the Debian package
   bench [ROW...] [--install-peers] [--data DIR] [--runs N] [--program FILE] [--peers-only]
                        measure consign and its peers alternately (rows: T1 T2 T3 T4 T5 T6 T7 T8 T9 T10a T10b
-                       T10c T11 S1 S2 S3 P1 P2 P3 P4; T10 means all three; none named means all); writes docs/benchmarks.md
+                       T10c T11 K1 K2 K3a K3b K3c K4 K5 S1 S2 S3 P1 P2 P3 P4; T10 means all three; none named means
+                       all); writes docs/benchmarks.md
   crash [--scenario NAME] [--points N|all] [--faults NAME,NAME] [--at N] [--nested N] [--seed S]
         [--samples N] [--program FILE] [--report FILE]
                        kill, starve and damage the program at every point, see whether its promises hold;
@@ -81,6 +84,7 @@ fn main() -> ExitCode {
         // Started by the bench itself.
         Some((task, rest)) if task == "crowd" => crowd::run(rest),
         Some((task, rest)) if task == "idle" => idle::run(rest),
+        Some((task, rest)) if task == "fleet" => fleet::run(rest),
         Some((task, _)) if task == "help" || task == "--help" => {
             print!("{USAGE}");
             Ok(())

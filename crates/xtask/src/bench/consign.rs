@@ -1,6 +1,8 @@
 //! Our side: hubs and nodes as separate processes, driven by the command line alone.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -71,15 +73,29 @@ impl Consign {
         self.hub_at(scratch, "127.0.0.1:0", None)
     }
 
+    /// The same with its database on a server.
+    pub(super) fn hub_on(&self, scratch: &Path, database: &str) -> Result<Hub> {
+        // With its password it is nobody else's to read, and no argument.
+        let file = scratch.join("database");
+        let mut created = OpenOptions::new();
+        created.write(true).create_new(true).mode(0o600);
+        created.open(&file)?.write_all(database.as_bytes())?;
+        let file = file.to_str().context("a path that is text")?;
+        self.start(scratch, &["--listen", "127.0.0.1:0", "--database-file", file])
+    }
+
     /// Starts a hub on an address; invitations name `url` when it is reached by another.
     pub(super) fn hub_at(&self, scratch: &Path, listen: &str, url: Option<&str>) -> Result<Hub> {
+        let mut arguments = vec!["--listen", listen];
+        arguments.extend(url.into_iter().flat_map(|url| ["--url", url]));
+        self.start(scratch, &arguments)
+    }
+
+    fn start(&self, scratch: &Path, arguments: &[&str]) -> Result<Hub> {
         let data = scratch.join("hub");
         fs::create_dir_all(&data)?;
         let mut command = self.command();
-        command.args(["hub", "--json", "--listen", listen, "--data"]).arg(&data);
-        if let Some(url) = url {
-            command.args(["--url", url]);
-        }
+        command.args(["hub", "--json", "--data"]).arg(&data).args(arguments);
         let log = File::create(scratch.join("hub.log"))?;
         let mut server = Server::start(command.stdout(Stdio::piped()).stderr(log))?;
         let line = measure::first_line(&mut server)?;
@@ -103,6 +119,11 @@ impl Hub {
         invitation.map(str::to_owned).context("`consign invite` printed no invitation")
     }
 
+    /// A node in a directory of its own that the hub does not know.
+    pub(super) fn stranger(&self, state: PathBuf) -> Node {
+        Node { consign: self.consign.clone(), state }
+    }
+
     /// Makes a node in a new directory and registers it.
     pub(super) fn node(&self, state: PathBuf) -> Result<Node> {
         data::clear(&state)?;
@@ -120,7 +141,7 @@ impl Hub {
 }
 
 impl Node {
-    fn command(&self) -> Command {
+    pub(super) fn command(&self) -> Command {
         let mut command = self.consign.command();
         command.arg("--state").arg(&self.state);
         command

@@ -166,7 +166,7 @@ pub(super) fn beside_streams(session: &Session) -> Result<Row> {
     ))
 }
 
-fn last_line<T: for<'a> Deserialize<'a>>(said: &str) -> Result<T> {
+pub(super) fn last_line<T: for<'a> Deserialize<'a>>(said: &str) -> Result<T> {
     let last = said.lines().rev().find(|line| line.starts_with('{')).context("no closing line")?;
     serde_json::from_str(last).with_context(|| format!("not a closing line: {last}"))
 }

@@ -23,6 +23,13 @@ pub(super) fn touch_memory() {
     drop(std::hint::black_box(memory));
 }
 
+/// What the sources are, by the version control.
+pub(super) fn revision() -> String {
+    let mut describe = Command::new("git");
+    describe.args(["describe", "--always", "--dirty"]).current_dir(shell::root());
+    shell::output(&mut describe).unwrap_or_default().trim().to_owned()
+}
+
 /// The facts that the figures depend on.
 pub(super) fn machine(session: &Session) -> String {
     let mut facts = String::from("| machine | |\n|---|---|\n");
@@ -68,7 +75,7 @@ pub(super) fn machine(session: &Session) -> String {
         &read("/proc/loadavg").split(' ').take(3).collect::<Vec<_>>().join(" "),
     );
     fact("compiler", &said("rustc", &["--version"]));
-    fact("revision", &said("git", &["describe", "--always", "--dirty"]));
+    fact("revision", &revision());
     fact("peers", &session.peers.versions().join(", "));
     let change = read(&session.data.root().join("tree2.json").to_string_lossy());
     fact(

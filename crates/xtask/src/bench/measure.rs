@@ -54,6 +54,11 @@ impl Server {
         Ok(Self { child })
     }
 
+    /// Its process.
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(super) fn stdout(&mut self) -> Option<BufReader<ChildStdout>> {
         self.child.stdout.take().map(BufReader::new)
     }

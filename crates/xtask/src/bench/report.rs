@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::machine::machine;
+use super::machine::{self, machine};
 use super::row::{
     Bound, CLIENT_MIB, CPU, Contender, FIGURE, Goal, Measure, Row, SERVER_MIB, WALL, WIRE,
 };
@@ -51,30 +51,66 @@ impl Results {
         if let Some(folder) = self.table.parent() {
             fs::create_dir_all(folder)?;
         }
-        let in_order: Vec<&Row> = ROWS.iter().filter_map(|(id, _)| self.rows.get(*id)).collect();
+        let ids = ROWS.iter().map(|(id, _)| *id);
+        let earlier = fs::read_to_string(&self.table).unwrap_or_default();
+        let in_order: Vec<Shown<'_>> = ids.filter_map(|id| self.shown(id, &earlier)).collect();
         fs::write(&self.table, page(&in_order, &machine(session)))?;
         eprintln!("xtask: wrote {}", self.table.display());
         Ok(())
     }
+
+    /// A row as it was measured here, else as the page has it already: from another checkout.
+    fn shown<'a>(&'a self, id: &'static str, earlier: &str) -> Option<Shown<'a>> {
+        let measured = self.rows.get(id).map(Shown::Measured);
+        measured.or_else(|| Shown::kept(id, earlier))
+    }
 }
 
-/// The date and hour, for people.
+/// What the page says of one row.
+enum Shown<'a> {
+    Measured(&'a Row),
+    /// The section, and the lines of the table of peaks.
+    Kept(String, String),
+}
+
+impl Shown<'_> {
+    fn kept(id: &str, page: &str) -> Option<Self> {
+        let begins = format!("{id}: ");
+        let mut sections = page.split("\n## ").skip(1);
+        let section = sections.find(|section| section.starts_with(&begins))?;
+        let of_row = format!("| {id} | ");
+        let of_row = |line: &&str| line.starts_with(&of_row);
+        let peaks = page.split_once(PEAKS).map_or("", |(_, peaks)| peaks);
+        let peaks = peaks.lines().filter(of_row).map(|line| format!("{line}\n")).collect();
+        Some(Self::Kept(format!("\n## {}\n", section.trim_end()), peaks))
+    }
+}
+
+/// The date and hour, and what was measured, for people.
 pub(super) fn now() -> String {
     let said = shell::output(Command::new("date").args(["-u", "+%Y-%m-%d %H:%M UTC"]));
-    said.map_or_else(|_| "at an unknown time".to_owned(), |said| said.trim().to_owned())
+    let date = said.map_or_else(|_| "at an unknown time".to_owned(), |said| said.trim().to_owned());
+    format!("{date}, revision {}", machine::revision())
 }
 
-fn page(rows: &[&Row], machine: &str) -> String {
+/// What the table of peaks is headed by.
+const PEAKS: &str = "\n## Peak memory of consign in every row\n\n";
+
+fn page(rows: &[Shown<'_>], machine: &str) -> String {
     let mut page = format!(
         "# Benchmarks\n\n\
          Written by `cargo xtask bench`; do not edit. Contenders take turns on one machine, on loopback, and every\n\
          result is compared with its source file by file. Times do not carry over to other machines; the ratios\n\
          count. Free memory is touched before every run, because a virtual machine gets it back from its host slowly.\n\
          Medians, with the smallest and largest in brackets; CPU is receiver + sender, user and system;\n\
-         memory is the peak of receiver / sender; MB = 10^6 bytes.\n\n{machine}"
+         memory is the peak of receiver / sender; MB = 10^6 bytes. A row stays until it is measured again; the\n\
+         machine is that of the newest.\n\n{machine}"
     );
     for row in rows {
-        table(&mut page, row);
+        match row {
+            Shown::Measured(row) => table(&mut page, row),
+            Shown::Kept(section, _) => page.push_str(section),
+        }
     }
     peaks(&mut page, rows);
     page.push_str(include_str!("parameters.md"));
@@ -82,20 +118,29 @@ fn page(rows: &[&Row], machine: &str) -> String {
 }
 
 /// The peaks of our side in every row, beside each other.
-fn peaks(page: &mut String, rows: &[&Row]) {
-    if !rows.iter().flat_map(|row| &row.contenders).any(|one| one.is_ours) {
+fn peaks(page: &mut String, rows: &[Shown<'_>]) {
+    let mut lines = String::new();
+    for row in rows {
+        match row {
+            Shown::Measured(row) => peaks_of(&mut lines, row),
+            Shown::Kept(_, peaks) => lines.push_str(peaks),
+        }
+    }
+    if lines.is_empty() {
         return;
     }
-    page.push_str("\n## Peak memory of consign in every row\n\n");
+    page.push_str(PEAKS);
     page.push_str("| row | contender | node MiB | hub MiB |\n|---|---|---|---|\n");
-    for row in rows {
-        for contender in row.contenders.iter().filter(|one| one.is_ours) {
-            let peak = |of: Measure| contender.samples.iter().filter_map(of).fold(0.0, f64::max);
-            let (node, hub) = (peak(CLIENT_MIB), peak(SERVER_MIB));
-            let shown = |mib: f64| if mib > 0.0 { format!("{mib:.0}") } else { "–".to_owned() };
-            let name = &contender.name;
-            page.push_str(&format!("| {} | {name} | {} | {} |\n", row.id, shown(node), shown(hub)));
-        }
+    page.push_str(&lines);
+}
+
+fn peaks_of(page: &mut String, row: &Row) {
+    for contender in row.contenders.iter().filter(|one| one.is_ours) {
+        let peak = |of: Measure| contender.samples.iter().filter_map(of).fold(0.0, f64::max);
+        let (node, hub) = (peak(CLIENT_MIB), peak(SERVER_MIB));
+        let shown = |mib: f64| if mib > 0.0 { format!("{mib:.0}") } else { "–".to_owned() };
+        let name = &contender.name;
+        page.push_str(&format!("| {} | {name} | {} | {} |\n", row.id, shown(node), shown(hub)));
     }
 }
 
@@ -227,7 +272,7 @@ mod tests {
             .ratio("wall", "ours", "gone", WALL, 1.0)
             .figure("spins/s")
             .at_least("spins", "ours", FIGURE, 25.0, "spins/s");
-        let page = page(&[&row], "");
+        let page = page(&[Shown::Measured(&row)], "");
         for expected in [
             "## T0: nothing much",
             "| contender | runs | wall s | CPU s | memory MB | wire MB | spins/s |",
@@ -242,6 +287,22 @@ mod tests {
             assert!(page.contains(expected), "{expected} is not in\n{page}");
         }
         assert!(!page.contains("| T0 | peer |"), "a peer's peak is not ours\n{page}");
+    }
+
+    #[test]
+    fn a_row_that_was_measured_elsewhere_stays_as_it_is() {
+        let row = |id: &str| {
+            let samples = vec![Sample { server_rss_bytes: 3 << 20, ..Sample::default() }];
+            let ours = Contender { name: "ours".into(), is_ours: true, samples, absent: None };
+            Row::new(id, "work", vec![ours]).note("Noted.")
+        };
+        let (first, other, last) = (row("T1"), row("T11"), row("T2"));
+        let all = [Shown::Measured(&first), Shown::Measured(&other), Shown::Measured(&last)];
+        let before = page(&all, "");
+        let kept = |id| Shown::kept(id, &before);
+        let again = page(&[kept("T1").unwrap(), Shown::Measured(&other), kept("T2").unwrap()], "");
+        assert_eq!(again, before);
+        assert!(kept("T3").is_none());
     }
 
     #[test]
