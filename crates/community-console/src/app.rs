@@ -52,9 +52,8 @@ impl App {
     pub(crate) async fn looked(&self) -> Looked {
         let mut looked = self.looked.clone();
         let first = looked.wait_for(|looked| looked.known.is_some() || looked.trouble.is_some());
-        match tokio::time::timeout(FIRST_LOOK, first).await {
-            Ok(Ok(found)) => return found.clone(),
-            Ok(Err(_)) | Err(_) => {}
+        if let Ok(Ok(found)) = tokio::time::timeout(FIRST_LOOK, first).await {
+            return found.clone();
         }
         self.looked.borrow().clone()
     }

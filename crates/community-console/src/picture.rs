@@ -27,6 +27,8 @@ pub(crate) struct Machine {
     pub(crate) labels: Labels,
     /// Where it gets its packages, as its managers defined it.
     pub(crate) routes: Vec<String>,
+    /// Where a relay is found.
+    pub(crate) addresses: Vec<String>,
     pub(crate) host: Option<String>,
     pub(crate) description: Option<String>,
     pub(crate) latest: Option<Latest>,
@@ -142,6 +144,7 @@ fn members(known: &Known, mut latest: BTreeMap<PublicKey, Latest>) -> Vec<Machin
         roles: member.roles.iter().copied().collect(),
         labels: member.labels.clone(),
         routes: member.routes.iter().map(|route| route.url.clone()).collect(),
+        addresses: member.addresses.iter().map(|route| route.url.clone()).collect(),
         host: member.host.clone(),
         description: member.description.clone(),
         latest: latest.remove(&member.key),
@@ -159,6 +162,7 @@ fn remembered(latest: BTreeMap<PublicKey, Latest>) -> Vec<Machine> {
         roles: vec![Role::Target],
         labels: one.target.labels.clone(),
         routes: Vec::new(),
+        addresses: Vec::new(),
         host: None,
         description: None,
         latest: Some(one),

@@ -30,7 +30,7 @@ pub(super) struct Grouping {
     by: By,
     pub(super) choices: Vec<Choice>,
     hub: String,
-    /// Relays by the host of their addresses.
+    /// Relays by their addresses.
     relays: BTreeMap<String, String>,
 }
 
@@ -44,6 +44,11 @@ pub(super) struct Group<'a> {
     pub(super) machines: Vec<&'a Machine>,
     /// One target that is meant as such.
     pub(super) is_single: bool,
+}
+
+/// An address as it is compared.
+fn bare(address: &str) -> String {
+    address.trim_end_matches('/').to_owned()
 }
 
 impl Grouping {
@@ -86,7 +91,9 @@ impl Grouping {
         }
         choices.push(choice("state".into(), "-state", By::State));
         let relays = picture.machines.iter().filter(|machine| machine.is(Role::Relay));
-        let relays = relays.filter_map(|relay| Some((relay.host.clone()?, relay.name.clone())));
+        let relays = relays.flat_map(|relay| {
+            relay.addresses.iter().map(|address| (bare(address), relay.name.clone()))
+        });
         let hub = picture.known().map(|known| known.hub.clone()).unwrap_or_default();
         Self { by, choices, hub, relays: relays.collect() }
     }
@@ -94,14 +101,10 @@ impl Grouping {
     /// The relay or address a target gets its packages from first; empty for the hub.
     pub(super) fn way<'a>(&'a self, target: &'a Machine) -> &'a str {
         let Some(route) = target.routes.first() else { return "" };
-        if route.trim_end_matches('/') == self.hub.trim_end_matches('/') {
+        if bare(route) == bare(&self.hub) {
             return "";
         }
-        let host = route.split_once("://").map_or(&**route, |(_, host)| host);
-        let host = host.split('/').next().unwrap_or(host);
-        let bare = host.rsplit_once(':').map_or(host, |(name, _)| name);
-        let relay = self.relays.get(host).or_else(|| self.relays.get(bare));
-        relay.map_or(&**route, |name| name)
+        self.relays.get(&bare(route)).map_or(&**route, |name| name)
     }
 
     /// The groups, at most so many and one for the rest; what somebody should look at comes first where

@@ -12,6 +12,7 @@ fn machine(number: usize, labels: &[(&str, &str)], routes: &[&str]) -> Machine {
         roles: vec![Role::Target],
         labels: labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect(),
         routes: routes.iter().map(|route| (*route).to_owned()).collect(),
+        addresses: Vec::new(),
         host: None,
         description: None,
         latest: None,
@@ -65,7 +66,7 @@ fn however_many_values_a_label_has_the_boxes_stay_few_and_nobody_is_left_out() {
 fn targets_hang_on_the_relay_that_their_route_leads_to() {
     let mut relay = machine(99, &[], &[]);
     relay.roles = vec![Role::Relay];
-    relay.host = Some("relay.berlin.example".into());
+    relay.addresses = vec!["https://relay.berlin.example:7400/".into()];
     let through = machine(1, &[], &["https://relay.berlin.example:7400"]);
     let elsewhere = machine(2, &[], &["https://other.example"]);
     let drawing = drawn(vec![machine(0, &[], &[]), through, elsewhere, relay], "");

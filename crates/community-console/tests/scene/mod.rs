@@ -60,6 +60,7 @@ fn member(name: &str, role: Role, labels: &[(&str, &str)]) -> Membership {
         issued: 1,
         description: Some(HOSTILE.into()),
         host: Some(HOSTILE.into()),
+        addresses: Vec::new(),
     }
 }
 
