@@ -214,6 +214,7 @@ fn membership(community: CommunityId, peer: PeerName, key: &NodeKey, role: Role)
         issued: now(),
         description: None,
         host: None,
+        addresses: Vec::new(),
     }
 }
 
