@@ -35,14 +35,15 @@ impl Community {
         assert_eq!((&joined["peer"], &joined["again"]), (&name.into(), &false.into()));
     }
 
-    /// Writes a package that leaves a file and says something.
+    /// Writes a package that says something, and leaves a file on machines in Berlin: where all of them
+    /// are one machine, only one may.
     pub(crate) fn package(&self, version: &str, line: &str) -> String {
         let folder = self.world.path("hello");
         fs::create_dir_all(&folder).expect("made");
         fs::write(folder.join("page"), format!("page of {version}")).expect("written");
         let text = format!(
             "[package]\nname = \"hello\"\nversion = \"{version}\"\n\n\
-             [[step]]\nfiles = \"page\"\ntarget = \"{}\"\n\n\
+             [[step]]\nlabels = \"site=berlin\"\nfiles = \"page\"\ntarget = \"{}\"\n\n\
              [[step]]\nscript = '''\n#!/bin/sh\n{line}\n'''\n",
             self.world.path("placed").display(),
         );

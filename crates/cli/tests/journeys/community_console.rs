@@ -51,7 +51,7 @@ impl Sender {
             let peer = text("peer").parse().expect("a name");
             if text("peer") == "ci" {
                 own = Some(key);
-            } else {
+            } else if line["roles"] == json!(["target"]) {
                 targets.insert(text("peer"), Addressee { key, peer, labels });
             }
         }
