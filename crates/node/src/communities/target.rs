@@ -14,7 +14,8 @@
 //! trees/KEY/PACKAGE/   the last tree of each package, so that the next costs what changed
 //! ```
 
-use std::collections::BTreeMap;
+mod receipts;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,13 +28,14 @@ use community::{
 use content::TreeRef;
 use deploy::script::Launch;
 use deploy::{Application, ApplyError, MachineFacts, State};
-use documents::{DocumentHash, PublicKey, ReleaseName, Seen};
+use documents::{DocumentHash, PublicKey, Seen};
 use fetch::{FetchConfig, Fetcher, HubSource};
 use hub_api::{Hex, QueueEntryInfo};
 use package::label::Labels;
 use package::{INSTRUCTIONS, Package, Receipt, Verdict};
 use serde::{Deserialize, Serialize};
 
+use self::receipts::receipt_path;
 use super::manager::fail;
 use super::{CommunityError, Place, Standing};
 use crate::causes::chain;
@@ -44,9 +46,6 @@ use crate::state::{
     Node, StateError, create_private_directory, io, random, read_json, replace, write_json,
 };
 use crate::tree::{FoundTree, TreeError};
-
-/// Receipts of a publisher that are kept after they were handed in.
-const KEPT_RECEIPTS: u64 = 64;
 
 /// What happened with a release.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -458,70 +457,6 @@ impl Place {
             verdict: receipt.verdict,
         })
     }
-
-    fn answered(&self) -> Result<BTreeMap<String, StoredRelease>, StateError> {
-        Ok(read_json(&self.target_directory().join("answered.json"))?.unwrap_or_default())
-    }
-
-    fn is_answered(&self, which: &Which) -> Result<bool, StateError> {
-        let answered = self.answered()?;
-        let last = answered.get(&which.publisher.to_string());
-        Ok(last.is_some_and(|last| last.sequence >= which.sequence))
-    }
-
-    /// Marks a kept receipt as not handed in yet.
-    fn offer_again(&self, entry: &QueueEntryInfo) -> Result<(), StateError> {
-        let Ok(publisher) = documents::Manifest::peek_publisher(&entry.manifest.0) else {
-            return Ok(());
-        };
-        let target = self.target_directory();
-        let path = receipt_path(&target, &publisher.to_string(), entry.sequence);
-        let sent = path.with_extension("sent");
-        match fs::rename(&sent, &path) {
-            Ok(()) => Ok(()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(io("rename", &sent)(error)),
-        }
-    }
-
-    /// Hands in every receipt that the hub does not have yet.
-    async fn hand_in_receipts(&self, hub: &HubLink) -> Result<(), TargetError> {
-        for (publisher, sequence, path) in self.receipts_to_hand_in()? {
-            let feed: ReleaseName = self.id().feed(&publisher);
-            let signed = fs::read(&path).map_err(io("read", &path))?;
-            let own = self.node().key().public();
-            match hub.client.put_receipt(&feed, sequence, &own, signed).await {
-                // Nobody waits for it any more: the publisher was revoked, or its release deleted.
-                Err(error) if error.is_not_found() => {}
-                Err(source) => return Err(fail(hub, "hand in a receipt", source).into()),
-                Ok(()) => {}
-            }
-            let sent = path.with_extension("sent");
-            fs::rename(&path, &sent).map_err(io("rename", &path))?;
-            if let Some(old) = sequence.checked_sub(KEPT_RECEIPTS) {
-                let old = receipt_path(&self.target_directory(), &publisher.to_string(), old);
-                // One that is not there was removed before.
-                let _ = fs::remove_file(old.with_extension("sent"));
-            }
-        }
-        Ok(())
-    }
-
-    fn receipts_to_hand_in(&self) -> Result<Vec<(PublicKey, u64, PathBuf)>, StateError> {
-        let receipts = self.target_directory().join("receipts");
-        let mut found = Vec::new();
-        for publisher in list(&receipts)? {
-            let Some(key) = publisher.file_name().and_then(|it| it.to_str()?.parse().ok()) else {
-                continue;
-            };
-            for path in list(&publisher)? {
-                let number = path.file_name().and_then(|it| it.to_str()?.parse::<u64>().ok());
-                found.extend(number.map(|number| (key, number, path)));
-            }
-        }
-        found.sort_by_key(|(_, sequence, _)| *sequence);
-        Ok(found)
-    }
 }
 
 impl Node {
@@ -599,18 +534,6 @@ fn read_instructions(tree: &Path) -> Result<Package, ApplyError> {
     let bytes = fs::read(&path).map_err(failed)?;
     Package::decode(&bytes)
         .map_err(|error| failed(std::io::Error::new(std::io::ErrorKind::InvalidData, error)))
-}
-
-fn receipt_path(target: &Path, publisher: &str, sequence: u64) -> PathBuf {
-    target.join("receipts").join(publisher).join(sequence.to_string())
-}
-
-fn list(directory: &Path) -> Result<Vec<PathBuf>, StateError> {
-    match fs::read_dir(directory) {
-        Ok(entries) => Ok(entries.flatten().map(|entry| entry.path()).collect()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(io("list", directory)(error)),
-    }
 }
 
 fn name_of(roster: &Roster, publisher: &PublicKey) -> String {
