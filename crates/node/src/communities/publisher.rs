@@ -22,6 +22,7 @@ use package::label::Expression;
 use serde::{Deserialize, Serialize};
 
 pub use self::receipts::Collected;
+pub(super) use self::receipts::{AT_ONCE, read_receipts};
 pub use self::rollback::{RollBackError, RollBackRequest, RolledBack};
 use super::manager::fail;
 use super::rollout::{RolloutStatus, Staging};

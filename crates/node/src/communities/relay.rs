@@ -20,18 +20,21 @@
 mod chunks;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use community::{CommunityId, Membership, PeerName, RosterSeen, served_by};
 use documents::{DocumentError, Manifest, PublicKey, ReleaseName};
 use fetch::FetchError;
+use futures_util::future::try_join_all;
 use hub_api::limits::MEMBERS_MAX;
-use hub_api::{ProblemCode, RosterChange, WaitingEntryInfo};
+use hub_api::{ProblemCode, ReceiptInfo, RosterChange, WaitingEntryInfo};
 use hub_client::{ClientError, CommunityEvents};
 use serde::{Deserialize, Serialize};
 
 use self::chunks::{CopyError, copy_chunks};
 use super::manager::fail;
+use super::publisher::{AT_ONCE, read_receipts};
 use super::{CommunityError, Place, Standing};
 use crate::causes::chain;
 use crate::hubs::{HubLink, KnownHub};
@@ -319,18 +322,10 @@ impl Place {
                     Err(source) => return Err(fail(beside, "list receipts", source)),
                 };
                 let mut taken = Vec::new();
-                for receipt in receipts {
-                    let target = PublicKey::from_bytes(receipt.target.0);
-                    let signed = beside.client.receipt(&feed, receipt.sequence, &target).await;
-                    let signed = signed.map_err(|source| fail(beside, "read a receipt", source))?;
-                    let put = hub.client.put_receipt(&feed, receipt.sequence, &target, signed);
-                    match put.await {
-                        Ok(()) => returned += 1,
-                        // Nobody waits for it any more.
-                        Err(error) if error.is_not_found() => {}
-                        Err(source) => return Err(fail(&hub, "hand a receipt in", source)),
-                    }
-                    taken.push(receipt.id);
+                for some in receipts.chunks(AT_ONCE) {
+                    let signed = read_receipts(beside, &feed, some).await?;
+                    returned += hand_in(&hub, &feed, some, signed).await?;
+                    taken.extend(some.iter().map(|receipt| receipt.id));
                 }
                 // Only now: until they are above, they are kept here.
                 let told = beside.client.receipts_taken(&feed, &taken).await;
@@ -509,6 +504,30 @@ impl Place {
             Err(source) => Err(Uncopied::Later(fail(beside, "pass a release on", source).into())),
         }
     }
+}
+
+/// Hands receipts in at the same time; returns how many somebody waited for.
+async fn hand_in(
+    hub: &HubLink,
+    feed: &ReleaseName,
+    receipts: &[ReceiptInfo],
+    signed: Vec<Vec<u8>>,
+) -> Result<u64, CommunityError> {
+    let handing = receipts.iter().zip(signed).map(|(info, signed)| {
+        let (client, feed, sequence) = (Arc::clone(&hub.client), feed.clone(), info.sequence);
+        let target = PublicKey::from_bytes(info.target.0);
+        async move {
+            match client.put_receipt(&feed, sequence, &target, signed).await {
+                Ok(()) => Ok(1),
+                // Nobody waits for it any more.
+                Err(error) if error.is_not_found() => Ok(0),
+                Err(source) => Err(source),
+            }
+        }
+    });
+    let handed: Result<Vec<u64>, _> = try_join_all(handing.collect::<Vec<_>>()).await;
+    let handed = handed.map_err(|source| fail(hub, "hand a receipt in", source))?;
+    Ok(handed.into_iter().sum())
 }
 
 /// Why a release is not at the hub beside.

@@ -1,13 +1,36 @@
 //! What targets answered is fetched, opened and kept.
 
+use std::sync::Arc;
+
 use community::{Address, SignedReceipt};
-use documents::PublicKey;
+use documents::{PublicKey, ReleaseName};
+use futures_util::future::try_join_all;
+use hub_api::ReceiptInfo;
 use ledger::{Answer, Ledger, LedgerError, PackageFilter, PackageRecord, Recorded, Report};
 use package::Receipt;
 
 use super::SendError;
-use crate::communities::Place;
 use crate::communities::manager::fail;
+use crate::communities::{CommunityError, Place};
+use crate::hubs::HubLink;
+
+/// Receipts that are read at the same time: each is a round trip, and at most 8 MiB.
+pub(in crate::communities) const AT_ONCE: usize = 8;
+
+/// Reads receipts, at most [`AT_ONCE`], in their order.
+pub(in crate::communities) async fn read_receipts(
+    hub: &HubLink,
+    feed: &ReleaseName,
+    receipts: &[ReceiptInfo],
+) -> Result<Vec<Vec<u8>>, CommunityError> {
+    let reading = receipts.iter().map(|info| {
+        let (client, feed, sequence) = (Arc::clone(&hub.client), feed.clone(), info.sequence);
+        let target = PublicKey::from_bytes(info.target.0);
+        async move { client.receipt(&feed, sequence, &target).await }
+    });
+    let read = try_join_all(reading.collect::<Vec<_>>()).await;
+    read.map_err(|source| fail(hub, "read a receipt", source))
+}
 
 /// What came back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,24 +60,11 @@ impl Place {
                 Err(source) => return Err(fail(&hub, "list receipts", source).into()),
             };
             let mut taken = Vec::new();
-            for info in &receipts {
-                let target = PublicKey::from_bytes(info.target.0);
-                let signed = hub.client.receipt(&feed, info.sequence, &target).await;
-                let signed = signed.map_err(|source| fail(&hub, "read a receipt", source))?;
-                let report = self.read_receipt(ledger, info.sequence, target, &signed).await?;
-                if let Report::Unreadable(why) = &report {
-                    collected.unreadable.push((target, why.clone()));
+            for some in receipts.chunks(AT_ONCE) {
+                for (info, signed) in some.iter().zip(read_receipts(&hub, &feed, some).await?) {
+                    self.keep_receipt(ledger, info, signed, &mut collected).await?;
+                    taken.push(info.id);
                 }
-                let answered = info.answered;
-                let answer = Answer { target, answered, report, receipt: Some(signed) };
-                match ledger.record(&feed, info.sequence, &answer).await? {
-                    Recorded::Now => collected.new += 1,
-                    Recorded::Before => {}
-                    Recorded::NotAddressed => {
-                        tracing::warn!(%target, sequence = info.sequence, "a receipt that nobody asked for");
-                    }
-                }
-                taken.push(info.id);
             }
             hub.client
                 .receipts_taken(&feed, &taken)
@@ -65,6 +75,29 @@ impl Place {
                 None => return Ok(collected),
             }
         }
+    }
+
+    async fn keep_receipt(
+        &self,
+        ledger: &dyn Ledger,
+        info: &ReceiptInfo,
+        signed: Vec<u8>,
+        collected: &mut Collected,
+    ) -> Result<(), SendError> {
+        let (target, sequence) = (PublicKey::from_bytes(info.target.0), info.sequence);
+        let report = self.read_receipt(ledger, sequence, target, &signed).await?;
+        if let Report::Unreadable(why) = &report {
+            collected.unreadable.push((target, why.clone()));
+        }
+        let answer = Answer { target, answered: info.answered, report, receipt: Some(signed) };
+        match ledger.record(&self.feed(), sequence, &answer).await? {
+            Recorded::Now => collected.new += 1,
+            Recorded::Before => {}
+            Recorded::NotAddressed => {
+                tracing::warn!(%target, sequence, "a receipt that nobody asked for");
+            }
+        }
+        Ok(())
     }
 
     async fn read_receipt(
