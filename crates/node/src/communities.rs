@@ -35,7 +35,7 @@ use std::time::Duration;
 
 use community::{
     Charter, CharterError, CommunityId, CurrentRoster, ExchangeKey, Inclusion, Membership,
-    MembershipError, Roster, RosterError, RosterSeen, Route, accept_membership,
+    MembershipError, Role, Roster, RosterError, RosterSeen, Route, accept_membership,
 };
 use content::DecodeError;
 use documents::DocumentHash;
@@ -306,9 +306,9 @@ impl Place {
     pub fn hub(&self) -> Result<HubLink, CommunityError> {
         let ways = self.ways()?;
         let way = &ways[self.turn.load(Ordering::Relaxed) % ways.len()];
-        // Where there is another way, one that is silent is not worth a long wait. A manager's changes
-        // take their time at any of them.
-        if ways.len() == 1 || self.is_managed_here()? {
+        // Where there is another way, one that is silent is not worth a long wait. What managers and
+        // publishers hand in takes its time at any of them.
+        if ways.len() == 1 || self.hands_in()? {
             return Ok(self.node.link(way)?);
         }
         let timeouts = Timeouts {
@@ -317,6 +317,13 @@ impl Place {
             ..Timeouts::default()
         };
         Ok(self.node.link_within(way, timeouts)?)
+    }
+
+    /// Whether this node is a manager or a publisher of the community.
+    fn hands_in(&self) -> Result<bool, CommunityError> {
+        let own = self.stored()?.membership.map(|own| Membership::decode(&own.membership.0));
+        let is_publisher = own.transpose()?.is_some_and(|own| own.roles.contains(&Role::Publisher));
+        Ok(is_publisher || self.is_managed_here()?)
     }
 
     /// All hubs and relays that chunks may be asked of, the one that is spoken with first.

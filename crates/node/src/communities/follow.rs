@@ -144,7 +144,7 @@ async fn once(
     let mut events = hub.client.community_events(&place.id()).await.map_err(|source| {
         CommunityError::Hub { doing: "wait for news", url: hub.url.clone(), source }
     })?;
-    let mut relay = Relaying::of(place)?;
+    let mut relay = None;
     let mut asked_all = None::<Instant>;
     loop {
         say(status, CommunityState::Working, None);
@@ -166,6 +166,8 @@ async fn once(
             }
             asked_all = Some(Instant::now());
         }
+        // It may have become one, or have been given another hub, while this ran.
+        relay = Relaying::of(place, relay)?;
         if let Some(relay) = &mut relay {
             for news in relay.pass_on(place).await? {
                 note_relay(place, status, news);
@@ -231,9 +233,12 @@ struct Relaying {
 }
 
 impl Relaying {
-    fn of(place: &Place) -> Result<Option<Self>, CommunityError> {
-        let beside = place.relay_hub()?;
-        Ok(beside.map(|beside| Self { beside, events: None, passing: Passing::default() }))
+    /// As it goes on, or as it begins.
+    fn of(place: &Place, before: Option<Self>) -> Result<Option<Self>, CommunityError> {
+        let Some(beside) = place.relay_hub()? else { return Ok(None) };
+        let same = before.filter(|before| before.beside.url == beside.url);
+        let new = || Self { beside, events: None, passing: Passing::default() };
+        Ok(Some(same.unwrap_or_else(new)))
     }
 
     async fn pass_on(&mut self, place: &Place) -> Result<Vec<RelayNews>, FollowError> {
