@@ -28,10 +28,11 @@ impl Relay {
         let url = hello["url"].as_str().expect("a text").to_owned();
         world.tells(name, &["register", &invite(&data, &[])], &["registered"]);
         community.peer(name, &[&["--role", "relay"], options].concat());
+        // It becomes one while its node runs.
+        let node = serve(world, name);
         let told = world.tells(name, &["community", "relay", &url], &["relaying"]);
         let address = told["address"].as_str().expect("a text");
         world.tells("boss", &["community", "address", name, address], &["changed"]);
-        let node = serve(world, name);
         Self { hub, url, _node: node }
     }
 }
