@@ -95,6 +95,7 @@ const NEIGHBOURS: &[(&str, &str, &str)] = &[
     ("simulation", "random", "a run is named by its seed"),
     ("testkit", "random", "content is made from a seed"),
     ("xtask", "random", "what is measured is the same on every machine"),
+    ("xtask", "testkit", "a hub that is measured has a PostgreSQL of its own"),
 ];
 
 /// Edges that the places would allow or that somebody will want one day: who, whom, why not.
