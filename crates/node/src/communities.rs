@@ -299,7 +299,7 @@ impl Place {
         Ok(ways)
     }
 
-    /// The hub or relay to speak with: the first way, or the one that [`Place::take_next_way`] came to.
+    /// The hub or relay to speak with: the first way, or the one that was turned to when it failed.
     ///
     /// # Errors
     /// None is known.
