@@ -140,6 +140,14 @@ impl Sessions {
 }
 
 async fn open(exchange: &Exchange) -> Result<(HeaderValue, Duration), ClientError> {
+    match prove(exchange).await {
+        // A hub that was restarted in between has forgotten the challenge: once more tells.
+        Err(error) if error.code() == Some(ProblemCode::ProofRefused) => prove(exchange).await,
+        opened => opened,
+    }
+}
+
+async fn prove(exchange: &Exchange) -> Result<(HeaderValue, Duration), ClientError> {
     let key = exchange.key.as_ref().expect("callers checked that there is a key");
     let public = key.public();
     let asked = Hex(*public.as_bytes());
