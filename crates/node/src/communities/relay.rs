@@ -87,7 +87,7 @@ pub enum RelayNews {
         sequence: u64,
         /// Bytes of chunks that were not there yet.
         bytes: u64,
-        /// Targets that it waits for now.
+        /// How many targets have it in their queue by this.
         targets: u64,
     },
     /// A release cannot be passed on: why. Others can.

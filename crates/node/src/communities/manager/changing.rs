@@ -10,7 +10,6 @@ use community::{
 };
 use documents::{PublicKey, Quorum, jointly};
 use hub_api::{ProblemCode, RosterChange};
-use hub_client::ClientError;
 
 use super::{
     ATTEMPTS, CHARTER_LIFETIME, Changed, ProposingError, RENEWAL_LIFETIME, ROSTER_LIFETIME, fail,
@@ -124,7 +123,9 @@ impl Place {
             self.keep_members(&basis.members)?;
             match hub.client.add_charter(&self.id, signed).await {
                 Ok(()) => {}
-                Err(error) if has_code(&error, ProblemCode::RosterConflict) => return Ok(false),
+                Err(error) if error.code() == Some(ProblemCode::RosterConflict) => {
+                    return Ok(false);
+                }
                 Err(source) => return Err(fail(hub, "change who manages it", source)),
             }
             let _lock = lock_for_change(&self.path())?;
@@ -141,7 +142,7 @@ impl Place {
             removed: proposal.removed().iter().map(ToString::to_string).collect(),
         };
         let mut put = hub.client.put_roster(&self.id, &change).await;
-        if put.as_ref().is_err_and(|error| has_code(error, ProblemCode::DocumentRefused)) {
+        if put.as_ref().is_err_and(|error| error.code() == Some(ProblemCode::DocumentRefused)) {
             // A hub that came back from a backup has other peers than the roster in force.
             let theirs = by_peer(&self.all_members(hub).await?)?;
             if theirs != basis.members {
@@ -151,7 +152,7 @@ impl Place {
         }
         match put {
             Ok(()) => self.keep(roster, &change, &review.members)?,
-            Err(error) if has_code(&error, ProblemCode::RosterConflict) => return Ok(false),
+            Err(error) if error.code() == Some(ProblemCode::RosterConflict) => return Ok(false),
             Err(source) => return Err(fail(hub, "change who belongs to it", source)),
         }
         self.forget_pending()?;
@@ -398,8 +399,4 @@ fn difference(
         removed: removed.map(ToString::to_string).collect(),
         ..change.clone()
     }
-}
-
-fn has_code(error: &ClientError, wanted: ProblemCode) -> bool {
-    matches!(error, ClientError::Problem { code, .. } if *code == wanted)
 }
