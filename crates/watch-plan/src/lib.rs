@@ -18,11 +18,9 @@
 //!
 //! Start reading at [`WatchPlan::poll_action`].
 
-mod delay;
-
 use std::time::{Duration, Instant};
 
-pub use delay::Delay;
+use backoff::Delay;
 
 /// Intervals of a watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

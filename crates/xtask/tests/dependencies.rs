@@ -23,8 +23,10 @@ enum Place {
 use Place::{Adapter, Driver, Machine, Program, Support, Word};
 
 const PLACES: &[(&str, Place)] = &[
+    ("backoff", Word),
     ("community", Word),
     ("content", Word),
+    ("delivery", Word),
     ("documents", Word),
     ("hub-api", Word),
     ("node-api", Word),
@@ -33,6 +35,7 @@ const PLACES: &[(&str, Place)] = &[
     ("wire", Word),
     ("fetch-plan", Machine),
     ("watch-plan", Machine),
+    ("delivery-plan", Machine),
     ("deploy-plan", Machine),
     ("rollout-plan", Machine),
     ("directory", Adapter),
@@ -78,6 +81,10 @@ const NEIGHBOURS: &[(&str, &str, &str)] = &[
     ("package", "content", "instructions are canonical CBOR, as trees are"),
     ("community", "content", "envelopes carry the key of a tree's root"),
     ("community", "documents", "what a community signs is in the same envelopes, by the same keys"),
+    ("delivery", "content", "headers are canonical CBOR, as trees are"),
+    ("delivery", "documents", "a receipt is signed as other documents are, by the same keys"),
+    ("delivery-plan", "backoff", "delays between two tries are drawn in one place"),
+    ("watch-plan", "backoff", "delays between two tries are drawn in one place"),
     ("pages", "documents", "moments are shown as dates of the calendar"),
     ("wire", "content", "what travels is frames and chunk ids"),
     (

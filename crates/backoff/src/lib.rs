@@ -1,4 +1,6 @@
-//! Growing, jittered delays.
+//! Growing, jittered delays between two tries of what failed.
+//!
+//! Pure: chance is a seed, and who waits keeps the time. Start reading at [`Delay`].
 
 use std::time::Duration;
 
@@ -26,6 +28,12 @@ impl Delay {
         self.failures = self.failures.saturating_add(1);
         let half = full / 2;
         half + half.mul_f64(self.fraction())
+    }
+
+    /// How many failures there were since it went well.
+    #[must_use]
+    pub fn failures(&self) -> u32 {
+        self.failures
     }
 
     /// It went well: the next failure starts over.
