@@ -46,10 +46,12 @@ pub enum Context {
     JoinAnswer,
     /// What became of a release on a target.
     Receipt,
+    /// That a delivery arrived.
+    DeliveryReceipt,
 }
 
 impl Context {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Release,
         Self::Head,
         Self::Delegation,
@@ -63,6 +65,7 @@ impl Context {
         Self::JoinChallenge,
         Self::JoinAnswer,
         Self::Receipt,
+        Self::DeliveryReceipt,
     ];
 
     /// The string that is signed with the document.
@@ -82,6 +85,7 @@ impl Context {
             Self::JoinChallenge => "consign/join-challenge/1",
             Self::JoinAnswer => "consign/join-answer/1",
             Self::Receipt => "consign/receipt/1",
+            Self::DeliveryReceipt => "consign/delivery-receipt/1",
         }
     }
 }

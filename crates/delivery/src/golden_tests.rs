@@ -1,0 +1,71 @@
+//! Golden files: the bytes of each released format. Nothing in them is drawn at random.
+
+use documents::NodeKey;
+use proptest::prelude::*;
+
+use crate::header::tests::{directory, file, header, link};
+use crate::{DeliveryId, DeliverySecret, Digest, Header, Receipt, Tally, Ticket, Vault};
+
+/// Compares with `golden/NAME.hex`; `UPDATE_GOLDEN=1` writes a file that does not exist yet.
+#[expect(clippy::disallowed_methods, reason = "golden files are files")]
+fn golden(name: &str, bytes: &[u8]) {
+    let path = format!("{}/golden/{name}.hex", env!("CARGO_MANIFEST_DIR"));
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(_) if std::env::var_os("UPDATE_GOLDEN").is_some() => {
+            std::fs::write(&path, format!("{}\n", hex::encode(bytes))).expect("writable");
+            return;
+        }
+        Err(error) => panic!("{path}: {error}"),
+    };
+    assert_eq!(text.trim(), hex::encode(bytes), "{name}: a released format must not change");
+}
+
+const ID: DeliveryId = DeliveryId::from_bytes([1; 16]);
+const SECRET: DeliverySecret = DeliverySecret::from_bytes([2; 32]);
+
+#[test]
+fn every_released_format_has_its_golden_file() {
+    let (url, fingerprint) = ("https://hub.example:7333".into(), [3; 32]);
+    let ticket = Ticket { url, fingerprint, id: ID, secret: SECRET };
+    golden("ticket-1", ticket.to_string().as_bytes());
+    golden("recipient-token-1", &SECRET.recipient_token());
+    let items = vec![directory("a"), file("a/b", 3), link("a/c", "b"), file("empty", 0)];
+    golden("header-1", &header(items).encode());
+    let segments = Vault::of_segments(ID, &SECRET);
+    let (first, raw) = segments.seal(7, b"a short segment");
+    golden("segment-raw-1", &raw);
+    // Another release of zstd may pack it in other bytes; what is released stays readable.
+    let words = b"words and words ".repeat(1024);
+    let packed = hex::decode(include_str!("../golden/segment-zstd-1.hex").trim()).expect("hex");
+    let (second, plain) = segments.open(8, words.len(), &packed).expect("opens");
+    assert_eq!(plain, words);
+    let key = NodeKey::from_secret_bytes([4; 32]);
+    let receipt = Receipt {
+        id: ID,
+        digest: Digest::of([first, second]),
+        tally: Tally { items: 4, stream_bytes: 1_048_577 },
+        received: 1_795_000_000,
+        recipient: key.public(),
+    };
+    let signed = receipt.sign(&key);
+    golden("receipt-1", &signed);
+    golden("sealed-receipt-1", &Vault::of_receipt(ID, &SECRET).seal(0, &signed).1);
+}
+
+proptest! {
+    #[test]
+    fn decoders_of_anything_neither_panic_nor_take_two_encodings(
+        bytes in proptest::collection::vec(any::<u8>(), 0..400),
+    ) {
+        if let Ok(header) = Header::decode(&bytes) {
+            prop_assert_eq!(header.encode(), bytes.clone());
+        }
+        let vault = Vault::of_segments(ID, &SECRET);
+        prop_assert!(vault.open(0, 100, &bytes).is_err());
+        let text = String::from_utf8_lossy(&bytes);
+        if let Ok(ticket) = text.parse::<Ticket>() {
+            prop_assert_eq!(ticket.to_string(), text);
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! Sealing of segments.
+//!
+//! The key of a segment follows from its *tag*, a keyed hash of its place and its plain bytes (the
+//! idea of SIV, RFC 5297: the tag is PRF, initialisation vector and commitment in one). A segment that
+//! is sent again is the same bytes; one whose file changed meanwhile has another tag and therefore
+//! another key, so no key ever meets two messages and a fixed nonce is sound.
+
+use content::seal::compresses;
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+
+use crate::{DeliveryId, DeliverySecret, SEGMENT_BYTES};
+
+/// The keyed hash of a segment's place and plain bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Tag([u8; 32]);
+
+impl Tag {
+    /// How long one is.
+    pub const BYTES: usize = 32;
+
+    /// Takes a tag as it was kept.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+const RAW: u8 = 0;
+const ZSTD: u8 = 1;
+/// Level 1: a sender that compresses is to keep up with a network of a gigabit.
+const LEVEL: i32 = 1;
+const CIPHER_TAG_BYTES: usize = 16;
+/// What sealing adds at most: the tag, the codec, and the cipher's tag.
+const OVERHEAD_BYTES: usize = Tag::BYTES + 1 + CIPHER_TAG_BYTES;
+/// Less is not worth looking at: the delivery service of 2010 compressed nothing below this.
+const COMPRESSED_FROM_BYTES: usize = 10_240;
+
+/// The longest sealed segment, in bytes.
+pub const SEALED_BYTES_MAX: usize = SEGMENT_BYTES + OVERHEAD_BYTES;
+
+/// Why a segment was not opened. Ask for it again; when it comes the same again, whoever sends it is
+/// not the sender of this delivery.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OpenSegmentError {
+    /// It was altered, stands at another place, or was sealed with another secret.
+    #[error("segment {0} is not what the sender sealed")]
+    NotAuthentic(u64),
+    /// The sender sealed something of another length than the segment has: its program is broken.
+    #[error("segment {number} holds {found} bytes where {expected} belong")]
+    Length {
+        /// Which segment.
+        number: u64,
+        /// What it holds, in bytes.
+        found: usize,
+        /// What belongs there, in bytes.
+        expected: usize,
+    },
+    /// The sender sealed something in a form that is not known here: a newer program's, or broken.
+    #[error("segment {0} is in a form this program does not know")]
+    Form(u64),
+}
+
+/// Seals and opens the segments of one delivery.
+#[derive(Clone)]
+pub struct Vault {
+    id: DeliveryId,
+    tags: [u8; 32],
+    keys: [u8; 32],
+}
+
+impl std::fmt::Debug for Vault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Vault({})", self.id)
+    }
+}
+
+impl Vault {
+    /// That of the segments of a delivery.
+    #[must_use]
+    pub fn of_segments(id: DeliveryId, secret: &DeliverySecret) -> Self {
+        let tags = secret.derive("consign delivery 1 segment tags");
+        Self { id, tags, keys: secret.derive("consign delivery 1 segment keys") }
+    }
+
+    /// That of the receipt, which is sealed as segment 0.
+    #[must_use]
+    pub fn of_receipt(id: DeliveryId, secret: &DeliverySecret) -> Self {
+        let tags = secret.derive("consign delivery 1 receipt tags");
+        Self { id, tags, keys: secret.derive("consign delivery 1 receipt keys") }
+    }
+
+    /// Seals the plain bytes of segment `number`: tag, then ciphertext.
+    ///
+    /// # Panics
+    /// If they are more than [`SEGMENT_BYTES`].
+    #[must_use]
+    pub fn seal(&self, number: u64, plain: &[u8]) -> (Tag, Vec<u8>) {
+        assert!(plain.len() <= SEGMENT_BYTES, "segments are cut at the limit");
+        let tag = self.tag(number, plain);
+        let mut sealed = Vec::with_capacity(plain.len() + OVERHEAD_BYTES);
+        sealed.extend_from_slice(tag.as_bytes());
+        match compressed(plain) {
+            Some(packed) => {
+                sealed.push(ZSTD);
+                sealed.extend_from_slice(&packed);
+            }
+            None => {
+                sealed.push(RAW);
+                sealed.extend_from_slice(plain);
+            }
+        }
+        let cipher = self.cipher(tag);
+        let aad = Aad::from(self.place(number));
+        let message = &mut sealed[Tag::BYTES..];
+        let end = cipher
+            .seal_in_place_separate_tag(zero_nonce(), aad, message)
+            .expect("segments are far below the limit of AES-GCM");
+        sealed.extend_from_slice(end.as_ref());
+        (tag, sealed)
+    }
+
+    /// Opens segment `number`, which has `length` plain bytes.
+    ///
+    /// # Errors
+    /// It is not what the sender sealed for this place.
+    pub fn open(
+        &self,
+        number: u64,
+        length: usize,
+        sealed: &[u8],
+    ) -> Result<(Tag, Vec<u8>), OpenSegmentError> {
+        let foreign = OpenSegmentError::NotAuthentic(number);
+        let (tag, message) = sealed.split_first_chunk().ok_or(foreign.clone())?;
+        let tag = Tag(*tag);
+        let mut message = message.to_vec();
+        let opened = self
+            .cipher(tag)
+            .open_in_place(zero_nonce(), Aad::from(self.place(number)), &mut message)
+            .map_err(|_| foreign.clone())?
+            .len();
+        message.truncate(opened);
+        let plain = match message.first() {
+            Some(&RAW) => {
+                message.remove(0);
+                message
+            }
+            // One byte more than belongs there would be refused below.
+            Some(&ZSTD) => zstd::bulk::decompress(&message[1..], length.min(SEGMENT_BYTES))
+                .map_err(|_| OpenSegmentError::Form(number))?,
+            _ => return Err(OpenSegmentError::Form(number)),
+        };
+        // The tag commits the sender to these bytes: no second key opens the same ciphertext.
+        if self.tag(number, &plain) != tag {
+            return Err(foreign);
+        }
+        if plain.len() != length {
+            return Err(OpenSegmentError::Length { number, found: plain.len(), expected: length });
+        }
+        Ok((tag, plain))
+    }
+
+    /// The tag of segment `number` with these plain bytes.
+    #[must_use]
+    pub fn tag(&self, number: u64, plain: &[u8]) -> Tag {
+        let mut hasher = blake3::Hasher::new_keyed(&self.tags);
+        hasher.update(&self.place(number)).update(plain);
+        Tag(*hasher.finalize().as_bytes())
+    }
+
+    fn place(&self, number: u64) -> [u8; 24] {
+        let mut place = [0; 24];
+        place[..16].copy_from_slice(self.id.as_bytes());
+        place[16..].copy_from_slice(&number.to_le_bytes());
+        place
+    }
+
+    fn cipher(&self, tag: Tag) -> LessSafeKey {
+        let key = blake3::keyed_hash(&self.keys, tag.as_bytes());
+        let key = UnboundKey::new(&AES_256_GCM, key.as_bytes()).expect("the key is 32 bytes");
+        LessSafeKey::new(key)
+    }
+}
+
+fn compressed(plain: &[u8]) -> Option<Vec<u8>> {
+    if plain.len() < COMPRESSED_FROM_BYTES || !compresses(plain) {
+        return None;
+    }
+    let packed = zstd::bulk::compress(plain, LEVEL).ok()?;
+    (packed.len() < plain.len()).then_some(packed)
+}
+
+fn zero_nonce() -> Nonce {
+    Nonce::assume_unique_for_key([0; 12])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vault(id: u8, secret: u8) -> Vault {
+        let secret = DeliverySecret::from_bytes([secret; 32]);
+        Vault::of_segments(DeliveryId::from_bytes([id; 16]), &secret)
+    }
+
+    #[test]
+    fn what_was_sealed_opens_at_its_place_and_nowhere_else() {
+        for plain in [vec![], vec![7; 300], b"words and words ".repeat(4096)] {
+            let (tag, sealed) = vault(1, 1).seal(5, &plain);
+            assert!(sealed.len() <= plain.len() + OVERHEAD_BYTES);
+            assert_eq!(vault(1, 1).open(5, plain.len(), &sealed), Ok((tag, plain.clone())));
+            let foreign = Err(OpenSegmentError::NotAuthentic(5));
+            assert_eq!(vault(2, 1).open(5, plain.len(), &sealed), foreign, "another delivery");
+            assert_eq!(vault(1, 2).open(5, plain.len(), &sealed), foreign, "another secret");
+            let moved = vault(1, 1).open(6, plain.len(), &sealed);
+            assert_eq!(moved, Err(OpenSegmentError::NotAuthentic(6)), "another place");
+            let receipt = DeliverySecret::from_bytes([1; 32]);
+            let receipt = Vault::of_receipt(DeliveryId::from_bytes([1; 16]), &receipt);
+            assert_eq!(receipt.open(5, plain.len(), &sealed), foreign, "another purpose");
+        }
+    }
+
+    #[test]
+    fn altered_and_cut_segments_are_refused() {
+        let plain = b"contents of a file";
+        let (_, sealed) = vault(1, 1).seal(0, plain);
+        for index in 0..sealed.len() {
+            let mut altered = sealed.clone();
+            altered[index] ^= 1;
+            vault(1, 1).open(0, plain.len(), &altered).expect_err("altered");
+            vault(1, 1).open(0, plain.len(), &sealed[..index]).expect_err("cut short");
+        }
+    }
+
+    #[test]
+    fn sending_again_gives_the_same_bytes_and_changed_contents_another_key() {
+        let (first, bytes) = vault(1, 1).seal(0, b"draft one");
+        assert_eq!(vault(1, 1).seal(0, b"draft one"), (first, bytes.clone()));
+        let (second, other) = vault(1, 1).seal(0, b"draft two");
+        assert_ne!(first, second);
+        // Under one key and nonce the difference of two ciphertexts is that of the plain bytes.
+        let differing = |at: usize| bytes[at] ^ other[at];
+        assert_ne!(differing(Tag::BYTES + 1), 0, "`d` and `d` encrypt to the same under one key");
+    }
+
+    #[test]
+    fn a_segment_that_would_inflate_beyond_its_length_is_refused() {
+        let plain = vec![b'a'; SEGMENT_BYTES];
+        let (_, sealed) = vault(1, 1).seal(0, &plain);
+        assert!(sealed.len() < SEGMENT_BYTES / 100, "compressed before it was sealed");
+        for length in [0, 1, SEGMENT_BYTES - 1] {
+            vault(1, 1).open(0, length, &sealed).expect_err("longer than it may be");
+        }
+        let (_, short) = vault(1, 1).seal(0, b"abc");
+        let error = OpenSegmentError::Length { number: 0, found: 3, expected: 4 };
+        assert_eq!(vault(1, 1).open(0, 4, &short), Err(error));
+    }
+}
