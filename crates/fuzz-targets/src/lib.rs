@@ -51,7 +51,7 @@ pub use request_targets::{
 };
 pub use seeds::seeds;
 pub use store_targets::store_pack;
-pub use wire_targets::{frame_stream, have_bitmap, id_list};
+pub use wire_targets::{frame_stream, have_bitmap, id_list, segment_stream};
 
 /// What a decoder made of the bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -124,6 +124,7 @@ targets![
     frame_stream,
     id_list,
     have_bitmap,
+    segment_stream,
     node_frame_stream,
     node_hello,
     to_node,

@@ -121,6 +121,10 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
             .iter()
             .map(|step| behind(step, golden("wire/frame-stream-1")))
             .collect(),
+        "segment_stream" => [[1, 0], [100, 0], [0, 255]]
+            .iter()
+            .map(|step| behind(step, golden("wire/segment-stream-1")))
+            .collect(),
         "id_list" => vec![golden("wire/id-list-1")],
         "have_bitmap" => vec![behind(&10u16.to_le_bytes(), golden("wire/have-bitmap-1"))],
         "node_frame_stream" => {

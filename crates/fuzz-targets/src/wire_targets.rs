@@ -1,7 +1,10 @@
 //! Targets for the decoders of the `wire` crate.
 
 use bytes::Bytes;
-use wire::{FrameStreamDecoder, HAVE_IDS_MAX, HaveBitmap, IDS_MAX, IdList};
+use wire::{
+    FrameStreamDecoder, HAVE_IDS_MAX, HaveBitmap, IDS_MAX, IdList, SegmentRecord,
+    SegmentStreamDecoder,
+};
 
 use crate::{Verdict, same};
 
@@ -32,6 +35,33 @@ pub fn frame_stream(bytes: &[u8]) -> Verdict {
         again
     });
     same(again, stream)
+}
+
+/// A stream of segments; the first two bytes say in how large pieces it arrives.
+#[must_use]
+pub fn segment_stream(bytes: &[u8]) -> Verdict {
+    let Some((step, stream)) = bytes.split_first_chunk() else { return Verdict::Refused };
+    let step = usize::from(u16::from_le_bytes(*step)).max(1);
+    let mut decoder = SegmentStreamDecoder::new();
+    let mut again = Vec::new();
+    for piece in stream.chunks(step) {
+        decoder.push(Bytes::copy_from_slice(piece));
+        loop {
+            match decoder.next_record() {
+                Ok(Some(SegmentRecord::Segment { number, bytes })) => {
+                    again.extend_from_slice(&wire::encode_segment_head(number, bytes.len()));
+                    again.extend_from_slice(&bytes);
+                }
+                Ok(Some(SegmentRecord::HeartBeat { next })) => {
+                    again.extend_from_slice(&wire::encode_heart_beat(next));
+                }
+                Ok(None) => break,
+                Err(_) => return Verdict::Refused,
+            }
+        }
+        assert!(decoder.buffered_bytes() <= stream.len());
+    }
+    same(decoder.finish().ok().map(|()| again), stream)
 }
 
 /// A list of ids.

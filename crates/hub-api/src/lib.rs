@@ -29,16 +29,18 @@ pub use limits::Limits;
 pub use messages::{
     AccountInfo, AccountRole, AccountsPage, AddressedEnvelope, AdmissionSettings, AuditInfo,
     AuditPage, ChallengeRequest, ChallengeResponse, ChangeInfo, ChangeKind, ChangesPage,
-    CharterDocument, ChartersPage, CommunityEvent, CommunityNews, DelegationDocument, EntriesPage,
-    EntryInfo, EntryKind, Envelopes, GivenGrant, Grant, GrantInfo, GrantSettings, GrantsPage,
-    HeadDocuments, HubInfo, InvitationCreated, InvitationInfo, InvitationRequest, InvitationsPage,
-    JoinAccepted, JoinDocument, JoinEnd, JoinKnock, Joining, JoiningsPage, ManifestDocument,
-    MembersPage, MembershipProof, NameInfo, NameSettings, NamesPage, NewestRelease, OwnerSettings,
-    QueueEntryInfo, QueuePage, Queued, QueuedTargetInfo, QueuedTargetsPage, ReceiptInfo,
-    ReceiptsPage, RegistrationRequest, RegistrationResponse, ReleaseAccepted, ReleaseEvent,
-    ReleaseInfo, ReleasesPage, RenewalDocument, Retention, RosterChange, SessionRequest,
-    SessionResponse, Standing, TOKEN_PREFIX, TakenReceipts, TokenCreated, TokenInfo, TokenRequest,
-    TokenScope, TokensPage, UploadResponse, WaitingEntryInfo, WaitingPage,
+    CharterDocument, ChartersPage, CommunityEvent, CommunityNews, DelegationDocument,
+    DeliveryAnnouncement, DeliveryEnd, DeliveryEnding, DeliveryParty, DeliverySide, DeliveryStatus,
+    DeliveryVerified, EntriesPage, EntryInfo, EntryKind, Envelopes, GivenGrant, Grant, GrantInfo,
+    GrantSettings, GrantsPage, HeadDocuments, HubInfo, InvitationCreated, InvitationInfo,
+    InvitationRequest, InvitationsPage, JoinAccepted, JoinDocument, JoinEnd, JoinKnock, Joining,
+    JoiningsPage, ManifestDocument, MembersPage, MembershipProof, NameInfo, NameSettings,
+    NamesPage, NewestRelease, OwnerSettings, QueueEntryInfo, QueuePage, Queued, QueuedTargetInfo,
+    QueuedTargetsPage, ReceiptInfo, ReceiptsPage, RegistrationRequest, RegistrationResponse,
+    ReleaseAccepted, ReleaseEvent, ReleaseInfo, ReleasesPage, RenewalDocument, Retention,
+    RosterChange, SegmentTaken, SessionRequest, SessionResponse, Standing, TOKEN_PREFIX,
+    TakenReceipts, TokenCreated, TokenInfo, TokenRequest, TokenScope, TokensPage, UploadResponse,
+    WaitingEntryInfo, WaitingPage,
 };
 pub use problem::{Problem, ProblemCode};
 pub use text::{Base64Bytes, Hex, Hidden, ParseTextError};
@@ -51,6 +53,9 @@ pub const MEDIA_PROBLEM: &str = "application/problem+json";
 pub const MEDIA_BYTES: &str = "application/octet-stream";
 /// Request header: the same text with the same `POST` has the effect of one.
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// Request header with which the recipient of a delivery proves itself: its token, 32 bytes as hexadecimal
+/// digits.
+pub const DELIVERY_TOKEN_HEADER: &str = "consign-delivery-token";
 /// Media type of the event stream.
 pub const MEDIA_EVENTS: &str = "text/event-stream";
 /// Name of the event that announces a release; its data is a [`ReleaseEvent`].

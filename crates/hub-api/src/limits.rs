@@ -99,6 +99,20 @@ pub const ADMISSION_LIFETIME_MAX: Duration = Duration::from_hours(365 * 24);
 /// Most bytes of a reason for people.
 pub const REASON_BYTES_MAX: usize = 256;
 
+/// Most bytes of a segment of a delivery: 1 MiB, and what sealing adds to it.
+pub const SEGMENT_BYTES_MAX: usize = (1 << 20) + 64;
+/// Segments of a delivery that the hub holds at most: one comes in while another goes out.
+pub const DELIVERY_WINDOW: usize = 2;
+/// Most bytes of the receipt of a delivery.
+pub const DELIVERY_RECEIPT_BYTES_MAX: usize = 4 * 1024;
+/// Most characters of the reason why a delivery was ended: two lines of a listing.
+pub const DELIVERY_REASON_CHARS_MAX: usize = 200;
+/// How long a question for a delivery's next change waits for one, and a segment for room: less than
+/// any request may take.
+pub const DELIVERY_WAIT_MAX: Duration = Duration::from_secs(20);
+/// Silence in a stream of segments before the hub sends a heart-beat.
+pub const SEGMENT_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
+
 /// Least characters of an idempotency key: enough for one that nobody guesses.
 pub const IDEMPOTENCY_KEY_CHARS_MIN: usize = 16;
 /// Most characters of an idempotency key: room for two UUIDs and a word.

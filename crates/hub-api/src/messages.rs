@@ -6,6 +6,7 @@
 mod administration;
 mod browse;
 mod communities;
+mod deliveries;
 mod grants;
 mod retention;
 mod tokens;
@@ -23,6 +24,10 @@ pub use self::communities::{
     JoiningsPage, ManifestDocument, MembersPage, MembershipProof, QueueEntryInfo, QueuePage,
     Queued, QueuedTargetInfo, QueuedTargetsPage, ReceiptInfo, ReceiptsPage, RenewalDocument,
     RosterChange, Standing, TakenReceipts, WaitingEntryInfo, WaitingPage,
+};
+pub use self::deliveries::{
+    DeliveryAnnouncement, DeliveryEnd, DeliveryEnding, DeliveryParty, DeliverySide, DeliveryStatus,
+    DeliveryVerified, SegmentTaken,
 };
 pub use self::grants::{
     DelegationDocument, GivenGrant, Grant, GrantInfo, GrantSettings, GrantsPage, OwnerSettings,

@@ -13,15 +13,16 @@ use utoipa::{PartialSchema, ToSchema};
 pub use self::operations::{Method, Operation, operations};
 use crate::{
     AccountsPage, AdmissionSettings, AuditPage, ChallengeRequest, ChallengeResponse, ChangesPage,
-    CharterDocument, ChartersPage, CommunityEvent, DelegationDocument, EntriesPage, Envelopes,
-    GrantSettings, GrantsPage, HeadDocuments, HubInfo, InvitationCreated, InvitationRequest,
-    InvitationsPage, JoinAccepted, JoinDocument, JoinEnd, JoinKnock, Joining, JoiningsPage,
-    MEDIA_BYTES, MEDIA_EVENTS, MEDIA_JSON, MEDIA_PROBLEM, ManifestDocument, MembersPage, NameInfo,
-    NameSettings, NamesPage, NewestRelease, OwnerSettings, Problem, ProblemCode, QueuePage, Queued,
+    CharterDocument, ChartersPage, CommunityEvent, DelegationDocument, DeliveryAnnouncement,
+    DeliveryEnding, DeliveryStatus, DeliveryVerified, EntriesPage, Envelopes, GrantSettings,
+    GrantsPage, HeadDocuments, HubInfo, InvitationCreated, InvitationRequest, InvitationsPage,
+    JoinAccepted, JoinDocument, JoinEnd, JoinKnock, Joining, JoiningsPage, MEDIA_BYTES,
+    MEDIA_EVENTS, MEDIA_JSON, MEDIA_PROBLEM, ManifestDocument, MembersPage, NameInfo, NameSettings,
+    NamesPage, NewestRelease, OwnerSettings, Problem, ProblemCode, QueuePage, Queued,
     QueuedTargetsPage, ReceiptsPage, RegistrationRequest, RegistrationResponse, ReleaseAccepted,
     ReleaseEvent, ReleaseInfo, ReleasesPage, RenewalDocument, Retention, RosterChange,
-    SessionRequest, SessionResponse, Standing, TOKEN_PREFIX, TakenReceipts, TokenCreated,
-    TokenRequest, TokensPage, UploadResponse, WaitingPage, limits,
+    SegmentTaken, SessionRequest, SessionResponse, Standing, TOKEN_PREFIX, TakenReceipts,
+    TokenCreated, TokenRequest, TokensPage, UploadResponse, WaitingPage, limits,
 };
 
 /// What goes into a body, by media type.
@@ -217,6 +218,10 @@ fn schemas() -> Value {
         ChartersPage,
         CommunityEvent,
         DelegationDocument,
+        DeliveryAnnouncement,
+        DeliveryEnding,
+        DeliveryStatus,
+        DeliveryVerified,
         EntriesPage,
         Envelopes,
         GrantSettings,
@@ -253,6 +258,7 @@ fn schemas() -> Value {
         RenewalDocument,
         Retention,
         RosterChange,
+        SegmentTaken,
         SessionRequest,
         SessionResponse,
         Standing,

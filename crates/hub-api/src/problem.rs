@@ -76,6 +76,8 @@ problem_codes! {
     DelegationConflict = "delegation-conflict", 409, "There is a newer list of publishers";
     /// There is a newer charter or roster of the community. Read them and decide again.
     RosterConflict = "roster-conflict", 409, "There is a newer roster";
+    /// The delivery was announced by another account, or with other values. Choose another id.
+    DeliveryConflict = "delivery-conflict", 409, "The delivery was announced otherwise";
     /// The hub lacks chunks of the release, or the caller may not use them; `missing` names the
     /// first of them. Upload them and repeat.
     ChunksMissing = "chunks-missing", 409, "Chunks of the release are missing";

@@ -126,6 +126,17 @@ pub const RECEIPT: &str = "/v1/names/{team}/{name}/releases/{sequence}/receipts/
 pub const RECEIPTS: &str = "/v1/names/{team}/{name}/receipts";
 /// `POST`: [`TakenReceipts`](crate::TakenReceipts), by the publisher.
 pub const RECEIPTS_TAKEN: &str = "/v1/names/{team}/{name}/receipts/taken";
+/// `PUT`: [`DeliveryAnnouncement`](crate::DeliveryAnnouncement) in,
+/// [`DeliveryStatus`](crate::DeliveryStatus) out, by the sender. `GET ?after=`: the same status, behind
+/// that change, for both. `DELETE`: [`DeliveryEnding`](crate::DeliveryEnding), by either.
+pub const DELIVERY: &str = "/v1/deliveries/{delivery}";
+/// `PUT`: the bytes of a segment, [`SegmentTaken`](crate::SegmentTaken) out, by the sender.
+pub const DELIVERY_SEGMENT: &str = "/v1/deliveries/{delivery}/segments/{number}";
+/// `GET ?from=`: a stream of segments in order, for the recipient.
+pub const DELIVERY_SEGMENTS: &str = "/v1/deliveries/{delivery}/segments";
+/// `POST`: [`DeliveryVerified`](crate::DeliveryVerified) in, [`DeliveryStatus`](crate::DeliveryStatus)
+/// out, by the recipient.
+pub const DELIVERY_VERIFIED: &str = "/v1/deliveries/{delivery}/verified";
 /// `GET`: the OpenAPI document of all this.
 pub const OPENAPI: &str = "/v1/openapi.json";
 /// `GET`: what a problem code means and what to do, as text. Not under `/v1`:
@@ -305,6 +316,35 @@ pub fn receipts_taken(name: impl Display) -> String {
     format!("{NAMES}/{name}/receipts/taken")
 }
 
+/// Path of a delivery; with another template, whose only segment that varies is the delivery, of
+/// something of it.
+#[must_use]
+pub fn of_delivery(template: &str, delivery: impl Display) -> String {
+    template.replace("{delivery}", &delivery.to_string())
+}
+
+/// Path and query of a delivery's status; it is answered behind the change `after`.
+#[must_use]
+pub fn delivery_status(delivery: impl Display, after: Option<u64>) -> String {
+    let path = of_delivery(DELIVERY, delivery);
+    match after {
+        Some(after) => format!("{path}?after={after}"),
+        None => path,
+    }
+}
+
+/// Path of a segment of a delivery.
+#[must_use]
+pub fn delivery_segment(delivery: impl Display, number: u64) -> String {
+    of_delivery(DELIVERY_SEGMENT, delivery).replace("{number}", &number.to_string())
+}
+
+/// Path and query of the segments of a delivery from a number on.
+#[must_use]
+pub fn delivery_segments(delivery: impl Display, from: u64) -> String {
+    format!("{}?from={from}", of_delivery(DELIVERY_SEGMENTS, delivery))
+}
+
 /// Path and query of the events of a name.
 #[must_use]
 pub fn events(name: impl Display) -> String {
@@ -369,6 +409,10 @@ mod tests {
             RECEIPT,
             RECEIPTS,
             RECEIPTS_TAKEN,
+            DELIVERY,
+            DELIVERY_SEGMENT,
+            DELIVERY_SEGMENTS,
+            DELIVERY_VERIFIED,
             OPENAPI,
         ];
         let community = "01020304-0506-4708-890a-0b0c0d0e0f10";
@@ -406,6 +450,11 @@ mod tests {
             (RECEIPT, receipt("team/tools", 7, &id)),
             (RECEIPTS, receipts("team/tools")),
             (RECEIPTS_TAKEN, receipts_taken("team/tools")),
+            (DELIVERY, of_delivery(DELIVERY, "ab")),
+            (DELIVERY, delivery_status("ab", Some(7))),
+            (DELIVERY_SEGMENT, delivery_segment("ab", 7)),
+            (DELIVERY_SEGMENTS, delivery_segments("ab", 7)),
+            (DELIVERY_VERIFIED, of_delivery(DELIVERY_VERIFIED, "ab")),
         ] {
             let found: Vec<_> = all.iter().filter(|other| fits(other, &path)).collect();
             assert_eq!(found, [&template], "{path}");

@@ -2,6 +2,7 @@ use content::frame::{Codec, FrameBuilder, FrameCodec, PLAIN_BYTES_MAX};
 use proptest::prelude::*;
 
 use super::*;
+use crate::golden::compare as golden;
 
 fn frame_of(chunks: &[&[u8]], codec: Codec) -> Frame {
     let mut builder = FrameBuilder::default();
@@ -167,22 +168,6 @@ fn single_bytes_do_not_pile_up_in_pieces() {
 #[should_panic(expected = "no request asks for more")]
 fn an_end_with_too_many_ids_is_not_encoded() {
     let _ = encode_end(&vec![ChunkId::of(b""); MISSING_MAX + 1]);
-}
-
-/// Compares with `golden/NAME.hex`; `UPDATE_GOLDEN=1` writes a file that does not exist yet.
-#[expect(clippy::disallowed_methods, reason = "golden files are files")]
-fn golden(name: &str, bytes: &[u8]) {
-    let path = format!("{}/golden/{name}.hex", env!("CARGO_MANIFEST_DIR"));
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(_) if std::env::var_os("UPDATE_GOLDEN").is_some() => {
-            std::fs::write(&path, format!("{hex}\n")).expect("writable");
-            return;
-        }
-        Err(error) => panic!("{path}: {error}"),
-    };
-    assert_eq!(text.trim(), hex, "{name}: a released format must not change");
 }
 
 #[test]
