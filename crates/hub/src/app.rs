@@ -14,6 +14,7 @@ use crate::bus::Bus;
 use crate::challenges::Challenges;
 use crate::config::HubLimits;
 use crate::console::Console;
+use crate::deliveries::Deliveries;
 use crate::files::DataDir;
 use crate::member_trees::MemberTrees;
 use crate::metrics::Metrics;
@@ -64,6 +65,8 @@ pub(crate) struct App {
     pub(crate) event_streams: Arc<Semaphore>,
     /// Each holds a directory or a comparison of two trees.
     pub(crate) browses: Arc<Semaphore>,
+    /// What is passed on from memory to memory.
+    pub(crate) deliveries: Arc<Deliveries>,
     /// What moves right now.
     pub(crate) transfers: Arc<Transfers>,
     pub(crate) console: Console,

@@ -19,6 +19,7 @@ use crate::refusal::Refusal;
 pub(crate) struct BoundedBody {
     stream: BodyDataStream,
     left_bytes: usize,
+    expected_bytes: usize,
     idle_time: Duration,
 }
 
@@ -35,7 +36,14 @@ impl BoundedBody {
             return Err(too_large(bytes_max));
         }
         let stream = request.into_body().into_data_stream();
-        Ok(Self { stream, left_bytes: bytes_max, idle_time })
+        let declared = declared.and_then(|declared| usize::try_from(declared).ok());
+        let expected_bytes = declared.unwrap_or(bytes_max);
+        Ok(Self { stream, left_bytes: bytes_max, expected_bytes, idle_time })
+    }
+
+    /// How many bytes it is said to have, or may have when nothing is said.
+    pub(crate) fn bytes_expected(&self) -> usize {
+        self.expected_bytes
     }
 
     /// The next piece; `None` at the end.

@@ -130,6 +130,12 @@ pub struct HubLimits {
     /// Bytes of answers of more than 64 KiB that are in memory at once, fetches not counted. One
     /// account, or one address without an account, has at most a quarter of them.
     pub answers_bytes_max: usize,
+    /// Deliveries that run at once, each with up to two segments of 1 MiB in memory.
+    pub deliveries_max: usize,
+    /// Deliveries of one account that run at once.
+    pub deliveries_per_account_max: usize,
+    /// How long a delivery is remembered that neither side asks for.
+    pub delivery_idle_time: Duration,
     /// How long an upload, a fetch or a publication waits for another one to end before the
     /// client is told to come again; less than `request_time`.
     pub turn_time: Duration,
@@ -166,6 +172,10 @@ impl Default for HubLimits {
             fetches_max: 128,
             // A hundred of the largest chunks.
             answers_bytes_max: 256 << 20,
+            // 1 GiB of segments when every recipient is slow.
+            deliveries_max: 512,
+            deliveries_per_account_max: 16,
+            delivery_idle_time: Duration::from_mins(10),
             turn_time: Duration::from_secs(20),
             handshake_time: Duration::from_secs(10),
             header_time: Duration::from_secs(30),

@@ -9,6 +9,7 @@
 //! * `routes/` holds one file per endpoint, in straight lines; `router` lists them.
 //! * `caller` says who asks, `acts` notes what changes rights, `browse` reads in plain trees,
 //!   `idempotency`, `conditional` and `pages` are what the interface promises everywhere.
+//! * `deliveries` passes segments on from memory to memory.
 //! * `access` is the rule about who may read a chunk, `refusal` the only place where errors
 //!   become HTTP, `serve` the accept loop with its limits.
 //!
@@ -36,6 +37,7 @@ mod conditional;
 mod config;
 mod console;
 mod database;
+mod deliveries;
 mod escape;
 mod files;
 #[doc(hidden)]

@@ -77,6 +77,11 @@ pub(crate) struct Metrics {
     pub(crate) releases: Counter,
     /// Releases let go of because no rule kept them.
     pub(crate) releases_expired: Counter,
+    deliveries: Gauge,
+    /// Segments of deliveries handed to recipients.
+    pub(crate) delivered_segments: Counter,
+    /// Their bytes.
+    pub(crate) delivered_bytes: Counter,
     collections: Family<Outcome, Counter>,
     collected_chunks: Counter,
     collected_bytes: Counter,
@@ -117,6 +122,9 @@ impl Metrics {
             sent_bytes: Counter::default(),
             releases: Counter::default(),
             releases_expired: Counter::default(),
+            deliveries: Gauge::default(),
+            delivered_segments: Counter::default(),
+            delivered_bytes: Counter::default(),
             collections: Family::default(),
             collected_chunks: Counter::default(),
             collected_bytes: Counter::default(),
@@ -148,6 +156,9 @@ impl Metrics {
             sent_bytes "sent_bytes" "Bytes of response bodies"
             releases "releases_accepted" "Releases accepted"
             releases_expired "releases_expired" "Releases let go of because no rule kept them"
+            deliveries "deliveries" "Live deliveries that run"
+            delivered_segments "delivered_segments" "Segments of deliveries handed to recipients"
+            delivered_bytes "delivered_bytes" "Bytes of those segments"
             collections "collections" "Garbage collections ended"
             collected_chunks "collected_chunks" "Chunks removed"
             collected_bytes "collected_bytes" "Bytes of packs freed"
@@ -219,6 +230,7 @@ impl Metrics {
             self.under_way.get_or_create(&Kind { kind }).set(signed(taken as u64));
             self.places.get_or_create(&Kind { kind }).set(signed(places as u64));
         }
+        self.deliveries.set(signed(app.deliveries.running() as u64));
         let readiness = app.readiness.check(app).await;
         self.set_ready(&readiness);
         if let Ok(stats) = app.store.stats().await {

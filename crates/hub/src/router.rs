@@ -164,6 +164,22 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         )
         .route(paths::RECEIPTS, within(quick, get(routes::list_receipts::list_receipts)))
         .route(paths::RECEIPTS_TAKEN, within(quick, post(routes::receipts_taken::receipts_taken)))
+        // Both wait by themselves, and no longer than any other.
+        .route(
+            paths::DELIVERY,
+            within(
+                quick,
+                get(routes::read_delivery::read_delivery)
+                    .put(routes::announce_delivery::announce_delivery)
+                    .delete(routes::end_delivery::end_delivery),
+            ),
+        )
+        .route(paths::DELIVERY_SEGMENT, within(transfer, put(routes::put_segment::put_segment)))
+        .route(paths::DELIVERY_SEGMENTS, within(quick, get(routes::read_segments::read_segments)))
+        .route(
+            paths::DELIVERY_VERIFIED,
+            within(quick, post(routes::verified_segments::verified_segments)),
+        )
         .route(paths::OPENAPI, within(quick, get(routes::openapi::openapi)))
         .route(paths::ERROR, within(quick, get(routes::explain_error::explain_error)))
         .merge(console::router(&app).layer(middleware::from_fn_with_state(quick, limit_time)))

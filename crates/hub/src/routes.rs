@@ -1,6 +1,7 @@
 //! One file per endpoint.
 
 pub(crate) mod add_charter;
+pub(crate) mod announce_delivery;
 pub(crate) mod answer_join;
 pub(crate) mod audit;
 pub(crate) mod challenge;
@@ -12,6 +13,7 @@ pub(crate) mod delete_admission;
 pub(crate) mod delete_grant;
 pub(crate) mod delete_name;
 pub(crate) mod delete_token;
+pub(crate) mod end_delivery;
 pub(crate) mod end_join;
 pub(crate) mod enqueue;
 pub(crate) mod events;
@@ -52,12 +54,15 @@ pub(crate) mod put_receipt;
 pub(crate) mod put_renewal;
 pub(crate) mod put_retention;
 pub(crate) mod put_roster;
+pub(crate) mod put_segment;
 pub(crate) mod queue;
 pub(crate) mod read_delegation;
+pub(crate) mod read_delivery;
 pub(crate) mod read_file;
 pub(crate) mod read_join;
 pub(crate) mod read_receipt;
 pub(crate) mod read_retention;
+pub(crate) mod read_segments;
 pub(crate) mod ready;
 pub(crate) mod receipts_taken;
 pub(crate) mod register;
@@ -67,5 +72,6 @@ pub(crate) mod standing;
 pub(crate) mod targets;
 pub(crate) mod transfer_name;
 pub(crate) mod upload_chunks;
+pub(crate) mod verified_segments;
 pub(crate) mod waiting;
 pub(crate) mod withdraw_entry;

@@ -4,6 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use content::Buffers;
 use documents::{NodeKey, origin_identity};
@@ -22,6 +23,7 @@ use crate::challenges::Challenges;
 use crate::config::{HubConfig, Tls};
 use crate::console::Console;
 use crate::database::DatabaseError;
+use crate::deliveries::Deliveries;
 use crate::files::{Announcement, DataDir};
 use crate::member_trees::MemberTrees;
 use crate::metrics::Metrics;
@@ -35,6 +37,9 @@ pub(crate) const PUBLISHES_MAX: usize = 2;
 
 /// Directories or comparisons of trees in memory at once: a comparison takes up to some 100 MiB.
 const BROWSES_MAX: usize = 4;
+
+/// How often deliveries are forgotten that nobody needs: they hold memory meanwhile.
+const SWEEP_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Starts hubs.
 #[derive(Debug)]
@@ -172,6 +177,7 @@ impl Hub {
         data.announce(&announcement).map_err(in_data)?;
 
         let limits = open_files::fit(config.limits);
+        let deliveries = Arc::new(Deliveries::new(&limits));
         let fetches = Arc::new(Semaphore::new(limits.fetches_max));
         let (stop, stopping) = watch::channel(false);
         let (done, stopped) = watch::channel(false);
@@ -203,6 +209,7 @@ impl Hub {
             browses: Arc::new(Semaphore::new(BROWSES_MAX)),
             buffers: Buffers::default(),
             event_streams: Arc::new(Semaphore::new(limits.event_streams_max)),
+            deliveries: Arc::clone(&deliveries),
             transfers: Arc::default(),
             console: Console::new(&url, config.data.clone()),
             stopping: stopping.clone(),
@@ -229,6 +236,13 @@ impl Hub {
             jobs.spawn(serve::serve(listener, None, router, limits, stopping.clone()));
         }
         let router = router::router(Arc::clone(&app));
+        let idle_time = limits.delivery_idle_time;
+        jobs.spawn(async move {
+            loop {
+                tokio::time::sleep(SWEEP_INTERVAL.min(idle_time)).await;
+                deliveries.sweep();
+            }
+        });
         jobs.spawn(gc::hourly(app, data, config.gc_interval, config.gc_grace));
         let serving = tokio::spawn(async move {
             serve::serve(listener, acceptor, router, limits, stopping).await;

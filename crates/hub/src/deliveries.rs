@@ -1,0 +1,257 @@
+//! Live deliveries: segments on their way from a sender to a recipient, in memory and nowhere else.
+//!
+//! [`exchange`] decides what is held and what comes next, [`register`] who is let in; both are pure.
+//! Here are the clock, the waiting, and the memory: a permit goes with the bytes of each segment until
+//! the connection has written them, so a delivery takes no more than its window of segments, however
+//! slow its recipient is. Nothing here reaches the database, the data directory or the log.
+
+mod exchange;
+mod place;
+mod register;
+mod side;
+mod stream;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use bytes::Bytes;
+use hub_api::limits::DELIVERY_WINDOW;
+use hub_api::{
+    DELIVERY_TOKEN_HEADER, DeliveryAnnouncement, DeliveryEnd, DeliveryParty, DeliveryStatus, Hex,
+    SegmentTaken,
+};
+use hub_db::AccountKey;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::sleep_until;
+
+use self::exchange::{Announced, Exchange, Ticket, Unearned};
+pub(crate) use self::place::Waiting;
+pub(crate) use self::register::{Asker, NotAnnounced};
+use self::register::{Bounds, Register};
+use self::side::Now;
+pub(crate) use self::stream::SegmentStream;
+use crate::app::App;
+use crate::caller::Member;
+use crate::config::HubLimits;
+use crate::files::unix_now;
+use crate::refusal::Refusal;
+
+/// What waits and is counted beside one delivery.
+#[derive(Debug)]
+struct Beside {
+    /// Changes whenever somebody who waits may go on.
+    stirred: watch::Sender<u64>,
+    /// Room for as many segments as the window has.
+    room: Arc<Semaphore>,
+}
+
+/// All deliveries of the hub.
+#[derive(Debug)]
+pub(crate) struct Deliveries {
+    register: Mutex<Register<Bytes, Beside>>,
+}
+
+/// A request for one delivery by somebody who was let in. While it lives, that side is here.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    deliveries: Arc<Deliveries>,
+    id: [u8; 16],
+    serial: Ticket,
+    party: DeliveryParty,
+    stirred: watch::Receiver<u64>,
+    room: Arc<Semaphore>,
+    is_answered: bool,
+}
+
+impl Deliveries {
+    pub(crate) fn new(limits: &HubLimits) -> Self {
+        let bounds = Bounds {
+            deliveries_max: limits.deliveries_max,
+            per_account_max: limits.deliveries_per_account_max,
+            idle_time: limits.delivery_idle_time,
+        };
+        Self { register: Mutex::new(Register::new(bounds)) }
+    }
+
+    /// Whether it is new.
+    pub(crate) fn announce(
+        &self,
+        id: [u8; 16],
+        sender: AccountKey,
+        announcement: &DeliveryAnnouncement,
+    ) -> Result<bool, NotAnnounced> {
+        let DeliveryAnnouncement { segments, bytes, recipient } = *announcement;
+        let announced = Announced { sender, segments, bytes, recipient: recipient.0 };
+        let room = Arc::new(Semaphore::new(DELIVERY_WINDOW));
+        let beside = Beside { stirred: watch::Sender::new(0), room };
+        self.lock().announce(id, announced, beside, now())
+    }
+
+    /// A request for a delivery; `None` when it is not there or not for this asker.
+    pub(crate) fn open(self: &Arc<Self>, id: [u8; 16], asker: Asker) -> Option<Delivery> {
+        let party = match asker {
+            Asker::Sender(_) => DeliveryParty::Sender,
+            Asker::Recipient(_) => DeliveryParty::Recipient,
+        };
+        let register = self.lock();
+        let entry = register.find(&id, asker)?;
+        let delivery = Delivery {
+            deliveries: Arc::clone(self),
+            id,
+            serial: entry.serial,
+            party,
+            stirred: entry.beside.stirred.subscribe(),
+            room: Arc::clone(&entry.beside.room),
+            is_answered: false,
+        };
+        drop(register);
+        delivery.with(|exchange, _, now| exchange.handle_request(party, now));
+        Some(delivery)
+    }
+
+    /// Forgets deliveries that nobody needs any more.
+    pub(crate) fn sweep(&self) {
+        self.lock().sweep(now());
+    }
+
+    /// How many run.
+    pub(crate) fn running(&self) -> usize {
+        self.lock().running()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Register<Bytes, Beside>> {
+        self.register.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Delivery {
+    /// Does something to the delivery, with a ticket that nobody had, and wakes who waits for it;
+    /// `None` when it was forgotten meanwhile.
+    fn with<T>(&self, act: impl FnOnce(&mut Exchange<Bytes>, Ticket, Now) -> T) -> Option<T> {
+        let mut register = self.deliveries.lock();
+        let ticket = register.ticket();
+        let entry = register.entry(&self.id, self.serial)?;
+        let before = entry.exchange.stirs();
+        let result = act(&mut entry.exchange, ticket, now());
+        let after = entry.exchange.stirs();
+        if after != before {
+            entry.beside.stirred.send_replace(after);
+        }
+        Some(result)
+    }
+
+    pub(crate) fn status(&self) -> Result<DeliveryStatus, Refusal> {
+        let status = self.with(|exchange, _, now| {
+            exchange.handle_time(now);
+            exchange.status()
+        });
+        status.ok_or_else(Refusal::not_found)
+    }
+
+    /// The status once its change is greater than `after`, or when the waiting is over.
+    pub(crate) async fn status_after(
+        &mut self,
+        after: u64,
+        mut waiting: Waiting,
+    ) -> Result<DeliveryStatus, Refusal> {
+        loop {
+            // Before looking: what comes in between wakes.
+            self.stirred.mark_unchanged();
+            let status = self.status()?;
+            if status.change > after || waiting.is_over() {
+                return Ok(status);
+            }
+            let gone_at = self.with(|exchange, _, _| exchange.poll_timeout()).flatten();
+            let wake = gone_at.map_or(waiting.until(), |gone| waiting.until().min(gone.into()));
+            tokio::select! {
+                _ = self.stirred.changed() => {}
+                () = sleep_until(wake) => {}
+                () = waiting.ended() => {}
+            }
+        }
+    }
+
+    /// What the sender is told of a segment.
+    pub(crate) fn segment_taken(&self, taken: bool) -> Result<SegmentTaken, Refusal> {
+        self.with(|exchange, _, _| exchange.taken(taken)).ok_or_else(Refusal::not_found)
+    }
+
+    /// How many segments it has.
+    pub(crate) fn segments(&self) -> Result<u64, Refusal> {
+        let segments = self.with(|exchange, _, _| exchange.announced().segments);
+        segments.ok_or_else(Refusal::not_found)
+    }
+
+    /// The recipient has verified and kept so many segments.
+    pub(crate) fn verified(&self, segments: u64, receipt: Option<Vec<u8>>) -> Result<(), Refusal> {
+        let done = self.with(|exchange, _, now| exchange.handle_verified(segments, receipt, now));
+        done.ok_or_else(Refusal::not_found)?.map_err(|Unearned| {
+            Refusal::malformed("more than was handed out, or a receipt before the end")
+        })
+    }
+
+    /// This side ends it.
+    pub(crate) fn end(&self, reason: String) {
+        let end = DeliveryEnd { by: self.party, reason };
+        let sender = self.with(|exchange, _, now| {
+            exchange.handle_end(end, now);
+            exchange.announced().sender
+        });
+        if let Some(sender) = sender {
+            self.deliveries.lock().bound_ended(sender);
+        }
+    }
+
+    /// The request was answered, though what goes on with the answer still needs the delivery.
+    fn answered(&mut self) {
+        if !self.is_answered {
+            self.is_answered = true;
+            self.with(|exchange, _, now| exchange.handle_answer(self.party, now));
+        }
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        self.answered();
+    }
+}
+
+fn now() -> Now {
+    Now { at: Instant::now(), unix: unix_now() }
+}
+
+/// Whoever shows the token of a recipient; a request without one finds nothing.
+pub(crate) struct Recipient(pub(crate) Asker);
+
+/// Whoever shows the token of a recipient, else the account of a session.
+pub(crate) struct Participant(pub(crate) Asker);
+
+fn shown_token(parts: &Parts) -> Option<Result<Asker, Refusal>> {
+    let token = parts.headers.get(DELIVERY_TOKEN_HEADER)?;
+    let token = token.to_str().ok().and_then(|token| token.parse::<Hex<32>>().ok());
+    let asker = token.map(|token| Asker::Recipient(blake3::hash(&token.0)));
+    Some(asker.ok_or_else(Refusal::not_found))
+}
+
+impl FromRequestParts<Arc<App>> for Recipient {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Refusal> {
+        shown_token(parts).unwrap_or_else(|| Err(Refusal::not_found())).map(Self)
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Participant {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
+        if let Some(asker) = shown_token(parts) {
+            return asker.map(Self);
+        }
+        let Member(account) = Member::from_request_parts(parts, app).await?;
+        Ok(Self(Asker::Sender(account.key)))
+    }
+}
