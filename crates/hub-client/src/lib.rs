@@ -9,7 +9,7 @@
 //! * [`client`]: [`HubClient`] and names; [`grants`], [`retention`], [`tokens`] and
 //!   [`administration`]: who may do what, and for how long; [`releases`]; [`chunks`]: what moves frames;
 //!   [`events`]: the stream that announces releases; [`communities`]: who belongs, who joins, what is
-//!   queued, what was answered.
+//!   queued, what was answered; [`deliveries`]: segments handed to a recipient.
 //! * `session`: proves the node's key, keeps a token, renews it.
 //! * `exchange`: one request with its retries and timeouts; `busy`: pauses a hub asks for;
 //!   `outgoing` and `incoming`: bodies; `failure`: what went wrong, in our words.
@@ -32,6 +32,7 @@ pub mod communities;
 mod connect;
 mod counting;
 mod date;
+pub mod deliveries;
 pub mod error;
 mod event_stream;
 pub mod events;
@@ -53,6 +54,7 @@ pub use activity::{Activity, UnderWay};
 pub use client::HubClient;
 pub use communities::CommunityEvents;
 pub use counting::BytesOnWire;
+pub use deliveries::DeliverySegments;
 pub use error::{ClientError, WaitingFor};
 pub use events::{Events, ReleaseEvents};
 pub use exchange::Timeouts;
