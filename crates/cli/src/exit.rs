@@ -1,5 +1,6 @@
 //! Errors become exit codes and hints here and nowhere else; [`mod@judge`] has the table.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use serde_json::json;
@@ -72,12 +73,12 @@ pub(crate) fn report(output: &Output, error: &anyhow::Error) -> ExitCode {
     let Failure { exit_code: code, causes, hint } = judgement(error);
     if output.is_json() {
         let line = json!({"event": "error", "exit_code": code, "message": causes.join(": "), "hint": hint});
-        println!("{line}");
+        // Whoever read this is gone, or its disk is full: the exit code still says it.
+        let _ = writeln!(std::io::stdout(), "{line}");
     } else {
-        eprintln!("error: {}", causes.join("\n  because: "));
-        if let Some(hint) = hint {
-            eprintln!("  help: {hint}");
-        }
+        let help = hint.map(|hint| format!("\n  help: {hint}")).unwrap_or_default();
+        let text = causes.join("\n  because: ");
+        let _ = writeln!(std::io::stderr(), "error: {text}{help}");
     }
     ExitCode::from(code)
 }
