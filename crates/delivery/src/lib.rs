@@ -32,7 +32,9 @@ pub use header::{
     HEADER_BYTES_MAX, Header, Item, ItemKind, MESSAGE_BYTES_MAX, SUBJECT_BYTES_MAX, check_path,
 };
 pub use id::{DeliveryId, DeliverySecret};
-pub use layout::{Layout, PREFIX_BYTES, Part, SEGMENT_BYTES, header_length, segment_count};
+pub use layout::{
+    Layout, PREFIX_BYTES, Part, SEGMENT_BYTES, TooLong, header_length, segment_count,
+};
 pub use receipt::{Digest, Receipt, ReceiptError, Tally};
 pub use ticket::{ParseTicketError, TICKET_BYTES_MAX, Ticket};
 pub use vault::{OpenSegmentError, SEALED_BYTES_MAX, Tag, Vault};

@@ -135,6 +135,27 @@ impl Vault {
         length: usize,
         sealed: &[u8],
     ) -> Result<(Tag, Vec<u8>), OpenSegmentError> {
+        let (tag, plain) = self.open_within(number, length, sealed)?;
+        if plain.len() != length {
+            return Err(OpenSegmentError::Length { number, found: plain.len(), expected: length });
+        }
+        Ok((tag, plain))
+    }
+
+    /// Opens what was sealed as segment `number` and has at most the length of a segment.
+    ///
+    /// # Errors
+    /// It was sealed for another place or by somebody else.
+    pub fn open_any(&self, number: u64, sealed: &[u8]) -> Result<Vec<u8>, OpenSegmentError> {
+        self.open_within(number, SEGMENT_BYTES, sealed).map(|(_, plain)| plain)
+    }
+
+    fn open_within(
+        &self,
+        number: u64,
+        most: usize,
+        sealed: &[u8],
+    ) -> Result<(Tag, Vec<u8>), OpenSegmentError> {
         let foreign = OpenSegmentError::NotAuthentic(number);
         let (tag, message) = sealed.split_first_chunk().ok_or(foreign.clone())?;
         let tag = Tag(*tag);
@@ -150,17 +171,13 @@ impl Vault {
                 message.remove(0);
                 message
             }
-            // One byte more than belongs there would be refused below.
-            Some(&ZSTD) => zstd::bulk::decompress(&message[1..], length.min(SEGMENT_BYTES))
+            Some(&ZSTD) => zstd::bulk::decompress(&message[1..], most.min(SEGMENT_BYTES))
                 .map_err(|_| OpenSegmentError::Form(number))?,
             _ => return Err(OpenSegmentError::Form(number)),
         };
         // The tag commits the sender to these bytes: no second key opens the same ciphertext.
         if self.tag(number, &plain) != tag {
             return Err(foreign);
-        }
-        if plain.len() != length {
-            return Err(OpenSegmentError::Length { number, found: plain.len(), expected: length });
         }
         Ok((tag, plain))
     }

@@ -1,0 +1,45 @@
+//! How far a delivery is, for whoever watches.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
+
+use delivery::SEGMENT_BYTES;
+
+/// Written by the job, read by whoever shows it. Both ends count the bytes that the recipient has
+/// verified, so they agree.
+#[derive(Debug, Default)]
+pub struct DeliveryProgress {
+    verified_bytes: AtomicU64,
+    stream_bytes: AtomicU64,
+    waits_for: Mutex<Option<String>>,
+}
+
+impl DeliveryProgress {
+    /// Bytes of the stream that the recipient has verified.
+    #[must_use]
+    pub fn verified_bytes(&self) -> u64 {
+        self.verified_bytes.load(Relaxed)
+    }
+
+    /// Length of the stream; 0 while it is not known.
+    #[must_use]
+    pub fn stream_bytes(&self) -> u64 {
+        self.stream_bytes.load(Relaxed)
+    }
+
+    /// What the job waits for.
+    #[must_use]
+    pub fn waits_for(&self) -> Option<String> {
+        self.waits_for.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn verified(&self, segments: u64, stream_bytes: u64) {
+        self.stream_bytes.store(stream_bytes, Relaxed);
+        let bytes = segments.saturating_mul(SEGMENT_BYTES as u64).min(stream_bytes);
+        self.verified_bytes.store(bytes, Relaxed);
+    }
+
+    pub(crate) fn waits(&self, what: Option<String>) {
+        *self.waits_for.lock().unwrap_or_else(PoisonError::into_inner) = what;
+    }
+}

@@ -1,0 +1,279 @@
+//! A delivery on its way out.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use delivery::{DeliveryId, DeliverySecret, Digest, Receipt, ReceiptError, Tag, Tally, Vault};
+use delivery_plan::{DeliveryConfig, HubStatus, SendAction, SendPhase, SendPlan};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use hub_api::{DeliveryAnnouncement, DeliveryParty, DeliveryStatus, Hex, SegmentTaken};
+use hub_client::{ClientError, HubClient};
+
+use crate::progress::DeliveryProgress;
+use crate::source::{Source, SourceError};
+
+/// Why a delivery did not arrive, as far as its sender knows. Nothing of what was to be sent is touched.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// The hub refuses; trying again does not help.
+    #[error("the hub does not take the delivery")]
+    Hub(#[source] ClientError),
+    /// What is sent cannot be read any more, or changed.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The recipient, or the hub, ended it.
+    #[error("{by} ended the delivery: {reason}")]
+    Ended {
+        /// Who.
+        by: &'static str,
+        /// Why, in their words.
+        reason: String,
+    },
+    /// What the recipient signed is not what was sent: another program holds the ticket, or the hub made it
+    /// up. Keep what was sent.
+    #[error("the receipt is not valid")]
+    Receipt(#[source] ReceiptError),
+    /// What came as a receipt was not sealed with the delivery's secret: the hub made it up.
+    #[error("the receipt does not come from the recipient")]
+    ForeignReceipt,
+}
+
+/// What is sent, as the driver needs it.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// Which delivery.
+    pub id: DeliveryId,
+    /// What opens it.
+    pub secret: DeliverySecret,
+    /// Its stream.
+    pub source: Source,
+}
+
+/// A delivery that arrived.
+#[derive(Debug, Clone)]
+pub struct Sent {
+    /// What the recipient signed, verified.
+    pub receipt: Receipt,
+    /// The signed receipt, to be kept.
+    pub signed: Vec<u8>,
+}
+
+/// A delivery that is being sent.
+pub struct Sending {
+    client: Arc<HubClient>,
+    id: DeliveryId,
+    secret: DeliverySecret,
+    vault: Arc<Vault>,
+    source: Arc<Source>,
+    /// Of the segments that this process has sealed.
+    tags: Vec<Option<Tag>>,
+}
+
+enum Outcome {
+    Status(Box<Result<DeliveryStatus, ClientError>>),
+    Put(u64, Result<(Tag, Result<SegmentTaken, ClientError>), SourceError>),
+}
+
+impl Sending {
+    /// Prepares to send through a hub where this machine has an account.
+    #[must_use]
+    pub fn new(client: Arc<HubClient>, outgoing: Outgoing) -> Self {
+        let Outgoing { id, secret, source } = outgoing;
+        let vault = Arc::new(Vault::of_segments(id, &secret));
+        let tags = vec![None; usize::try_from(source.layout().segments()).unwrap_or(usize::MAX)];
+        Self { client, id, secret, vault, source: Arc::new(source), tags }
+    }
+
+    /// Sends until the recipient's receipt is here. Dropping the future stops; what the recipient has stays,
+    /// and sending again goes on there.
+    ///
+    /// # Errors
+    /// See [`SendError`]. A hub or a recipient that is away is waited for.
+    pub async fn run(&mut self, progress: &DeliveryProgress) -> Result<Sent, SendError> {
+        let layout = self.source.layout();
+        let (segments, stream_bytes) = (layout.segments(), layout.stream_bytes());
+        let now = Instant::now();
+        let mut plan = SendPlan::new(DeliveryConfig::default(), segments, crate::seed(), now);
+        let mut running = FuturesUnordered::new();
+        progress.verified(0, stream_bytes);
+        loop {
+            while let Some(action) = plan.poll_action(Instant::now()) {
+                running.push(self.perform(action));
+            }
+            progress.verified(plan.verified(), stream_bytes);
+            progress.waits(waits_for(plan.phase()));
+            let timeout = plan.poll_timeout();
+            let outcome = tokio::select! {
+                Some(outcome) = running.next() => outcome,
+                () = sleep_until(timeout) => continue,
+            };
+            let now = Instant::now();
+            match outcome {
+                (action, Outcome::Status(answer)) => match *answer {
+                    Ok(status) => {
+                        if let Some(ended) = &status.ended
+                            && ended.by != DeliveryParty::Sender
+                        {
+                            return Err(ended_by(ended));
+                        }
+                        if let Some(receipt) = &status.receipt {
+                            drop(running);
+                            let sent = self.accept(&receipt.0).await?;
+                            progress.verified(segments, stream_bytes);
+                            return Ok(sent);
+                        }
+                        let known = known(&status);
+                        match action {
+                            SendAction::Announce => plan.handle_announced(known),
+                            SendAction::Ask { .. } | SendAction::Put(_) => {
+                                plan.handle_status(known);
+                            }
+                        }
+                    }
+                    Err(error) => failed(&mut plan, action, error, now)?,
+                },
+                (action, Outcome::Put(number, result)) => {
+                    let (tag, answer) = result?;
+                    self.tags[number as usize] = Some(tag);
+                    match answer {
+                        Ok(SegmentTaken { taken: true, verified, .. }) => {
+                            plan.handle_taken(number, verified);
+                        }
+                        Ok(SegmentTaken { next, .. }) => plan.handle_not_taken(number, next),
+                        Err(error) => failed(&mut plan, action, error, now)?,
+                    }
+                }
+            }
+        }
+    }
+
+    /// Does what the plan wants, and says how it ended.
+    fn perform(
+        &self,
+        action: SendAction,
+    ) -> impl Future<Output = (SendAction, Outcome)> + Send + use<> {
+        let (client, id) = (Arc::clone(&self.client), *self.id.as_bytes());
+        let (source, vault) = (Arc::clone(&self.source), Arc::clone(&self.vault));
+        let recipient = Hex(*blake3::hash(&self.secret.recipient_token()).as_bytes());
+        async move {
+            let outcome = match action {
+                SendAction::Announce => {
+                    let (segments, bytes) =
+                        (source.layout().segments(), source.layout().stream_bytes());
+                    let announcement = DeliveryAnnouncement { segments, bytes, recipient };
+                    let answer = client.announce_delivery(id, &announcement).await;
+                    Outcome::Status(Box::new(answer))
+                }
+                SendAction::Ask { after } => {
+                    let answer = client.delivery_status(id, None, Some(after)).await;
+                    Outcome::Status(Box::new(answer))
+                }
+                SendAction::Put(number) => {
+                    let sealed = tokio::task::spawn_blocking(move || {
+                        source.segment(number).map(|plain| vault.seal(number, &plain))
+                    });
+                    let put = match sealed.await.expect("sealing does not panic") {
+                        Ok((tag, sealed)) => {
+                            Ok((tag, client.put_segment(id, number, Bytes::from(sealed)).await))
+                        }
+                        Err(error) => Err(error),
+                    };
+                    Outcome::Put(number, put)
+                }
+            };
+            (action, outcome)
+        }
+    }
+
+    /// Verifies the receipt, and tells the hub that it came.
+    async fn accept(&mut self, sealed: &[u8]) -> Result<Sent, SendError> {
+        let vault = Vault::of_receipt(self.id, &self.secret);
+        let signed = vault.open_any(0, sealed).map_err(|_| SendError::ForeignReceipt)?;
+        let digest = self.digest().await?;
+        let stream_bytes = self.source.layout().stream_bytes();
+        let tally = Tally { items: self.source.items(), stream_bytes };
+        let receipt = Receipt::open(&signed, self.id, digest, tally).map_err(SendError::Receipt)?;
+        // The recipient waits for this and does without it after a while.
+        if let Err(error) = self.client.end_delivery(*self.id.as_bytes(), None, RECEIVED).await {
+            tracing::debug!(%error, "the recipient is not told that its receipt came");
+        }
+        Ok(Sent { receipt, signed })
+    }
+
+    /// The digest of what was sent. What another process sealed is read once more.
+    async fn digest(&mut self) -> Result<Digest, SendError> {
+        let mut tags = std::mem::take(&mut self.tags);
+        let (source, vault) = (Arc::clone(&self.source), Arc::clone(&self.vault));
+        let digest = tokio::task::spawn_blocking(move || {
+            for (number, tag) in (0..).zip(&mut tags) {
+                if tag.is_none() {
+                    *tag = Some(vault.tag(number, &source.segment(number)?));
+                }
+            }
+            Ok::<_, SourceError>(Digest::of(tags.into_iter().flatten()))
+        });
+        Ok(digest.await.expect("hashing does not panic")?)
+    }
+
+    /// Ends the delivery for both sides.
+    ///
+    /// # Errors
+    /// The hub could not be told; it forgets the delivery by itself after a while.
+    pub async fn end(&self, reason: &str) -> Result<(), ClientError> {
+        self.client.end_delivery(*self.id.as_bytes(), None, reason).await
+    }
+}
+
+/// What the sender says when it ends a delivery that arrived.
+const RECEIVED: &str = "received";
+
+fn known(status: &DeliveryStatus) -> HubStatus {
+    let DeliveryStatus { change, next, verified, .. } = *status;
+    HubStatus { change, next, verified, has_receipt: status.receipt.is_some() }
+}
+
+fn failed(
+    plan: &mut SendPlan,
+    action: SendAction,
+    error: ClientError,
+    now: Instant,
+) -> Result<(), SendError> {
+    let forgotten = error.is_not_found();
+    if !forgotten && !error.is_retryable() {
+        return Err(SendError::Hub(error));
+    }
+    tracing::debug!(%error, "a delivery waits for its hub");
+    plan.handle_failed(action, forgotten, now);
+    Ok(())
+}
+
+fn ended_by(end: &hub_api::DeliveryEnd) -> SendError {
+    SendError::Ended { by: party(end.by), reason: end.reason.clone() }
+}
+
+pub(crate) fn party(party: DeliveryParty) -> &'static str {
+    match party {
+        DeliveryParty::Sender => "the sender",
+        DeliveryParty::Recipient => "the recipient",
+        DeliveryParty::Hub => "the hub",
+    }
+}
+
+fn waits_for(phase: SendPhase) -> Option<String> {
+    let what = match phase {
+        SendPhase::WaitingForHub => "the hub",
+        SendPhase::WaitingForRecipient => "the recipient, who has to collect it with the ticket",
+        SendPhase::WaitingForReceipt => "the recipient to write the rest and sign",
+        SendPhase::Sending | SendPhase::Done => return None,
+    };
+    Some(what.to_owned())
+}
+
+pub(crate) async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
