@@ -20,6 +20,7 @@
 //! store/                 chunks: metadata of fetched trees, everything `put` here
 //! roots/                 closures of trees that `put` keeps
 //! communities/ID/        what is known of a community, see [`communities`]
+//! deliveries/            what is sent and received, see [`deliveries`]
 //! packages/              what `deploy` remembers of the packages it carried out
 //! ```
 //!
@@ -28,6 +29,7 @@
 pub mod communities;
 pub mod control;
 pub mod delegate;
+pub mod deliveries;
 pub mod get;
 pub mod hubs;
 pub mod inspect;

@@ -1,0 +1,293 @@
+//! Deliveries of this machine: what it sends and what it collects.
+//!
+//! ```text
+//! deliveries/out/ID/delivery.json   what is sent, through which hub, and what opens it: a secret
+//! deliveries/out/ID/header          the header, as the recipient gets it
+//! deliveries/out/ID/receipt         what the recipient signed; the delivery is over then
+//! deliveries/in/ID/                 see `deliver`: what is here of a delivery that is being received
+//! ```
+//!
+//! A delivery that was interrupted is continued: the sender's by its id, the recipient's with the same
+//! ticket.
+
+use std::fs;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use deliver::{
+    DeliveryProgress, LeftOut, Offered, Origin, Outgoing, ReceiveError, SendError, Sending, Sent,
+    Source, SurveyError,
+};
+use delivery::{DeliveryId, DeliverySecret, HEADER_BYTES_MAX, Header, Ticket};
+use hub_client::{HubClient, Pin, Timeouts};
+use serde::{Deserialize, Serialize};
+
+use crate::hubs::{HubChoiceError, HubLink};
+use crate::publish::unix_now;
+use crate::state::{
+    Node, StateError, create_private_directory, random, read_json, replace, write_json,
+};
+
+/// What to send.
+#[derive(Debug, Clone, Default)]
+pub struct DeliveryRequest {
+    /// Files and directories.
+    pub paths: Vec<PathBuf>,
+    /// One line for the recipient.
+    pub subject: String,
+    /// A text for the recipient.
+    pub message: String,
+}
+
+/// Why a delivery is not made, found or sent.
+#[derive(Debug, thiserror::Error)]
+pub enum DeliveryError {
+    /// What was named cannot be sent.
+    #[error(transparent)]
+    Survey(#[from] SurveyError),
+    /// The subject, the message, the number of files or their length is more than a delivery can have.
+    /// Send less, or pack it first.
+    #[error("the delivery is too large: {0}")]
+    TooLarge(String),
+    /// There is no delivery of that id here that is still to be sent.
+    #[error("no unfinished delivery {0} here")]
+    Unknown(String),
+    /// Sending stopped.
+    #[error("cannot deliver")]
+    Send(#[from] SendError),
+    /// Receiving stopped.
+    #[error("cannot receive")]
+    Receive(#[from] ReceiveError),
+    /// The hub is not one that this machine can use.
+    #[error(transparent)]
+    Hub(#[from] HubChoiceError),
+    /// The state directory failed.
+    #[error("cannot use this node's state")]
+    State(#[from] StateError),
+}
+
+/// A delivery that is ready to be sent.
+pub struct Prepared {
+    /// Which one.
+    pub id: DeliveryId,
+    /// For the recipient.
+    pub ticket: Ticket,
+    /// What is in it.
+    pub header: Header,
+    /// Length of the stream, in bytes.
+    pub stream_bytes: u64,
+    /// What was found and is not sent.
+    pub left_out: Vec<LeftOut>,
+    /// How the hub is talked to.
+    pub hub: HubLink,
+    memory: PathBuf,
+    sending: Sending,
+}
+
+/// A delivery that this machine sent or sends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SentDelivery {
+    /// Which one.
+    pub id: DeliveryId,
+    /// When it was made, in seconds since 1970.
+    pub made: u64,
+    /// The hub it goes through.
+    pub hub: String,
+    /// Its subject.
+    pub subject: String,
+    /// What is sent.
+    pub paths: Vec<PathBuf>,
+    /// Whether the recipient's receipt is here.
+    pub is_received: bool,
+}
+
+/// `delivery.json`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Remembered {
+    made: u64,
+    hub: String,
+    subject: String,
+    /// Absent once the receipt is here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    secret: Option<String>,
+    /// Name in the delivery and path here, as raw bytes in hexadecimal digits.
+    origins: Vec<(String, String)>,
+}
+
+impl Prepared {
+    /// Sends until the recipient's receipt is here, and keeps it.
+    ///
+    /// # Errors
+    /// See [`DeliveryError`]. A hub or a recipient that is away is waited for.
+    pub async fn send(&mut self, progress: &DeliveryProgress) -> Result<Sent, DeliveryError> {
+        let sent = self.sending.run(progress).await?;
+        replace(&self.memory.join(RECEIPT), &sent.signed)?;
+        let path = self.memory.join(FACTS);
+        if let Some(remembered) = read_json::<Remembered>(&path)? {
+            write_json(&path, &Remembered { secret: None, ..remembered })?;
+        }
+        Ok(sent)
+    }
+}
+
+const FACTS: &str = "delivery.json";
+const HEADER: &str = "header";
+const RECEIPT: &str = "receipt";
+
+impl Node {
+    /// Makes a delivery of files and directories through `hub`. Nothing is read of them but their names,
+    /// lengths and times.
+    ///
+    /// # Errors
+    /// See [`DeliveryError`].
+    pub fn prepare_delivery(
+        &self,
+        hub: HubLink,
+        request: DeliveryRequest,
+    ) -> Result<Prepared, DeliveryError> {
+        let surveyed = deliver::survey(&request.paths)?;
+        let (origins, left_out) = (surveyed.origins.clone(), surveyed.left_out.clone());
+        let subject = request.subject.clone();
+        let header = surveyed.header(request.subject, request.message, unix_now());
+        let encoded = header.encode();
+        if encoded.len() > HEADER_BYTES_MAX {
+            let items = header.items.len();
+            return Err(DeliveryError::TooLarge(format!("{items} files and directories")));
+        }
+        // What this program would refuse to read it does not send.
+        let refused = |error: content::DecodeError| DeliveryError::TooLarge(error.to_string());
+        Header::decode(&encoded).map_err(refused)?;
+        let id = DeliveryId::from_bytes(random()?);
+        let secret = DeliverySecret::from_bytes(random()?);
+        let memory = self.deliveries("out")?.join(id.to_string());
+        create_private_directory(&memory)?;
+        let hexadecimal =
+            |at: &Origin| (hex::encode(&at.name), hex::encode(at.path.as_os_str().as_bytes()));
+        let remembered = Remembered {
+            made: header.sent,
+            hub: hub.url.clone(),
+            subject,
+            secret: Some(hex::encode(secret.as_bytes())),
+            origins: origins.iter().map(hexadecimal).collect(),
+        };
+        replace(&memory.join(HEADER), &encoded)?;
+        write_json(&memory.join(FACTS), &remembered)?;
+        prepared(hub, (id, secret), (header, encoded), &origins, left_out, memory)
+    }
+
+    /// A delivery that was made here and whose receipt did not come yet.
+    ///
+    /// # Errors
+    /// See [`DeliveryError`].
+    pub fn resume_delivery(&self, id: &str) -> Result<Prepared, DeliveryError> {
+        let unknown = || DeliveryError::Unknown(id.to_owned());
+        let mut bytes = [0; 16];
+        hex::decode_to_slice(id, &mut bytes).map_err(|_| unknown())?;
+        let id = DeliveryId::from_bytes(bytes);
+        let memory = self.deliveries("out")?.join(id.to_string());
+        let facts = memory.join(FACTS);
+        let remembered: Remembered = read_json(&facts)?.ok_or_else(unknown)?;
+        let damaged = |path: &Path, reason: &str| {
+            DeliveryError::from(StateError::Damaged {
+                path: path.to_owned(),
+                reason: reason.into(),
+            })
+        };
+        let secret = remembered.secret.ok_or_else(unknown)?;
+        let mut bytes = [0; 32];
+        let decoded = hex::decode_to_slice(&secret, &mut bytes);
+        decoded.map_err(|_| damaged(&facts, "its secret is not 64 hexadecimal digits"))?;
+        let secret = DeliverySecret::from_bytes(bytes);
+        let origins: Option<Vec<Origin>> = remembered.origins.iter().map(origin).collect();
+        let origins = origins.ok_or_else(|| damaged(&facts, "a path is not hexadecimal"))?;
+        let path = memory.join(HEADER);
+        let encoded = fs::read(&path).map_err(|source| StateError::Io {
+            action: "read",
+            path: path.clone(),
+            source,
+        })?;
+        let header =
+            Header::decode(&encoded).map_err(|error| damaged(&path, &error.to_string()))?;
+        let hub = self.hub(Some(&remembered.hub))?;
+        prepared(hub, (id, secret), (header, encoded), &origins, Vec::new(), memory)
+    }
+
+    /// What this machine sent and sends, the newest first.
+    ///
+    /// # Errors
+    /// The state directory fails.
+    pub fn sent_deliveries(&self) -> Result<Vec<SentDelivery>, StateError> {
+        let directory = self.deliveries("out")?;
+        let failed = |source| StateError::Io { action: "list", path: directory.clone(), source };
+        let mut found = Vec::new();
+        for entry in fs::read_dir(&directory).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            let mut id = [0; 16];
+            let name = path.file_name().unwrap_or_default();
+            if hex::decode_to_slice(name.as_bytes(), &mut id).is_err() {
+                continue;
+            }
+            // One that was being made when its process was killed was never sent.
+            let Some(remembered) = read_json::<Remembered>(&path.join(FACTS))? else { continue };
+            found.push(SentDelivery {
+                id: DeliveryId::from_bytes(id),
+                made: remembered.made,
+                hub: remembered.hub,
+                subject: remembered.subject,
+                paths: remembered.origins.iter().filter_map(origin).map(|at| at.path).collect(),
+                is_received: remembered.secret.is_none(),
+            });
+        }
+        found.sort_by_key(|one| std::cmp::Reverse((one.made, one.id)));
+        Ok(found)
+    }
+
+    /// Waits for the sender of a delivery, and fetches what is in it.
+    ///
+    /// # Errors
+    /// See [`DeliveryError`]. A hub or a sender that is away is waited for.
+    pub async fn open_delivery(
+        &self,
+        ticket: Ticket,
+        progress: &DeliveryProgress,
+    ) -> Result<Offered, DeliveryError> {
+        let memory = self.deliveries("in")?.join(ticket.id.to_string());
+        create_private_directory(&memory)?;
+        let pin = Pin::of_invitation(&ticket.url, ticket.fingerprint);
+        // Without a key: the hub is not to learn who collects.
+        let client = HubClient::with_timeouts(&ticket.url, pin, None, Timeouts::default())
+            .map_err(|source| HubChoiceError::Url { url: ticket.url.clone(), source })?;
+        let client = Arc::new(client.with_activity(self.activity()));
+        Ok(Offered::open(client, ticket, &memory, progress).await?)
+    }
+
+    fn deliveries(&self, direction: &str) -> Result<PathBuf, StateError> {
+        let directory = self.directory().join("deliveries").join(direction);
+        create_private_directory(&directory)?;
+        Ok(directory)
+    }
+}
+
+fn origin((name, path): &(String, String)) -> Option<Origin> {
+    let path = std::ffi::OsString::from_vec(hex::decode(path).ok()?);
+    Some(Origin { name: hex::decode(name).ok()?, path: path.into() })
+}
+
+fn prepared(
+    hub: HubLink,
+    (id, secret): (DeliveryId, DeliverySecret),
+    (header, encoded): (Header, Vec<u8>),
+    origins: &[Origin],
+    left_out: Vec<LeftOut>,
+    memory: PathBuf,
+) -> Result<Prepared, DeliveryError> {
+    let source = Source::new(header.clone(), &encoded, origins)
+        .map_err(|error| DeliveryError::TooLarge(error.to_string()))?;
+    let stream_bytes = source.layout().stream_bytes();
+    let route = hub.route();
+    let ticket = Ticket { url: route.url, fingerprint: route.fingerprint, id, secret };
+    let sending = Sending::new(Arc::clone(&hub.client), Outgoing { id, secret, source });
+    Ok(Prepared { id, ticket, header, stream_bytes, left_out, hub, memory, sending })
+}
