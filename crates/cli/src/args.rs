@@ -8,6 +8,7 @@ use crate::database::DatabaseArgs;
 use crate::size::Size;
 
 mod community;
+mod delivery;
 mod hub;
 mod local;
 mod package;
@@ -19,6 +20,7 @@ pub(crate) use self::community::{
     JoinArgs, LabelArgs, ManagerCommand, OpenArgs, PeerAddArgs, PeerCommand, PeerNameArgs,
     PeerRole, ProposalCommand, ProposalFile, RelayArgs, RoleArgs, RouteArgs, SeedArgs, SignArgs,
 };
+pub(crate) use self::delivery::{DeliveriesArgs, ReceiveArgs, SendDeliveryArgs};
 pub(crate) use self::hub::{
     HubArgs, HubBackupArgs, HubCommand, HubRestoreArgs, PerAddress, Recognised,
 };
@@ -96,6 +98,12 @@ pub(crate) enum Command {
     Publish(PublishArgs),
     /// Write a release or tree into a directory
     Get(GetArgs),
+    /// Send files and directories to a person
+    Send(SendDeliveryArgs),
+    /// Collect a delivery that somebody sends
+    Receive(ReceiveArgs),
+    /// List what was sent from here
+    Deliveries(DeliveriesArgs),
     /// Let a node read the private releases of a name, or publish under it
     Grant(GrantArgs),
     /// Take back what `grant` gave

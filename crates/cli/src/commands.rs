@@ -24,6 +24,7 @@ mod community;
 pub(crate) mod completions;
 pub(crate) mod config;
 mod console;
+mod deliveries;
 mod demo;
 mod diff;
 mod doctor;
@@ -45,9 +46,11 @@ mod pages;
 mod pin;
 mod publish;
 mod put;
+mod receive;
 mod register;
 mod revoke;
 pub(crate) mod run_hook;
+mod send;
 mod status;
 mod token;
 mod watch;
@@ -229,6 +232,9 @@ async fn dispatch(session: &Session, command: Command) -> anyhow::Result<Ended> 
         Command::Register(args) => register::run(session, args).await,
         Command::Publish(args) => publish::run(session, args).await,
         Command::Get(args) => get::run(session, args).await,
+        Command::Send(args) => send::run(session, args).await,
+        Command::Receive(args) => receive::run(session, args).await,
+        Command::Deliveries(_) => deliveries::run(session),
         Command::Grant(args) => session.patiently(grant::run(session, args)).await,
         Command::Revoke(args) => session.patiently(revoke::run(session, args)).await,
         Command::Grants(args) => session.patiently(grants::run(session, args)).await,

@@ -12,6 +12,7 @@ mod community;
 mod community_console;
 mod console;
 mod databases;
+mod delivery;
 mod demo;
 mod doctor;
 mod documented;

@@ -1,0 +1,34 @@
+//! `consign deliveries`
+
+use std::os::unix::ffi::OsStrExt as _;
+
+use serde_json::json;
+
+use super::Session;
+use crate::exit::Ended;
+use crate::output::{path, utc};
+
+pub(super) fn run(session: &Session) -> anyhow::Result<Ended> {
+    let listed = session.node()?.sent_deliveries()?;
+    if listed.is_empty() {
+        session.output.remark("nothing was sent from here; `consign send PATH` does");
+    }
+    for one in listed {
+        let paths: Vec<String> =
+            one.paths.iter().map(|at| path(at.as_os_str().as_bytes())).collect();
+        let state = if one.is_received { "received" } else { "unfinished" };
+        session.output.fact(
+            format!("{}  {}  {state:10}  {}", one.id, utc(one.made), paths.join(" ")),
+            &json!({
+                "event": "delivery",
+                "id": one.id.to_string(),
+                "state": state,
+                "made": one.made,
+                "hub": one.hub,
+                "subject": one.subject,
+                "paths": paths,
+            }),
+        )?;
+    }
+    Ok(Ended::Done)
+}

@@ -1,0 +1,136 @@
+//! `consign receive`
+
+use std::io::IsTerminal as _;
+use std::os::unix::ffi::OsStrExt as _;
+use std::time::Instant;
+
+use deliver::{DeliveryProgress, Offered};
+use delivery::Ticket;
+use serde_json::json;
+
+use super::send::{look, read_input};
+use super::{Session, parse};
+use crate::args::ReceiveArgs;
+use crate::exit::{Ended, Usage};
+use crate::output::{bytes, number, path};
+use crate::progress::watch;
+use crate::prompt;
+
+pub(super) async fn run(session: &Session, args: ReceiveArgs) -> anyhow::Result<Ended> {
+    let text = match &args.ticket {
+        Some(text) if text != "-" => text.clone(),
+        _ => match prompt::secret("Ticket: ".into()).await? {
+            Some(typed) => typed,
+            None => read_input("the ticket").await?,
+        },
+    };
+    let ticket: Ticket = parse(text.trim())?;
+    let node = session.node()?;
+    let progress = DeliveryProgress::default();
+    let watched = || look(&progress, "receiving").with_calls_if_still(session, Instant::now());
+    let opening = node.open_delivery(ticket, &progress);
+    let offered = watch(session.output, opening, watched).await?;
+    let to = match offered.begun_in() {
+        // What is there is there.
+        Some(begun) => begun,
+        None => std::path::absolute(session.path(args.to.as_deref().unwrap_or(".".as_ref())))?,
+    };
+    describe(session, &offered)?;
+    let is_new = offered.begun_in().is_none();
+    if is_new && !args.yes && !confirmed(&to.display().to_string()).await? {
+        offered.refuse("the recipient does not want it").await?;
+        session.output.remark("refused");
+        return Ok(Ended::Refused);
+    }
+    let (files, total) = offered.header().totals();
+    let started = Instant::now();
+    let receiving = offered.receive(&to, node.key(), &progress);
+    let received = watch(session.output, receiving, watched).await?;
+    let seconds = started.elapsed().as_secs_f64();
+    for placed in &received.placed {
+        let at = path(placed.path.as_os_str().as_bytes());
+        let line = json!({"event": "placed", "name": path(&placed.name), "path": at});
+        session.output.fact(at, &line)?;
+    }
+    if !received.taken {
+        session.output.remark(
+            "everything is here; the sender has not taken the receipt yet and finds it at the hub",
+        );
+    }
+    session.output.fact(
+        format!("received {} files, {} in {seconds:.1} s", number(files), bytes(total)),
+        &json!({
+            "event": "received",
+            "files": files,
+            "bytes_total": total,
+            "resumed_segments": received.resumed,
+            "digest": received.receipt.digest.to_string(),
+            "receipt_taken": received.taken,
+            "wall_s": seconds,
+        }),
+    )?;
+    Ok(Ended::Done)
+}
+
+/// What is in it, before anything is written. All of it is somebody else's text.
+fn describe(session: &Session, offered: &Offered) -> anyhow::Result<()> {
+    const SHOWN: usize = 10;
+    let header = offered.header();
+    let (files, total) = header.totals();
+    let tops: Vec<String> = header
+        .items
+        .iter()
+        .filter(|item| !item.path.contains(&b'/'))
+        .map(|it| path(&it.path))
+        .collect();
+    let mut human = String::new();
+    if !header.subject.is_empty() {
+        human.push_str(&format!("{}\n", header.subject));
+    }
+    if !header.message.is_empty() {
+        // Line ends alone may move a terminal.
+        let plain = |letter: char| letter == '\n' || !letter.is_control();
+        let message: String = header
+            .message
+            .trim_end()
+            .chars()
+            .map(|c| if plain(c) { c } else { '\u{fffd}' })
+            .collect();
+        human.push_str(&format!("{message}\n\n"));
+    }
+    for name in tops.iter().take(SHOWN) {
+        human.push_str(&format!("  {name}\n"));
+    }
+    if tops.len() > SHOWN {
+        human.push_str(&format!("  and {} more\n", tops.len() - SHOWN));
+    }
+    human.push_str(&format!("{} files, {}", number(files), bytes(total)));
+    session.output.fact(
+        human,
+        &json!({
+            "event": "offered",
+            "subject": header.subject,
+            "message": header.message,
+            "sent": header.sent,
+            "names": tops,
+            "files": files,
+            "bytes_total": total,
+        }),
+    )
+}
+
+/// Whether the person at the terminal wants it. Without one, `--yes` says so.
+async fn confirmed(to: &str) -> anyhow::Result<bool> {
+    if !std::io::stdin().is_terminal() {
+        let text = "nobody is here to be asked whether to receive it; say so with --yes";
+        return Err(Usage(text.into()).into());
+    }
+    let question = format!("Receive into {to}? [y/N] ");
+    let typed = tokio::task::spawn_blocking(move || {
+        eprint!("{question}");
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line).map(|_| line)
+    });
+    let typed = typed.await??;
+    Ok(matches!(&*typed.trim().to_lowercase(), "y" | "yes"))
+}
