@@ -142,7 +142,10 @@ const NOT_IN_WORDS: &[(&str, &str)] = &[
 ];
 
 /// The only outside crates a machine may name.
-const IN_MACHINES: &[(&str, &str)] = &[("thiserror", "errors are typed everywhere")];
+const IN_MACHINES: &[(&str, &str)] = &[
+    ("backoff", "delays between two tries, from a seed"),
+    ("thiserror", "errors are typed everywhere"),
+];
 
 fn metadata() -> Metadata {
     MetadataCommand::new()

@@ -14,13 +14,14 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::process::{PATIENCE, Process, closed, free_port, root, told, until};
 
 /// The documents whose commands are run, in the order in which they are.
-const WITH_COMMANDS: [&str; 6] = [
+const WITH_COMMANDS: [&str; 7] = [
     "quickstart.md",
     "semantics.md",
     "security.md",
     "operations.md",
     "packages.md",
     "communities.md",
+    "deliveries.md",
 ];
 
 /// What stands for the machines, directories and keys of the documents; the first that fits is
@@ -82,6 +83,7 @@ const LASTING: &[&str] = &[
     "consign --state ./ci node",
     "consign --state ./relay-a node",
     "consign --state ./ci community console",
+    "consign --state ./anna send",
 ];
 
 fn document(name: &str) -> String {
@@ -280,6 +282,20 @@ fn communities() -> BTreeSet<&'static str> {
     std::mem::take(&mut reader.used)
 }
 
+/// From an invitation to a receipt.
+fn deliveries() -> BTreeSet<&'static str> {
+    let mut reader = Reader::new();
+    for command in commands(&document("deliveries.md")) {
+        reader.run("me", &command);
+    }
+    let arrived = fs::read_to_string(reader.path("in/plans/ground.txt")).expect("there");
+    assert_eq!(arrived, "Ground floor\n");
+    until("the sender has the receipt", || {
+        reader.ok("me", "consign --json --state ./anna deliveries").contains("\"received\"")
+    });
+    std::mem::take(&mut reader.used)
+}
+
 #[test]
 fn commands_in_the_documents_are_run() {
     for name in WITH_COMMANDS {
@@ -287,7 +303,7 @@ fn commands_in_the_documents_are_run() {
         match name {
             "quickstart.md" | "operations.md" => assert!(found > 15, "{name}: the search works"),
             "communities.md" => assert!(found > 15, "{name}: the search works"),
-            "packages.md" => assert!(found > 1, "{name}: the search works"),
+            "packages.md" | "deliveries.md" => assert!(found > 1, "{name}: the search works"),
             other => assert_eq!(found, 0, "{other} has commands now: run them here"),
         }
     }
@@ -295,6 +311,7 @@ fn commands_in_the_documents_are_run() {
     used.extend(operations());
     used.extend(packages());
     used.extend(communities());
+    used.extend(deliveries());
     for (theirs, _) in SUBSTITUTIONS.iter().chain(ELSEWHERE) {
         assert!(used.contains(theirs), "{theirs} is in no document any more");
     }

@@ -67,7 +67,7 @@ fn every_line_of_a_journey_is_as_documented() {
 
 #[test]
 fn an_error_that_nobody_can_read_still_ends_with_its_code() {
-    let full = || std::fs::File::options().write(true).open("/dev/full").expect("Linux has it");
+    let full = || fs::File::options().write(true).open("/dev/full").expect("Linux has it");
     for args in [&["--json", "receive", "no-ticket"][..], &["receive", "no-ticket"]] {
         let mut command = crate::process::consign();
         let ended = command.args(args).stdout(full()).stderr(full()).status();
