@@ -160,3 +160,81 @@ impl Kept<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::extract::Request;
+    use hub_api::{DeliveryAnnouncement, Hex};
+    use hub_db::AccountKey;
+
+    use super::super::exchange::Handed;
+    use super::super::{Asker, Deliveries};
+    use super::*;
+    use crate::config::HubLimits;
+
+    const LONG: Duration = Duration::from_hours(1);
+
+    fn waiting(time: Duration, stopping: &watch::Receiver<bool>) -> Waiting {
+        Waiting { until: Instant::now() + time, stopping: stopping.clone(), _place: None }
+    }
+
+    fn body(bytes: Body) -> BoundedBody {
+        BoundedBody::new(Request::new(bytes), SEGMENT_BYTES_MAX, LONG).expect("no length")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn room_is_given_back_when_bytes_are_written_and_not_when_they_are_handed_out() {
+        let deliveries = Arc::new(Deliveries::new(&HubLimits::default()));
+        let recipient = blake3::hash(b"token");
+        let announcement =
+            DeliveryAnnouncement { segments: 9, bytes: 9, recipient: Hex(*recipient.as_bytes()) };
+        let key = AccountKey([1; 32]);
+        deliveries.announce([1; 16], key, &announcement).expect("announced");
+        let mut sender = deliveries.open([1; 16], Asker::Sender(key)).expect("is there");
+        let taker = deliveries.open([1; 16], Asker::Recipient(recipient)).expect("is there");
+        let stream = taker.with(|exchange, ticket, now| {
+            exchange.handle_stream(ticket, 0, now).expect("from the first");
+            ticket
+        });
+        let stream = stream.expect("is there");
+        let next = || {
+            let handed = taker.with(|exchange, _, now| exchange.poll_segment(stream, now));
+            let Some(Handed::Segment(_, bytes)) = handed else { panic!("{handed:?}") };
+            bytes
+        };
+        let (_stop, stopping) = watch::channel(false);
+        let second = Duration::from_secs(1);
+        for number in 0..2 {
+            let taken = sender.take(number, body("x".into()), waiting(second, &stopping)).await;
+            assert!(taken.expect("goes well"));
+        }
+        // What a connection has and did not write yet.
+        let unwritten = [next(), next()];
+        assert_eq!(sender.room.available_permits(), 0);
+        let taken = sender.take(2, body("x".into()), waiting(second, &stopping)).await;
+        assert!(!taken.expect("goes well"), "there is no room");
+        assert_eq!(
+            sender.segment_taken(false).expect("is there").next,
+            Some(2),
+            "its place is free"
+        );
+
+        drop(unwritten);
+        assert_eq!(sender.room.available_permits(), 2);
+        let taken = sender.take(2, body("x".into()), waiting(second, &stopping)).await;
+        assert!(taken.expect("goes well"));
+
+        // A body that does not come gives room and place back when it is given up.
+        let silent = body(Body::from_stream(futures_util::stream::pending::<
+            Result<Bytes, std::convert::Infallible>,
+        >()));
+        let taking = sender.take(3, silent, waiting(second, &stopping));
+        assert!(tokio::time::timeout(second * 9, taking).await.is_err(), "it waits for the body");
+        assert_eq!(sender.room.available_permits(), 1);
+        assert_eq!(sender.segment_taken(false).expect("is there").next, Some(3));
+        // So does an end.
+        taker.end(String::new());
+        assert_eq!(sender.room.available_permits(), 2);
+    }
+}

@@ -10,6 +10,8 @@ mod communities;
 mod communities_hostile;
 mod communities_rights;
 mod console;
+mod deliveries;
+mod deliveries_hostile;
 mod early;
 mod http;
 mod interface;

@@ -53,7 +53,8 @@ async fn run(program: &Path, scene: &Scene, asked: Run<'_>) {
         Some((operation, _)) => vec!["--include-operation-id", operation],
         // They never end.
         None => {
-            vec!["--exclude-operation-id", "events", "--exclude-operation-id", "communityEvents"]
+            let endless = ["events", "communityEvents", "readSegments"];
+            endless.into_iter().flat_map(|id| ["--exclude-operation-id", id]).collect()
         }
     };
     let place = tempfile::tempdir().expect("a directory");
