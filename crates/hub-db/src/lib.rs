@@ -23,6 +23,7 @@
 //! schema in one piece; SQLite's is the sum of more steps.
 
 mod account;
+mod answers;
 mod audit;
 mod chunk;
 mod claim;
@@ -65,7 +66,7 @@ pub use join::{
 pub use name::{NameId, NamePut, NameRecord, NameUsage, Names};
 pub use postgres::{PostgresDb, must_have_authorities};
 pub use queue::{
-    Answered, NewEntry, QueueEntry, QueuedTarget, Queues, ReceiptRecord, WaitingEntry,
+    Answerable, Answered, NewEntry, QueueEntry, QueuedTarget, Queues, ReceiptRecord, WaitingEntry,
 };
 pub use release::{EventId, NewRelease, PublishError, Release, Releases, RenewError};
 pub use retention::{Retaining, Retention};

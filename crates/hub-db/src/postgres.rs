@@ -11,6 +11,7 @@
 //! safe.
 
 mod accounts;
+mod answers;
 mod audit;
 mod chunks;
 mod claims;
@@ -26,12 +27,14 @@ mod schema;
 mod tokens;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Executor as _, Postgres, Transaction};
 
+use crate::answers::Answers;
 use crate::stored::signed;
 use crate::{Accounts as _, CLAIM_LIFETIME, DbError, HubDb, JOINING_LIFETIME};
 
@@ -62,6 +65,7 @@ const SETTINGS: &str = "
 #[derive(Debug, Clone)]
 pub struct PostgresDb {
     pool: PgPool,
+    answers: Arc<Answers>,
 }
 
 impl PostgresDb {
@@ -96,7 +100,7 @@ impl PostgresDb {
             Err(error) => return Err(error.into()),
         };
         schema::migrate(&pool).await?;
-        Ok(Self { pool })
+        Ok(Self { pool, answers: Arc::default() })
     }
 
     async fn write(&self) -> Result<Transaction<'static, Postgres>, DbError> {

@@ -73,6 +73,24 @@ pub struct QueuedTarget {
     pub taken: Option<u64>,
 }
 
+/// What somebody with a key may answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answerable {
+    /// No account in force has the key.
+    NoAccount,
+    /// There is no such release, or the account may not see its name.
+    NotFound,
+    /// A release that the account sees.
+    Release {
+        /// The name it is a release of.
+        name: NameId,
+        /// Key of the account that owns the name.
+        owner: AccountKey,
+        /// Hash of the signed manifest.
+        hash: [u8; 32],
+    },
+}
+
 /// What came of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answered {
@@ -128,6 +146,16 @@ pub trait Queues: Send + Sync {
         target: &AccountKey,
     ) -> Result<bool, DbError>;
 
+    /// Looks for the release of a name that the account with this key wants to answer: what
+    /// [`Accounts::account`](crate::Accounts::account), [`Names::name`](crate::Names::name) and
+    /// [`Releases::release`](crate::Releases::release) say, asked at once.
+    async fn answerable(
+        &self,
+        account: &AccountKey,
+        name: &str,
+        sequence: u64,
+    ) -> Result<Answerable, DbError>;
+
     /// Keeps a target's receipt for an entry that waits. Repeating it changes nothing.
     async fn answer_entry(
         &self,
@@ -145,6 +173,14 @@ pub trait Queues: Send + Sync {
         after: i64,
         limit: u32,
     ) -> Result<Vec<ReceiptRecord>, DbError>;
+
+    /// The bytes of these receipts, as far as they are for releases of the name and were not taken yet,
+    /// in order of their entries. All of them are in memory at once: see [`ReceiptRecord::bytes`].
+    async fn signed_receipts(
+        &self,
+        name: NameId,
+        ids: &[i64],
+    ) -> Result<Vec<(i64, Vec<u8>)>, DbError>;
 
     /// A receipt that was not taken yet.
     async fn receipt(

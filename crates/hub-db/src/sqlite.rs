@@ -32,7 +32,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{ConnectOptions as _, Connection as _, Sqlite, Transaction};
 
-use self::answers::Answers;
+use crate::answers::Answers;
 use crate::community::hex;
 use crate::stored::signed;
 use crate::{Accounts as _, CLAIM_LIFETIME, DbError, HubDb, JOINING_LIFETIME};

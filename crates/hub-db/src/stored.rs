@@ -5,9 +5,9 @@ mod communities;
 use content::ChunkId;
 
 use crate::{
-    Account, AccountId, AccountKey, Actor, AuditEntry, Caller, Claim, DbError, EventId, Grant,
-    InvitationRecord, NameId, NameRecord, NameUsage, QueueEntry, QueuedTarget, ReceiptRecord,
-    Release, Role, TokenId, TokenRecord, TokenScope, WaitingEntry,
+    Account, AccountId, AccountKey, Actor, Answerable, AuditEntry, Caller, Claim, DbError, EventId,
+    Grant, InvitationRecord, NameId, NameRecord, NameUsage, QueueEntry, QueuedTarget,
+    ReceiptRecord, Release, Role, TokenId, TokenRecord, TokenScope, WaitingEntry,
 };
 
 pub(crate) use communities::*;
@@ -281,6 +281,22 @@ pub(crate) fn waiting_entry(
 ) -> Result<WaitingEntry, DbError> {
     let (sequence, target) = (unsigned(sequence)?, AccountKey(hash(target)?));
     Ok(WaitingEntry { id, name, sequence, target, envelope })
+}
+
+/// Whether the account is revoked, and of the release: id and owner's key of its name, hash
+pub(crate) type AnswerableRow = (bool, Option<i64>, Option<Vec<u8>>, Option<Vec<u8>>);
+
+pub(crate) fn answerable(
+    (is_revoked, name, owner, found): AnswerableRow,
+) -> Result<Answerable, DbError> {
+    if is_revoked {
+        return Ok(Answerable::NoAccount);
+    }
+    let (Some(name), Some(owner), Some(found)) = (name, owner, found) else {
+        return Ok(Answerable::NotFound);
+    };
+    let owner = AccountKey(hash(owner)?);
+    Ok(Answerable::Release { name: NameId(name), owner, hash: hash(found)? })
 }
 
 /// id, sequence, target, bytes, answered

@@ -2,11 +2,14 @@
 
 use async_trait::async_trait;
 
-use super::PostgresDb;
-use crate::stored::{self, QueueRow, QueuedTargetRow, ReceiptRow, WaitingRow, signed};
+use super::{PostgresDb, text};
+use crate::answers::{Answer, answer};
+use crate::stored::{
+    self, AnswerableRow, QueueRow, QueuedTargetRow, ReceiptRow, WaitingRow, signed,
+};
 use crate::{
-    AccountKey, Answered, CommunityKey, DbError, NameId, NewEntry, QueueEntry, QueuedTarget,
-    Queues, ReceiptRecord, WaitingEntry,
+    AccountKey, Answerable, Answered, CommunityKey, DbError, NameId, NewEntry, QueueEntry,
+    QueuedTarget, Queues, ReceiptRecord, WaitingEntry,
 };
 
 #[async_trait]
@@ -119,6 +122,28 @@ impl Queues for PostgresDb {
         Ok(done.rows_affected() > 0)
     }
 
+    async fn answerable(
+        &self,
+        account: &AccountKey,
+        name: &str,
+        sequence: u64,
+    ) -> Result<Answerable, DbError> {
+        let row: Option<AnswerableRow> = sqlx::query_as(
+            "SELECT a.revoked IS NOT NULL, n.id, o.key, r.hash FROM accounts a
+             LEFT JOIN names n ON n.name = $2 AND (n.public OR n.owner = a.id OR EXISTS
+                 (SELECT 1 FROM grants g WHERE g.key = a.key AND g.name = n.name))
+             LEFT JOIN accounts o ON o.id = n.owner
+             LEFT JOIN releases r ON r.name = n.id AND r.sequence = $3
+             WHERE a.key = $1",
+        )
+        .bind(account.0.to_vec())
+        .bind(text(name))
+        .bind(signed(sequence))
+        .fetch_optional(&self.pool)
+        .await?;
+        row.map_or(Ok(Answerable::NoAccount), stored::answerable)
+    }
+
     async fn answer_entry(
         &self,
         (name, sequence): (NameId, u64),
@@ -126,33 +151,8 @@ impl Queues for PostgresDb {
         receipt: &[u8],
         now: u64,
     ) -> Result<Answered, DbError> {
-        // One statement is one commit and one round trip; whoever answers at the same time waits for
-        // it at the row, and then finds it answered.
-        let written = sqlx::query(
-            "UPDATE queue SET receipt = $4, answered = $5
-             WHERE release = (SELECT id FROM releases WHERE name = $1 AND sequence = $2)
-               AND target = $3 AND answered IS NULL",
-        )
-        .bind(name.0)
-        .bind(signed(sequence))
-        .bind(target.0.to_vec())
-        .bind(receipt.to_vec())
-        .bind(signed(now))
-        .execute(&self.pool)
-        .await?;
-        if written.rows_affected() > 0 {
-            return Ok(Answered::Now);
-        }
-        let is_queued: bool = sqlx::query_scalar(
-            "SELECT EXISTS (SELECT 1 FROM queue q JOIN releases r ON r.id = q.release
-                            WHERE r.name = $1 AND r.sequence = $2 AND q.target = $3)",
-        )
-        .bind(name.0)
-        .bind(signed(sequence))
-        .bind(target.0.to_vec())
-        .fetch_one(&self.pool)
-        .await?;
-        Ok(if is_queued { Answered::Before } else { Answered::NotQueued })
+        let (target, receipt) = (*target, receipt.to_vec());
+        answer(self, Answer { name, sequence, target, receipt, now }).await
     }
 
     async fn receipts(
@@ -172,6 +172,22 @@ impl Queues for PostgresDb {
         .fetch_all(&self.pool)
         .await?;
         rows.into_iter().map(stored::receipt).collect()
+    }
+
+    async fn signed_receipts(
+        &self,
+        name: NameId,
+        ids: &[i64],
+    ) -> Result<Vec<(i64, Vec<u8>)>, DbError> {
+        let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(
+            "SELECT q.id, q.receipt FROM queue q JOIN releases r ON r.id = q.release
+             WHERE q.id = ANY($1) AND r.name = $2 AND q.receipt IS NOT NULL ORDER BY q.id",
+        )
+        .bind(ids.to_vec())
+        .bind(name.0)
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows)
     }
 
     async fn receipt(

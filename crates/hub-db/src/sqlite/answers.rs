@@ -1,120 +1,95 @@
-//! Answers of targets, written together.
-//!
-//! A commit waits for the disk, however little is in it, and there is one writer. So whatever came
-//! while one commit was under way goes into the next one together, and each answer is told when it is
-//! durable, as if it had been alone.
+//! Answers of targets, written together: there is one writer, and a statement of its own for each answer
+//! takes longer than what it does.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashSet;
+use std::sync::Arc;
 
+use async_trait::async_trait;
 use sqlx::SqliteConnection;
-use tokio::sync::oneshot;
 
 use super::SqliteDb;
+use crate::answers::{Answer, Answers, KeepsAnswers};
 use crate::stored::signed;
-use crate::{AccountKey, Answered, DbError, NameId};
+use crate::{Answered, DbError};
 
-/// Most answers of one commit: others that write wait for it.
-const BATCH_MAX: usize = 256;
+#[async_trait]
+impl KeepsAnswers for SqliteDb {
+    fn answers(&self) -> &Arc<Answers> {
+        &self.answers
+    }
 
-/// A receipt for an entry.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) name: NameId,
-    pub(super) sequence: u64,
-    pub(super) target: AccountKey,
-    pub(super) receipt: Vec<u8>,
-    pub(super) now: u64,
-}
+    async fn write_together(
+        &self,
+        batch: &[Arc<Answer>],
+    ) -> Result<Vec<Option<Answered>>, DbError> {
+        let batch: Vec<&Answer> = batch.iter().map(AsRef::as_ref).collect();
+        Ok(self.keep(&batch).await?.into_iter().map(Some).collect())
+    }
 
-type Waiting = (Answer, oneshot::Sender<Result<Answered, DbError>>);
-
-/// Answers that are not written yet.
-#[derive(Debug, Default)]
-pub(super) struct Answers {
-    waiting: Mutex<Vec<Waiting>>,
-    /// Held by whoever writes.
-    turn: tokio::sync::Mutex<()>,
+    async fn write_alone(&self, answer: &Answer) -> Result<Answered, DbError> {
+        let done = self.keep(&[answer]).await?;
+        done.first().copied().ok_or(DbError::Damaged("an answer without an outcome"))
+    }
 }
 
 impl SqliteDb {
-    /// Writes an answer with those that wait beside it.
-    pub(super) async fn answer(&self, answer: Answer) -> Result<Answered, DbError> {
-        let (tell, told) = oneshot::channel();
-        self.answers.waiting.lock().unwrap_or_else(PoisonError::into_inner).push((answer, tell));
-        // Apart from this call, which may be given up: others' answers are in the same commit.
-        let db = self.clone();
-        tokio::spawn(async move { db.write_answers().await });
-        told.await.unwrap_or(Err(DbError::Unavailable(sqlx::Error::WorkerCrashed)))
-    }
-
-    async fn write_answers(&self) {
-        let answers = Arc::clone(&self.answers);
-        let _turn = answers.turn.lock().await;
-        let batch: Vec<Waiting> = {
-            let mut waiting = answers.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            let count = waiting.len().min(BATCH_MAX);
-            waiting.drain(..count).collect()
-        };
-        match self.write_together(&batch).await {
-            Ok(done) => {
-                for ((_, tell), done) in batch.into_iter().zip(done) {
-                    // Nobody listens any more: it is durable all the same.
-                    let _ = tell.send(Ok(done));
-                }
-            }
-            // What one of them met is not what the others have to be told.
-            Err(_) => {
-                for one in batch {
-                    let done = self.write_together(std::slice::from_ref(&one)).await;
-                    let done = done.and_then(|done| {
-                        let lost = || DbError::Damaged("an answer without an outcome");
-                        done.first().copied().ok_or_else(lost)
-                    });
-                    let _ = one.1.send(done);
-                }
-            }
-        }
-    }
-
-    async fn write_together(&self, batch: &[Waiting]) -> Result<Vec<Answered>, DbError> {
-        if batch.is_empty() {
-            return Ok(Vec::new());
-        }
+    async fn keep(&self, batch: &[&Answer]) -> Result<Vec<Answered>, DbError> {
         let mut transaction = self.write().await?;
-        let mut done = Vec::with_capacity(batch.len());
-        for (answer, _) in batch {
-            done.push(write(&mut transaction, answer).await?);
+        let (done, new) = outcomes(&mut transaction, batch).await?;
+        let (mut receipts, mut rows) = (Vec::new(), Vec::new());
+        for (id, answer) in new {
+            let (begin, length) = (receipts.len() + 1, answer.receipt.len());
+            rows.push(format!("[{id},{begin},{length},{}]", signed(answer.now)));
+            receipts.extend_from_slice(&answer.receipt);
         }
+        sqlx::query(
+            "UPDATE queue
+             SET receipt = substr(?2, new.value ->> 1, new.value ->> 2), answered = new.value ->> 3
+             FROM json_each(?1) new WHERE queue.id = new.value ->> 0",
+        )
+        .bind(format!("[{}]", rows.join(",")))
+        .bind(receipts)
+        .execute(&mut *transaction)
+        .await?;
         transaction.commit().await?;
         Ok(done)
     }
 }
 
-async fn write(connection: &mut SqliteConnection, answer: &Answer) -> Result<Answered, DbError> {
-    let Answer { name, sequence, target, receipt, now } = answer;
-    let written = sqlx::query(
-        "UPDATE queue SET receipt = ?4, answered = ?5
-         WHERE release = (SELECT id FROM releases WHERE name = ?1 AND sequence = ?2)
-           AND target = ?3 AND answered IS NULL",
-    )
-    .bind(name.0)
-    .bind(signed(*sequence))
-    .bind(target.0.to_vec())
-    .bind(receipt.clone())
-    .bind(signed(*now))
-    .execute(&mut *connection)
-    .await?;
-    if written.rows_affected() > 0 {
-        return Ok(Answered::Now);
+/// What is to be said of each answer, and those that are to be written with the ids of their entries.
+/// Nobody else writes until the transaction ends.
+async fn outcomes<'a>(
+    connection: &mut SqliteConnection,
+    batch: &[&'a Answer],
+) -> Result<(Vec<Answered>, Vec<(i64, &'a Answer)>), DbError> {
+    let (mut targets, mut asked) = (Vec::new(), Vec::new());
+    for answer in batch {
+        asked.push(format!("[{},{}]", answer.name.0, signed(answer.sequence)));
+        targets.extend_from_slice(&answer.target.0);
     }
-    let is_queued: bool = sqlx::query_scalar(
-        "SELECT EXISTS (SELECT 1 FROM queue q JOIN releases r ON r.id = q.release
-                        WHERE r.name = ?1 AND r.sequence = ?2 AND q.target = ?3)",
+    let found: Vec<(i64, i64, bool)> = sqlx::query_as(
+        "SELECT asked.key, q.id, q.answered IS NOT NULL FROM json_each(?1) asked
+         CROSS JOIN releases r ON r.name = asked.value ->> 0 AND r.sequence = asked.value ->> 1
+         CROSS JOIN queue q ON q.release = r.id AND q.target = substr(?2, 32 * asked.key + 1, 32)",
     )
-    .bind(name.0)
-    .bind(signed(*sequence))
-    .bind(target.0.to_vec())
-    .fetch_one(&mut *connection)
+    .bind(format!("[{}]", asked.join(",")))
+    .bind(targets)
+    .fetch_all(connection)
     .await?;
-    Ok(if is_queued { Answered::Before } else { Answered::NotQueued })
+    let mut done = vec![Answered::NotQueued; batch.len()];
+    let (mut new, mut taken) = (Vec::new(), HashSet::new());
+    for (place, id, is_answered) in found {
+        let place = usize::try_from(place).unwrap_or(usize::MAX);
+        let (Some(done), Some(answer)) = (done.get_mut(place), batch.get(place)) else {
+            return Err(DbError::Damaged("an answer that nobody gave"));
+        };
+        // Of two for one entry the first one stands.
+        *done = if is_answered || !taken.insert(id) {
+            Answered::Before
+        } else {
+            new.push((id, *answer));
+            Answered::Now
+        };
+    }
+    Ok((done, new))
 }

@@ -2,12 +2,14 @@
 
 use async_trait::async_trait;
 
-use super::answers::Answer;
 use super::{SqliteDb, json_list};
-use crate::stored::{self, QueueRow, QueuedTargetRow, ReceiptRow, WaitingRow, signed};
+use crate::answers::{Answer, answer};
+use crate::stored::{
+    self, AnswerableRow, QueueRow, QueuedTargetRow, ReceiptRow, WaitingRow, signed,
+};
 use crate::{
-    AccountKey, Answered, CommunityKey, DbError, NameId, NewEntry, QueueEntry, QueuedTarget,
-    Queues, ReceiptRecord, WaitingEntry,
+    AccountKey, Answerable, Answered, CommunityKey, DbError, NameId, NewEntry, QueueEntry,
+    QueuedTarget, Queues, ReceiptRecord, WaitingEntry,
 };
 
 #[async_trait]
@@ -114,6 +116,28 @@ impl Queues for SqliteDb {
         Ok(done.rows_affected() > 0)
     }
 
+    async fn answerable(
+        &self,
+        account: &AccountKey,
+        name: &str,
+        sequence: u64,
+    ) -> Result<Answerable, DbError> {
+        let row: Option<AnswerableRow> = sqlx::query_as(
+            "SELECT a.revoked IS NOT NULL, n.id, o.key, r.hash FROM accounts a
+             LEFT JOIN names n ON n.name = ?2 AND (n.public OR n.owner = a.id OR EXISTS
+                 (SELECT 1 FROM grants g WHERE g.key = a.key AND g.name = n.name))
+             LEFT JOIN accounts o ON o.id = n.owner
+             LEFT JOIN releases r ON r.name = n.id AND r.sequence = ?3
+             WHERE a.key = ?1",
+        )
+        .bind(account.0.to_vec())
+        .bind(name)
+        .bind(signed(sequence))
+        .fetch_optional(&self.readers)
+        .await?;
+        row.map_or(Ok(Answerable::NoAccount), stored::answerable)
+    }
+
     async fn answer_entry(
         &self,
         (name, sequence): (NameId, u64),
@@ -122,7 +146,7 @@ impl Queues for SqliteDb {
         now: u64,
     ) -> Result<Answered, DbError> {
         let (target, receipt) = (*target, receipt.to_vec());
-        self.answer(Answer { name, sequence, target, receipt, now }).await
+        answer(self, Answer { name, sequence, target, receipt, now }).await
     }
 
     async fn receipts(
@@ -144,6 +168,23 @@ impl Queues for SqliteDb {
         rows.into_iter().map(stored::receipt).collect()
     }
 
+    async fn signed_receipts(
+        &self,
+        name: NameId,
+        ids: &[i64],
+    ) -> Result<Vec<(i64, Vec<u8>)>, DbError> {
+        let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(
+            "SELECT q.id, q.receipt FROM queue q JOIN releases r ON r.id = q.release
+             WHERE q.id IN (SELECT value FROM json_each(?1)) AND r.name = ?2
+               AND q.receipt IS NOT NULL ORDER BY q.id",
+        )
+        .bind(list_of(ids))
+        .bind(name.0)
+        .fetch_all(&self.readers)
+        .await?;
+        Ok(rows)
+    }
+
     async fn receipt(
         &self,
         (name, sequence): (NameId, u64),
@@ -162,14 +203,13 @@ impl Queues for SqliteDb {
     }
 
     async fn take_receipts(&self, name: NameId, ids: &[i64], now: u64) -> Result<u64, DbError> {
-        let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
         let done = sqlx::query(
             "UPDATE queue SET receipt = NULL, taken = ?1
              WHERE id IN (SELECT value FROM json_each(?2)) AND receipt IS NOT NULL
                AND release IN (SELECT id FROM releases WHERE name = ?3)",
         )
         .bind(signed(now))
-        .bind(format!("[{}]", ids.join(",")))
+        .bind(list_of(ids))
         .bind(name.0)
         .execute(&self.writer)
         .await?;
@@ -195,4 +235,10 @@ impl Queues for SqliteDb {
         .await?;
         rows.into_iter().map(stored::queued_target).collect()
     }
+}
+
+/// Numbers as a list that a statement reads with `json_each`.
+fn list_of(ids: &[i64]) -> String {
+    let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
+    format!("[{}]", ids.join(","))
 }

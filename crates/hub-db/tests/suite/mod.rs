@@ -75,6 +75,8 @@ macro_rules! for_each_check {
             a_mirror_takes_releases_in_any_order,
             an_entry_is_answered_once,
             of_two_racing_answers_one_counts,
+            answers_that_come_together_are_each_told_their_own,
+            who_answers_is_asked_for_with_the_release,
             receipts_are_kept_until_they_are_taken,
             a_release_is_kept_while_somebody_waits_for_it,
             who_is_no_target_gets_nothing_queued,

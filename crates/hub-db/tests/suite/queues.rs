@@ -1,6 +1,6 @@
 //! Queues and receipts.
 
-use hub_db::{Answered, HubDb, Member, NewEntry, NewRoster, PeerRoles, Retention};
+use hub_db::{Answerable, Answered, HubDb, Member, NewEntry, NewRoster, PeerRoles, Retention};
 
 use super::*;
 
@@ -132,6 +132,82 @@ pub(crate) async fn of_two_racing_answers_one_counts(db: &dyn HubDb) {
     assert_eq!(kept, Some(vec![u8::try_from(winner).expect("small")]));
 }
 
+pub(crate) async fn answers_that_come_together_are_each_told_their_own(db: &dyn HubDb) {
+    let (ci, other) = (feed(db, 1, CI, 2).await, feed(db, 1, OTHER, 1).await);
+    for entry in [(ci, 1), (ci, 2), (other, 1)] {
+        db.enqueue(entry.0, entry.1, &entries(&[50, 51]), NOW).await.expect("queues");
+    }
+    db.answer_entry((ci, 2), &key(51), b"before", NOW + 1).await.expect("answers");
+    // More than go into one commit, of which most are repetitions and some nobody waits for.
+    let asked = (0..600u32).map(|number| {
+        let entry = [(ci, 1), (ci, 2), (other, 1), (other, 2)][number as usize % 4];
+        (entry, key(50 + (number / 4 % 3) as u8), number.to_le_bytes())
+    });
+    let asked: Vec<_> = asked.collect();
+    let answers = asked.iter().map(|(entry, target, receipt)| async move {
+        db.answer_entry(*entry, target, receipt, NOW + 5).await.expect("answers")
+    });
+    let told = futures_util::future::join_all(answers).await;
+    for (entry, target) in [(ci, 1), (ci, 2), (other, 1), (other, 2)]
+        .into_iter()
+        .flat_map(|entry| (50..=52).map(move |number| (entry, key(number))))
+    {
+        let of_entry =
+            || asked.iter().zip(&told).filter(|((of, by, _), _)| (*of, *by) == (entry, target));
+        let kept = db.receipt(entry, &target).await.expect("reads");
+        if entry == (other, 2) || target == key(52) {
+            assert!(
+                of_entry().all(|(_, told)| *told == Answered::NotQueued),
+                "{entry:?} {target:?}"
+            );
+            assert_eq!(kept, None);
+            continue;
+        }
+        let now: Vec<_> = of_entry().filter(|(_, told)| **told == Answered::Now).collect();
+        assert!(of_entry().all(|(_, told)| *told != Answered::NotQueued), "{entry:?} {target:?}");
+        if (entry, target) == ((ci, 2), key(51)) {
+            assert_eq!((now.len(), kept.as_deref()), (0, Some(&b"before"[..])));
+        } else {
+            assert_eq!(now.len(), 1, "{entry:?} {target:?}");
+            assert_eq!(kept.as_deref(), Some(&now[0].0.2[..]), "what is told to be kept is kept");
+        }
+    }
+}
+
+pub(crate) async fn who_answers_is_asked_for_with_the_release(db: &dyn HubDb) {
+    let ci = feed(db, 1, CI, 2).await;
+    let hash = |sequence| release(ci, sequence).hash;
+    let seen = |sequence| Answerable::Release { name: ci, owner: key(CI), hash: hash(sequence) };
+    let name = named(CI);
+    let ask = async |number, name: &str, sequence| {
+        db.answerable(&key(number), name, sequence).await.expect("looks up")
+    };
+    // Targets by their roster's grant, and the publisher.
+    for number in [50, CI] {
+        assert_eq!(ask(number, &name, 1).await, seen(1));
+        assert_eq!(ask(number, &name, 2).await, seen(2));
+        assert_eq!(ask(number, &name, 3).await, Answerable::NotFound);
+        assert_eq!(ask(number, &name, u64::MAX).await, Answerable::NotFound);
+        assert_eq!(ask(number, &named(OTHER), 1).await, Answerable::NotFound);
+        assert_eq!(ask(number, "a/\0b", 1).await, Answerable::NotFound);
+    }
+    // Who is nobody, and who has nothing to do with it.
+    assert_eq!(ask(77, &name, 1).await, Answerable::NoAccount);
+    let stranger = publisher(db, 78).await;
+    assert_eq!(ask(78, &name, 1).await, Answerable::NotFound);
+    let owner = db.account(&key(CI)).await.expect("looks up").expect("is there");
+    let public = name_of(db, &owner, "team/tools", true).await;
+    db.publish(&release(public, 1), &[chunk(1)]).await.expect("publishes");
+    assert!(matches!(ask(78, "team/tools", 1).await, Answerable::Release { .. }));
+    // From the next question on.
+    db.revoke_account(&stranger.key, NOW).await.expect("revokes");
+    assert_eq!(ask(78, "team/tools", 1).await, Answerable::NoAccount);
+    let removed = vec![member(50, TARGET).peer];
+    assert!(db.set_roster(&NewRoster { removed, ..next(db, 1).await }).await.expect("sets"));
+    assert_eq!(ask(50, &name, 1).await, Answerable::NoAccount, "its roster made it");
+    assert_eq!(ask(51, &name, 1).await, seen(1));
+}
+
 pub(crate) async fn receipts_are_kept_until_they_are_taken(db: &dyn HubDb) {
     let (ci, other) = (feed(db, 1, CI, 2).await, feed(db, 1, OTHER, 1).await);
     for sequence in [1, 2] {
@@ -146,6 +222,12 @@ pub(crate) async fn receipts_are_kept_until_they_are_taken(db: &dyn HubDb) {
     let page = db.receipts(ci, found[0].id, 1).await.expect("reads");
     assert_eq!(page, found[1..]);
     assert_eq!(db.receipts(other, 0, 9).await.expect("reads"), []);
+    let signed = async |name, ids: &[i64]| db.signed_receipts(name, ids).await.expect("reads");
+    let (first, second) = (found[0].id, found[1].id);
+    let both = [(first, b"r".to_vec()), (second, b"r".to_vec())];
+    assert_eq!(signed(ci, &[second, first, 0, i64::MAX]).await, both, "in order of their entries");
+    assert_eq!(signed(ci, &[second]).await, both[1..]);
+    assert_eq!((signed(ci, &[]).await, signed(other, &[first, second]).await), (vec![], vec![]));
     // Those of another name are not its publisher's to take.
     let ids: Vec<i64> = found.iter().map(|it| it.id).collect();
     assert_eq!(db.take_receipts(other, &ids, NOW + 7).await.expect("takes"), 0);
@@ -153,6 +235,7 @@ pub(crate) async fn receipts_are_kept_until_they_are_taken(db: &dyn HubDb) {
     assert_eq!(db.take_receipts(ci, &ids[..1], NOW + 8).await.expect("takes"), 0, "once");
     assert_eq!(db.receipts(ci, 0, 9).await.expect("reads"), found[1..]);
     assert_eq!(db.receipt((ci, 1), &key(50)).await.expect("reads"), None, "its bytes are gone");
+    assert_eq!(signed(ci, &[first, second]).await, both[1..]);
     let stands = db.queued_targets((ci, 1), None, 9).await.expect("reads");
     let told: Vec<_> = stands.iter().map(|it| (it.target, it.answered, it.taken)).collect();
     assert_eq!(told, [(key(50), Some(NOW + 5), Some(NOW + 7)), (key(51), None, None)]);
