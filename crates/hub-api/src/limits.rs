@@ -80,6 +80,12 @@ pub const MEMBERS_MAX: usize = 100_000;
 pub const CHARTERS_PAGE_MAX: u32 = 8;
 /// Most bytes of a signed receipt, as in `community`.
 pub const RECEIPT_BYTES_MAX: usize = (8 << 20) + (64 << 10);
+/// Most bytes of a signed receipt that comes with the list: a program that said little has under 1 KiB,
+/// and what is longer is worth a request of its own.
+pub const LISTED_RECEIPT_BYTES_MAX: usize = 16 << 10;
+/// Most bytes of all of them on one page: in base64, with what is told of [`PAGE_MAX`] receipts at some
+/// 300 bytes each, they are inside [`RESPONSE_BYTES_MAX`].
+pub const LISTED_RECEIPTS_BYTES_MAX: usize = 640 << 10;
 /// Most bytes of a request to join, or of an answer: some 400 are usual.
 pub const JOIN_BYTES_MAX: usize = 4 * 1024;
 /// Most joinings of a community that are not over: more than one manager would look at.

@@ -122,7 +122,7 @@ pub const TARGET: &str = "/v1/names/{team}/{name}/releases/{sequence}/targets/{k
 pub const MIRRORED: &str = "/v1/names/{team}/{name}/releases/{sequence}/mirrored";
 /// `PUT`: a signed receipt, by its target. `GET`: the same bytes, for the publisher.
 pub const RECEIPT: &str = "/v1/names/{team}/{name}/releases/{sequence}/receipts/{key}";
-/// `GET ?after=&limit=`: [`ReceiptsPage`](crate::ReceiptsPage), for the publisher.
+/// `GET ?after=&limit=&signed=`: [`ReceiptsPage`](crate::ReceiptsPage), for the publisher.
 pub const RECEIPTS: &str = "/v1/names/{team}/{name}/receipts";
 /// `POST`: [`TakenReceipts`](crate::TakenReceipts), by the publisher.
 pub const RECEIPTS_TAKEN: &str = "/v1/names/{team}/{name}/receipts/taken";

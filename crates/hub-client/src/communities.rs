@@ -417,8 +417,9 @@ impl HubClient {
         Ok(body.to_vec())
     }
 
-    /// A page of the receipts of a feed that were not taken yet; `after` is the `next` of the page
-    /// before.
+    /// A page of the receipts of a feed that were not taken yet, the short ones with what was signed;
+    /// the others are read one by one, as are all of a hub that does not hand them out together. `after`
+    /// is the `next` of the page before.
     ///
     /// # Errors
     /// See [`ClientError`].
@@ -428,7 +429,7 @@ impl HubClient {
         after: Option<u64>,
     ) -> Result<(Vec<ReceiptInfo>, Option<u64>), ClientError> {
         let from = after.as_ref().map(|after| ("after", after as &dyn std::fmt::Display));
-        let path = routes::page(&routes::receipts(feed), from, limits::PAGE_MAX);
+        let path = routes::page(&routes::receipts(feed), from, limits::PAGE_MAX) + "&signed=true";
         let call = Call::new(Method::GET, path, "list receipts");
         let page: ReceiptsPage = self.json(&call, Need::Required).await?;
         Ok((page.receipts, page.next))

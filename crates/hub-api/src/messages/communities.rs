@@ -288,6 +288,10 @@ pub struct ReceiptInfo {
     pub answered: u64,
     /// Bytes of the signed receipt.
     pub bytes: u64,
+    /// The signed receipt, where it was asked for and has at most
+    /// [`LISTED_RECEIPT_BYTES_MAX`](crate::limits::LISTED_RECEIPT_BYTES_MAX).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<Base64Bytes>,
 }
 
 /// Receipts of a feed that its publisher does not have yet, in order of their ids.

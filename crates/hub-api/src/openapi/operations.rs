@@ -136,6 +136,10 @@ fn limit() -> Value {
     json!({ "type": "integer", "format": "int32", "minimum": 1 })
 }
 
+fn flag() -> Value {
+    json!({ "type": "boolean" })
+}
+
 fn text() -> Value {
     json!({ "type": "string" })
 }
@@ -167,6 +171,11 @@ const CHANGED_SINCE: &[Parameter] = &[
     query("since", "Number of the earlier release; without it the one before.", unsigned),
     query("after", AFTER, unsigned),
     LIMIT,
+];
+const RECEIPTS_AFTER: &[Parameter] = &[
+    query("after", AFTER, unsigned),
+    LIMIT,
+    query("signed", "Whether the signed receipts come with the list, where they are short.", flag),
 ];
 const READINESS: &[Parameter] =
     &[query("for", "`reading` asks for what readers need alone.", reading)];
@@ -670,9 +679,11 @@ static OPERATIONS: &[Operation] = &[
         ..put(routes::RECEIPT, "putReceipt", "A target is done with a release", Who::Account)
     },
     Operation {
-        query: AFTER_NUMBER,
+        query: RECEIPTS_AFTER,
         answers: &[(200, Content::Json("ReceiptsPage"), "A page, in the order of queueing.")],
-        note: "For the publisher.",
+        problems: &[P::TooManyRequests],
+        note: "For the publisher. With the receipts themselves a page ends where they would be too \
+               many bytes, and long ones are left to be read one by one.",
         is_conditional: true,
         ..get(routes::RECEIPTS, "listReceipts", "Receipts that were not taken yet", Who::Account)
     },

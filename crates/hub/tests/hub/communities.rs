@@ -6,7 +6,8 @@ use community::{
 };
 use documents::{DocumentHash, Quorum, jointly};
 use hub::{Database, Hub, HubConfig, Tls};
-use hub_api::{CommunityNews, Hex, JoinEnd, ProblemCode};
+use hub_api::limits::LISTED_RECEIPT_BYTES_MAX;
+use hub_api::{CommunityNews, Hex, JoinEnd, ProblemCode, ReceiptsPage};
 use testkit::Postgres;
 use tokio::time::timeout;
 
@@ -120,6 +121,7 @@ async fn a_machine_joins_gets_a_release_and_answers_it() {
     let told: Vec<_> = listed.iter().map(|it| (it.sequence, it.target, it.bytes)).collect();
     assert_eq!(told, [(1, Hex(*target.as_bytes()), receipt.len() as u64)]);
     assert_eq!(next, None);
+    assert_eq!(listed[0].signed.as_ref().map(|signed| &signed.0), Some(&receipt), "it came along");
     assert_eq!(publisher.client.receipt(&feed, 1, &target).await.expect("reads"), receipt);
     for _ in 0..2 {
         publisher.client.receipts_taken(&feed, &[listed[0].id]).await.expect("takes");
@@ -130,6 +132,38 @@ async fn a_machine_joins_gets_a_release_and_answers_it() {
     let (targets, _) = publisher.client.release_targets(&feed, 1, None).await.expect("reads");
     assert_eq!(targets.len(), 1);
     assert!(targets[0].answered.is_some() && targets[0].taken.is_some(), "{targets:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn short_receipts_come_with_their_list_and_long_ones_are_read_alone() {
+    let plant = Plant::with_peers().await;
+    let (ci, feed) = (plant.peer(CI), plant.feed(CI));
+    plant.release(CI).await;
+    plant.send(CI, &[BERLIN, PARIS]).await.expect("sends");
+    let mut receipts = Vec::new();
+    for (number, body) in [(BERLIN, vec![7; 300]), (PARIS, vec![8; LISTED_RECEIPT_BYTES_MAX])] {
+        let (target, receipt) = (plant.peer(number), plant.receipt_of(CI, number, &body).await);
+        let put = target.client.put_receipt(&feed, 1, &target.key.public(), receipt.clone()).await;
+        put.expect("answers");
+        receipts.push(receipt);
+    }
+    let (listed, next) = ci.client.receipts(&feed, None).await.expect("lists");
+    assert_eq!((listed.len(), next), (2, None));
+    assert_eq!(listed[0].signed.as_ref().map(|signed| &signed.0), Some(&receipts[0]));
+    assert_eq!((&listed[1].signed, listed[1].bytes), (&None, receipts[1].len() as u64));
+    let paris = plant.peer(PARIS).key.public();
+    assert_eq!(ci.client.receipt(&feed, 1, &paris).await.expect("reads"), receipts[1]);
+    // Who does not ask for them gets the list alone.
+    let session = token(&plant.scene, &ci);
+    for (query, with) in [("", false), ("?signed=false", false), ("?signed=true&limit=1", true)] {
+        let ask = Ask::get(&format!("/v1/names/{feed}/receipts{query}")).token(&session);
+        let page = ask.send(&plant.scene).await.json();
+        let page: ReceiptsPage = serde_json::from_value(page).expect("a page");
+        assert_eq!(page.receipts[0].signed.is_some(), with, "{query}");
+        assert_eq!(page.next.is_some(), with, "a page of one, where one was asked for");
+    }
+    let ask = Ask::get(&format!("/v1/names/{feed}/receipts?signed=perhaps")).token(&session);
+    assert_eq!(ask.send(&plant.scene).await.status, 400);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -180,6 +180,15 @@ impl Plant {
 
     /// The receipt of a target for release 1 of a feed, which `signer` signs.
     pub(crate) async fn receipt(&self, publisher: u8, target: u8, signer: u8) -> Vec<u8> {
+        self.signed_receipt(publisher, target, signer, b"it went well").await
+    }
+
+    /// The receipt of a target for release 1 of a feed, which says this.
+    pub(crate) async fn receipt_of(&self, publisher: u8, target: u8, body: &[u8]) -> Vec<u8> {
+        self.signed_receipt(publisher, target, target, body).await
+    }
+
+    async fn signed_receipt(&self, publisher: u8, target: u8, signer: u8, body: &[u8]) -> Vec<u8> {
         let feed = self.feed(publisher);
         let head = self.peer(publisher).client.head(&feed).await.expect("reads");
         let address = Address {
@@ -190,7 +199,7 @@ impl Plant {
         };
         let (exchange, random) =
             (ExchangeKey::derive(&key(publisher)).public(), MessageSeed::from_random([3; 32]));
-        let receipt = SignedReceipt::new(address, 1, now(), b"it went well", &exchange, random);
+        let receipt = SignedReceipt::new(address, 1, now(), body, &exchange, random);
         receipt.expect("seals").sign(&key(signer))
     }
 
