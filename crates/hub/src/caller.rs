@@ -27,6 +27,10 @@ pub(crate) struct Publisher(pub(crate) Caller);
 /// machine token is for moving content, so a stolen one makes no others.
 pub(crate) struct Member(pub(crate) Account);
 
+/// The key of a caller with a session. Whether its account is in force is not asked yet: for a route that
+/// asks for that together with the rest, see [`Queues::answerable`](hub_db::Queues::answerable).
+pub(crate) struct SessionKey(pub(crate) AccountKey);
+
 /// A caller with a session of an administrator's account.
 pub(crate) struct Administrator(pub(crate) Account);
 
@@ -37,11 +41,27 @@ enum Identity {
     Token(Caller, Account, TokenScope),
 }
 
-async fn identity(parts: &Parts, app: &App) -> Result<Identity, Refusal> {
+/// What a request brings along, of which the database knows more.
+enum Credential {
+    Nothing,
+    /// A session that is open, of this key.
+    Session(AccountKey),
+    /// The hash of a machine token's secret.
+    Token([u8; 32]),
+}
+
+fn refused() -> Refusal {
+    Refusal::new(ProblemCode::SessionExpired, "no token of this hub")
+}
+
+pub(crate) fn not_registered() -> Refusal {
+    Refusal::new(ProblemCode::NotRegistered, "")
+}
+
+fn credential(parts: &Parts, app: &App) -> Result<Credential, Refusal> {
     let Some(authorization) = parts.headers.get(header::AUTHORIZATION) else {
-        return Ok(Identity::Nobody);
+        return Ok(Credential::Nothing);
     };
-    let refused = || Refusal::new(ProblemCode::SessionExpired, "no token of this hub");
     let (scheme, token) =
         authorization.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(refused)?;
     if !scheme.eq_ignore_ascii_case("bearer") {
@@ -50,18 +70,27 @@ async fn identity(parts: &Parts, app: &App) -> Result<Identity, Refusal> {
     let token = token.trim();
     if let Some(secret) = token.strip_prefix(TOKEN_PREFIX) {
         let secret: Hex<32> = secret.parse().map_err(|_| refused())?;
-        let found = app.db.token(&token_hash(&secret.0), unix_now()).await?;
-        let (record, account) = found.ok_or_else(refused)?;
-        let caller = Caller::Token { id: record.id, account: account.id, key: account.key };
-        return Ok(Identity::Token(caller, account, record.scope));
+        return Ok(Credential::Token(token_hash(&secret.0)));
     }
     let token: Base64Bytes = token.parse().map_err(|_| refused())?;
     let token = SessionToken::verify(&token.0, &app.public_key, unix_now())?;
-    // Asked every time, so that a revocation by another process takes effect at once.
-    let account = app.db.account(&AccountKey(*token.subject.as_bytes())).await?;
-    match account {
-        Some(account) if account.revoked.is_none() => Ok(Identity::Session(account)),
-        Some(_) | None => Err(Refusal::new(ProblemCode::NotRegistered, "")),
+    Ok(Credential::Session(AccountKey(*token.subject.as_bytes())))
+}
+
+async fn identity(parts: &Parts, app: &App) -> Result<Identity, Refusal> {
+    match credential(parts, app)? {
+        Credential::Nothing => Ok(Identity::Nobody),
+        Credential::Token(secret_hash) => {
+            let found = app.db.token(&secret_hash, unix_now()).await?;
+            let (record, account) = found.ok_or_else(refused)?;
+            let caller = Caller::Token { id: record.id, account: account.id, key: account.key };
+            Ok(Identity::Token(caller, account, record.scope))
+        }
+        // Asked every time, so that a revocation by another process takes effect at once.
+        Credential::Session(key) => match app.db.account(&key).await? {
+            Some(account) if account.revoked.is_none() => Ok(Identity::Session(account)),
+            Some(_) | None => Err(not_registered()),
+        },
     }
 }
 
@@ -131,6 +160,17 @@ impl FromRequestParts<Arc<App>> for Member {
             Identity::Session(account) => Ok(Self(account)),
             Identity::Token(..) => Err(forbidden("a session is wanted, not a token")),
         }
+    }
+}
+
+impl FromRequestParts<Arc<App>> for SessionKey {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
+        if let Credential::Session(key) = credential(parts, app)? {
+            return Ok(Self(key));
+        }
+        Member::from_request_parts(parts, app).await.map(|Member(account)| Self(account.key))
     }
 }
 

@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use community::{Address, SignedReceipt};
+use community::{Address, CommunityId, SignedReceipt};
 use documents::DocumentHash;
 use hub_api::limits::RECEIPT_BYTES_MAX;
-use hub_db::{Account, AccountKey, Answered};
+use hub_db::{AccountKey, Answerable, Answered, CommunityKey, NameId};
 
 use crate::app::App;
 use crate::body::BoundedBody;
-use crate::caller::{Member, Segments};
-use crate::communities::{Feed, forbidden, key_of, public_key, refused};
+use crate::caller::{Segments, SessionKey, not_registered};
+use crate::communities::{forbidden, key_of, public_key, refused};
 use crate::files::unix_now;
 use crate::refusal::Refusal;
 
@@ -20,30 +20,21 @@ use crate::refusal::Refusal;
 /// changes nothing.
 pub(crate) async fn put_receipt(
     State(app): State<Arc<App>>,
-    account: Result<Member, Refusal>,
+    session: Result<SessionKey, Refusal>,
     segments: Segments,
     request: Request,
 ) -> Result<StatusCode, Refusal> {
     // A refusal before the body is read leaves a connection that cannot be used again.
-    let Member(account) = account.map_err(Refusal::closing)?;
-    let (feed, sequence, target) =
-        place(&app, &segments, &account).await.map_err(Refusal::closing)?;
-    let release = app.db.release(feed.name.id, sequence).await?;
-    let release = release.ok_or_else(|| Refusal::not_found().closing())?;
+    let SessionKey(key) = session.map_err(Refusal::closing)?;
+    let answering = Answering::at(&app, &segments, key).await.map_err(Refusal::closing)?;
     let _turn = app.turn(&app.uploads).await.map_err(Refusal::closing)?;
     let body = BoundedBody::new(request, RECEIPT_BYTES_MAX, app.limits.idle_time)?;
     let signed = body.whole().await?;
-    let address = Address {
-        community: feed.community,
-        manifest: DocumentHash::from_bytes(release.hash),
-        publisher: feed.publisher,
-        target: public_key(&target),
-    };
-    SignedReceipt::open(&signed, &address, sequence).map_err(refused)?;
-    let entry = (feed.name.id, sequence);
+    let Answering { entry, community, ref address, target, owner } = answering;
+    SignedReceipt::open(&signed, address, entry.1).map_err(refused)?;
     match app.db.answer_entry(entry, &target, &signed, unix_now()).await? {
         Answered::Now => {
-            app.bus.answered(key_of(&feed.community), feed.name.owner_key);
+            app.bus.answered(community, owner);
             Ok(StatusCode::NO_CONTENT)
         }
         Answered::Before => Ok(StatusCode::NO_CONTENT),
@@ -51,19 +42,42 @@ pub(crate) async fn put_receipt(
     }
 }
 
-/// Where the receipt is to go, if the account may bring it there.
-async fn place(
-    app: &App,
-    segments: &Segments,
-    account: &Account,
-) -> Result<(Feed, u64, AccountKey), Refusal> {
-    let (sequence, target) = (segments.parse("sequence")?, segments.key()?);
-    let feed = Feed::visible(app, segments, account).await?;
-    if account.key != target {
-        let peer = app.db.member(&key_of(&feed.community), &account.key).await?;
-        if !peer.is_some_and(|peer| peer.roles.relay) {
-            return Err(forbidden("the target itself or a relay only"));
+/// What a receipt is to answer.
+struct Answering {
+    entry: (NameId, u64),
+    community: CommunityKey,
+    /// What the receipt must be bound to.
+    address: Address,
+    target: AccountKey,
+    owner: AccountKey,
+}
+
+impl Answering {
+    /// What the path names, if the account with this key may bring a receipt there. Asked of the
+    /// database every time and at once: a thousand targets may answer together.
+    async fn at(app: &App, segments: &Segments, key: AccountKey) -> Result<Self, Refusal> {
+        let (sequence, target) = (segments.parse("sequence")?, segments.key()?);
+        let name = segments.name()?;
+        let feed = CommunityId::of_feed(&name);
+        let (community, publisher) = feed.ok_or_else(Refusal::not_found)?;
+        let (id, owner, hash) = match app.db.answerable(&key, name.as_str(), sequence).await? {
+            Answerable::Release { name, owner, hash } => (name, owner, hash),
+            Answerable::NotFound => return Err(Refusal::not_found()),
+            Answerable::NoAccount => return Err(not_registered()),
+        };
+        let address = Address {
+            community,
+            manifest: DocumentHash::from_bytes(hash),
+            publisher,
+            target: public_key(&target),
+        };
+        let community = key_of(&community);
+        if key != target {
+            let peer = app.db.member(&community, &key).await?;
+            if !peer.is_some_and(|peer| peer.roles.relay) {
+                return Err(forbidden("the target itself or a relay only"));
+            }
         }
+        Ok(Self { entry: (id, sequence), community, address, target, owner })
     }
-    Ok((feed, sequence, target))
 }

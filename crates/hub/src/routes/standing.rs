@@ -46,7 +46,12 @@ pub(crate) async fn standing(
         }
     };
     let after = known.charter.unwrap_or(0);
-    let charters = app.db.charters(&community.key, after, CHARTERS_PAGE_MAX).await?;
+    // Most who ask have the newest, which was read with the community.
+    let charters = if after < community.charter.number {
+        app.db.charters(&community.key, after, CHARTERS_PAGE_MAX).await?
+    } else {
+        Vec::new()
+    };
     let standing = Standing {
         charters: charters.into_iter().map(Base64Bytes).collect(),
         roster: Base64Bytes(roster),
