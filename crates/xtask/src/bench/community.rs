@@ -158,7 +158,8 @@ pub(super) fn receipts(session: &Session) -> Result<Row> {
         .at_least("receipts", postgres_whole, FIGURE, 2_000.0, "/s")
         .note(
             "Receipts: all targets have one and hand it in at once; until the hub has every one on its disk, and \
-             the publisher has fetched, verified, opened and taken every one. Whole way: from the request with \
+             the publisher has fetched, verified, opened and taken every one, by pages as `consign node` does, \
+             whose ledger is not in this. Whole way: from the request with \
              the envelopes; every target reads how its community stands, reads its queue, fetches 1 KiB, runs \
              `true`, and answers.",
         )
@@ -179,7 +180,6 @@ pub(super) fn envelopes(session: &Session) -> Result<Row> {
     Ok(Row::new("K4", &title, contenders)
         .figure("B each")
         .at_most("size", alone, FIGURE, 120.0, "B")
-        .at_most("size", sent, FIGURE, 120.0, "B")
         .note(
             "On the wire to the hub: TLS, HTTP and JSON, all requests with envelopes divided by their number. On \
              the wire to a target: the whole answer to a target that asks what waits for it, of which the signed \

@@ -276,7 +276,8 @@ impl Listening {
     }
 }
 
-/// Reads and verifies the receipts of a release as they come, until there is one of every target.
+/// Reads and verifies the receipts of a release as they come, until there is one of every target: by
+/// pages, as `consign node` does.
 async fn collect(plant: &Plant, release: &Sealed, events: &mut CommunityEvents) -> Result<()> {
     let Publisher { client, feed, exchange, .. } = &plant.publisher;
     let mut left = plant.targets.len();
@@ -291,7 +292,10 @@ async fn collect(plant: &Plant, release: &Sealed, events: &mut CommunityEvents) 
             let mut taken = Vec::with_capacity(listed.len());
             for info in &listed {
                 let target = PublicKey::from_bytes(info.target.0);
-                let signed = client.receipt(feed, info.sequence, &target).await?;
+                let signed = match &info.signed {
+                    Some(signed) => signed.0.clone(),
+                    None => client.receipt(feed, info.sequence, &target).await?,
+                };
                 let address = plant.address(release.manifest, target);
                 let receipt = SignedReceipt::open(&signed, &address, release.sequence)?;
                 ensure!(receipt.body(exchange)? == BODY, "a receipt says something else");
