@@ -9,7 +9,7 @@ use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use ledger::{TargetFilter, TargetId, TargetRecord, Verdict};
 use node::publish::unix_now;
-use package::receipt::{End, Output, Placed, Ran};
+use package::receipt::{End, Limit, Output, Placed, Ran};
 use package::{Outcome, StepReceipt};
 use pages::format::Moment;
 use pages::format::{bytes, count, counted, shown, shown_lines};
@@ -174,6 +174,9 @@ impl StepView {
             Outcome::NotPlaced(_) => ("files not placed, none of them", "bad"),
             Outcome::Ran(ran) => {
                 view.outcome = end(ran.end);
+                if let Some(limit) = ran.limit {
+                    view.outcome.push_str(reached(limit));
+                }
                 view.is_open = true;
                 let colour = if ran.is_expected { "good" } else { "bad" };
                 if !ran.is_expected {
@@ -203,6 +206,9 @@ impl StepView {
                     ("processor time", time(ran.processor)),
                     ("largest memory", bytes(ran.memory_bytes_max)),
                 ];
+                if let Some(together) = ran.memory_together_bytes_max {
+                    view.facts.push(("all memory together", bytes(together)));
+                }
                 let stream = |name| format!("{here}/steps/{number}/{name}");
                 view.outputs = vec![
                     OutputView::new("standard output", &ran.output, stream("stdout")),
@@ -238,6 +244,14 @@ fn end(end: End) -> String {
         End::Code(code) => format!("exit code {code}"),
         End::Signal(signal) => format!("ended by signal {signal}"),
         End::TimedOut => "took too long and was killed".into(),
+    }
+}
+
+fn reached(limit: Limit) -> &'static str {
+    match limit {
+        Limit::Memory => " at its limit of memory",
+        Limit::Processes => " at its limit of processes",
+        Limit::Processor => " at its limit of processor time",
     }
 }
 

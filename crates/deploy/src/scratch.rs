@@ -39,6 +39,11 @@ impl Scratch {
         Ok(scratch)
     }
 
+    /// What nothing else on this machine is called.
+    pub(crate) fn name(&self) -> &str {
+        self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+    }
+
     /// The script's own directory.
     pub(crate) fn own(&self) -> PathBuf {
         self.path.join("tmp")
@@ -76,14 +81,19 @@ fn must_be_safe(parent: &Path) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::PermissionDenied, reason))
 }
 
+/// Whether a path ends in a name that [`Scratch::create`] made.
+pub(crate) fn is_name_of_ours(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| name.len() == PREFIX.len() + 36 && name.starts_with(PREFIX))
+}
+
 /// Removes what a process that was killed left behind.
 pub(crate) fn sweep(note: &Path) {
     use std::os::unix::ffi::OsStringExt as _;
     let Ok(bytes) = fs::read(note) else { return };
     let path = PathBuf::from(std::ffi::OsString::from_vec(bytes));
     // A note that was torn by a power cut names nothing of ours, or nothing at all.
-    let name = path.file_name().and_then(|name| name.to_str());
-    if name.is_some_and(|name| name.len() == PREFIX.len() + 36 && name.starts_with(PREFIX)) {
+    if is_name_of_ours(&path) {
         drop(fs::remove_dir_all(&path));
     }
     drop(fs::remove_file(note));

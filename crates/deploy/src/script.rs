@@ -8,57 +8,64 @@
 //!   subreaper). It keeps the time, kills, reaps and measures. It holds one end of a socket; when the
 //!   other end closes, because we were killed, it kills the script and all it started. It
 //!   keeps the rights we have, so a script of another user cannot stop it.
-//! * The *script's own process* starts a session, gives up the way to new privileges, becomes the
-//!   script's user, confines its writing, and becomes the script.
+//! * The *script's own process* is put into groups of the kernel's (cgroups) that limit what all of
+//!   the script uses together, where this machine lets us make some. It starts a session, gives up
+//!   the way to new privileges, becomes the script's user, confines its writing, and becomes the
+//!   script.
 //!
-//! When the script ends, or its time is over, everything that descends from it is ended too,
-//! also what left its session or process group. What is to stay is started by the machine's
-//! service manager, not by the script.
+//! When the script ends, its time is over or its limits are reached, everything that descends from
+//! it is ended too, also what left its session or process group. What is to stay is started by the
+//! machine's service manager, not by the script.
 //!
-//! A script that has our own rights can do to the supervisor what it can do to us; then what it
-//! started may live on. No group of processes of the kernel's (cgroup) is used: they are not ours
-//! to make on most machines.
+//! A script that has our own rights can do to the supervisor what it can do to us. What is in its groups
+//! is ended all the same, by us when the supervisor is gone, or by [`settle`] when we are. Only a
+//! script that leaves its groups, which takes our own rights as well, or one on a machine where none can
+//! be made, may leave something running then.
 //!
 //! Start reading at [`Runner::run`].
 
 mod confine;
 mod descendants;
+mod group;
+mod hierarchy;
 mod identity;
+mod left;
+mod limits;
+mod messages;
 mod said;
 mod supervise;
+mod talk;
 
 use std::collections::BTreeMap;
-use std::io::{self, BufReader, Write as _};
+use std::io::{self, BufReader};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use package::receipt::{End, Ran};
+use package::receipt::Ran;
 use package::{Owner, Script};
-use rustix::event::{PollFd, PollFlags, poll};
-use serde::{Deserialize, Serialize};
 
 use crate::scratch::Scratch;
 pub use confine::can_confine;
+use group::Places;
+pub use hierarchy::{CanLimit, can_limit};
 use identity::Identity;
-use said::Said;
+use left::Left;
+use limits::Bounds;
+use messages::{Answer, Message, Setup, hear, say};
 
 /// Between asking a script to stop and making it.
 pub const KILL_AFTER: Duration = Duration::from_secs(5);
 /// Where a script finds programs.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-/// How long after a script's time a supervisor that says nothing is waited for: somebody stopped it.
-const SUPERVISOR_WITHIN: Duration = Duration::from_secs(60);
-/// How long pipes are read that somebody keeps open after the supervisor ended.
-const SAID_WITHIN: Duration = Duration::from_secs(1);
 
 /// Why a script did not start. Nothing of it ran.
 #[derive(Debug, thiserror::Error)]
 pub enum NotStarted {
     /// Its user, its directory, its program or what it may write to is not as it should be on
-    /// this machine: the reason, for people.
+    /// this machine, or the machine cannot keep it to its limits: the reason, for people.
     #[error("{0}")]
     Refused(String),
     /// The system refused what every script needs. Look at the machine: no memory, no processes, a
@@ -105,7 +112,7 @@ pub struct Runner {
     /// How the helper is started.
     pub launch: Launch,
     /// A directory with what has to outlast us: which script runs, and where its private
-    /// directory is.
+    /// directory and its groups are.
     pub state: Option<PathBuf>,
 }
 
@@ -124,7 +131,10 @@ impl Runner {
         let note = self.state.as_deref().map(scratch_note);
         let scratch = Scratch::create((identity.user, identity.group), note.as_deref())
             .map_err(failed("make a private directory"))?;
-        let setup = self.setup(script, facts, tree, identity, &scratch)?;
+        let groups = hierarchy::places().of(scratch.name());
+        let setup = self.setup(script, facts, tree, identity, groups, &scratch)?;
+        let _left = Left::note(&setup.groups, self.state.as_deref())
+            .map_err(failed("note where its processes are"))?;
         let (ours, theirs) = UnixStream::pair().map_err(failed("make a socket"))?;
         let mut supervisor = Command::new(&self.launch.program)
             .args(&self.launch.arguments)
@@ -146,71 +156,13 @@ impl Runner {
         ran
     }
 
-    /// Says what is to be run, listens, and hears how it ended.
-    fn talk(
-        &self,
-        supervisor: &mut Child,
-        mut control: UnixStream,
-        setup: &Setup,
-        script: &Script,
-    ) -> Result<Result<Ran, NotStarted>, NotStarted> {
-        say(&mut control, &Message::Supervise(setup.clone())).map_err(failed("start a process"))?;
-        let mut out = Said::new(supervisor.stdout.take(), script.output_bytes_max);
-        let mut error = Said::new(supervisor.stderr.take(), script.output_bytes_max);
-        let patience = setup.timeout() + KILL_AFTER + SUPERVISOR_WITHIN;
-        let given_up = Instant::now() + patience;
-        let listening = failed("listen");
-        loop {
-            let mut waits = vec![PollFd::new(&control, PollFlags::IN)];
-            waits.extend(out.waits());
-            waits.extend(error.waits());
-            match poll(&mut waits, Some(&rest(given_up))) {
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(errno) => return Err(listening(errno.into())),
-            }
-            let answered = !waits[0].revents().is_empty();
-            out.read();
-            error.read();
-            if answered || Instant::now() >= given_up {
-                break;
-            }
-        }
-        let answer = if Instant::now() < given_up {
-            hear::<Answer>(&mut BufReader::new(&control))
-        } else {
-            // Only who has our rights stops it; killing it kills the script.
-            let _ = supervisor.kill();
-            Err(io::ErrorKind::TimedOut.into())
-        };
-        let end = Instant::now() + SAID_WITHIN;
-        while (out.is_open() || error.is_open()) && Instant::now() < end {
-            let mut waits: Vec<_> = out.waits().into_iter().chain(error.waits()).collect();
-            let _ = poll(&mut waits, Some(&rest(end)));
-            out.read();
-            error.read();
-        }
-        let (end, processor, memory_bytes_max) = match answer {
-            Ok(Answer::Refused(reason)) => return Ok(Err(NotStarted::Refused(reason))),
-            Ok(Answer::Ended { end, processor_us, memory_bytes_max }) => {
-                (end.into(), Duration::from_micros(processor_us), memory_bytes_max)
-            }
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                (End::TimedOut, Duration::ZERO, 0)
-            }
-            // Somebody killed the supervisor; the script may have come any way.
-            Err(_) => (End::Signal(9), Duration::ZERO, 0),
-        };
-        let is_expected = matches!(end, End::Code(code) if script.expected.contains(&code));
-        let (output, error) = (out.finish(), error.finish());
-        Ok(Ok(Ran { end, is_expected, output, error, processor, memory_bytes_max }))
-    }
-
     fn setup(
         &self,
         script: &Script,
         facts: &ScriptFacts,
         tree: &Path,
         identity: Identity,
+        groups: Places,
         scratch: &Scratch,
     ) -> Result<Setup, NotStarted> {
         let mut words = script.interpreter.clone();
@@ -246,6 +198,8 @@ impl Runner {
             writes: script.writes.clone().map(|writes| [writes, vec![own]].concat()),
             timeout_ms: u64::try_from(script.timeout.as_millis()).unwrap_or(u64::MAX),
             lock,
+            limits: Bounds::from(&script.limits),
+            groups,
         })
     }
 }
@@ -266,6 +220,7 @@ pub fn settle(state: &Path, within: Duration) -> io::Result<()> {
         }
         std::thread::sleep(Duration::from_millis(20));
     }
+    left::sweep(state);
     crate::scratch::sweep(&scratch_note(state));
     Ok(())
 }
@@ -283,61 +238,10 @@ pub fn help() -> io::Result<()> {
     let message = hear(&mut BufReader::new(&control))?;
     match message {
         Message::Supervise(setup) => supervise::supervise(&setup, control),
-        Message::Become(setup) => {
-            let refused = confine::become_script(&setup);
+        Message::Become(setup, own) => {
+            let refused = confine::become_script(&setup, &own);
             say(&mut control, &Answer::Refused(refused))
         }
-    }
-}
-
-/// What a process of the helper is to be.
-#[derive(Debug, Serialize, Deserialize)]
-enum Message {
-    Supervise(Setup),
-    Become(Setup),
-}
-
-/// What the helper answers.
-#[derive(Debug, Serialize, Deserialize)]
-enum Answer {
-    Refused(String),
-    Ended { end: HowEnded, processor_us: u64, memory_bytes_max: u64 },
-}
-
-/// [`End`] as it is said.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-enum HowEnded {
-    Code(u8),
-    Signal(u8),
-    TimedOut,
-}
-
-impl From<HowEnded> for End {
-    fn from(end: HowEnded) -> Self {
-        match end {
-            HowEnded::Code(code) => Self::Code(code),
-            HowEnded::Signal(signal) => Self::Signal(signal),
-            HowEnded::TimedOut => Self::TimedOut,
-        }
-    }
-}
-
-/// All the helper needs to know. It goes over a socket, because arguments and environments of
-/// processes can be read by others.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Setup {
-    words: Vec<String>,
-    environment: BTreeMap<String, String>,
-    directory: String,
-    identity: Identity,
-    writes: Option<Vec<String>>,
-    timeout_ms: u64,
-    lock: Option<String>,
-}
-
-impl Setup {
-    fn timeout(&self) -> Duration {
-        Duration::from_millis(self.timeout_ms).min(package::instructions::TIMEOUT_MAX)
     }
 }
 
@@ -352,21 +256,6 @@ fn scratch_note(state: &Path) -> PathBuf {
 
 fn open_lock(path: &Path) -> io::Result<std::fs::File> {
     std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(path)
-}
-
-fn say(to: &mut UnixStream, what: &impl Serialize) -> io::Result<()> {
-    let mut line = serde_json::to_vec(what)?;
-    line.push(b'\n');
-    to.write_all(&line)
-}
-
-fn hear<T: for<'de> Deserialize<'de>>(from: &mut impl io::BufRead) -> io::Result<T> {
-    let mut line = String::new();
-    from.read_line(&mut line)?;
-    if !line.ends_with('\n') {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    Ok(serde_json::from_str(&line)?)
 }
 
 fn rest(until: Instant) -> rustix::event::Timespec {

@@ -11,7 +11,7 @@ use deploy::{Application, ApplyError, Event, MachineFacts, State, apply, install
 use package::label::Labels;
 use package::receipt::Placed;
 use package::{
-    Action, Condition, FileSet, OnFailure, OnInterrupt, Outcome, Package, Placing, Receipt,
+    Action, Condition, FileSet, Limits, OnFailure, OnInterrupt, Outcome, Package, Placing, Receipt,
     Requirement, Script, Step, Verdict,
 };
 use tempfile::TempDir;
@@ -110,6 +110,7 @@ impl World {
             expected: vec![0],
             on_interrupt: OnInterrupt::Fail,
             writes: None,
+            limits: Limits::default(),
         }))
     }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use deploy::script::{Launch, NotStarted, Runner, ScriptFacts, can_confine};
 use package::receipt::{End, Ran};
-use package::{OnInterrupt, Owner, Script};
+use package::{Limits, OnInterrupt, Owner, Script};
 use testkit::parts::skip_on_this_machine;
 
 /// The example `run-script`, which is built with the tests.
@@ -38,6 +38,7 @@ fn script(line: &str) -> Script {
         expected: vec![0],
         on_interrupt: OnInterrupt::Fail,
         writes: None,
+        limits: Limits::default(),
     }
 }
 
@@ -252,7 +253,7 @@ fn a_script_does_not_outlive_who_wanted_it() {
     let setup = format!(
         r#"{{"Supervise":{{"words":["/bin/sh","-c",{line:?}],"environment":{{"PATH":"/usr/bin:/bin"}},
         "directory":"/","identity":{{"user":0,"group":0,"name":null,"home":"/","is_other":false}},
-        "writes":null,"timeout_ms":600000,"lock":null}}}}"#
+        "writes":null,"timeout_ms":600000,"lock":null,"limits":{{}},"groups":{{}}}}}}"#
     );
     writeln!(ours, "{}", setup.replace('\n', " ")).expect("said");
     eventually("the script starts", || path.exists());

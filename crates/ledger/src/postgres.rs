@@ -18,9 +18,10 @@ use crate::{Addressee, Ledger, LedgerError};
 
 /// The schema, one step after another; the table `ledger_version` counts the steps taken. A released
 /// step never changes.
-const STEPS: [&str; 2] = [
+const STEPS: [&str; 3] = [
     include_str!("../migrations/postgres/0001_first.sql"),
     include_str!("../migrations/postgres/0002_rollouts.sql"),
+    include_str!("../migrations/postgres/0003_limits.sql"),
 ];
 
 /// Connections at once; an export holds one for as long as it takes.

@@ -120,6 +120,8 @@ pub const STEP_COLUMNS: &[Column] = &[
     column("kept", Kind::Number),
     column("removed", Kind::Number),
     column("bytes", Kind::Number),
+    column("ran_into", Kind::Text),
+    column("memory_together_bytes", Kind::Number),
 ];
 
 /// The row that is read, whose columns are these.

@@ -64,9 +64,9 @@ pub(crate) const ANSWER: &str = "
 pub(crate) const INSERT_STEP: &str = "
     INSERT INTO steps (target, number, name, outcome, reason, begun_ms, took_us, exit_code, signal,
         timed_out, expected, stdout, stdout_total, stderr, stderr_total, cpu_us, memory_bytes,
-        added, changed, kept, removed, bytes)
+        added, changed, kept, removed, bytes, ran_into, memory_together_bytes)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
-        $18, $19, $20, $21, $22)";
+        $18, $19, $20, $21, $22, $23, $24)";
 
 /// The columns of [`crate::stored::package`], of the page that comes before.
 macro_rules! packages {
@@ -142,7 +142,7 @@ pub(crate) const LATEST: &str = concat!(
 pub(crate) const STEPS: &str = "
     SELECT name, outcome, reason, begun_ms, took_us, exit_code, signal, timed_out, expected,
         stdout, stdout_total, stderr, stderr_total, cpu_us, memory_bytes, added, changed, kept, removed,
-        bytes
+        bytes, ran_into, memory_together_bytes
     FROM steps WHERE target = $1 ORDER BY number";
 
 pub(crate) const RECEIPTS_REPORT: &str = "
@@ -384,6 +384,10 @@ macro_rules! implement {
                             .bind(placed.map(|placed| signed(placed.kept)))
                             .bind(placed.map(|placed| signed(placed.removed)))
                             .bind(placed.map(|placed| signed(placed.bytes)))
+                            .bind(
+                                ran.and_then(|ran| ran.limit).map(package::receipt::Limit::as_str),
+                            )
+                            .bind(ran.and_then(|ran| ran.memory_together_bytes_max).map(signed))
                             .execute(&mut *transaction)
                             .await?;
                     }

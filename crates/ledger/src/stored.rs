@@ -6,7 +6,7 @@ use community::CommunityId;
 use content::ChunkId;
 use documents::{DocumentHash, PublicKey};
 use package::label::Labels;
-use package::receipt::{End, Output, Placed, Ran};
+use package::receipt::{End, Limit, Output, Placed, Ran};
 use package::{Outcome, StepReceipt};
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
@@ -259,7 +259,7 @@ pub(crate) fn micros(time: Duration) -> i64 {
 }
 
 /// name, outcome, reason, begun, took, exit code, signal, timed out, expected, stdout and its total,
-/// stderr and its total, cpu, memory, added, changed, kept, removed, bytes
+/// stderr and its total, cpu, memory, added, changed, kept, removed, bytes, limit, memory together
 pub(crate) fn step(row: &impl Columns) -> Result<StepReceipt, LedgerError> {
     let reason = || Ok::<_, LedgerError>(row.maybe_text(2)?.unwrap_or_default());
     let outcome = match row.text(1)?.as_str() {
@@ -302,6 +302,8 @@ fn ran(row: &impl Columns) -> Result<Ran, LedgerError> {
         (None, None, Some(true)) => End::TimedOut,
         (_, _, _) => return Err(LedgerError::Damaged("a script with no single end")),
     };
+    let limit = row.maybe_text(20)?.map(|key| Limit::from_key(&key));
+    let limit = limit.map(|it| it.ok_or(LedgerError::Damaged("an unknown limit"))).transpose()?;
     let said = |index| {
         let bytes = row.maybe_bytes(index)?.unwrap_or_default();
         Ok::<_, LedgerError>(Output { bytes, bytes_total: row.unsigned(index + 1)? })
@@ -313,5 +315,7 @@ fn ran(row: &impl Columns) -> Result<Ran, LedgerError> {
         error: said(11)?,
         processor: Duration::from_micros(row.unsigned(13)?),
         memory_bytes_max: row.unsigned(14)?,
+        limit,
+        memory_together_bytes_max: row.maybe_unsigned(21)?,
     })
 }

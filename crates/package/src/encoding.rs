@@ -102,6 +102,18 @@ pub(crate) fn read_owner(reader: &mut Reader<'_>) -> Result<Owner, DecodeError> 
     Ok(Owner { user, group })
 }
 
+/// Reads the version of an object, of which this program knows all up to `newest`.
+pub(crate) fn read_version(
+    reader: &mut Reader<'_>,
+    what: &'static str,
+    newest: u64,
+) -> Result<(), DecodeError> {
+    match reader.u64()? {
+        version if (1..=newest).contains(&version) => Ok(()),
+        version => Err(DecodeError::Version { what, version, supported: newest }),
+    }
+}
+
 /// A number of one byte.
 pub(crate) fn read_u8(reader: &mut Reader<'_>) -> Result<u8, DecodeError> {
     let number = reader.u64()?;

@@ -21,6 +21,8 @@ fn golden(name: &str, bytes: &[u8]) {
 fn every_released_format_has_its_golden_file() {
     golden("package-1", &instructions::tests::sample().encode().expect("sound"));
     golden("receipt-1", &receipt::tests::sample().encode().expect("sound"));
+    golden("package-2", &instructions::tests::sample_with_limits().encode().expect("sound"));
+    golden("receipt-2", &receipt::tests::sample_with_limits().encode().expect("sound"));
 }
 
 /// Each decoder on every truncation and every single-bit flip: an error, or the same bytes again.
@@ -39,8 +41,12 @@ fn decoders_survive_damage() {
             }
         }
     }
-    let package = instructions::tests::sample().encode().expect("sound");
-    damage(&package, |bytes| Some(Package::decode(bytes).ok()?.encode().expect("decoded")));
-    let receipt = receipt::tests::sample().encode().expect("sound");
-    damage(&receipt, |bytes| Some(Receipt::decode(bytes).ok()?.encode().expect("decoded")));
+    for package in [instructions::tests::sample(), instructions::tests::sample_with_limits()] {
+        let bytes = package.encode().expect("sound");
+        damage(&bytes, |bytes| Some(Package::decode(bytes).ok()?.encode().expect("decoded")));
+    }
+    for receipt in [receipt::tests::sample(), receipt::tests::sample_with_limits()] {
+        let bytes = receipt.encode().expect("sound");
+        damage(&bytes, |bytes| Some(Receipt::decode(bytes).ok()?.encode().expect("decoded")));
+    }
 }

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod encoding;
+mod limits;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,6 +12,10 @@ use crate::label::Expression;
 pub use self::bounds::{
     ARGUMENTS_MAX, CODES_MAX, DESCRIPTION_BYTES_MAX, MODE_MAX, PACKAGES_MAX, SYSTEMS_MAX,
     VARIABLES_MAX, WRITES_MAX,
+};
+pub use self::limits::{
+    Limits, MEMORY_BYTES_MAX, MEMORY_BYTES_MIN, OPEN_FILES_MAX, OPEN_FILES_MIN, PROCESSES,
+    PROCESSES_MAX, PROCESSOR_MIN,
 };
 
 /// Where the instructions are in a package's tree.
@@ -180,6 +185,9 @@ pub struct Script {
     /// Absolute paths beneath which it may change files, beside its own temporary directory;
     /// at most [`WRITES_MAX`]; `None`: wherever its user may.
     pub writes: Option<Vec<String>>,
+    /// How much of the machine it may use. A machine that cannot keep it to memory or processes
+    /// that are named here does not start it.
+    pub limits: Limits,
 }
 
 #[cfg(test)]

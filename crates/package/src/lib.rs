@@ -24,8 +24,8 @@ pub mod specification;
 
 pub use encoding::BoundsError;
 pub use instructions::{
-    Action, Condition, FileSet, INSTRUCTIONS, OnFailure, OnInterrupt, Owner, Package, Placing,
-    Requirement, Script, Step,
+    Action, Condition, FileSet, INSTRUCTIONS, Limits, OnFailure, OnInterrupt, Owner, Package,
+    Placing, Requirement, Script, Step,
 };
 pub use receipt::{Outcome, Receipt, StepReceipt, Verdict};
 pub use specification::Specification;

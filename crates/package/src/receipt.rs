@@ -99,6 +99,43 @@ pub struct Ran {
     pub processor: Duration,
     /// The largest resident set of one of its processes, in bytes.
     pub memory_bytes_max: u64,
+    /// The limit that it ran into; then its end was not what its step expects.
+    pub limit: Option<Limit>,
+    /// The most memory that all its processes used together, files they kept in memory among it, in
+    /// bytes. Only of a script whose step has limits, and where the machine counts that.
+    pub memory_together_bytes_max: Option<u64>,
+}
+
+/// What a script has too much of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limit {
+    /// Memory: it was killed.
+    Memory,
+    /// Processes: another one was refused, and it ended otherwise than its step expects.
+    Processes,
+    /// Processor time: it was killed.
+    Processor,
+}
+
+impl Limit {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Memory, Self::Processes, Self::Processor];
+
+    /// Its key in a specification.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Processes => "processes",
+            Self::Processor => "cpu-time",
+        }
+    }
+
+    /// The limit of this key.
+    #[must_use]
+    pub fn from_key(key: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|limit| limit.as_str() == key)
+    }
 }
 
 /// How a process ended.

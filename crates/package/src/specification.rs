@@ -10,6 +10,7 @@
 
 mod diagnostic;
 mod keys;
+mod limits;
 mod overlaps;
 mod package_table;
 mod steps;

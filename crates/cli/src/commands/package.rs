@@ -3,6 +3,7 @@
 mod apply;
 mod check;
 mod init;
+mod limits;
 mod list;
 mod opened;
 mod receipts;

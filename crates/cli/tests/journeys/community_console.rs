@@ -119,6 +119,8 @@ impl Sender {
             },
             processor: Duration::from_millis(1234),
             memory_bytes_max: 12 << 20,
+            limit: None,
+            memory_together_bytes_max: None,
         };
         let placed = Placed { added: 3, changed: 2, kept: 1000, removed: 1, bytes: 123_456 };
         let files = if passed { Outcome::Placed(placed) } else { Outcome::PutBack(placed) };

@@ -57,6 +57,8 @@ fn answer(target: u8, sequence: u64, verdict: Verdict) -> Answer {
         error: Output { bytes: b"\xff\x1b[2Jno such press\n".to_vec(), bytes_total: 90 },
         processor: Duration::from_millis(20),
         memory_bytes_max: 1 << 20,
+        limit: None,
+        memory_together_bytes_max: None,
     };
     let step = StepReceipt {
         name: "look".into(),

@@ -143,6 +143,8 @@ pub(crate) fn answer(verdict: Verdict, said: &str) -> Receipt {
         error: Output { bytes: b"no such press\n".to_vec(), bytes_total: 90 },
         processor: Duration::from_millis(20),
         memory_bytes_max: 1 << 20,
+        limit: None,
+        memory_together_bytes_max: None,
     };
     let placed = Placed { added: 3, changed: 2, kept: 1000, removed: 1, bytes: 123_456 };
     let step = |name: &str, outcome| StepReceipt {

@@ -13,8 +13,9 @@ use nix::unistd::{Gid, Uid, initgroups, setgid, setgroups, setuid};
 use rustix::fs::Mode;
 use rustix::process::{Signal, getppid, set_parent_process_death_signal, setsid, umask};
 
-use super::Setup;
 use super::identity::Identity;
+use super::limits::Own;
+use super::messages::Setup;
 use crate::reach;
 
 /// The first one that also keeps files from being cut short (Linux 6.2).
@@ -23,8 +24,8 @@ const LANDLOCK: ABI = ABI::V3;
 const DEVICES: [&str; 3] = ["/dev/null", "/dev/zero", "/dev/full"];
 
 /// Becomes the script. Returns only when that fails, with the reason for people.
-pub(super) fn become_script(setup: &Setup) -> String {
-    match prepare(setup) {
+pub(super) fn become_script(setup: &Setup, own: &Own) -> String {
+    match prepare(setup, own) {
         Ok(mut command) => {
             let program = command.get_program().to_string_lossy().into_owned();
             let error: io::Error = command.exec();
@@ -34,7 +35,7 @@ pub(super) fn become_script(setup: &Setup) -> String {
     }
 }
 
-fn prepare(setup: &Setup) -> Result<Command, String> {
+fn prepare(setup: &Setup, own: &Own) -> Result<Command, String> {
     let system = |action: &'static str| move |error: io::Error| format!("cannot {action}: {error}");
     let parent = getppid();
     setsid().map_err(|errno| system("start a session")(errno.into()))?;
@@ -57,6 +58,7 @@ fn prepare(setup: &Setup) -> Result<Command, String> {
     if let Some(rules) = rules {
         rules.restrict_self().map_err(|error| format!("cannot confine its writing: {error}"))?;
     }
+    own.set()?;
     let (program, arguments) = setup.words.split_first().ok_or("it names no program")?;
     let mut command = Command::new(program);
     command.args(arguments).env_clear().envs(&setup.environment);

@@ -15,9 +15,16 @@ use rustix::process::{
     Pid, PidfdFlags, WaitStatus, getpid, pidfd_open, set_child_subreaper, setsid,
 };
 
-use super::{
-    Answer, HowEnded, KILL_AFTER, Message, Setup, descendants, hear, open_lock, rest, say,
-};
+use package::receipt::Limit;
+
+use super::group::{self, Group};
+use super::messages::{Answer, HowEnded, Message, Setup, hear, say};
+use super::{KILL_AFTER, descendants, open_lock, rest};
+
+/// How often it is looked at what a script used that must not use more.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// `SIGXCPU`: a process has used more than its own limit of processor time.
+const SIGNAL_PROCESSOR: i32 = 24;
 
 /// Runs a script, ends all it started, and says how it went.
 pub(super) fn supervise(setup: &Setup, mut control: UnixStream) -> io::Result<()> {
@@ -36,10 +43,12 @@ pub(super) fn supervise(setup: &Setup, mut control: UnixStream) -> io::Result<()
     if is_over(&control)? {
         return Ok(());
     }
-    let answer = match start(setup) {
-        Ok(script) => watch(setup, script, &control)?,
+    let mut made = Group::make(&setup.groups, &setup.limits);
+    let answer = match start(setup, &mut made) {
+        Ok(script) => watch(setup, script, &made, &control)?,
         Err(refused) => Some(Answer::Refused(refused)),
     };
+    group::clear(&setup.groups);
     if let Some(answer) = answer {
         say(&mut control, &answer)?;
     }
@@ -59,7 +68,7 @@ fn is_over(control: &UnixStream) -> io::Result<bool> {
 }
 
 /// Starts the process that becomes the script.
-fn start(setup: &Setup) -> Result<Pid, String> {
+fn start(setup: &Setup, made: &mut Group) -> Result<Pid, String> {
     let failed = |error: io::Error| format!("cannot start a process: {error}");
     let (mut ours, theirs) = UnixStream::pair().map_err(failed)?;
     let child = Command::new("/proc/self/exe")
@@ -74,7 +83,15 @@ fn start(setup: &Setup) -> Result<Pid, String> {
     let nothing = std::fs::File::options().write(true).open("/dev/null").map_err(failed)?;
     rustix::stdio::dup2_stdout(&nothing).map_err(|errno| failed(errno.into()))?;
     rustix::stdio::dup2_stderr(&nothing).map_err(|errno| failed(errno.into()))?;
-    say(&mut ours, &Message::Become(setup.clone())).map_err(failed)?;
+    // Until it is told to, it becomes nothing: what it starts later is in the groups, too.
+    made.take_in(script);
+    let user = setup.identity.user;
+    if let Some(reason) = setup.limits.lacking(made, user) {
+        descendants::kill(|_, _| {});
+        return Err(reason);
+    }
+    let own = setup.limits.own(made, user);
+    say(&mut ours, &Message::Become(setup.clone(), own)).map_err(failed)?;
     match hear::<Answer>(&mut BufReader::new(&ours)) {
         Ok(Answer::Refused(reason)) => {
             descendants::kill(|_, _| {});
@@ -85,21 +102,30 @@ fn start(setup: &Setup) -> Result<Pid, String> {
     }
 }
 
-/// Waits for the end of the script, of its time, or of those who want it.
-fn watch(setup: &Setup, script: Pid, control: &UnixStream) -> io::Result<Option<Answer>> {
+/// Waits for the end of the script, of its time, of what it may use, or of those who want it.
+fn watch(
+    setup: &Setup,
+    script: Pid,
+    made: &Group,
+    control: &UnixStream,
+) -> io::Result<Option<Answer>> {
     let held = pidfd_open(script, PidfdFlags::empty())?;
     let end = Instant::now() + setup.timeout();
+    let looks = setup.limits.processor().is_some() || setup.limits.memory_bytes.is_some();
     let mut wanted = true;
     let mut in_time = false;
+    let mut limit = None;
     while Instant::now() < end {
         let mut waits = [PollFd::new(&held, PollFlags::IN), PollFd::new(control, PollFlags::IN)];
-        match poll(&mut waits, Some(&rest(end))) {
+        let until = if looks { end.min(Instant::now() + LOOK_EVERY) } else { end };
+        match poll(&mut waits, Some(&rest(until))) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),
         }
         wanted = waits[1].revents().is_empty();
         in_time = !waits[0].revents().is_empty();
-        if in_time || !wanted {
+        limit = used_up(setup, made);
+        if in_time || !wanted || limit.is_some() {
             break;
         }
     }
@@ -109,23 +135,54 @@ fn watch(setup: &Setup, script: Pid, control: &UnixStream) -> io::Result<Option<
             status = Some(ended);
         }
     };
-    if !in_time && wanted {
+    if !in_time && wanted && limit.is_none() {
         descendants::ask_to_stop();
         let end = Instant::now() + KILL_AFTER;
         while !descendants::reap(&mut note) && Instant::now() < end && !is_over(control)? {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
+    // At once, where the kernel does it; the others one by one. Both are reaped by the latter.
+    group::kill(&setup.groups);
     descendants::kill(&mut note);
     if !wanted {
         return Ok(None);
     }
+    let stopped = status.and_then(|status| status.terminating_signal()) == Some(SIGNAL_PROCESSOR);
+    let limit = limit
+        .or_else(|| (stopped && setup.limits.processor().is_some()).then_some(Limit::Processor))
+        .or_else(|| made.ran_out_of_processes().then_some(Limit::Processes));
     let end = match status {
-        Some(status) if in_time => how(status),
+        Some(status) if in_time || limit.is_some_and(is_killed_by) => how(status),
         Some(_) | None => HowEnded::TimedOut,
     };
     let (processor_us, memory_bytes_max) = used();
-    Ok(Some(Answer::Ended { end, processor_us, memory_bytes_max }))
+    let answer = Answer::Ended {
+        end,
+        processor_us: made.processor_us().unwrap_or(0).max(processor_us),
+        memory_bytes_max,
+        limit: limit.map(|limit| limit.as_str().to_owned()),
+        together: made.memory_bytes_max(),
+    };
+    Ok(Some(answer))
+}
+
+/// Whether what has used that up is killed, and not only refused more of it.
+fn is_killed_by(limit: Limit) -> bool {
+    match limit {
+        Limit::Memory | Limit::Processor => true,
+        Limit::Processes => false,
+    }
+}
+
+/// What a script has used up, and has to end for.
+fn used_up(setup: &Setup, made: &Group) -> Option<Limit> {
+    if setup.limits.memory_bytes.is_some() && made.ran_out_of_memory() {
+        return Some(Limit::Memory);
+    }
+    let processor = setup.limits.processor()?;
+    let used = made.processor_us().unwrap_or_else(|| descendants::processor_us() + used().0);
+    (Duration::from_micros(used) > processor).then_some(Limit::Processor)
 }
 
 fn how(status: WaitStatus) -> HowEnded {

@@ -11,7 +11,7 @@ use content::ChunkId;
 use documents::{DocumentHash, PublicKey, ReleaseName};
 pub(crate) use drafts::*;
 use ledger::{Addressee, Answer, Ledger, NewPackage, PackageId, Report};
-use package::receipt::{End, Output, Placed, Ran};
+use package::receipt::{End, Limit, Output, Placed, Ran};
 use package::{Outcome, Receipt, StepReceipt};
 pub(crate) use reading::*;
 pub(crate) use receipts::*;
@@ -125,6 +125,8 @@ pub(crate) fn receipt(verdict: package::Verdict) -> Receipt {
             error: Output { bytes: b"\xff\x00".to_vec(), bytes_total: 70_000 },
             processor: std::time::Duration::from_micros(1_234_567),
             memory_bytes_max: 12 << 20,
+            limit: (end == End::Signal(9)).then_some(Limit::Memory),
+            memory_together_bytes_max: (end == End::Signal(9)).then_some(64 << 20),
         })
     };
     let outcomes = [

@@ -80,6 +80,7 @@ pub(crate) async fn what_a_hostile_target_says_harms_nothing(ledger: &dyn Ledger
     let Outcome::Ran(ran) = &mut said.steps[4].outcome else { panic!("it ran") };
     ran.output = Output { bytes: vec![0; 1 << 20], bytes_total: u64::MAX };
     ran.memory_bytes_max = u64::MAX;
+    ran.memory_together_bytes_max = Some(u64::MAX);
     let manifest = manifest(&feed(1, "office"), 1);
     let report = Report::Readable { manifest, receipt: said };
     let hostile = Answer { report, answered: u64::MAX, ..answer(1, 1, package::Verdict::Passed) };

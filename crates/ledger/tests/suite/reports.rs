@@ -119,6 +119,8 @@ pub(crate) async fn reports_hold_what_was_said(ledger: &dyn Ledger) {
         ("stderr_total", Cell::Number(70_000)),
         ("cpu_us", Cell::Number(1_234_567)),
         ("added", Cell::Empty),
+        ("ran_into", text("memory")),
+        ("memory_together_bytes", Cell::Number(64 << 20)),
     ] {
         assert_eq!(cell(&steps[5], name), expected, "{name}");
     }

@@ -149,5 +149,8 @@ fn check_script(script: &Script, place: &str) -> Result<(), BoundsError> {
     }
     let writes = script.writes.as_deref().unwrap_or_default();
     at_most(writes.len(), WRITES_MAX, || format!("{place}, writes"))?;
-    writes.iter().try_for_each(|path| rules::absolute_path(path).at(|| format!("{place}, writes")))
+    for path in writes {
+        rules::absolute_path(path).at(|| format!("{place}, writes"))?;
+    }
+    script.limits.check().at(|| format!("{place}, limits"))
 }

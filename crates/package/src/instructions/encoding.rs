@@ -9,16 +9,20 @@ use super::bounds::{
     ARGUMENTS_MAX, CODES_MAX, PACKAGES_MAX, SYSTEMS_MAX, VARIABLES_MAX, WRITES_MAX,
 };
 use super::{
-    Action, Condition, FileSet, INSTRUCTIONS_BYTES_MAX, OnFailure, OnInterrupt, Package, Placing,
-    Requirement, STEPS_MAX, Script, Step,
+    Action, Condition, FileSet, INSTRUCTIONS_BYTES_MAX, Limits, OnFailure, OnInterrupt, Package,
+    Placing, Requirement, STEPS_MAX, Script, Step, limits,
 };
 use crate::BoundsError;
 use crate::encoding::{
-    at_most, read_list, read_owner, read_text, read_texts, read_u8, write_owner, write_texts,
+    at_most, read_list, read_owner, read_text, read_texts, read_u8, read_version, write_owner,
+    write_texts,
 };
 
 const WHAT: &str = "package";
+/// Of what the first release can read.
 const VERSION: u64 = 1;
+/// Of what says how much of the machine a script may use.
+const VERSION_WITH_LIMITS: u64 = 2;
 
 impl Package {
     /// The one encoding of these instructions.
@@ -57,7 +61,7 @@ fn write(package: &Package, writer: &mut Writer) -> Encoded {
         !package.conflicts.is_empty(),
         !package.when.is_anywhere(),
     ];
-    writer.map(4 + count(&optional))?.u8(0)?.u64(VERSION)?;
+    writer.map(4 + count(&optional))?.u8(0)?.u64(version(package))?;
     writer.u8(1)?.str(&package.name)?.u8(2)?.str(&package.version)?;
     if !package.description.is_empty() {
         writer.u8(3)?.str(&package.description)?;
@@ -83,10 +87,20 @@ fn write(package: &Package, writer: &mut Writer) -> Encoded {
     package.steps.iter().try_for_each(|step| write_step(step, writer))
 }
 
+/// The oldest version that can say all of it, so that older machines read what they can carry out.
+fn version(package: &Package) -> u64 {
+    let limited = |step: &Step| match &step.action {
+        Action::Script(script) => !script.limits.is_empty(),
+        Action::Files(_) => false,
+    };
+    if package.steps.iter().any(limited) { VERSION_WITH_LIMITS } else { VERSION }
+}
+
 fn read(reader: &mut Reader<'_>) -> Result<Package, DecodeError> {
     let mut fields = reader.fields()?;
     fields.expect(reader, 0)?;
-    reader.version(VERSION)?;
+    // One that is not that of the contents re-encodes to other bytes and is refused.
+    read_version(reader, WHAT, VERSION_WITH_LIMITS)?;
     fields.expect(reader, 1)?;
     let name = read_text(reader)?;
     fields.expect(reader, 2)?;
@@ -239,6 +253,7 @@ fn write_script(script: &Script, writer: &mut Writer) -> Encoded {
         script.user.is_some(),
         repeats,
         script.writes.is_some(),
+        !script.limits.is_empty(),
     ];
     writer.map(4 + count(&optional))?;
     if let Some(file) = &script.file {
@@ -272,6 +287,9 @@ fn write_script(script: &Script, writer: &mut Writer) -> Encoded {
     }
     if let Some(writes) = &script.writes {
         write_texts(writes, writer.u8(10)?)?;
+    }
+    if !script.limits.is_empty() {
+        limits::write(&script.limits, writer.u8(11)?)?;
     }
     Ok(())
 }
@@ -310,6 +328,7 @@ fn read_script(reader: &mut Reader<'_>) -> Result<Script, DecodeError> {
     };
     let writes =
         if fields.take(reader, 10)? { Some(read_texts(reader, WRITES_MAX)?) } else { None };
+    let limits = if fields.take(reader, 11)? { limits::read(reader)? } else { Limits::default() };
     fields.finish(reader)?;
     Ok(Script {
         file,
@@ -324,6 +343,7 @@ fn read_script(reader: &mut Reader<'_>) -> Result<Script, DecodeError> {
         expected,
         on_interrupt,
         writes,
+        limits,
     })
 }
 

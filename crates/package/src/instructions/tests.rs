@@ -17,6 +17,7 @@ pub(crate) fn sample() -> Package {
         expected: vec![0, 3],
         on_interrupt: OnInterrupt::Repeat,
         writes: Some(vec!["/opt/tools".into()]),
+        limits: Limits::default(),
     };
     Package {
         name: "tools".into(),
@@ -75,7 +76,20 @@ pub(crate) fn command(words: &[&str]) -> Script {
         expected: vec![0],
         on_interrupt: OnInterrupt::Fail,
         writes: None,
+        limits: Limits::default(),
     }
+}
+
+/// All that version 2 adds.
+pub(crate) fn sample_with_limits() -> Package {
+    changed(|it| {
+        script(it).limits = Limits {
+            memory_bytes: Some(512 << 20),
+            processes: Some(64),
+            processor: Some(Duration::from_secs(300)),
+            open_files: Some(1024),
+        };
+    })
 }
 
 fn changed(change: impl FnOnce(&mut Package)) -> Package {
@@ -148,6 +162,20 @@ fn what_breaks_a_bound_is_neither_written_nor_read() {
         (changed(|it| script(it).expected = vec![0, 0]), "step \"set up\": expected"),
         (changed(|it| script(it).writes = Some(vec!["x".into()])), "step \"set up\", writes"),
     ];
+    let limits = |change: fn(&mut Limits)| {
+        (changed(|it| change(&mut script(it).limits)), "step \"set up\", limits: a limit of")
+    };
+    let wrong = wrong.into_iter().chain([
+        limits(|it| it.memory_bytes = Some(MEMORY_BYTES_MIN - 1)),
+        limits(|it| it.memory_bytes = Some(MEMORY_BYTES_MAX + 1)),
+        limits(|it| it.processes = Some(0)),
+        limits(|it| it.processes = Some(PROCESSES_MAX + 1)),
+        limits(|it| it.processor = Some(Duration::from_millis(999))),
+        limits(|it| it.processor = Some(TIMEOUT_MAX + Duration::from_millis(1))),
+        limits(|it| it.processor = Some(Duration::from_micros(1_000_001))),
+        limits(|it| it.open_files = Some(OPEN_FILES_MIN - 1)),
+        limits(|it| it.open_files = Some(OPEN_FILES_MAX + 1)),
+    ]);
     for (package, start) in wrong {
         let error = package.encode().expect_err(start).to_string();
         assert!(error.starts_with(start), "{error:?} does not begin with {start:?}");
@@ -187,6 +215,24 @@ fn a_field_that_says_what_its_absence_says_is_refused() {
     let empty = [&bytes[..at], &[0x03, 0x60], &bytes[at + 3..]].concat();
     let refused = Package::decode(&empty);
     assert_eq!(refused, Err(content::DecodeError::NotCanonical { what: "package" }));
+}
+
+#[test]
+fn what_limits_nothing_stays_of_the_first_version() {
+    let version = |package: &Package| package.encode().expect("sound")[2];
+    assert_eq!((version(&sample()), version(&sample_with_limits())), (1, 2));
+    // Each in the other's version is no encoding of anything.
+    for package in [sample(), sample_with_limits()] {
+        let mut bytes = package.encode().expect("sound");
+        bytes[2] = 3 - bytes[2];
+        let refused = Package::decode(&bytes);
+        assert_eq!(refused, Err(content::DecodeError::NotCanonical { what: "package" }));
+    }
+    // One that is newer than this program says so.
+    let mut bytes = sample().encode().expect("sound");
+    bytes[2] = 3;
+    let newer = content::DecodeError::Version { what: "package", version: 3, supported: 2 };
+    assert_eq!(Package::decode(&bytes), Err(newer));
 }
 
 #[test]
@@ -248,10 +294,11 @@ fn scripts() -> impl Strategy<Value = Action> {
         prop::collection::btree_set(any::<u8>(), 1..5),
         any::<bool>(),
         prop::option::of(prop::collection::vec(paths(), 0..3)),
+        limits(),
     );
     (what, bounds).prop_map(|(what, bounds)| {
         let (file, interpreter, arguments, environment, directory, user) = what;
-        let (timeout_ms, output_bytes_max, expected, repeats, writes) = bounds;
+        let (timeout_ms, output_bytes_max, expected, repeats, writes, limits) = bounds;
         Action::Script(Script {
             file,
             interpreter,
@@ -264,7 +311,23 @@ fn scripts() -> impl Strategy<Value = Action> {
             expected: expected.into_iter().collect(),
             on_interrupt: if repeats { OnInterrupt::Repeat } else { OnInterrupt::Fail },
             writes,
+            limits,
         })
+    })
+}
+
+fn limits() -> impl Strategy<Value = Limits> {
+    let fields = (
+        prop::option::of(MEMORY_BYTES_MIN..=MEMORY_BYTES_MAX),
+        prop::option::of(1..=PROCESSES_MAX),
+        prop::option::of(1000..=TIMEOUT_MAX.as_millis() as u64),
+        prop::option::of(OPEN_FILES_MIN..=OPEN_FILES_MAX),
+    );
+    fields.prop_map(|(memory_bytes, processes, processor_ms, open_files)| Limits {
+        memory_bytes,
+        processes,
+        processor: processor_ms.map(Duration::from_millis),
+        open_files,
     })
 }
 

@@ -90,6 +90,9 @@ fn check_step(step: &StepReceipt) -> Result<(), BoundsError> {
             if ran.end == End::Signal(0) {
                 return Err(BoundsError::new(place(), "there is no signal 0"));
             }
+            if ran.limit.is_some() && ran.is_expected {
+                return Err(BoundsError::new(place(), "what ran into a limit is not as expected"));
+            }
             [&ran.output, &ran.error]
                 .into_iter()
                 .try_for_each(|output| check_output(output, &place()))

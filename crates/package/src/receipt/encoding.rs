@@ -5,13 +5,18 @@ use std::time::Duration;
 use content::DecodeError;
 use content::cbor::{self, Encoded, Reader, Writer};
 
-use super::{End, Outcome, Output, Placed, RECEIPT_BYTES_MAX, Ran, Receipt, StepReceipt, Verdict};
+use super::{
+    End, Limit, Outcome, Output, Placed, RECEIPT_BYTES_MAX, Ran, Receipt, StepReceipt, Verdict,
+};
 use crate::BoundsError;
-use crate::encoding::{at_most, read_list, read_text, read_u8};
+use crate::encoding::{at_most, read_list, read_text, read_u8, read_version};
 use crate::instructions::STEPS_MAX;
 
 const WHAT: &str = "receipt";
+/// Of what the first release can read.
 const VERSION: u64 = 1;
+/// Of what speaks of limits.
+const VERSION_WITH_LIMITS: u64 = 2;
 
 impl Receipt {
     /// The one encoding of this receipt. What is longer than may be, [`Receipt::shorten`] shortens.
@@ -44,7 +49,7 @@ pub(super) fn encode(receipt: &Receipt) -> Vec<u8> {
 }
 
 fn write(receipt: &Receipt, writer: &mut Writer) -> Encoded {
-    writer.map(5)?.u8(0)?.u64(VERSION)?;
+    writer.map(5)?.u8(0)?.u64(version(receipt))?;
     writer.u8(1)?.str(&receipt.package)?.u8(2)?.str(&receipt.version)?.u8(3)?;
     match &receipt.verdict {
         Verdict::Passed => write_kind(0, None, writer)?,
@@ -60,10 +65,26 @@ fn write(receipt: &Receipt, writer: &mut Writer) -> Encoded {
     Ok(())
 }
 
+/// The oldest version that can say all of it, so that older publishers read what they can.
+fn version(receipt: &Receipt) -> u64 {
+    let limited = |step: &StepReceipt| match &step.outcome {
+        Outcome::Ran(ran) => ran.limit.is_some() || ran.memory_together_bytes_max.is_some(),
+        Outcome::NotApplicable(_)
+        | Outcome::LeftOut
+        | Outcome::Placed(_)
+        | Outcome::PutBack(_)
+        | Outcome::NotPlaced(_)
+        | Outcome::NotStarted(_)
+        | Outcome::Interrupted => false,
+    };
+    if receipt.steps.iter().any(limited) { VERSION_WITH_LIMITS } else { VERSION }
+}
+
 fn read(reader: &mut Reader<'_>) -> Result<Receipt, DecodeError> {
     let mut fields = reader.fields()?;
     fields.expect(reader, 0)?;
-    reader.version(VERSION)?;
+    // One that is not that of the contents re-encodes to other bytes and is refused.
+    read_version(reader, WHAT, VERSION_WITH_LIMITS)?;
     fields.expect(reader, 1)?;
     let package = read_text(reader)?;
     fields.expect(reader, 2)?;
@@ -159,7 +180,8 @@ fn read_placed(reader: &mut Reader<'_>) -> Result<Placed, DecodeError> {
 }
 
 fn write_ran(ran: &Ran, writer: &mut Writer) -> Encoded {
-    writer.map(6)?.u8(0)?;
+    let more = [ran.limit.is_some(), ran.memory_together_bytes_max.is_some()];
+    writer.map(6 + more.into_iter().map(u64::from).sum::<u64>())?.u8(0)?;
     match ran.end {
         End::Code(code) => writer.array(2)?.u8(0)?.u8(code)?,
         End::Signal(signal) => writer.array(2)?.u8(1)?.u8(signal)?,
@@ -170,6 +192,16 @@ fn write_ran(ran: &Ran, writer: &mut Writer) -> Encoded {
         writer.u8(key)?.array(2)?.bytes(&output.bytes)?.u64(output.bytes_total)?;
     }
     writer.u8(4)?.u64(micros(ran.processor))?.u8(5)?.u64(ran.memory_bytes_max)?;
+    if let Some(limit) = ran.limit {
+        writer.u8(6)?.u8(match limit {
+            Limit::Memory => 0,
+            Limit::Processes => 1,
+            Limit::Processor => 2,
+        })?;
+    }
+    if let Some(bytes) = ran.memory_together_bytes_max {
+        writer.u8(7)?.u64(bytes)?;
+    }
     Ok(())
 }
 
@@ -196,8 +228,29 @@ fn read_ran(reader: &mut Reader<'_>) -> Result<Ran, DecodeError> {
     let processor = Duration::from_micros(reader.u64()?);
     fields.expect(reader, 5)?;
     let memory_bytes_max = reader.u64()?;
+    let limit = if fields.take(reader, 6)? {
+        Some(match reader.u64()? {
+            0 => Limit::Memory,
+            1 => Limit::Processes,
+            2 => Limit::Processor,
+            other => return Err(reader.invalid(format!("there is no limit {other}"))),
+        })
+    } else {
+        None
+    };
+    let memory_together_bytes_max =
+        if fields.take(reader, 7)? { Some(reader.u64()?) } else { None };
     fields.finish(reader)?;
-    Ok(Ran { end, is_expected, output, error, processor, memory_bytes_max })
+    Ok(Ran {
+        end,
+        is_expected,
+        output,
+        error,
+        processor,
+        memory_bytes_max,
+        limit,
+        memory_together_bytes_max,
+    })
 }
 
 fn read_output(reader: &mut Reader<'_>) -> Result<Output, DecodeError> {

@@ -14,6 +14,8 @@ pub(crate) fn sample() -> Receipt {
             error: Output { bytes: b"wa".to_vec(), bytes_total: 70_000 },
             processor: Duration::from_micros(1_234_567),
             memory_bytes_max: 12 << 20,
+            limit: None,
+            memory_together_bytes_max: None,
         })
     };
     let outcomes = [
@@ -42,6 +44,17 @@ pub(crate) fn sample() -> Receipt {
     }
 }
 
+/// All that version 2 adds.
+pub(crate) fn sample_with_limits() -> Receipt {
+    let mut receipt = sample();
+    for (step, limit) in receipt.steps[5..].iter_mut().zip([Limit::Memory, Limit::Processor]) {
+        let Outcome::Ran(ran) = &mut step.outcome else { panic!("it ran") };
+        ran.limit = Some(limit);
+        ran.memory_together_bytes_max = Some(512 << 20);
+    }
+    receipt
+}
+
 fn with_output(lengths: &[usize]) -> Receipt {
     let step = |(number, length): (usize, &usize)| StepReceipt {
         name: format!("{number}"),
@@ -52,6 +65,8 @@ fn with_output(lengths: &[usize]) -> Receipt {
             error: Output::default(),
             processor: Duration::MAX,
             memory_bytes_max: u64::MAX,
+            limit: None,
+            memory_together_bytes_max: Some(u64::MAX),
         }),
         begun_ms: u64::MAX,
         took: Duration::MAX,
@@ -86,6 +101,7 @@ fn what_breaks_a_bound_is_neither_written_nor_read() {
         ("steps", Receipt { steps: vec![sample().steps[0].clone(); 1001], ..sample() }),
         ("reason", step(Outcome::NotPlaced(long))),
         ("signal", ran(|ran| ran.end = End::Signal(0))),
+        ("limit", ran(|ran| ran.limit = Some(Limit::Processes))),
         ("total", ran(|ran| ran.output.bytes_total = 5)),
         (
             "output",
@@ -159,14 +175,18 @@ fn outcomes() -> impl Strategy<Value = Outcome> {
         (1..=255u8).prop_map(End::Signal),
         Just(End::TimedOut)
     ];
-    let ran = (end, any::<bool>(), outputs(), outputs(), any::<u64>(), any::<u64>()).prop_map(
-        |(end, is_expected, output, error, micros, memory_bytes_max)| Ran {
+    let limit = prop::option::of(prop::sample::select(&Limit::ALL[..]));
+    let used = (any::<u64>(), any::<u64>(), limit, prop::option::of(any::<u64>()));
+    let ran = (end, any::<bool>(), outputs(), outputs(), used).prop_map(
+        |(end, is_expected, output, error, (micros, memory, limit, together))| Ran {
             end,
-            is_expected,
+            is_expected: is_expected && limit.is_none(),
             output,
             error,
             processor: Duration::from_micros(micros),
-            memory_bytes_max,
+            memory_bytes_max: memory,
+            limit,
+            memory_together_bytes_max: together,
         },
     );
     prop_oneof![

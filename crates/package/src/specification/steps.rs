@@ -10,7 +10,7 @@ use toml::de::DeValue;
 use super::keys::{Keys, Text, listed};
 use super::package_table::{condition, follow};
 use super::variables::Variables;
-use super::{Code, Content, Problems, Source, values};
+use super::{Code, Content, Problems, Source, limits, values};
 use crate::instructions::{
     ARGUMENTS_MAX, Action, FileSet, OUTPUT_BYTES_MAX, OnFailure, OnInterrupt, Owner, Placing,
     STEPS_MAX, Script, Step, TIMEOUT_MAX, VARIABLES_MAX, WRITES_MAX,
@@ -29,7 +29,7 @@ const KINDS: [&str; 4] = ["files", "command", "script", "script-file"];
 /// Keys that every step may have.
 const COMMON: [&str; 5] = ["name", "on-failure", "os", "arch", "labels"];
 const OF_FILES: [&str; 4] = ["target", "placing", "owner", "mode"];
-const OF_COMMANDS: [&str; 8] = [
+const OF_COMMANDS: [&str; 9] = [
     "environment",
     "directory",
     "user",
@@ -38,6 +38,7 @@ const OF_COMMANDS: [&str; 8] = [
     "expect",
     "on-interrupt",
     "writes",
+    "limits",
 ];
 /// Keys that only scripts have, on top of those of commands.
 const OF_SCRIPTS: [&str; 2] = ["interpreter", "arguments"];
@@ -335,6 +336,7 @@ impl One<'_, '_, '_> {
         let on_interrupt = self.keys.word("on-interrupt", &on_interrupt, problems);
         let writes =
             self.texts("writes", "[\"/opt/tools\"]", WRITES_MAX, rules::absolute_path, problems);
+        let limits = limits::read(&self.keys, problems);
         let at = script_path(self.number);
         let script = Script {
             file: is_file.then(|| at.clone()),
@@ -348,6 +350,7 @@ impl One<'_, '_, '_> {
             expected: expected.unwrap_or_else(|| vec![0]),
             on_interrupt: on_interrupt.unwrap_or(OnInterrupt::Fail),
             writes,
+            limits,
         };
         if is_file && content.is_none() {
             return None;

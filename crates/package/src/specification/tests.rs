@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::instructions::{FileSet, OnFailure, OnInterrupt, Owner, Placing, Script};
+use crate::instructions::{FileSet, Limits, OnFailure, OnInterrupt, Owner, Placing, Script};
 
 const EVERYTHING: &str = r##"
 [package]
@@ -135,6 +135,24 @@ fn every_key_is_in_the_package() {
     assert_eq!(read.contents[2].from, Source::Path("../setup.sh".into()));
     assert_eq!(&EVERYTHING[read.contents[2].place.clone()], "\"../setup.sh\"");
     assert_eq!(script(&read, 3).writes, Some(Vec::new()), "nowhere is not everywhere");
+}
+
+#[test]
+fn limits_are_a_table_of_amounts() {
+    let text = "[package]\nname = \"a\"\nversion = \"1\"\n[[step]]\ncommand = [\"a\"]\n";
+    let read = parsed(&format!(
+        "{text}limits = {{ memory = \"2 GiB\", processes = 64, cpu-time = \"1m 30s\" }}
+        [[step]]\nscript = \"a\"\n[step.limits]\nopen-files = 0x400"
+    ));
+    let expected = Limits {
+        memory_bytes: Some(2 << 30),
+        processes: Some(64),
+        processor: Some(Duration::from_secs(90)),
+        open_files: None,
+    };
+    assert_eq!(script(&read, 0).limits, expected);
+    assert_eq!(script(&read, 1).limits, Limits { open_files: Some(1024), ..Limits::default() });
+    assert!(script(&parsed(text), 0).limits.is_empty());
 }
 
 #[test]
@@ -307,6 +325,16 @@ fn every_mistake_says_where_it_is_and_what_to_write() {
         of_command("expect = []"),
         of_command("expect = [0, 256, -1, \"a\"]"),
         of_command("on-interrupt = \"resume\""),
+        of_command("limits = \"512 MiB\""),
+        of_command(
+            "limits = { memory = 512, processes = \"64\", cpu-time = 60, open-files = 1.5 }",
+        ),
+        of_command(
+            "limits = { memory = \"much\", processes = 0, cpu-time = \"soon\", open-files = 3 }",
+        ),
+        of_command("limits = { memory = \"64 KiB\", processes = 9999999, cpu-time = \"10ms\" }"),
+        of_command("limits = { mem = \"1 GiB\", \"open-files\" = -64, cpu = 3 }"),
+        of_files("limits = { processes = 3 }"),
         of_command("writes = [\"opt\", \"/a/./b\"]"),
         of_command("directory = \"tmp\""),
         of_command("user = \"no body\""),
@@ -411,7 +439,7 @@ fn the_examples_of_the_guide_are_sound() {
 #[test]
 fn the_guide_describes_every_key() {
     let rows: String = GUIDE.lines().filter(|line| line.starts_with("| ")).collect();
-    for key in package_table::KEYS.iter().chain(&steps::all_keys()) {
+    for key in package_table::KEYS.iter().chain(&steps::all_keys()).chain(&limits::KEYS) {
         assert!(rows.contains(&format!("`{key}`")), "{key} is not in docs/packages.md");
     }
 }

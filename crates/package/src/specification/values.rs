@@ -28,7 +28,7 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
 }
 
 /// Bytes in each unit, as the command line has them.
-const SIZES: [(&str, u64); 8] = [
+const SIZES: [(&str, u64); 11] = [
     ("", 1),
     ("b", 1),
     ("k", 1 << 10),
@@ -37,6 +37,9 @@ const SIZES: [(&str, u64); 8] = [
     ("m", 1 << 20),
     ("mib", 1 << 20),
     ("mb", 1_000_000),
+    ("g", 1 << 30),
+    ("gib", 1 << 30),
+    ("gb", 1_000_000_000),
 ];
 
 /// An amount of bytes such as `65536`, `64 KiB` or `1MB`.
@@ -112,12 +115,17 @@ mod tests {
 
     #[test]
     fn sizes_have_units_or_are_bytes() {
-        for (text, expected) in
-            [("17", 17), ("17B", 17), ("64 KiB", 65_536), ("1M", 1 << 20), ("2kB", 2000)]
-        {
+        for (text, expected) in [
+            ("17", 17),
+            ("17B", 17),
+            ("64 KiB", 65_536),
+            ("1M", 1 << 20),
+            ("2kB", 2000),
+            ("3GiB", 3 << 30),
+        ] {
             assert_eq!(size(text), Some(expected), "{text}");
         }
-        for text in ["", "KiB", "-1", "1.5M", "1 GB", "99999999999999999999"] {
+        for text in ["", "KiB", "-1", "1.5M", "1 TB", "99999999999999999999"] {
             assert_eq!(size(text), None, "{text}");
         }
     }

@@ -4,10 +4,11 @@ use std::io::IsTerminal as _;
 
 use deploy::script::Launch;
 use deploy::{Application, Event, MachineFacts, Preview, State};
-use package::receipt::{End, Output as Said, Placed, Ran};
+use package::receipt::{End, Limit, Output as Said, Placed, Ran};
 use package::{Action, Outcome, Package, Placing, Receipt, StepReceipt, Verdict};
 use serde_json::{Value, json};
 
+use super::limits;
 use super::opened::Opened;
 use crate::args::ApplyArgs;
 use crate::commands::Session;
@@ -198,7 +199,8 @@ fn describe(action: &Action) -> String {
             let words: Vec<_> = words.map(|word| shown(word)).collect();
             let user = script.user.as_ref();
             let user = user.map_or(String::new(), |user| format!(" as {}", shown(&user.user)));
-            format!("run {}{user}", words.join(" "))
+            let limits = limits::text(&script.limits);
+            format!("run {}{user}{limits}", words.join(" "))
         }
     }
 }
@@ -219,9 +221,11 @@ pub(super) fn line(step: &StepReceipt) -> String {
                 End::Signal(signal) => format!("ended by signal {signal}"),
                 End::TimedOut => "killed: it took too long".to_owned(),
             };
-            let used = bytes(ran.memory_bytes_max);
+            let limit = ran.limit.map_or("", limits::reached);
+            // All of it together is the larger of the two, where that was measured.
+            let used = bytes(ran.memory_together_bytes_max.unwrap_or(ran.memory_bytes_max));
             let processor = ran.processor.as_secs_f64();
-            format!("{end} ({took:.1} s, {processor:.1} s of processor, {used} of memory)")
+            format!("{end}{limit} ({took:.1} s, {processor:.1} s of processor, {used} of memory)")
         }
     }
 }
@@ -287,6 +291,8 @@ fn of_ran(ran: &Ran) -> Value {
         "error": said(&ran.error),
         "processor_ms": u64::try_from(ran.processor.as_millis()).unwrap_or(u64::MAX),
         "memory_bytes_max": ran.memory_bytes_max,
+        "limit": ran.limit.map(Limit::as_str),
+        "memory_together_bytes_max": ran.memory_together_bytes_max,
     })
 }
 

@@ -9,6 +9,7 @@ use package::specification::{Code, Diagnostic, FILE_NAME, SPECIFICATION_BYTES_MA
 use package::{Action, Placing, Specification, Step};
 use serde_json::json;
 
+use super::limits;
 use super::sources::{Held, look, look_at_script};
 use crate::args::CheckArgs;
 use crate::commands::Session;
@@ -119,6 +120,10 @@ fn show(session: &Session, specification: &Specification, held: &[Held]) -> anyh
                 },
                 "files": held.files,
                 "bytes_total": held.bytes,
+                "limits": match &step.action {
+                    Action::Files(_) => None,
+                    Action::Script(script) => limits::value(&script.limits),
+                },
             }),
         )?;
     }
@@ -160,9 +165,10 @@ fn described(step: &Step, held: Held) -> String {
             let given = script.interpreter.join(" ");
             let given: String = given.chars().take(60).collect();
             let given = output::path(given.as_bytes());
+            let limits = limits::text(&script.limits);
             match &script.file {
-                Some(_) => format!("script for {given} ({})", bytes(held.bytes)),
-                None => format!("run {given}"),
+                Some(_) => format!("script for {given} ({}){limits}", bytes(held.bytes)),
+                None => format!("run {given}{limits}"),
             }
         }
     }
