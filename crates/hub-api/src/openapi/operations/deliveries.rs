@@ -1,0 +1,79 @@
+//! Deliveries from person to person.
+
+use super::{Operation, Parameter, Place, Who, delete, get, hex32, post, put, query, unsigned};
+use crate::openapi::Content;
+use crate::{ProblemCode as P, routes};
+
+const TOKEN_HEADER: &str = "Consign-Delivery-Token";
+const DELIVERY_CHANGE: &[Parameter] = &[
+    query(
+        "after",
+        "Waits, at most 20 s, for a change with a greater number; without it the answer is at once.",
+        unsigned,
+    ),
+    AS_RECIPIENT,
+];
+const AS_RECIPIENT: Parameter = Parameter {
+    name: TOKEN_HEADER,
+    place: Place::Header,
+    is_required: false,
+    description: "The recipient's token; without it the caller's session is the sender's.",
+    schema: hex32,
+};
+const TOKEN_OF_RECIPIENT: Parameter = Parameter {
+    name: TOKEN_HEADER,
+    place: Place::Header,
+    is_required: true,
+    description: "The recipient's token.",
+    schema: hex32,
+};
+const SEGMENTS_FROM: &[Parameter] =
+    &[query("from", "The first segment wanted; without it 0.", unsigned), TOKEN_OF_RECIPIENT];
+
+pub(super) static OPERATIONS: &[Operation] = &[
+    Operation {
+        query: DELIVERY_CHANGE,
+        answers: &[(200, Content::Json("DeliveryStatus"), "How it stands.")],
+        problems: &[P::SessionRequired, P::Forbidden],
+        note: "For the account that announced it, and for whoever has the recipient's token.",
+        ..get(routes::DELIVERY, "readDelivery", "How a delivery stands", Who::Visitor)
+    },
+    Operation {
+        request: Content::Json("DeliveryAnnouncement"),
+        answers: &[
+            (200, Content::Json("DeliveryStatus"), "It was announced with these values."),
+            (201, Content::Json("DeliveryStatus"), "It is new."),
+        ],
+        problems: &[P::DeliveryConflict, P::TooManyRequests],
+        note: "It lives in the hub's memory alone: after a restart it is announced again.",
+        ..put(routes::DELIVERY, "announceDelivery", "Begins a delivery", Who::Account)
+    },
+    Operation {
+        query: &[AS_RECIPIENT],
+        request: Content::Json("DeliveryEnding"),
+        answers: &[(204, Content::Empty, "It is over.")],
+        problems: &[P::SessionRequired, P::Forbidden],
+        note: "By either side. Segments that the hub held are gone; the other side's status says \
+               who ended it, and why.",
+        ..delete(routes::DELIVERY, "endDelivery", "Ends a delivery", Who::Visitor)
+    },
+    Operation {
+        request: Content::Bytes,
+        answers: &[(200, Content::Json("SegmentTaken"), "Whether it is in the hub's memory.")],
+        note: "By the sender. The hub reads the body when it has room for it, for which it waits at \
+               most 20 s; it never writes a segment anywhere but to the recipient.",
+        ..put(routes::DELIVERY_SEGMENT, "putSegment", "Hands a segment over", Who::Account)
+    },
+    Operation {
+        query: SEGMENTS_FROM,
+        answers: &[(200, Content::Bytes, "Records, each a segment or a heart-beat.")],
+        note: "The newest of several streams has the segments; the others end.",
+        ..get(routes::DELIVERY_SEGMENTS, "readSegments", "The segments of a delivery", Who::Anybody)
+    },
+    Operation {
+        query: &[TOKEN_OF_RECIPIENT],
+        request: Content::Json("DeliveryVerified"),
+        answers: &[(200, Content::Json("DeliveryStatus"), "How it stands.")],
+        ..post(routes::DELIVERY_VERIFIED, "verifiedSegments", "Says what was kept", Who::Anybody)
+    },
+];
