@@ -142,6 +142,8 @@ fn watch(
             std::thread::sleep(Duration::from_millis(20));
         }
     }
+    // Before the kernel is told to refuse all of them.
+    let was_refused = made.ran_out_of_processes();
     // At once, where the kernel does it; the others one by one. Both are reaped by the latter.
     group::kill(&setup.groups);
     descendants::kill(&mut note);
@@ -151,7 +153,7 @@ fn watch(
     let stopped = status.and_then(|status| status.terminating_signal()) == Some(SIGNAL_PROCESSOR);
     let limit = limit
         .or_else(|| (stopped && setup.limits.processor().is_some()).then_some(Limit::Processor))
-        .or_else(|| made.ran_out_of_processes().then_some(Limit::Processes));
+        .or(was_refused.then_some(Limit::Processes));
     let end = match status {
         Some(status) if in_time || limit.is_some_and(is_killed_by) => how(status),
         Some(_) | None => HowEnded::TimedOut,
