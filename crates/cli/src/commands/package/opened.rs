@@ -1,8 +1,12 @@
 //! A package as it was named on the command line: a specification, or what was built of one.
+//!
+//! The same specification and the same files give the same tree, down to times and modes, whenever and by
+//! whom it is put together: a hub that forgot a release can be given the very same one again.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read as _;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -10,6 +14,7 @@ use deploy::State;
 use package::instructions::INSTRUCTIONS_BYTES_MAX;
 use package::specification::{FILE_NAME, SPECIFICATION_BYTES_MAX, Source, Specification};
 use package::{INSTRUCTIONS, Package};
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT, utimensat};
 
 /// As much of a script as says what it is given to.
 const START_BYTES: u64 = 256;
@@ -88,12 +93,17 @@ impl Opened {
         };
         let tree = own_tree(state);
         self.clear(state)?;
+        let mut made = BTreeSet::new();
         for content in &specification.contents {
             let to = tree.join(&content.at);
+            let above = Path::new(&content.at).ancestors().skip(1);
+            made.extend(above.filter(|it| !it.as_os_str().is_empty()).map(Path::to_owned));
             let cannot = || format!("cannot put {} together", content.at);
             fs::create_dir_all(to.parent().unwrap_or(&tree)).with_context(cannot)?;
             match &content.from {
-                Source::Text(text) => fs::write(&to, text).with_context(cannot)?,
+                Source::Text(text) => {
+                    fs::write(&to, text).and_then(|()| settle(&to, 0o644)).with_context(cannot)?;
+                }
                 Source::Path(path) => {
                     // The publisher's own folder: a link that is named stands for what it leads to.
                     let from = folder.join(path);
@@ -107,7 +117,13 @@ impl Opened {
         // What it is to whoever has nothing but the tree.
         let instructions = tree.join(INSTRUCTIONS);
         fs::write(&instructions, self.package.encode()?)
+            .and_then(|()| settle(&instructions, 0o644))
             .with_context(|| format!("cannot write {}", instructions.display()))?;
+        for directory in made {
+            let directory = tree.join(directory);
+            settle(&directory, 0o755)
+                .with_context(|| format!("cannot change {}", directory.display()))?;
+        }
         Ok(tree)
     }
 
@@ -139,16 +155,33 @@ fn make_removable(directory: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Copies files, directories and links, with their modes.
+/// Gives what no file of the publisher's stands behind a mode and a time that are always the same. It is
+/// never placed anywhere.
+fn settle(path: &Path, mode: u32) -> std::io::Result<()> {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+    set_modified(path, Timespec { tv_sec: 0, tv_nsec: 0 })
+}
+
+/// Sets when a file, directory or link was modified.
+fn set_modified(path: &Path, last_modification: Timespec) -> std::io::Result<()> {
+    let last_access = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+    let times = Timestamps { last_access, last_modification };
+    Ok(utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)?)
+}
+
+/// Copies files, directories and links, with their modes and the times of their last modification.
 fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     let cannot = || format!("cannot copy {}", from.display());
     let facts = fs::symlink_metadata(from).with_context(cannot)?;
+    let modified = Timespec { tv_sec: facts.mtime(), tv_nsec: facts.mtime_nsec() };
     if facts.is_symlink() {
         let target = fs::read_link(from).with_context(cannot)?;
-        return std::os::unix::fs::symlink(target, to).with_context(cannot);
+        let linked = std::os::unix::fs::symlink(target, to);
+        return linked.and_then(|()| set_modified(to, modified)).with_context(cannot);
     }
     if facts.is_file() {
-        return fs::copy(from, to).map(drop).with_context(cannot);
+        let copied = fs::copy(from, to);
+        return copied.and_then(|_| set_modified(to, modified)).with_context(cannot);
     }
     if !facts.is_dir() {
         bail!("{} is neither file nor directory nor link", from.display());
@@ -160,5 +193,56 @@ fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
     }
     // Last: a directory that may not be written to could not be filled.
     let mode = facts.permissions().mode() & 0o777;
-    fs::set_permissions(to, fs::Permissions::from_mode(mode)).with_context(cannot)
+    fs::set_permissions(to, fs::Permissions::from_mode(mode))
+        .and_then(|()| set_modified(to, modified))
+        .with_context(cannot)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Path, mode and time of everything below.
+    fn all_below(directory: &Path, into: &mut Vec<(PathBuf, u32, i64, i64)>) {
+        for entry in fs::read_dir(directory).expect("readable").flatten() {
+            let path = entry.path();
+            let facts = fs::symlink_metadata(&path).expect("readable");
+            into.push((path.clone(), facts.mode(), facts.mtime(), facts.mtime_nsec()));
+            if facts.is_dir() {
+                all_below(&path, into);
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_sources_give_the_same_tree_whenever_it_is_put_together() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let sources = directory.path().join("sources");
+        fs::create_dir_all(sources.join("files/sub")).expect("made");
+        fs::write(sources.join("files/sub/page"), "a page").expect("written");
+        std::os::unix::fs::symlink("sub/page", sources.join("files/link")).expect("linked");
+        let text = "[package]\nname = \"hello\"\nversion = \"1\"\n\n[[step]]\nfiles = \"files\"\n\
+                    target = \"/opt/hello\"\n\n[[step]]\nscript = \'\'\'\n#!/bin/sh\necho\n\'\'\'\n";
+        fs::write(sources.join(FILE_NAME), text).expect("written");
+        let state = State::take(&directory.path().join("state")).expect("free");
+        let staged = || {
+            let opened = Opened::open(&sources).expect("opens");
+            let tree = opened.tree(&state).expect("is put together");
+            let mut found = Vec::new();
+            all_below(&tree, &mut found);
+            found.sort();
+            (found, tree)
+        };
+        let (first, tree) = staged();
+        assert_eq!(first.len(), 8, "{first:?}");
+        let source = fs::metadata(sources.join("files/sub/page")).expect("there");
+        let placed = first.iter().find(|one| one.0.ends_with("sub/page")).expect("is in it");
+        assert_eq!((placed.2, placed.3), (source.mtime(), source.mtime_nsec()));
+        // What is put together again differs in no time, though the clock went on.
+        let written = fs::metadata(tree.join(INSTRUCTIONS)).expect("there").ctime_nsec();
+        let (second, _) = staged();
+        let again = fs::metadata(tree.join(INSTRUCTIONS)).expect("there").ctime_nsec();
+        assert_ne!(written, again, "the second one is another");
+        assert_eq!(first, second);
+    }
 }
