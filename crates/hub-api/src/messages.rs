@@ -166,6 +166,10 @@ pub struct HeadDocuments {
     pub manifest: Base64Bytes,
     /// The signed head.
     pub head: Base64Bytes,
+    /// Only for the feed of a publisher in a community: the number of the newest release here, when
+    /// those between that one and this one are lost with an earlier database of the hub.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
 }
 
 /// The newest release of a name, with all that is needed to verify it.
@@ -276,7 +280,8 @@ mod tests {
     #[test]
     fn the_largest_messages_stay_within_the_limits() {
         let document = Base64Bytes(vec![0; limits::DOCUMENT_BYTES_MAX]);
-        let request = HeadDocuments { manifest: document.clone(), head: document.clone() };
+        let request =
+            HeadDocuments { manifest: document.clone(), head: document.clone(), after: None };
         let request = serde_json::to_vec(&request).expect("json");
         assert!(request.len() <= limits::REQUEST_BYTES_MAX, "{}", request.len());
 

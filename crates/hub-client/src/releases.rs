@@ -124,8 +124,23 @@ impl HubClient {
         manifest: &[u8],
         head: &[u8],
     ) -> Result<ReleaseAccepted, ClientError> {
+        self.post_release_after(name, manifest, head, None).await
+    }
+
+    /// Publishes a release in the feed of a publisher, after the release `after`, the newest at the hub:
+    /// those between the two are lost with an earlier database of the hub.
+    ///
+    /// # Errors
+    /// See [`post_release`](Self::post_release); a conflict when another one is the newest.
+    pub async fn post_release_after(
+        &self,
+        name: &ReleaseName,
+        manifest: &[u8],
+        head: &[u8],
+        after: Option<u64>,
+    ) -> Result<ReleaseAccepted, ClientError> {
         let call = Call::new(Method::POST, routes::releases(name), "publish a release")
-            .json(&HeadDocuments { manifest: manifest.into(), head: head.into() })
+            .json(&HeadDocuments { manifest: manifest.into(), head: head.into(), after })
             .once();
         self.json(&call, Need::Required).await
     }

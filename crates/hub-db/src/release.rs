@@ -20,6 +20,10 @@ pub struct NewRelease {
     pub hash: [u8; 32],
     /// Hash of the manifest before, `None` for the first.
     pub previous: Option<[u8; 32]>,
+    /// The number of the latest release, where its publisher knows that those between that one and
+    /// this one are not here and will not be: an earlier database had them. `None` where nothing may
+    /// be left out.
+    pub after: Option<u64>,
     /// The signed manifest.
     pub manifest: Vec<u8>,
     /// The signed head; empty for one that a mirror takes, see [`Releases::mirror_release`].
@@ -37,13 +41,17 @@ pub struct NewRelease {
 }
 
 impl NewRelease {
-    /// Whether this is the release after the latest one, of which sequence and hash are given.
+    /// Whether this is the release after the latest one, of which sequence and hash are given, or after
+    /// those that its publisher says are not here.
     pub(crate) fn must_follow(&self, latest: Option<(u64, [u8; 32])>) -> Result<(), PublishError> {
         let (latest, previous) = latest.map_or((0, None), |(latest, hash)| (latest, Some(hash)));
-        if self.sequence != latest.saturating_add(1) {
+        let is_next = self.sequence == latest.saturating_add(1);
+        let leaves_out = self.sequence > latest && self.after == Some(latest);
+        if !is_next && !leaves_out {
             return Err(PublishError::NotNext { latest, offered: self.sequence });
         }
-        if self.previous != previous {
+        // The one before it is not here to be compared with when something is left out.
+        if is_next && self.previous != previous {
             return Err(PublishError::WrongPrevious);
         }
         Ok(())

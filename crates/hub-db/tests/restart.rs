@@ -74,6 +74,7 @@ async fn publish(load: Arc<Load>, writer: u8, name: NameId) -> BTreeMap<u64, Opt
             sequence,
             hash: hash(writer, sequence),
             previous: (sequence > 1).then(|| hash(writer, sequence - 1)),
+            after: None,
             manifest: vec![writer; 100],
             head: vec![1],
             tree: ChunkId::of(b"tree"),

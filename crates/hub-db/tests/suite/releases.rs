@@ -27,6 +27,32 @@ pub(crate) async fn releases_follow_one_another(db: &dyn HubDb) {
     assert_eq!(record.latest, Some(2));
 }
 
+pub(crate) async fn a_publisher_leaves_out_what_an_earlier_database_had(db: &dyn HubDb) {
+    let owner = publisher(db, 1).await;
+    let name = name_of(db, &owner, "team/tools", false).await;
+    let after = |latest, sequence| NewRelease { after: Some(latest), ..release(name, sequence) };
+    db.publish(&after(0, 3), &[]).await.expect("nothing is here");
+    // Whoever believes another one to be the latest knows too little to leave anything out.
+    for (latest, sequence) in [(2, 5), (4, 5), (3, 3), (3, 2)] {
+        let refused = db.publish(&after(latest, sequence), &[]).await;
+        assert!(matches!(refused, Err(PublishError::NotNext { latest: 3, .. })), "{refused:?}");
+    }
+    // What leaves nothing out is compared as ever.
+    let forked = NewRelease { previous: Some([7; 32]), ..after(3, 4) };
+    let forked = db.publish(&forked, &[]).await;
+    assert!(matches!(forked, Err(PublishError::WrongPrevious)), "{forked:?}");
+    db.publish(&after(3, 6), &[]).await.expect("publishes");
+    db.publish(&release(name, 7), &[]).await.expect("publishes");
+    let numbers: Vec<u64> = db
+        .releases(name, None, 10)
+        .await
+        .expect("reads")
+        .iter()
+        .map(|release| release.sequence)
+        .collect();
+    assert_eq!(numbers, [7, 6, 3]);
+}
+
 pub(crate) async fn of_two_racing_releases_one_is_accepted(db: &dyn HubDb) {
     let owner = publisher(db, 1).await;
     let name = name_of(db, &owner, "team/tools", false).await;

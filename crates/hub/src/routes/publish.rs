@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use community::CommunityId;
 use content::{ChunkId, Closure, ClosureHead};
 use documents::{Authority, DocumentError, Head, Manifest, PublicKey, ReleaseName, accept_head};
 use hub_api::limits::{HAVE_IDS_MAX, MISSING_IDS_MAX};
@@ -41,8 +42,12 @@ async fn accept(
     name: NameRecord,
     documents: HeadDocuments,
 ) -> Result<(StatusCode, ReleaseAccepted), Refusal> {
-    let (manifest, head) = (documents.manifest.0, documents.head.0);
+    let (manifest, head, after) = (documents.manifest.0, documents.head.0, documents.after);
     let text: ReleaseName = name.name.parse().map_err(|_| Refusal::not_found())?;
+    if after.is_some() && CommunityId::of_feed(&text).is_none() {
+        // Readers of other names follow the chain; targets go by what is sealed for each of them.
+        return Err(refused("only the feed of a publisher in a community leaves numbers out"));
+    }
     let authority = authority(&app, &name, &text, &manifest).await?;
     let accepted = accept_head(&head, &manifest, &authority, &text, None, unix_now())?;
     let (release, hash) = (accepted.manifest, *accepted.hash.as_bytes());
@@ -59,6 +64,7 @@ async fn accept(
     let kept = app.publishing.read().await;
     let closure = present_closure(&app, &caller, &release).await?;
     let new = new_release(name.id, &release, (hash, manifest), head, &closure);
+    let new = NewRelease { after, ..new };
     // Something the closure names may have been taken in and never acknowledged.
     app.store.flush().await?;
     // The chunks may have taken minutes: what was taken away meanwhile is away.
@@ -145,6 +151,7 @@ pub(super) fn new_release(
         sequence: release.sequence,
         hash,
         previous: release.previous.map(|previous| *previous.as_bytes()),
+        after: None,
         manifest,
         head,
         tree: release.tree.id,

@@ -4,8 +4,8 @@ use community::{
     CommunityId, ExchangeKey, Inclusion, JoinAnswer, JoinChallenge, JoinSecret, Renewal, Role,
     Roster, accept_membership,
 };
-use documents::{DocumentHash, Quorum, jointly};
-use hub::{Database, Hub, HubConfig, Tls};
+use documents::{DocumentHash, Quorum, ReleaseName, jointly};
+use hub::{Database, Hub, HubConfig, Role as HubRole, Tls};
 use hub_api::limits::LISTED_RECEIPT_BYTES_MAX;
 use hub_api::{CommunityNews, Hex, JoinEnd, ProblemCode, ReceiptsPage};
 use testkit::Postgres;
@@ -15,7 +15,7 @@ use crate::ask::Ask;
 use crate::plant::{BERLIN, CI, MANAGER, PARIS, Plant, hears, join_id, key, peer};
 use crate::postgres::address_file;
 use crate::raw::{PATIENCE, token};
-use crate::scene::{Scene, code, fetch, now};
+use crate::scene::{Person, Scene, code, fetch, head, now};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_machine_joins_gets_a_release_and_answers_it() {
@@ -318,6 +318,47 @@ async fn members_are_listed_by_pages_and_standing_has_a_tag() {
 }
 
 /// A hub on the same data, or on a copy of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_feed_alone_leaves_out_what_an_earlier_database_had() {
+    let plant = Plant::with_peers().await;
+    let (ci, feed) = (plant.peer(CI), plant.feed(CI));
+    let tree = plant.release(CI).await;
+    let numbered = |person: &Person, name: &ReleaseName, sequence: u64| {
+        let previous = Some((sequence - 1, DocumentHash::from_bytes([9; 32])));
+        let manifest = tree.manifest(person, name, previous);
+        let signed = manifest.sign(&person.key);
+        let newest = head(person, &manifest, &signed);
+        (signed, newest)
+    };
+    let (signed, newest) = numbered(&ci, &feed, 5);
+    // Who leaves something out says which is the newest here: nobody does so by accident.
+    for after in [None, Some(0), Some(2), Some(4)] {
+        let refused = ci.client.post_release_after(&feed, &signed, &newest, after).await;
+        assert_eq!(code(refused), ProblemCode::ReleaseConflict, "{after:?}");
+    }
+    for _ in 0..2 {
+        let accepted = ci.client.post_release_after(&feed, &signed, &newest, Some(1)).await;
+        assert_eq!(accepted.expect("publishes").sequence, 5);
+    }
+    let envelopes = [(key(BERLIN).public(), vec![1; 92])];
+    assert_eq!(ci.client.address_release(&feed, 5, &envelopes).await.expect("queues"), 1);
+    let lost = ci.client.address_release(&feed, 3, &envelopes).await;
+    assert_eq!(code(lost), ProblemCode::NotFound);
+    let queue = plant.peer(BERLIN).client.queue(&plant.id(), None).await.expect("reads").entries;
+    assert_eq!((queue.len(), queue[0].sequence, &queue[0].manifest.0), (1, 5, &signed));
+    let (earlier, head_of_it) = numbered(&ci, &feed, 3);
+    let refused = ci.client.post_release_after(&feed, &earlier, &head_of_it, Some(5)).await;
+    assert_eq!(code(refused), ProblemCode::ReleaseConflict, "numbers grow");
+
+    // Readers of other names follow the chain.
+    let owner = plant.scene.person(50, HubRole::Publisher, &[]).await;
+    let tools: ReleaseName = "team/tools".parse().expect("a name");
+    owner.publish(&tools, false, &tree).await;
+    let (signed, newest) = numbered(&owner, &tools, 3);
+    let refused = owner.client.post_release_after(&tools, &signed, &newest, Some(1)).await;
+    assert_eq!(code(refused), ProblemCode::DocumentRefused);
+}
+
 async fn hub_on(dir: tempfile::TempDir, data: &str, database: Option<Database>) -> Scene {
     let place = dir.path().join(data);
     let local = "127.0.0.1:0".parse().expect("an address");
