@@ -88,7 +88,9 @@ impl Session {
             return Ok(node.clone());
         }
         let node = Node::open(&self.state_directory()?)?;
-        Ok(self.opened.get_or_init(|| node.with_activity(Arc::clone(&self.activity))).clone())
+        let sources = Arc::new(package::Restaging::new(node.directory()));
+        let node = node.with_activity(Arc::clone(&self.activity)).with_sources(sources);
+        Ok(self.opened.get_or_init(|| node).clone())
     }
 
     /// The hub that the command line means, and how it is talked to.

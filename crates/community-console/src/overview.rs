@@ -152,6 +152,9 @@ fn tiles(picture: &Picture, releases: &[PackageRecord]) -> Vec<Tile> {
     if tally.number(Mark::Unreadable) > 0 {
         tiles.push(state("Unreadable", "bad", Mark::Unreadable, "answers nobody can open"));
     }
+    if tally.number(Mark::Lost) > 0 {
+        tiles.push(state("Lost", "bad", Mark::Lost, "with the hub's database: send again"));
+    }
     if !releases.is_empty() {
         tiles.push(Tile {
             class: if picture.answers > 0 { "move" } else { "" },

@@ -221,9 +221,10 @@ fn release(row: &ReportRow) -> PeerRelease {
             Some(Cell::Empty | Cell::Flag(_) | Cell::Bytes(_)) | None => String::new(),
         }
     };
-    let mark = Mark::parse(&cell("verdict")).unwrap_or(Mark::Pending);
+    let is_answered = cell("state") == "answered";
+    let mark = Mark::parse(&cell(if is_answered { "verdict" } else { "state" }));
+    let mark = mark.unwrap_or(Mark::Pending);
     let (package, target) = (cell("package"), cell("target"));
-    let is_answered = mark != Mark::Pending;
     PeerRelease {
         name: format!("{} {}", cell("name"), cell("version")),
         sequence: cell("sequence"),

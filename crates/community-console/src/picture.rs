@@ -41,7 +41,7 @@ impl Machine {
 
     pub(crate) fn mark(&self) -> Mark {
         match &self.latest {
-            Some(latest) => Mark::of(latest.target.answered.as_ref().map(|(_, verdict)| verdict)),
+            Some(latest) => Mark::of_target(&latest.target),
             None => Mark::Nothing,
         }
     }
@@ -49,7 +49,9 @@ impl Machine {
     /// Since when it is so.
     pub(crate) fn since(&self, now: u64) -> Option<Moment> {
         let target = &self.latest.as_ref()?.target;
-        let since = target.answered.as_ref().map(|(when, _)| *when).or(target.sent)?;
+        let answered = target.answered.as_ref().map(|(when, _)| *when);
+        let lost = target.lost.as_ref().map(|(since, _)| *since);
+        let since = answered.or(lost).or(target.sent)?;
         Some(Moment::new(since, now))
     }
 

@@ -113,7 +113,7 @@ pub(crate) async fn receipt(
         peer,
         key: target.key.to_string(),
         labels: shown(labels.join(" ").as_bytes()),
-        mark: Mark::of(verdict),
+        mark: Mark::of_target(&target),
         reason: verdict.and_then(Verdict::reason).map(|why| shown(why.as_bytes())),
         sent: target.sent.map(|sent| Moment::new(sent, now)),
         answered: answered.map(|(when, _)| Moment::new(*when, now)),

@@ -202,7 +202,7 @@ async fn answered(
     now: u64,
 ) -> Result<(Vec<Row>, Option<i64>), Failure> {
     let filter = match chosen {
-        None => TargetFilter::All,
+        None | Some(Mark::Lost) => TargetFilter::All,
         Some(Mark::Pending) => TargetFilter::Pending,
         Some(_) => TargetFilter::Answered,
     };
@@ -212,7 +212,7 @@ async fn answered(
         let read = ledger.targets(package.id, filter, after, SCAN).await?;
         let is_last = read.len() < SCAN as usize;
         for target in read {
-            let mark = Mark::of(target.answered.as_ref().map(|(_, verdict)| verdict));
+            let mark = Mark::of_target(&target);
             if chosen.is_none_or(|chosen| chosen == mark) {
                 if rows.len() == PAGE {
                     return Ok((rows, after.map(TargetId::number)));
@@ -232,11 +232,15 @@ fn row(package: &PackageRecord, target: &TargetRecord, mark: Mark, now: u64) -> 
     let labels: Vec<String> = labels
         .map(|(key, value)| if value.is_empty() { key.clone() } else { format!("{key}={value}") })
         .collect();
-    let (since, reason) = match (&target.answered, target.sent) {
-        (Some((answered, verdict)), _) => {
+    let (since, reason) = match (&target.answered, &target.lost, target.sent) {
+        (Some((answered, verdict)), ..) => {
             (Some(*answered), shown(verdict.reason().unwrap_or_default().as_bytes()))
         }
-        (None, Some(sent)) => {
+        (None, Some((since, why)), _) => {
+            let why = shown(why.as_bytes());
+            (Some(*since), format!("the hub forgot it, and {why}: send the package again"))
+        }
+        (None, None, Some(sent)) => {
             let next = if package.expires <= now {
                 "it has expired, and the machine will answer no more than that"
             } else {
@@ -244,7 +248,7 @@ fn row(package: &PackageRecord, target: &TargetRecord, mark: Mark, now: u64) -> 
             };
             (Some(sent), format!("waited for {}; {next}", waited(sent, now)))
         }
-        (None, None) => {
+        (None, None, None) => {
             let why = "whether the hub has it is not known; the node or the next send finishes it";
             (None, why.to_owned())
         }

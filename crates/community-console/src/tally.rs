@@ -1,6 +1,6 @@
 //! How many are how, and how that is shown.
 
-use ledger::{Counts, Verdict};
+use ledger::{Counts, TargetRecord, Verdict};
 use pages::format::count;
 
 /// How a target stands with a release.
@@ -9,6 +9,8 @@ pub(crate) enum Mark {
     /// It failed, or answered what cannot be read: what somebody should look at comes first.
     Failed,
     Unreadable,
+    /// Its hub forgot it before it answered, and it cannot be given back.
+    Lost,
     /// It did not answer.
     Pending,
     /// Its wave has not come.
@@ -22,9 +24,10 @@ pub(crate) enum Mark {
 }
 
 impl Mark {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Failed,
         Self::Unreadable,
+        Self::Lost,
         Self::Pending,
         Self::Waiting,
         Self::Skipped,
@@ -43,11 +46,20 @@ impl Mark {
         }
     }
 
+    /// How a target stands that a release was addressed to.
+    pub(crate) fn of_target(target: &TargetRecord) -> Self {
+        match (&target.answered, &target.lost) {
+            (None, Some(_)) => Self::Lost,
+            (answered, _) => Self::of(answered.as_ref().map(|(_, verdict)| verdict)),
+        }
+    }
+
     /// In addresses, as in JSON.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Failed => "failed",
             Self::Unreadable => "unreadable",
+            Self::Lost => "lost",
             Self::Pending => "pending",
             Self::Waiting => "waiting",
             Self::Skipped => "skipped",
@@ -68,6 +80,7 @@ impl Mark {
             Self::Nothing => "nothing sent",
             Self::Failed
             | Self::Unreadable
+            | Self::Lost
             | Self::Pending
             | Self::Waiting
             | Self::Skipped
@@ -78,7 +91,7 @@ impl Mark {
     /// The class of its colour.
     pub(crate) fn colour(self) -> &'static str {
         match self {
-            Self::Failed | Self::Unreadable => "bad",
+            Self::Failed | Self::Unreadable | Self::Lost => "bad",
             Self::Pending => "warn",
             Self::Waiting => "move",
             Self::Passed => "good",
@@ -89,7 +102,7 @@ impl Mark {
 
 /// How many are how.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Tally([u64; 8]);
+pub(crate) struct Tally([u64; 9]);
 
 /// A piece of a bar.
 #[derive(Debug, Clone, PartialEq)]
@@ -127,6 +140,7 @@ impl Tally {
             Mark::NotApplicable,
             Mark::Failed,
             Mark::Unreadable,
+            Mark::Lost,
             Mark::Pending,
             Mark::Waiting,
             Mark::Skipped,
@@ -147,6 +161,7 @@ impl Tally {
             Mark::Passed,
             Mark::Failed,
             Mark::Unreadable,
+            Mark::Lost,
             Mark::Pending,
             Mark::Waiting,
             Mark::NotApplicable,
@@ -162,10 +177,11 @@ impl Tally {
 
 impl From<Counts> for Tally {
     fn from(counts: Counts) -> Self {
-        let Counts { pending, passed, failed, not_applicable, unreadable } = counts;
+        let Counts { pending, lost, passed, failed, not_applicable, unreadable } = counts;
         let mut tally = Self::default();
         for (mark, number) in [
             (Mark::Pending, pending),
+            (Mark::Lost, lost),
             (Mark::Passed, passed),
             (Mark::Failed, failed),
             (Mark::NotApplicable, not_applicable),

@@ -34,7 +34,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use community::CommunityId;
+use community::{CommunityId, PeerName};
 use documents::{PublicKey, ReleaseName};
 use futures_util::stream::BoxStream;
 use package::StepReceipt;
@@ -84,6 +84,16 @@ pub trait Recording: Send + Sync {
     /// were added. Returns whether there was one.
     async fn discard(&self, package: PackageId) -> Result<bool, LedgerError>;
 
+    /// These targets of a package, of which the hub was told, will not get it any more: why. Returns the
+    /// names of those for whom that is new: who has answered, or is lost already, stays as it is.
+    async fn lose(
+        &self,
+        package: PackageId,
+        keys: &[PublicKey],
+        reason: &str,
+        now: u64,
+    ) -> Result<Vec<PeerName>, LedgerError>;
+
     /// Keeps what a target answered. The first readable receipt stands; repeating it changes nothing.
     async fn record(
         &self,
@@ -102,12 +112,14 @@ pub trait Reading: Send + Sync {
     /// The greatest number that was drafted or sent in a feed.
     async fn last_sequence(&self, feed: &ReleaseName) -> Result<Option<u64>, LedgerError>;
 
-    /// Of each of these targets the greatest number of the feed that was sent to it, without drafts; none
-    /// where nothing was. Envelopes carry it as the release before.
+    /// Of each of these targets the greatest number of the feed, below `before`, that was sent to it,
+    /// without drafts and without what was lost; none where nothing was. Envelopes carry it as the
+    /// release before.
     async fn last_sent(
         &self,
         feed: &ReleaseName,
         keys: &[PublicKey],
+        before: u64,
     ) -> Result<BTreeMap<PublicKey, u64>, LedgerError>;
 
     /// Up to `limit` packages, newest first: those before `before`.

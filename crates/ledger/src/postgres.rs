@@ -18,10 +18,11 @@ use crate::{Addressee, Ledger, LedgerError};
 
 /// The schema, one step after another; the table `ledger_version` counts the steps taken. A released
 /// step never changes.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     include_str!("../migrations/postgres/0001_first.sql"),
     include_str!("../migrations/postgres/0002_rollouts.sql"),
     include_str!("../migrations/postgres/0003_limits.sql"),
+    include_str!("../migrations/postgres/0004_lost.sql"),
 ];
 
 /// Connections at once; an export holds one for as long as it takes.
@@ -154,14 +155,18 @@ impl PostgresLedger {
         &self,
         feed: &ReleaseName,
         keys: &[PublicKey],
+        before: u64,
     ) -> Result<BTreeMap<PublicKey, u64>, LedgerError> {
         let keys: Vec<_> = keys.iter().map(|key| key.as_bytes().to_vec()).collect();
         let rows = sqlx::query(
             "SELECT t.key, max(p.sequence) FROM targets t JOIN packages p ON p.id = t.package
-             WHERE t.key = ANY($1) AND t.sent IS NOT NULL AND p.feed = $2 GROUP BY t.key",
+             WHERE t.key = ANY($1) AND t.sent IS NOT NULL AND p.feed = $2 AND p.sequence < $3
+               AND (t.lost IS NULL OR t.answered IS NOT NULL)
+             GROUP BY t.key",
         )
         .bind(keys)
         .bind(feed.as_str().to_owned())
+        .bind(signed(before))
         .fetch_all(&self.readers)
         .await?;
         rows.iter().map(|row| Ok((stored::key(row, 0)?, row.unsigned(1)?))).collect()

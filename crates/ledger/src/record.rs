@@ -92,6 +92,8 @@ pub struct PackageRecord {
 pub struct Counts {
     /// Have not answered.
     pub pending: u64,
+    /// Have not answered and will not get it: see [`TargetRecord::lost`].
+    pub lost: u64,
     /// Passed.
     pub passed: u64,
     /// Failed.
@@ -106,8 +108,8 @@ impl Counts {
     /// How many targets it was sent to.
     #[must_use]
     pub fn targets(&self) -> u64 {
-        let Self { pending, passed, failed, not_applicable, unreadable } = self;
-        pending + passed + failed + not_applicable + unreadable
+        let Self { pending, lost, passed, failed, not_applicable, unreadable } = self;
+        pending + lost + passed + failed + not_applicable + unreadable
     }
 }
 
@@ -116,7 +118,7 @@ impl Counts {
 pub enum TargetFilter {
     /// All of them.
     All,
-    /// Those that have not answered.
+    /// Those that have not answered and may.
     Pending,
     /// Those that have.
     Answered,
@@ -137,6 +139,8 @@ pub struct TargetRecord {
     pub sent: Option<u64>,
     /// When it answered, and what; none while it has not.
     pub answered: Option<(u64, Verdict)>,
+    /// Since when it is known that it will not get it, and why; none for one that answered all the same.
+    pub lost: Option<(u64, String)>,
     /// The bytes of its answer, as they came.
     pub receipt_bytes: u64,
 }

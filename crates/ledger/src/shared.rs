@@ -57,6 +57,11 @@ pub(crate) const FIND_TARGET: &str = "
     SELECT t.id, t.verdict, p.manifest FROM targets t JOIN packages p ON p.id = t.package
     WHERE p.feed = $1 AND p.sequence = $2 AND t.key = $3";
 
+pub(crate) const LOSE: &str = "
+    UPDATE targets SET lost = $2, lost_reason = $3
+    WHERE package = $1 AND key = $4 AND sent IS NOT NULL AND answered IS NULL AND lost IS NULL
+    RETURNING peer";
+
 pub(crate) const ANSWER: &str = "
     UPDATE targets SET sent = coalesce(sent, $2), answered = $2, verdict = $3, reason = $4, receipt = $5
     WHERE id = $1";
@@ -76,14 +81,15 @@ macro_rules! packages {
             $page,
             "), counts AS (
                 SELECT t.package,
-                    count(*) FILTER (WHERE t.verdict IS NULL) AS pending,
+                    count(*) FILTER (WHERE t.verdict IS NULL AND t.lost IS NULL) AS pending,
+                    count(*) FILTER (WHERE t.verdict IS NULL AND t.lost IS NOT NULL) AS lost,
                     count(*) FILTER (WHERE t.verdict = 'passed') AS passed,
                     count(*) FILTER (WHERE t.verdict = 'failed') AS failed,
                     count(*) FILTER (WHERE t.verdict = 'not_applicable') AS not_applicable,
                     count(*) FILTER (WHERE t.verdict = 'unreadable') AS unreadable
                 FROM targets t WHERE t.package IN (SELECT id FROM page) GROUP BY t.package)
             SELECT id, community, feed, sequence, manifest, name, version, description, tree, bytes,
-                selector, built, expires, sent, coalesce(pending, 0), coalesce(passed, 0),
+                selector, built, expires, sent, coalesce(pending, 0), coalesce(lost, 0), coalesce(passed, 0),
                 coalesce(failed, 0), coalesce(not_applicable, 0), coalesce(unreadable, 0), resume
             FROM page LEFT JOIN counts ON counts.package = page.id"
         )
@@ -116,7 +122,7 @@ pub(crate) const UNSENT_TARGETS: &str =
 macro_rules! target_columns {
     () => {
         "t.id, t.key, t.peer, t.labels, t.sent, t.answered, t.verdict, t.reason,
-            CAST(coalesce(length(t.receipt), 0) AS bigint)"
+            CAST(coalesce(length(t.receipt), 0) AS bigint), t.lost, t.lost_reason"
     };
 }
 
@@ -124,7 +130,8 @@ macro_rules! target_columns {
 pub(crate) const TARGETS: &str = concat!(
     "SELECT ",
     target_columns!(),
-    " FROM targets t WHERE t.package = $1 AND ($2 = 0 OR ($2 = 1) = (t.answered IS NULL)) AND t.id > $3
+    " FROM targets t WHERE t.package = $1 AND t.id > $3
+        AND ($2 = 0 OR $2 = 1 AND t.answered IS NULL AND t.lost IS NULL OR $2 = 2 AND t.answered IS NOT NULL)
         ORDER BY t.id LIMIT $4"
 );
 
@@ -165,7 +172,7 @@ macro_rules! implement {
             use std::collections::BTreeMap;
 
             use async_trait::async_trait;
-            use community::CommunityId;
+            use community::{CommunityId, PeerName};
             use documents::{PublicKey, ReleaseName};
             use futures_util::StreamExt as _;
             use futures_util::stream::BoxStream;
@@ -314,6 +321,31 @@ macro_rules! implement {
                     Ok(dropped > u64::from(!is_new))
                 }
 
+                async fn lose(
+                    &self,
+                    package: PackageId,
+                    keys: &[PublicKey],
+                    reason: &str,
+                    now: u64,
+                ) -> Result<Vec<PeerName>, LedgerError> {
+                    let mut transaction = self.write().await?;
+                    let mut lost = Vec::new();
+                    for key in keys {
+                        let row = sqlx::query(LOSE)
+                            .bind(package.0)
+                            .bind(signed(now))
+                            .bind(text(reason))
+                            .bind(key.as_bytes().to_vec())
+                            .fetch_optional(&mut *transaction)
+                            .await?;
+                        if let Some(row) = row {
+                            lost.push(stored::peer(&row, 0)?);
+                        }
+                    }
+                    transaction.commit().await?;
+                    Ok(lost)
+                }
+
                 async fn record(
                     &self,
                     feed: &ReleaseName,
@@ -403,7 +435,7 @@ macro_rules! implement {
                     let mut drafts = Vec::with_capacity(rows.len());
                     for row in rows {
                         let package = stored::package(&row)?;
-                        let resume = row.maybe_bytes(19)?.unwrap_or_default();
+                        let resume = row.maybe_bytes(20)?.unwrap_or_default();
                         let targets = sqlx::query(UNSENT_TARGETS)
                             .bind(package.id.0)
                             .fetch_all(&self.readers)
@@ -430,8 +462,9 @@ macro_rules! implement {
                     &self,
                     feed: &ReleaseName,
                     keys: &[PublicKey],
+                    before: u64,
                 ) -> Result<BTreeMap<PublicKey, u64>, LedgerError> {
-                    self.last_sent_of(feed, keys).await
+                    self.last_sent_of(feed, keys, before).await
                 }
 
                 async fn packages(

@@ -24,10 +24,11 @@ use crate::{Addressee, Ledger, LedgerError};
 
 /// The schema, one step after another; `PRAGMA user_version` counts the steps taken. A released
 /// step never changes.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     include_str!("../migrations/sqlite/0001_first.sql"),
     include_str!("../migrations/sqlite/0002_rollouts.sql"),
     include_str!("../migrations/sqlite/0003_limits.sql"),
+    include_str!("../migrations/sqlite/0004_lost.sql"),
 ];
 
 /// `CSLG`: what the first step writes into the file's head.
@@ -99,16 +100,19 @@ impl SqliteLedger {
         &self,
         feed: &ReleaseName,
         keys: &[PublicKey],
+        before: u64,
     ) -> Result<BTreeMap<PublicKey, u64>, LedgerError> {
         let mut last = BTreeMap::new();
         let mut connection = self.readers.acquire().await?;
         for key in keys {
             let row = sqlx::query(
                 "SELECT max(p.sequence) FROM targets t JOIN packages p ON p.id = t.package
-                 WHERE t.key = $1 AND t.sent IS NOT NULL AND p.feed = $2",
+                 WHERE t.key = $1 AND t.sent IS NOT NULL AND p.feed = $2 AND p.sequence < $3
+                   AND (t.lost IS NULL OR t.answered IS NOT NULL)",
             )
             .bind(key.as_bytes().to_vec())
             .bind(feed.as_str().to_owned())
+            .bind(signed(before))
             .fetch_one(&mut *connection)
             .await?;
             last.extend(row.maybe_unsigned(0)?.map(|sequence| (*key, sequence)));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use community::CommunityId;
+use community::{CommunityId, PeerName};
 use content::ChunkId;
 use documents::{DocumentHash, PublicKey};
 use package::label::Labels;
@@ -97,7 +97,7 @@ pub(crate) fn key(row: &impl Columns, index: usize) -> Result<PublicKey, LedgerE
 }
 
 /// id, community, feed, sequence, manifest, name, version, description, tree, bytes, selector, built,
-/// expires, sent, pending, passed, failed, not applicable, unreadable
+/// expires, sent, pending, lost, passed, failed, not applicable, unreadable
 pub(crate) fn package(row: &impl Columns) -> Result<PackageRecord, LedgerError> {
     Ok(PackageRecord {
         id: PackageId(row.id(0)?),
@@ -116,12 +116,17 @@ pub(crate) fn package(row: &impl Columns) -> Result<PackageRecord, LedgerError> 
         sent: row.maybe_unsigned(13)?,
         counts: Counts {
             pending: row.unsigned(14)?,
-            passed: row.unsigned(15)?,
-            failed: row.unsigned(16)?,
-            not_applicable: row.unsigned(17)?,
-            unreadable: row.unsigned(18)?,
+            lost: row.unsigned(15)?,
+            passed: row.unsigned(16)?,
+            failed: row.unsigned(17)?,
+            not_applicable: row.unsigned(18)?,
+            unreadable: row.unsigned(19)?,
         },
     })
+}
+
+pub(crate) fn peer(row: &impl Columns, index: usize) -> Result<PeerName, LedgerError> {
+    parsed(&row.text(index)?)
 }
 
 /// key, peer, labels
@@ -130,7 +135,7 @@ pub(crate) fn addressee(row: &impl Columns) -> Result<Addressee, LedgerError> {
     Ok(Addressee { key, peer, labels: labels(&row.text(2)?)? })
 }
 
-/// id, key, peer, labels, sent, answered, verdict, reason, bytes of the receipt
+/// id, key, peer, labels, sent, answered, verdict, reason, bytes of the receipt, lost, why
 pub(crate) fn target(row: &impl Columns) -> Result<TargetRecord, LedgerError> {
     let verdict = verdict_of(row, 6)?;
     Ok(TargetRecord {
@@ -139,9 +144,16 @@ pub(crate) fn target(row: &impl Columns) -> Result<TargetRecord, LedgerError> {
         peer: parsed(&row.text(2)?)?,
         labels: labels(&row.text(3)?)?,
         sent: row.maybe_unsigned(4)?,
+        lost: if verdict.is_none() { lost(row, 9)? } else { None },
         answered: row.maybe_unsigned(5)?.zip(verdict),
         receipt_bytes: row.unsigned(8)?,
     })
+}
+
+/// Since when something is lost, and why.
+fn lost(row: &impl Columns, index: usize) -> Result<Option<(u64, String)>, LedgerError> {
+    let reason = row.maybe_text(index + 1)?.unwrap_or_default();
+    Ok(row.maybe_unsigned(index)?.map(|since| (since, reason)))
 }
 
 /// A verdict, and the reason after it.
@@ -178,21 +190,24 @@ pub(crate) fn progress(row: &impl Columns, index: usize) -> Result<RolloutProgre
     })
 }
 
-/// key, peer, labels, wave, skipped, reason, target, sent, answered, verdict, reason
+/// key, peer, labels, wave, skipped, reason, target, sent, answered, verdict, reason, lost, why
 pub(crate) fn planned(row: &impl Columns) -> Result<PlannedRecord, LedgerError> {
     let wave = u32::try_from(row.unsigned(3)?);
     let skipped = row.maybe_unsigned(4)?;
     let answered = row.maybe_unsigned(8)?.zip(verdict_of(row, 9)?);
+    let skipped = match (lost(row, 11)?, skipped) {
+        (Some(lost), _) => Some(lost),
+        (None, Some(since)) => Some((since, row.maybe_text(5)?.unwrap_or_default())),
+        (None, None) => None,
+    };
     let state = match (row.maybe_number(6)?, row.maybe_unsigned(7)?, answered, skipped) {
         (Some(_), Some(sent), Some((answered, verdict)), _) => {
             PlannedState::Answered { sent, answered, verdict }
         }
-        (Some(_), Some(sent), None, _) => PlannedState::Sent(sent),
+        (_, _, None, Some((since, reason))) => PlannedState::Skipped(since, reason),
+        (Some(_), Some(sent), None, None) => PlannedState::Sent(sent),
         (Some(_), None, _, _) => PlannedState::Drafted,
-        (None, _, _, Some(since)) => {
-            PlannedState::Skipped(since, row.maybe_text(5)?.unwrap_or_default())
-        }
-        (None, _, _, None) => PlannedState::Waiting,
+        (None, _, _, _) => PlannedState::Waiting,
     };
     Ok(PlannedRecord {
         key: key(row, 0)?,
@@ -207,10 +222,10 @@ pub(crate) fn planned(row: &impl Columns) -> Result<PlannedRecord, LedgerError> 
 pub(crate) fn latest(row: &impl Columns) -> Result<Latest, LedgerError> {
     Ok(Latest {
         target: target(row)?,
-        package: PackageId(row.id(9)?),
-        name: row.text(10)?,
-        version: row.text(11)?,
-        sequence: row.unsigned(12)?,
+        package: PackageId(row.id(11)?),
+        name: row.text(12)?,
+        version: row.text(13)?,
+        sequence: row.unsigned(14)?,
     })
 }
 

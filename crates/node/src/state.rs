@@ -14,6 +14,7 @@ use hub_client::Activity;
 use store::DiskStore;
 
 use crate::cache::Cache;
+use crate::communities::publisher::Sources;
 
 /// Why the state directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +57,8 @@ pub struct Node {
     pub(crate) serves: Arc<AtomicBool>,
     /// The bound of the store, and what went for it.
     pub(crate) cache: Arc<Cache>,
+    /// Puts packages together again that were sent from this machine.
+    pub(crate) sources: Option<Arc<dyn Sources>>,
 }
 
 impl std::fmt::Debug for Node {
@@ -80,6 +83,7 @@ impl Node {
             store: Arc::default(),
             serves: Arc::default(),
             cache: Arc::default(),
+            sources: None,
         })
     }
 
@@ -99,6 +103,12 @@ impl Node {
     #[must_use]
     pub fn with_cache(self, bytes: u64) -> Self {
         Self { cache: Arc::new(Cache::of(bytes)), ..self }
+    }
+
+    /// The same node, which can put packages together again that it sent.
+    #[must_use]
+    pub fn with_sources(self, sources: Arc<dyn Sources>) -> Self {
+        Self { sources: Some(sources), ..self }
     }
 
     /// What this node's calls to hubs wait for.

@@ -7,6 +7,7 @@ mod limits;
 mod list;
 mod opened;
 mod receipts;
+mod restaging;
 mod rollback;
 mod rollout;
 mod send;
@@ -15,6 +16,7 @@ mod show;
 mod sources;
 
 pub(crate) use apply::{PackageFailed, tells_of_a_full_disk};
+pub(crate) use restaging::Restaging;
 pub(crate) use show::NotSent;
 
 use node::communities::rollout::Order;

@@ -348,9 +348,15 @@ fn judge_send(error: &SendError) -> Option<(Ended, Option<String>)> {
         SendError::OtherHistory { .. } => Some((
             Ended::Refused,
             hint(
-                "the hub may have been restored from an old backup, or this key sends elsewhere too",
+                "the ledger may have been restored from an old backup, or this key sends elsewhere too",
             ),
         )),
+        SendError::Forgot { .. } => {
+            Some((Ended::Failed, hint("run it again: what the hub forgot is given back first")))
+        }
+        SendError::Stage { .. } => {
+            Some((Ended::Failed, hint("run it again, or let the node try, when that is mended")))
+        }
         SendError::WeakKey(_) => {
             Some((Ended::Refused, hint("revoke that peer, and let it join with a new key")))
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::ops::Deref;
+use std::ops::{Deref, DerefMut};
 
 use serde_json::Value;
 
@@ -110,5 +110,11 @@ impl Deref for Documented {
 
     fn deref(&self) -> &World {
         &self.world
+    }
+}
+
+impl DerefMut for Documented {
+    fn deref_mut(&mut self) -> &mut World {
+        &mut self.world
     }
 }

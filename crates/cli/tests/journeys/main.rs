@@ -30,6 +30,7 @@ mod process;
 mod publish;
 mod relay;
 mod release;
+mod restored;
 mod rollout;
 mod sent;
 mod site;

@@ -152,15 +152,17 @@ pub(crate) async fn the_last_release_sent_to_each_target_is_known(ledger: &dyn L
     sent(ledger, &package_of(2, 9, "tools"), &[1, 3]).await;
     ledger.draft(&package(5), &addressees(&[1])).await.expect("drafts");
     let keys = [1, 2, 3, 4].map(key);
-    let last = ledger.last_sent(&office, &keys).await.expect("reads");
+    let last = ledger.last_sent(&office, &keys, u64::MAX).await.expect("reads");
     assert_eq!(last, [(key(1), 4), (key(2), 4), (key(3), 1)].into());
-    let last = ledger.last_sent(&feed(2, "office"), &keys).await.expect("reads");
+    let before = ledger.last_sent(&office, &keys, 4).await.expect("reads");
+    assert_eq!(before, [(key(1), 1), (key(2), 1), (key(3), 1)].into());
+    let last = ledger.last_sent(&feed(2, "office"), &keys, u64::MAX).await.expect("reads");
     assert_eq!(last, [(key(1), 9), (key(3), 9)].into());
-    assert_eq!(ledger.last_sent(&office, &[]).await.expect("reads"), [].into());
+    assert_eq!(ledger.last_sent(&office, &[], u64::MAX).await.expect("reads"), [].into());
     let many: Vec<PublicKey> = (0..5000u32)
         .map(|number| PublicKey::from_bytes(*ChunkId::of(&number.to_le_bytes()).as_bytes()))
         .chain([key(3)])
         .collect();
-    let last = ledger.last_sent(&office, &many).await.expect("reads");
+    let last = ledger.last_sent(&office, &many, u64::MAX).await.expect("reads");
     assert_eq!(last, [(key(3), 1)].into());
 }

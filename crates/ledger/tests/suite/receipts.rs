@@ -1,6 +1,9 @@
 //! Receipts.
 
-use ledger::{Ledger, Recorded, TargetFilter, TargetRecord, Verdict};
+use ledger::{
+    Cell, Counts, Ledger, PackageFilter, Recorded, ReportFilter, TargetFilter, TargetRecord,
+    Verdict,
+};
 
 use super::*;
 
@@ -97,18 +100,61 @@ pub(crate) async fn what_a_hostile_target_says_harms_nothing(ledger: &dyn Ledger
     let Outcome::Ran(ran) = &steps[4].outcome else { panic!("it ran") };
     assert_eq!((ran.output.bytes.len(), ran.output.bytes_total), (1 << 20, largest));
     // Reports show no time where there is none.
-    let rows = report_of(ledger, Which::Steps, &ledger::ReportFilter::default()).await;
+    let rows = report_of(ledger, Which::Steps, &ReportFilter::default()).await;
     assert_eq!(
         rows.iter().map(|row| cell(row, "begun")).collect::<Vec<_>>(),
         [
-            ledger::Cell::Text("2023-11-14T22:13:20.023Z".into()),
-            ledger::Cell::Empty,
-            ledger::Cell::Text("2023-11-14T22:13:20.023Z".into()),
-            ledger::Cell::Text("2023-11-14T22:13:20.023Z".into()),
-            ledger::Cell::Text("2023-11-14T22:13:20.023Z".into()),
+            Cell::Text("2023-11-14T22:13:20.023Z".into()),
+            Cell::Empty,
+            Cell::Text("2023-11-14T22:13:20.023Z".into()),
+            Cell::Text("2023-11-14T22:13:20.023Z".into()),
+            Cell::Text("2023-11-14T22:13:20.023Z".into()),
         ]
     );
-    let rows = report_of(ledger, Which::Receipts, &ledger::ReportFilter::default()).await;
-    assert_eq!(cell(&rows[0], "answered"), ledger::Cell::Empty);
-    assert_eq!(cell(&rows[0], "state"), ledger::Cell::Text("answered".into()));
+    let rows = report_of(ledger, Which::Receipts, &ReportFilter::default()).await;
+    assert_eq!(cell(&rows[0], "answered"), Cell::Empty);
+    assert_eq!(cell(&rows[0], "state"), Cell::Text("answered".into()));
+}
+
+pub(crate) async fn what_a_hub_forgot_is_lost_until_it_is_answered_all_the_same(
+    ledger: &dyn Ledger,
+) {
+    let office = feed(1, "office");
+    sent(ledger, &package(1), &[1, 2, 3]).await;
+    let id = sent(ledger, &package(2), &[1, 2, 3]).await;
+    record(ledger, 2, &answer(1, 2, package::Verdict::Passed)).await;
+    let keys = [1, 2, 3, 4].map(key);
+    let lost = ledger.lose(id, &keys, "its sources have changed", NOW + 90).await.expect("writes");
+    assert_eq!(lost, [peer(2), peer(3)]);
+    // Said once, it stays as it was said.
+    assert_eq!(ledger.lose(id, &keys, "another reason", NOW + 99).await.expect("writes"), []);
+    let targets = ledger.targets(id, TargetFilter::All, None, 10).await.expect("reads");
+    let reason = Some((NOW + 90, "its sources have changed".to_owned()));
+    assert_eq!(
+        targets.iter().map(|target| target.lost.clone()).collect::<Vec<_>>(),
+        [None, reason.clone(), reason]
+    );
+    let pending = ledger.targets(id, TargetFilter::Pending, None, 10).await.expect("reads");
+    assert_eq!(pending, [], "nobody is waited for");
+    // What comes after it for them comes after the release before it.
+    let last = ledger.last_sent(&office, &keys, u64::MAX).await.expect("reads");
+    assert_eq!(last, [(key(1), 2), (key(2), 1), (key(3), 1)].into());
+    let counts = async || {
+        let filter = PackageFilter { sequence: Some(2), ..PackageFilter::default() };
+        ledger.packages(&filter, None, 1).await.expect("reads").remove(0).counts
+    };
+    let passed = Counts { passed: 1, lost: 2, ..Counts::default() };
+    assert_eq!((counts().await, counts().await.targets()), (passed, 3));
+    let filter = ReportFilter { sequence: Some(2), ..ReportFilter::default() };
+    let rows = report_of(ledger, Which::Receipts, &filter).await;
+    assert_eq!(cell(&rows[0], "state"), Cell::Text("answered".into()));
+    assert_eq!(cell(&rows[1], "state"), Cell::Text("lost".into()));
+    assert_eq!(cell(&rows[1], "reason"), Cell::Text("its sources have changed".into()));
+
+    // The second one had it before the hub forgot: what it says counts.
+    let answered = answer(2, 2, package::Verdict::Passed);
+    assert_eq!(record(ledger, 2, &answered).await, Recorded::Now);
+    assert_eq!(counts().await, Counts { passed: 2, lost: 1, ..Counts::default() });
+    let last = ledger.last_sent(&office, &keys, u64::MAX).await.expect("reads");
+    assert_eq!(last, [(key(1), 2), (key(2), 2), (key(3), 1)].into());
 }

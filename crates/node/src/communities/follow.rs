@@ -146,6 +146,8 @@ async fn once(
     })?;
     let mut relay = None;
     let mut asked_all = None::<Instant>;
+    // A hub whose database is put back ends the stream before.
+    let mut has_given_back = false;
     loop {
         say(status, CommunityState::Working, None);
         if place.is_managed_here()? {
@@ -176,6 +178,12 @@ async fn once(
         let mut sends = None;
         if is_publisher(place)? {
             let ledger = with.ledger.get().await.map_err(SendError::from)?;
+            if !has_given_back {
+                for news in place.give_back(&*ledger).await? {
+                    note(status, news.to_string());
+                }
+                has_given_back = true;
+            }
             place.finish_drafts(&*ledger).await?;
             let collected = place.collect_receipts(&*ledger).await?;
             if collected.new > 0 {

@@ -4,8 +4,11 @@
 //! it: its signed manifest and every envelope. So whatever stops this machine, the next `send`, or the
 //! node, gives the hub the rest of the same release and not a second one.
 
+mod forgotten;
+mod kept;
 mod receipts;
 mod rollback;
+mod sources;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,9 +24,11 @@ use package::Package;
 use package::label::Expression;
 use serde::{Deserialize, Serialize};
 
+pub use self::forgotten::Forgotten;
 pub use self::receipts::Collected;
 pub(super) use self::receipts::{AT_ONCE, read_receipts};
 pub use self::rollback::{RollBackError, RollBackRequest, RolledBack};
+pub use self::sources::{Sources, StageError, Staged};
 use super::manager::fail;
 use super::rollout::{RolloutStatus, Staging};
 use super::{CommunityError, Place};
@@ -67,6 +72,8 @@ pub struct SendRequest {
     pub tree: PathBuf,
     /// Its instructions.
     pub package: Package,
+    /// Where it can be put together from again, as [`Sources`] understands it.
+    pub sources: Option<PathBuf>,
     /// For whom it is.
     pub to: Selection,
     /// How long targets take it.
@@ -90,6 +97,8 @@ pub struct Sent {
     pub bytes_sent: u64,
     /// Bytes of its files.
     pub bytes: u64,
+    /// What the hub had forgotten of earlier ones.
+    pub forgotten: Vec<Forgotten>,
 }
 
 /// Why a package was not sent, or receipts were not collected. What was begun is finished by the next.
@@ -110,14 +119,31 @@ pub enum SendError {
     /// The tree could not be read or given to the hub.
     #[error("cannot send the package's tree")]
     Publish(#[from] PublishError),
-    /// The hub has another newest release of this feed than was sent from here: it was restored from a
-    /// backup, or this node's key sends from two places.
+    /// The hub's newest release of this feed was not sent from here: the ledger was restored from a backup,
+    /// or this node's key sends from two places.
     #[error("the hub's newest release of this publisher is {hub}, and {own} was sent from here")]
     OtherHistory {
         /// Number of the newest one at the hub.
         hub: u64,
         /// Number of the last one that was sent from here.
         own: u64,
+    },
+    /// The hub forgot releases while this was under way, which have to be given back first: do it again.
+    #[error("the hub forgot the releases after {hub}, and release {own} comes after those")]
+    Forgot {
+        /// Number of the newest one at the hub.
+        hub: u64,
+        /// Number of the one that was to be sent.
+        own: u64,
+    },
+    /// A release that the hub forgot cannot be put together again now. It is tried again.
+    #[error("cannot put release {sequence} together again, which the hub forgot")]
+    Stage {
+        /// Its number.
+        sequence: u64,
+        /// Why not.
+        #[source]
+        source: StageError,
     },
     /// Nothing can be sealed for a target's key, which no manager's program lets join.
     #[error("nothing can be sealed for {0}")]
@@ -200,6 +226,7 @@ impl Place {
     ) -> Result<Sent, SendError> {
         let hub = self.hub()?;
         let before = hub.client.bytes_on_wire();
+        let forgotten = self.give_back(ledger).await?;
         self.finish_drafts(ledger).await?;
         let targets = self.select(&request.to).await?;
         let feed = self.feed();
@@ -211,23 +238,9 @@ impl Place {
             }
             Err(error) => return Err(fail(error).into()),
         }
-        let published = PublishRequest {
-            path: request.tree.clone(),
-            name: feed.clone(),
-            public: false,
-            sealed: true,
-            capability: None,
-            reread: false,
-            owners: false,
-            valid_for: request.valid_for,
-        };
+        let published = self.published(request.tree.clone(), request.valid_for);
         let node = self.node();
-        let newest = node.history(&hub, &feed).await?.newest;
-        let at_hub = newest.as_ref().map_or(0, |(manifest, _)| manifest.sequence);
-        let own = ledger.last_sequence(&feed).await?.unwrap_or(0);
-        if at_hub != own {
-            return Err(SendError::OtherHistory { hub: at_hub, own });
-        }
+        let last = self.last_release(&hub, ledger).await?;
         let memory = node.publish_memory(&hub, &published)?;
         let drafting = Drafting::begin(&memory, "another `package send`", &progress.waits).await?;
         let (index, draft) = (memory.join("index"), memory.join("index.new"));
@@ -239,20 +252,20 @@ impl Place {
             let (shot, _) = node
                 .send(&hub, &published, &index, &draft, &drafting, resend, reread, known, progress)
                 .await?;
-            let release = Release::new(self, request, &feed, newest.as_ref(), &shot);
+            let release = Release::new(self, request, &feed, last, &shot);
             let id = match drafted {
                 Some(id) => id,
                 None => {
                     let id = match &request.staging {
                         None => {
                             let (new, to) = self.seal(&release, &targets, ledger).await?;
-                            self.keep_tree(&new, release.tree)?;
+                            self.keep_release(&release, &new, request.sources.as_deref())?;
                             ledger.draft(&new, &to).await?
                         }
                         Some(staging) => {
                             // Signed and sealed for nobody yet: the waves are addressed one by one.
                             let (new, _) = self.seal(&release, &[], ledger).await?;
-                            self.keep_tree(&new, release.tree)?;
+                            self.keep_release(&release, &new, request.sources.as_deref())?;
                             let rollout = staging.plan(new.manifest, release.tree, &targets)?;
                             ledger.draft_rollout(&new, &rollout).await?
                         }
@@ -282,6 +295,7 @@ impl Place {
                         targets: targets.into_iter().map(|target| target.peer).collect(),
                         bytes_sent: hub.client.bytes_on_wire().sent - before.sent,
                         bytes: shot.totals.bytes,
+                        forgotten,
                     });
                 }
                 Err(HandInError::Missing(missing)) if attempt < ATTEMPTS => {
@@ -300,6 +314,20 @@ impl Place {
         unreachable!("the last attempt returns")
     }
 
+    /// How the tree of a package is given to the hub.
+    fn published(&self, tree: PathBuf, valid_for: Duration) -> PublishRequest {
+        PublishRequest {
+            path: tree,
+            name: self.feed(),
+            public: false,
+            sealed: true,
+            capability: None,
+            reread: false,
+            owners: false,
+            valid_for,
+        }
+    }
+
     /// Seals the release for its targets, and all that finishes it.
     async fn seal(
         &self,
@@ -312,7 +340,7 @@ impl Place {
         let manifest = DocumentHash::of(&signed);
         let head = release.manifest.head(manifest).sign(node.key());
         let keys: Vec<PublicKey> = targets.iter().map(|target| target.key).collect();
-        let last = ledger.last_sent(release.feed, &keys).await?;
+        let last = ledger.last_sent(release.feed, &keys, u64::MAX).await?;
         let mut envelopes = Vec::with_capacity(targets.len());
         for target in targets {
             let previous = last.get(&target.key).copied().unwrap_or(0);
@@ -368,6 +396,11 @@ impl Place {
             }
             match self.hand_in(&hub, &draft, ledger).await {
                 Ok(()) => {}
+                // It had it, and forgot: targets may have it, so that its number is taken.
+                Err(HandInError::Missing(_)) if self.was_taken(&hub, &draft.package)? => {
+                    ledger.confirm(draft.package.id, unix_now()).await?;
+                    self.give_back(ledger).await?;
+                }
                 // The hub never had it, and does not have its chunks any more: it is sent anew.
                 Err(HandInError::Missing(_)) => {
                     ledger.discard(draft.package.id).await?;
@@ -395,7 +428,9 @@ impl Place {
         }
         let fail = |source| SendError::from(fail(hub, "send a package", source));
         if draft.package.sent.is_none() && !self.hub_has(hub, draft).await? {
-            let posted = hub.client.post_release(feed, &resume.manifest.0, &resume.head.0).await;
+            let after = self.left_out_before(hub, sequence, ledger).await?;
+            let (manifest, head) = (&resume.manifest.0, &resume.head.0);
+            let posted = hub.client.post_release_after(feed, manifest, head, after).await;
             match posted {
                 Ok(_) => {}
                 Err(ClientError::Problem { code: ProblemCode::ChunksMissing, missing, .. }) => {
@@ -467,15 +502,15 @@ impl<'a> Release<'a> {
         place: &Place,
         request: &'a SendRequest,
         feed: &'a ReleaseName,
-        newest: Option<&(Manifest, DocumentHash)>,
+        last: Option<(u64, DocumentHash)>,
         shot: &'a snapshot::Snapshot,
     ) -> Self {
         let issued = unix_now();
         let manifest = Manifest {
             publisher: place.node().key().public(),
             name: feed.clone(),
-            sequence: newest.map_or(1, |(manifest, _)| manifest.sequence + 1),
-            previous: newest.map(|(_, hash)| *hash),
+            sequence: last.map_or(1, |(sequence, _)| sequence + 1),
+            previous: last.map(|(_, hash)| hash),
             issued,
             expires: issued.saturating_add(request.valid_for.as_secs()),
             tree: content::closure::ClosureEntry::from(&shot.tree.0),

@@ -237,7 +237,7 @@ impl Place {
         let root = rollout.root.as_deref().and_then(|root| tree_of(*tree, root));
         let Some(root) = root else { return Err(SendError::DamagedRollout(*sequence)) };
         let keys: Vec<_> = wanted.iter().map(|target| target.key).collect();
-        let last = ledger.last_sent(feed, &keys).await?;
+        let last = ledger.last_sent(feed, &keys, u64::MAX).await?;
         let mut skipped: BTreeMap<String, Vec<PublicKey>> = BTreeMap::new();
         let (mut targets, mut envelopes) = (Vec::new(), Vec::new());
         for target in wanted {
@@ -281,7 +281,9 @@ impl Place {
         Ok(Some(targets.len()))
     }
 
-    async fn target_members(&self) -> Result<BTreeMap<PublicKey, Membership>, SendError> {
+    pub(super) async fn target_members(
+        &self,
+    ) -> Result<BTreeMap<PublicKey, Membership>, SendError> {
         let (_, members) = self.members().await?;
         let targets = members.into_iter().filter(|member| member.roles.contains(&Role::Target));
         Ok(targets.map(|member| (member.key, member)).collect())
@@ -311,6 +313,29 @@ impl Place {
             }
         }
         Err(RolloutError::Contended(sequence))
+    }
+
+    /// Ends the roll-out of a release that nobody more will get, if it has one that is not over.
+    pub(super) async fn abandon_rollout(
+        &self,
+        package: PackageId,
+        reason: &str,
+        ledger: &dyn Ledger,
+    ) -> Result<(), SendError> {
+        loop {
+            let Some(rollout) = ledger.rollout(package).await? else { return Ok(()) };
+            let from = rollout.progress;
+            if from.state.is_over() {
+                return Ok(());
+            }
+            let (state, since) = (RolloutState::Aborted, unix_now());
+            let to =
+                RolloutProgress { state, since, reason: Some(reason.to_owned()), ..from.clone() };
+            // Else somebody gave an order at the same moment.
+            if ledger.set_rollout(package, &from, &to).await? {
+                return Ok(());
+            }
+        }
     }
 
     /// Waits until there may be something to do for [`Place::advance_rollouts`]: it is time, or somebody

@@ -6,7 +6,7 @@ use community::PeerName;
 use node::communities::publisher::RollBackRequest;
 use serde_json::json;
 
-use super::send::{selection, would_go_to};
+use super::send::{selection, told, would_go_to};
 use crate::args::RollbackArgs;
 use crate::commands::Session;
 use crate::exit::Ended;
@@ -34,6 +34,7 @@ pub(super) async fn run(session: &Session, args: RollbackArgs) -> anyhow::Result
     let back = session.patiently(place.roll_back(&request, &*ledger)).await;
     ledger.close().await;
     let back = back?;
+    back.sent.forgotten.iter().try_for_each(|forgotten| told(session, forgotten))?;
     let name = format!("{} {}", back.of.name, back.of.version);
     let targets: Vec<&str> = back.sent.targets.iter().map(PeerName::as_str).collect();
     session.output.fact(

@@ -1,15 +1,17 @@
 //! `consign package send`
 
+use std::fs;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 use community::{Membership, PeerName};
 use deploy::State;
-use node::communities::publisher::{Selection, SendRequest};
+use node::communities::publisher::{Forgotten, Selection, SendRequest};
 use node::publish::PublishProgress;
 use package::label::Expression;
 use serde_json::json;
 
+use super::apply::shown;
 use super::opened::Opened;
 use crate::args::SendArgs;
 use crate::commands::{Session, parse};
@@ -21,7 +23,8 @@ pub(super) async fn run(session: &Session, args: SendArgs) -> anyhow::Result<End
     let node = session.node()?;
     let place = node.community(args.community.as_deref())?;
     let to = selection(&args.to, args.labels.as_deref())?;
-    let opened = Opened::open(&session.path(&args.path))?;
+    let path = session.path(&args.path);
+    let opened = Opened::open(&path)?;
     if args.dry_run {
         let targets = session.patiently(place.select(&to)).await?;
         for target in &targets {
@@ -38,6 +41,8 @@ pub(super) async fn run(session: &Session, args: SendArgs) -> anyhow::Result<End
     let request = SendRequest {
         tree,
         package: opened.package.clone(),
+        // However it is named now, it is found from elsewhere later.
+        sources: fs::canonicalize(&path).ok(),
         to,
         valid_for: Duration::from_secs(args.valid.saturating_mul(86_400)),
         staging: super::rollout::staging(&args.staging),
@@ -58,6 +63,7 @@ pub(super) async fn run(session: &Session, args: SendArgs) -> anyhow::Result<End
     if let Err(error) = opened.clear(&building) {
         session.output.remark(format!("{error:#}"));
     }
+    sent.forgotten.iter().try_for_each(|forgotten| told(session, forgotten))?;
     let name = format!("{} {}", request.package.name, request.package.version);
     let targets: Vec<&str> = sent.targets.iter().map(PeerName::as_str).collect();
     session.output.fact(
@@ -80,6 +86,27 @@ pub(super) async fn run(session: &Session, args: SendArgs) -> anyhow::Result<End
         session.output.remark(remark);
     }
     Ok(Ended::Done)
+}
+
+/// What became of a release that the hub had forgotten.
+pub(super) fn told(session: &Session, forgotten: &Forgotten) -> anyhow::Result<()> {
+    let line = match forgotten {
+        Forgotten::GivenBack { sequence, package, targets } => json!({
+            "event": "given_back", "sequence": sequence, "package": package, "targets": targets,
+        }),
+        Forgotten::Lost { sequence, package, reason, targets } => {
+            let targets: Vec<&str> = targets.iter().map(PeerName::as_str).collect();
+            json!({
+                "event": "lost", "sequence": sequence, "package": package, "reason": reason,
+                "targets": targets,
+            })
+        }
+    };
+    let next = match forgotten {
+        Forgotten::GivenBack { .. } => "",
+        Forgotten::Lost { .. } => "; send the package again",
+    };
+    session.output.fact(format!("{}{next}", shown(&forgotten.to_string())), &line)
 }
 
 /// For whom a package is, as it was typed.

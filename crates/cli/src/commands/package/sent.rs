@@ -83,6 +83,7 @@ pub(super) fn counts(output: Output, counts: &Counts) -> String {
         (counts.failed, "failed", Paint::Bad),
         (counts.not_applicable, "not applicable", Paint::Faint),
         (counts.unreadable, "unreadable", Paint::Bad),
+        (counts.lost, "lost", Paint::Bad),
         (counts.pending, "pending", Paint::Warning),
     ];
     let parts: Vec<_> = parts
@@ -114,7 +115,7 @@ pub(super) fn name(package: &PackageRecord) -> String {
 
 /// The fields of a package for programs.
 pub(super) fn package_fields(package: &PackageRecord) -> Value {
-    let Counts { pending, passed, failed, not_applicable, unreadable } = package.counts;
+    let Counts { pending, lost, passed, failed, not_applicable, unreadable } = package.counts;
     json!({
         "sequence": package.sequence,
         "name": package.name,
@@ -133,17 +134,20 @@ pub(super) fn package_fields(package: &PackageRecord) -> Value {
         "failed": failed,
         "not_applicable": not_applicable,
         "unreadable": unreadable,
+        "lost": lost,
     })
 }
 
 /// The fields of a target for programs.
 pub(super) fn target_fields(package: &PackageRecord, target: &TargetRecord) -> Value {
     let (answered, verdict) = target.answered.as_ref().map(|(at, what)| (at, what)).unzip();
-    let state = match (target.sent, answered) {
-        (_, Some(_)) => "answered",
-        (Some(_), None) => "pending",
-        (None, None) => "drafted",
+    let state = match (target.sent, answered, &target.lost) {
+        (_, Some(_), _) => "answered",
+        (_, None, Some(_)) => "lost",
+        (Some(_), None, None) => "pending",
+        (None, None, None) => "drafted",
     };
+    let (lost, why) = target.lost.as_ref().map(|(since, why)| (since, why.as_str())).unzip();
     json!({
         "sequence": package.sequence,
         "name": package.name,
@@ -155,6 +159,7 @@ pub(super) fn target_fields(package: &PackageRecord, target: &TargetRecord) -> V
         "sent": target.sent,
         "answered": answered,
         "verdict": verdict.map(Verdict::word),
-        "reason": verdict.and_then(Verdict::reason),
+        "reason": verdict.and_then(Verdict::reason).or(why),
+        "lost": lost,
     })
 }

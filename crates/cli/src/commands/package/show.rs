@@ -112,6 +112,14 @@ fn state(output: Output, package: &PackageRecord, target: &TargetRecord, now: u6
     if let Some((answered, verdict)) = &target.answered {
         return painted(output, *answered, verdict);
     }
+    if let Some((since, why)) = &target.lost {
+        let word = output.paint(Paint::Bad, "lost".to_owned());
+        let why = shown(why);
+        let since = utc(*since);
+        return format!(
+            "{word} since {since}: the hub forgot it, and {why}; send the package again"
+        );
+    }
     let Some(sent) = target.sent else {
         return format!(
             "{}: whether the hub has it is not known; this node or the next `package send` finishes it",

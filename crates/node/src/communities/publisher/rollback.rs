@@ -1,28 +1,23 @@
 //! Targets get a release again that they had before.
 //!
 //! Numbers only grow: going back is a new release with the tree of an old one, whose chunks the hub still
-//! has. What opens that tree is kept on this machine for the last releases, see [`KEPT_MAX`].
+//! has. What opens that tree is kept on this machine for the last releases.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use community::Membership;
-use content::{ChunkId, TreeRef};
+use content::ChunkId;
 use documents::{DocumentHash, Manifest, PublicKey, envelope};
-use hub_api::{Base64Bytes, Hex};
 use ledger::{Ledger, LedgerError, PackageFilter, PackageRecord, RolloutState, TargetFilter};
-use serde::{Deserialize, Serialize};
 
 use super::{HandInError, Release, Selection, SendError, Sent};
 use crate::communities::manager::fail;
-use crate::communities::rollout::{Order, RolloutError, root_secret, tree_of};
+use crate::communities::rollout::{Order, RolloutError};
 use crate::communities::{CommunityError, Place};
 use crate::hubs::HubLink;
 use crate::publish::unix_now;
-use crate::state::{io, read_json, write_json};
 
-/// Of how many releases is kept what opens them. Beyond that a package is sent from its sources.
-const KEPT_MAX: u64 = 100;
 /// Rows of one question to the ledger.
 const PAGE: u32 = 500;
 
@@ -89,14 +84,6 @@ impl From<CommunityError> for RollBackError {
     }
 }
 
-/// What opens a release, kept beside the node's own secrets.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Kept {
-    manifest: Hex<32>,
-    root: Base64Bytes,
-}
-
 impl Place {
     /// Who would go back, by name.
     ///
@@ -128,29 +115,26 @@ impl Place {
     ) -> Result<RolledBack, RollBackError> {
         let hub = self.hub()?;
         let before = hub.client.bytes_on_wire();
+        let forgotten = self.give_back(ledger).await?;
         self.finish_drafts(ledger).await?;
         // First, so that nobody is on the way to what is taken back.
         let found = self.sent_package(ledger, request.release).await.map_err(SendError::from)?;
         let old = found.ok_or(RollBackError::Unknown(request.release))?;
-        let tree = self.kept_tree(&old)?.ok_or(RollBackError::NotKept(old.sequence))?;
+        let tree = self.kept_tree(&old)?;
+        let tree = tree.ok_or(RollBackError::NotKept(old.sequence))?;
         let aborted = self.end_rollouts_after(&old, ledger).await?;
         let (old, targets) = self.would_roll_back(request, ledger).await?;
         if targets.is_empty() {
             let (name, release) = (old.name, old.sequence);
             return Err(RollBackError::NobodyAhead { name, release });
         }
-        let (feed, node) = (self.feed(), self.node());
+        let feed = self.feed();
         let past = self.manifest_of(&hub, &old).await?;
-        let newest = node.history(&hub, &feed).await.map_err(SendError::from)?.newest;
-        let at_hub = newest.as_ref().map_or(0, |(manifest, _)| manifest.sequence);
-        let own = ledger.last_sequence(&feed).await?.unwrap_or(0);
-        if at_hub != own {
-            return Err(SendError::OtherHistory { hub: at_hub, own }.into());
-        }
+        let last = self.last_release(&hub, ledger).await?;
         let issued = unix_now();
         let manifest = Manifest {
-            sequence: own.saturating_add(1),
-            previous: newest.map(|(_, hash)| hash),
+            sequence: last.map_or(1, |(sequence, _)| sequence + 1),
+            previous: last.map(|(_, hash)| hash),
             issued,
             expires: issued.saturating_add(request.valid_for.as_secs()),
             ..past
@@ -166,7 +150,9 @@ impl Place {
             manifest,
         };
         let (new, to) = self.seal(&release, &targets, ledger).await?;
-        self.keep_tree(&new, &tree)?;
+        // It is put together from where the earlier one was.
+        let sources = self.kept(&old)?.and_then(|kept| kept.sources);
+        self.keep_release(&release, &new, sources.as_deref())?;
         let id = ledger.draft(&new, &to).await.map_err(SendError::from)?;
         let drafts = ledger.drafts().await?;
         let written = drafts.into_iter().find(|draft| draft.package.id == id);
@@ -186,6 +172,7 @@ impl Place {
             rollout: None,
             bytes_sent: hub.client.bytes_on_wire().sent - before.sent,
             bytes: old.bytes,
+            forgotten,
         };
         Ok(RolledBack { sent, of: old, aborted })
     }
@@ -279,34 +266,5 @@ impl Place {
         let manifest = manifest
             .filter(|it| DocumentHash::of(&signed) == old.manifest && it.tree.id == old.tree);
         manifest.ok_or(RollBackError::GoneAtHub(old.sequence))
-    }
-
-    fn kept_path(&self, sequence: u64) -> std::path::PathBuf {
-        self.directory().join("sent").join(format!("{sequence}.json"))
-    }
-
-    /// Keeps what opens a release, and forgets what is too old.
-    pub(super) fn keep_tree(
-        &self,
-        new: &ledger::NewPackage,
-        tree: &TreeRef,
-    ) -> Result<(), SendError> {
-        let manifest = Hex(*new.manifest.as_bytes());
-        let kept = Kept { manifest, root: root_secret(tree).into() };
-        write_json(&self.kept_path(new.sequence), &kept)?;
-        let Some(old) = new.sequence.checked_sub(KEPT_MAX) else { return Ok(()) };
-        let path = self.kept_path(old);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(io("remove", &path)(error).into())
-            }
-            Ok(()) | Err(_) => Ok(()),
-        }
-    }
-
-    fn kept_tree(&self, old: &PackageRecord) -> Result<Option<TreeRef>, SendError> {
-        let kept: Option<Kept> = read_json(&self.kept_path(old.sequence))?;
-        let kept = kept.filter(|kept| kept.manifest.0 == *old.manifest.as_bytes());
-        Ok(kept.and_then(|kept| tree_of(old.tree, &kept.root.0)))
     }
 }
