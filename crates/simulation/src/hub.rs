@@ -480,7 +480,11 @@ impl Hub {
 impl Release {
     fn documents(&self) -> Bytes {
         let (manifest, head) = (self.manifest.clone(), self.head.clone());
-        json(&HeadDocuments { manifest: Base64Bytes(manifest), head: Base64Bytes(head) })
+        json(&HeadDocuments {
+            manifest: Base64Bytes(manifest),
+            head: Base64Bytes(head),
+            after: None,
+        })
     }
 
     fn sign(manifest: &Manifest, key: &NodeKey) -> Self {

@@ -399,7 +399,9 @@ impl Publisher {
             sealed_root: None,
         };
         let (signed, head, _) = sign(&manifest, &self.key);
-        let body = json(&HeadDocuments { manifest: Base64Bytes(signed), head: Base64Bytes(head) });
+        let documents =
+            HeadDocuments { manifest: Base64Bytes(signed), head: Base64Bytes(head), after: None };
+        let body = json(&documents);
         let key = context.random.next_u64();
         Ok(self.send(context, history, Box::new(manifest), body, key, 1))
     }

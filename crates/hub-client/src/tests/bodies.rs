@@ -270,7 +270,7 @@ async fn a_head_that_did_not_change_is_not_sent_again() {
         }
         _ => {
             let (manifest, head) = (vec![1].into(), vec![2].into());
-            let mut response = json(&hub_api::HeadDocuments { manifest, head });
+            let mut response = json(&hub_api::HeadDocuments { manifest, head, after: None });
             response.headers_mut().insert("etag", "\"7\"".try_into().expect("a value"));
             response
         }
