@@ -150,7 +150,8 @@ impl Delivery {
         status.ok_or_else(Refusal::not_found)
     }
 
-    /// The status once its change is greater than `after`, or when the waiting is over.
+    /// The status once its change is not `after` any more, or when the waiting is over. A greater number
+    /// than the change is of a hub before this one, or of another delivery with this id.
     pub(crate) async fn status_after(
         &mut self,
         after: u64,
@@ -160,7 +161,7 @@ impl Delivery {
             // Before looking: what comes in between wakes.
             self.stirred.mark_unchanged();
             let status = self.status()?;
-            if status.change > after || waiting.is_over() {
+            if status.change != after || waiting.is_over() {
                 return Ok(status);
             }
             let gone_at = self.with(|exchange, _, _| exchange.poll_timeout()).flatten();

@@ -8,7 +8,7 @@ const TOKEN_HEADER: &str = "Consign-Delivery-Token";
 const DELIVERY_CHANGE: &[Parameter] = &[
     query(
         "after",
-        "Waits, at most 20 s, for a change with a greater number; without it the answer is at once.",
+        "Waits, at most 20 s, while this is the last change; without it the answer is at once.",
         unsigned,
     ),
     AS_RECIPIENT,
