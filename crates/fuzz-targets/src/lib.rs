@@ -16,6 +16,7 @@
 mod community_targets;
 mod content_targets;
 pub mod corpus;
+mod delivery_targets;
 mod disk_targets;
 mod document_targets;
 mod hub_targets;
@@ -33,6 +34,10 @@ pub use community_targets::{
 };
 pub use content_targets::{
     closure_head, closure_segment, frame, node, piece_list, sealed_chunk, sealed_message, tree_root,
+};
+pub use delivery_targets::{
+    delivery_header, delivery_prefix, delivery_receipt, delivery_receipt_payload, delivery_segment,
+    ticket_text,
 };
 pub use disk_targets::{checkout_journal, checkout_records, directory_index};
 pub use document_targets::{
@@ -125,6 +130,12 @@ targets![
     id_list,
     have_bitmap,
     segment_stream,
+    ticket_text,
+    delivery_header,
+    delivery_prefix,
+    delivery_segment,
+    delivery_receipt,
+    delivery_receipt_payload,
     node_frame_stream,
     node_hello,
     to_node,

@@ -125,6 +125,12 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
             .iter()
             .map(|step| behind(step, golden("wire/segment-stream-1")))
             .collect(),
+        "ticket_text" => vec![golden("delivery/ticket-1")],
+        "delivery_header" => vec![golden("delivery/header-1")],
+        "delivery_prefix" => vec![257u64.to_le_bytes().to_vec()],
+        "delivery_segment" => vec![golden("delivery/segment-raw-1")],
+        "delivery_receipt" => vec![golden("delivery/receipt-1")],
+        "delivery_receipt_payload" => vec![payload("delivery/receipt-1")],
         "id_list" => vec![golden("wire/id-list-1")],
         "have_bitmap" => vec![behind(&10u16.to_le_bytes(), golden("wire/have-bitmap-1"))],
         "node_frame_stream" => {

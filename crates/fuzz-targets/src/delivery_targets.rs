@@ -1,0 +1,78 @@
+//! Targets for the decoders of the `delivery` crate.
+
+use delivery::{
+    DeliveryId, DeliverySecret, Header, Layout, Receipt, SEGMENT_BYTES, Tag, Ticket, Vault,
+    header_length,
+};
+use documents::envelope::Payload as _;
+
+use crate::{Verdict, same};
+
+/// That of the golden files.
+const ID: DeliveryId = DeliveryId::from_bytes([1; 16]);
+const SECRET: DeliverySecret = DeliverySecret::from_bytes([2; 32]);
+
+/// A ticket as text.
+#[must_use]
+pub fn ticket_text(bytes: &[u8]) -> Verdict {
+    let text = std::str::from_utf8(bytes).ok();
+    let ticket = text.and_then(|text| text.parse::<Ticket>().ok());
+    same(ticket.map(|ticket| ticket.to_string().into_bytes()), bytes)
+}
+
+/// The header of a delivery; of one that is taken every segment has its parts, without gaps.
+#[must_use]
+pub fn delivery_header(bytes: &[u8]) -> Verdict {
+    let header = Header::decode(bytes).ok();
+    if let Some(layout) = header.as_ref().and_then(|it| Layout::new(it, bytes.len()).ok()) {
+        for number in [0, 1, layout.segments().saturating_sub(1), layout.segments(), u64::MAX] {
+            let parts = layout.parts(number);
+            let length: usize = parts.iter().map(|part| part.bytes.len()).sum();
+            assert_eq!(length, layout.segment_length(number), "segment {number}");
+        }
+    }
+    same(header.map(|header| header.encode()), bytes)
+}
+
+/// The first bytes of a stream.
+#[must_use]
+pub fn delivery_prefix(bytes: &[u8]) -> Verdict {
+    match header_length(bytes) {
+        Ok(Some(length)) => {
+            assert!(length <= delivery::HEADER_BYTES_MAX);
+            Verdict::Accepted
+        }
+        Ok(None) | Err(_) => Verdict::Refused,
+    }
+}
+
+/// A sealed segment, of the golden files' delivery. What opens was sealed by whoever knows the secret, so a
+/// fuzzer finds the golden ones alone; sealing what opened gives the same tag.
+#[must_use]
+pub fn delivery_segment(bytes: &[u8]) -> Verdict {
+    let vault = Vault::of_segments(ID, &SECRET);
+    match vault.open_any(7, bytes) {
+        Ok(plain) => {
+            assert!(plain.len() <= SEGMENT_BYTES);
+            assert_eq!(&bytes[..Tag::BYTES], vault.tag(7, &plain).as_bytes());
+            Verdict::Accepted
+        }
+        Err(_) => Verdict::Refused,
+    }
+}
+
+/// The receipt of a delivery, behind its signature.
+#[must_use]
+pub fn delivery_receipt_payload(bytes: &[u8]) -> Verdict {
+    same(Receipt::decode(bytes).ok().map(|receipt| receipt.encode()), bytes)
+}
+
+/// The receipt of a delivery as it was signed.
+#[must_use]
+pub fn delivery_receipt(bytes: &[u8]) -> Verdict {
+    let claimed = envelope::peek::<Receipt>(bytes);
+    match claimed.and_then(|claimed| envelope::open::<Receipt>(bytes, &claimed.recipient)) {
+        Ok(_) => Verdict::Accepted,
+        Err(_) => Verdict::Refused,
+    }
+}
