@@ -4,7 +4,7 @@ use delivery::{
     DeliveryId, DeliverySecret, Header, Layout, Receipt, SEGMENT_BYTES, Tag, Ticket, Vault,
     header_length,
 };
-use documents::envelope::Payload as _;
+use documents::envelope::{self, Payload as _};
 
 use crate::{Verdict, same};
 
