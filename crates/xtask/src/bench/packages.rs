@@ -86,13 +86,13 @@ impl Scene {
         self.scratch.join(format!("{name}.log"))
     }
 
-    /// Writes what a package does; it holds whatever else is in its directory.
-    fn package(&self, version: u32, command: &[&str]) -> Result<PathBuf> {
+    /// Writes what a package does: `steps` first, then a command.
+    fn package(&self, version: u32, steps: &str, command: &[&str]) -> Result<PathBuf> {
         let package = self.scratch.join("package");
         fs::create_dir_all(&package)?;
         let command = serde_json::to_string(command)?;
         let text = format!(
-            "[package]\nname = \"bench\"\nversion = \"{version}\"\n\n[[step]]\ncommand = {command}\n"
+            "[package]\nname = \"bench\"\nversion = \"{version}\"\n\n{steps}[[step]]\ncommand = {command}\n"
         );
         fs::write(package.join("consign-package.toml"), text)?;
         Ok(package)
@@ -147,7 +147,7 @@ pub(super) fn real_nodes(session: &Session) -> Result<Row> {
         // The first finds whoever is not awake yet.
         let mut sample = Sample::default();
         for version in [1, 2] {
-            let package = scene.package(version, &["true"])?;
+            let package = scene.package(version, "", &["true"])?;
             fs::write(package.join("payload"), format!("{version}").repeat(1 << 10))?;
             let started = Instant::now();
             sample = scene.send(&package)?;
@@ -244,7 +244,10 @@ fn sealed(session: &Session) -> Result<[u64; 2]> {
     let mut counted = [0; 2];
     for (version, tree) in [(1, session.data.tree()?), (2, session.data.tree2()?)] {
         let ran = scene.scratch.join(format!("ran-{version}"));
-        let package = scene.package(version, &["touch", ran.to_str().context("text")?])?;
+        let placed = serde_json::to_string(&scene.scratch.join("placed"))?;
+        let steps =
+            format!("[[step]]\nfiles = \"tree\"\ntarget = {placed}\nplacing = \"replace\"\n\n");
+        let package = scene.package(version, &steps, &["touch", ran.to_str().context("text")?])?;
         let inside = package.join("tree");
         data::clear(&inside)?;
         fs::create_dir(&inside)?;
