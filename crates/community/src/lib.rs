@@ -13,7 +13,7 @@
 //! * [`proposal`]: [`Proposal`], a change that several managers have to sign, on its way between them.
 //! * [`seed`]: [`Seed`], the ticket to join, and [`JoinSecret`], which admits one peer once.
 //! * [`joining`]: the messages between a machine that joins and a manager.
-//! * [`exchange`]: [`ExchangeKey`], X25519, and what is sealed for it.
+//! * [`ExchangeKey`]: X25519, and what is sealed for it (of `documents`).
 //! * [`release`]: [`Envelope`], which addresses a release to one target, and [`accept_release`].
 //! * [`receipt`]: [`SignedReceipt`], what a target answers.
 //!
@@ -24,7 +24,6 @@
 //! Start reading at [`charter`], then [`roster`], then [`accept_release`].
 
 pub mod charter;
-pub mod exchange;
 pub mod identity;
 pub mod joining;
 pub mod membership;
@@ -36,7 +35,7 @@ pub mod seed;
 pub mod tree;
 
 pub use charter::{Charter, CharterError};
-pub use exchange::{ExchangeKey, ExchangePublic, MessageSeed, OpenError, SealError};
+pub use documents::{ExchangeKey, ExchangePublic, MessageSeed, OpenError, SealError};
 pub use identity::{CommunityId, ParseIdError, ParsePeerError, PeerName};
 pub use joining::{JoinAnswer, JoinChallenge, JoinError, JoinRequest};
 pub use membership::{Membership, Role, Route, served_by};

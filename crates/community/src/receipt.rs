@@ -5,9 +5,9 @@ use content::cbor::{self, Reader};
 use documents::envelope::{self, Attributed, Payload};
 use documents::{Context, DocumentError, DocumentHash, NodeKey, PublicKey};
 
-use crate::exchange::{MessageSeed, OVERHEAD_BYTES, Purpose, SealError};
 use crate::release::Address;
 use crate::{ExchangeKey, ExchangePublic, OpenError, identity};
+use documents::exchange::{MessageSeed, OVERHEAD_BYTES, Purpose, SealError};
 
 /// The longest body of a receipt, in bytes.
 pub const BODY_BYTES_MAX: usize = 8 << 20;

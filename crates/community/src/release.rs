@@ -4,8 +4,8 @@ use content::closure::ClosureEntry;
 use content::{CHUNK_BYTES_MAX, ChunkRef, Sealing, TreeRef};
 use documents::{DocumentError, DocumentHash, Manifest, PublicKey, Seen};
 
-use crate::exchange::{MessageSeed, OVERHEAD_BYTES, Purpose, SealError};
 use crate::{CommunityId, ExchangeKey, ExchangePublic, OpenError, Roster};
+use documents::exchange::{MessageSeed, OVERHEAD_BYTES, Purpose, SealError};
 
 /// Bytes of an envelope.
 pub const ENVELOPE_BYTES: usize = PLAIN_BYTES + OVERHEAD_BYTES;

@@ -7,7 +7,6 @@ use content::closure::ClosureEntry;
 use content::{ChunkId, ConvergenceSecret, Sealer, TreeRef};
 use documents::{DocumentHash, Manifest, NodeKey, Quorum, jointly};
 
-use crate::exchange::MessageSeed;
 use crate::proposal::{Basis, Draft};
 use crate::release::Address;
 use crate::roster::members_root;
@@ -15,6 +14,7 @@ use crate::{
     Charter, CommunityId, ExchangeKey, JoinChallenge, JoinRequest, JoinSecret, Membership,
     PeerName, Proposal, Renewal, Role, Roster, RosterPublisher, Route, Seed, SignedReceipt,
 };
+use documents::MessageSeed;
 
 pub(crate) const NOW: u64 = 1_800_000_000;
 

@@ -48,10 +48,12 @@ pub enum Context {
     Receipt,
     /// That a delivery arrived.
     DeliveryReceipt,
+    /// Which devices are a person's.
+    Devices,
 }
 
 impl Context {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Release,
         Self::Head,
         Self::Delegation,
@@ -66,6 +68,7 @@ impl Context {
         Self::JoinAnswer,
         Self::Receipt,
         Self::DeliveryReceipt,
+        Self::Devices,
     ];
 
     /// The string that is signed with the document.
@@ -86,6 +89,7 @@ impl Context {
             Self::JoinAnswer => "consign/join-answer/1",
             Self::Receipt => "consign/receipt/1",
             Self::DeliveryReceipt => "consign/delivery-receipt/1",
+            Self::Devices => "consign/devices/1",
         }
     }
 }

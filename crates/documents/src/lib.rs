@@ -13,6 +13,7 @@
 //! * [`delegation`]: [`Delegation`], the owner's list of further publishers, and [`Authority`].
 //! * [`accept`]: [`accept_head`], the one way a release becomes trusted.
 //! * [`capability`]: [`Capability`], the right to read a sealed release.
+//! * [`exchange`]: [`ExchangeKey`], X25519, and what is sealed for it.
 //! * [`session`]: proofs of a key and the tokens given for them.
 //! * [`invitation`]: [`Invitation`], all a newcomer needs to register with a hub.
 //! * [`date`]: the calendar ([`UtcTime`]); with it, when a certificate is valid ([`Validity`]).
@@ -28,6 +29,7 @@ pub mod capability;
 pub mod date;
 pub mod delegation;
 pub mod envelope;
+pub mod exchange;
 pub mod invitation;
 pub mod jointly;
 pub mod key;
@@ -45,6 +47,7 @@ pub use content::DecodeError;
 pub use date::UtcTime;
 pub use delegation::{Authority, Delegation, Tenure};
 pub use envelope::{Attributed, Context, DOCUMENT_BYTES_MAX, DocumentError, DocumentHash, Payload};
+pub use exchange::{ExchangeKey, ExchangePublic, MessageSeed, OpenError, Purpose, SealError};
 pub use invitation::{Invitation, ParseInvitationError, certificate_fingerprint};
 pub use jointly::{Quorum, QuorumError};
 pub use key::{NodeKey, ParseKeyError, PublicKey};

@@ -27,20 +27,24 @@ pub mod text;
 
 pub use limits::Limits;
 pub use messages::{
-    AccountInfo, AccountRole, AccountsPage, AddressedEnvelope, AdmissionSettings, AuditInfo,
-    AuditPage, ChallengeRequest, ChallengeResponse, ChangeInfo, ChangeKind, ChangesPage,
-    CharterDocument, ChartersPage, CommunityEvent, CommunityNews, DelegationDocument,
-    DeliveryAnnouncement, DeliveryEnd, DeliveryEnding, DeliveryParty, DeliverySide, DeliveryStatus,
-    DeliveryVerified, EntriesPage, EntryInfo, EntryKind, Envelopes, GivenGrant, Grant, GrantInfo,
-    GrantSettings, GrantsPage, HeadDocuments, HubInfo, InvitationCreated, InvitationInfo,
-    InvitationRequest, InvitationsPage, JoinAccepted, JoinDocument, JoinEnd, JoinKnock, Joining,
-    JoiningsPage, ManifestDocument, MembersPage, MembershipProof, NameInfo, NameSettings,
-    NamesPage, NewestRelease, OwnerSettings, QueueEntryInfo, QueuePage, Queued, QueuedTargetInfo,
-    QueuedTargetsPage, ReceiptInfo, ReceiptsPage, RegistrationRequest, RegistrationResponse,
-    ReleaseAccepted, ReleaseEvent, ReleaseInfo, ReleasesPage, RenewalDocument, Retention,
-    RosterChange, SegmentTaken, SessionRequest, SessionResponse, Standing, TOKEN_PREFIX,
-    TakenReceipts, TokenCreated, TokenInfo, TokenRequest, TokenScope, TokensPage, UploadResponse,
-    WaitingEntryInfo, WaitingPage,
+    AccountInfo, AccountRole, AccountsPage, AddressedDelivery, AddressedEnvelope,
+    AdmissionSettings, AuditInfo, AuditPage, BookDocument, BookKept, ChallengeRequest,
+    ChallengeResponse, ChangeInfo, ChangeKind, ChangesPage, CharterDocument, ChartersPage,
+    CommunityEvent, CommunityNews, DelegationDocument, DeliveriesPage, DeliveryAnnouncement,
+    DeliveryEnd, DeliveryEnding, DeliveryInfo, DeliveryParty, DeliverySide, DeliveryState,
+    DeliveryStatus, DeliveryVerified, DeviceLetter, DeviceRoom, DevicesDocument, EntriesPage,
+    EntryInfo, EntryKind, Envelopes, GivenGrant, Grant, GrantInfo, GrantSettings, GrantsPage,
+    HeadDocuments, HubInfo, InvitationCreated, InvitationInfo, InvitationRequest, InvitationsPage,
+    JoinAccepted, JoinDocument, JoinEnd, JoinKnock, Joining, JoiningsPage, LoginRequest,
+    ManifestDocument, MembersPage, MembershipProof, MyPerson, NameInfo, NameSettings, NamesPage,
+    NewestRelease, OwnerSettings, PasswordChange, PendingSender, PendingSenders, PersonCard,
+    PersonDetails, PersonEvent, PersonNews, PersonRequest, QueueEntryInfo, QueuePage, Queued,
+    QueuedTargetInfo, QueuedTargetsPage, ReceiptInfo, ReceiptsPage, RecipientAnswer,
+    RecipientCheck, RegistrationRequest, RegistrationResponse, ReleaseAccepted, ReleaseEvent,
+    ReleaseInfo, ReleasesPage, RenewalDocument, Retention, RosterChange, SegmentTaken,
+    SenderDecision, SenderPolicy, SenderVerdict, SessionRequest, SessionResponse, Standing,
+    TOKEN_PREFIX, TakenReceipts, TokenCreated, TokenInfo, TokenRequest, TokenScope, TokensPage,
+    UnlistedDevice, UploadResponse, WaitingEntryInfo, WaitingPage,
 };
 pub use problem::{Problem, ProblemCode};
 pub use text::{Base64Bytes, Hex, Hidden, ParseTextError};
@@ -60,5 +64,7 @@ pub const DELIVERY_TOKEN_HEADER: &str = "consign-delivery-token";
 pub const MEDIA_EVENTS: &str = "text/event-stream";
 /// Name of the event that announces a release; its data is a [`ReleaseEvent`].
 pub const EVENT_RELEASE: &str = "release";
+/// Name of the event that says what is new for a person; its data is a [`PersonEvent`].
+pub const EVENT_PERSON: &str = "person";
 /// Name of the event that says what is new in a community; its data is a [`CommunityEvent`].
 pub const EVENT_COMMUNITY: &str = "community";

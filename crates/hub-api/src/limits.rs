@@ -113,6 +113,34 @@ pub const DELIVERY_WINDOW: usize = 2;
 pub const DELIVERY_RECEIPT_BYTES_MAX: usize = 4 * 1024;
 /// Most characters of the reason why a delivery was ended: two lines of a listing.
 pub const DELIVERY_REASON_CHARS_MAX: usize = 200;
+/// Least characters of a password (NIST SP 800-63B, 5.1.1.2).
+pub const PASSWORD_CHARS_MIN: usize = 8;
+/// Most bytes of a password: far beyond what anybody types, and hashed in no time.
+pub const PASSWORD_BYTES_MAX: usize = 512;
+/// Most characters of what a person tells of themselves, each.
+pub const PERSON_TEXT_CHARS_MAX: usize = 128;
+/// Most bytes of a sealed address book.
+pub const BOOK_BYTES_MAX: usize = 1 << 20;
+/// Most handles on each list of an address book.
+pub const BOOK_HANDLES_MAX: usize = 2000;
+/// Most senders who wait for one person's decision; whoever comes beyond is refused.
+pub const PENDING_SENDERS_MAX: usize = 100;
+/// Most deliveries of one sender that wait for one recipient.
+pub const WAITING_DELIVERIES_MAX: usize = 100;
+/// Most devices of a person, on a list or not.
+pub const DEVICES_MAX: usize = 16;
+/// Bytes of the secret of a delivery as it is sealed for a device.
+pub const LETTER_BYTES: usize = 80;
+/// Most deliveries on one page.
+pub const DELIVERIES_PAGE_MAX: u32 = 200;
+/// Failed logins for one handle from one network within [`LOGIN_WINDOW`], after which that network is refused until
+/// the window has passed; others are not.
+pub const FAILED_LOGINS_MAX: u32 = 3;
+/// Over which failed logins are counted.
+pub const LOGIN_WINDOW: Duration = Duration::from_hours(1);
+/// Handles that one person may ask for within [`LOGIN_WINDOW`] though nobody is called that: enough for
+/// mistakes, too few to try names.
+pub const UNKNOWN_HANDLES_MAX: u32 = 100;
 /// How long a question for a delivery's next change waits for one, and a segment for room: less than
 /// any request may take.
 pub const DELIVERY_WAIT_MAX: Duration = Duration::from_secs(20);

@@ -8,6 +8,7 @@ mod browse;
 mod communities;
 mod deliveries;
 mod grants;
+mod people;
 mod retention;
 mod tokens;
 
@@ -31,6 +32,13 @@ pub use self::deliveries::{
 };
 pub use self::grants::{
     DelegationDocument, GivenGrant, Grant, GrantInfo, GrantSettings, GrantsPage, OwnerSettings,
+};
+pub use self::people::{
+    AddressedDelivery, BookDocument, BookKept, DeliveriesPage, DeliveryInfo, DeliveryState,
+    DeviceLetter, DeviceRoom, DevicesDocument, LoginRequest, MyPerson, PasswordChange,
+    PendingSender, PendingSenders, PersonCard, PersonDetails, PersonEvent, PersonNews,
+    PersonRequest, RecipientAnswer, RecipientCheck, SenderDecision, SenderPolicy, SenderVerdict,
+    UnlistedDevice,
 };
 pub use self::retention::Retention;
 pub use self::tokens::{

@@ -58,6 +58,13 @@ problem_codes! {
     NotRegistered = "not-registered", 403, "The key is not registered with this hub";
     /// The invitation is unknown, used, expired or withdrawn. Ask for a new one.
     InvitationRefused = "invitation-refused", 403, "The invitation is not valid";
+    /// Handle and password do not fit together, or were tried too often from there. Try again, later if
+    /// the answer says so.
+    LoginRefused = "login-refused", 403, "The login is refused";
+    /// The calling key is no device of a person. Register a handle, or log in.
+    PersonRequired = "person-required", 403, "Only people may do this";
+    /// The recipient does not let the caller in. Ask them for it, by another way.
+    RecipientRefuses = "recipient-refuses", 403, "The recipient does not take it";
     /// The caller may see this but not change it. Ask its owner.
     Forbidden = "forbidden", 403, "Not allowed";
     /// No such thing, or not for this caller: the hub does not say which.
@@ -76,6 +83,10 @@ problem_codes! {
     DelegationConflict = "delegation-conflict", 409, "There is a newer list of publishers";
     /// There is a newer charter or roster of the community. Read them and decide again.
     RosterConflict = "roster-conflict", 409, "There is a newer roster";
+    /// Somebody is called that, or was. Choose another handle.
+    HandleTaken = "handle-taken", 409, "The handle is not available";
+    /// There is a newer list of devices, or a newer address book. Read it and decide again.
+    PersonConflict = "person-conflict", 409, "There is a newer version";
     /// The delivery was announced by another account, or with other values. Choose another id.
     DeliveryConflict = "delivery-conflict", 409, "The delivery was announced otherwise";
     /// The hub lacks chunks of the release, or the caller may not use them; `missing` names the

@@ -137,6 +137,39 @@ pub const DELIVERY_SEGMENTS: &str = "/v1/deliveries/{delivery}/segments";
 /// `POST`: [`DeliveryVerified`](crate::DeliveryVerified) in, [`DeliveryStatus`](crate::DeliveryStatus)
 /// out, by the recipient.
 pub const DELIVERY_VERIFIED: &str = "/v1/deliveries/{delivery}/verified";
+/// `PUT`: [`AddressedDelivery`](crate::AddressedDelivery) in, [`DeliveryInfo`](crate::DeliveryInfo) out, by
+/// the sender.
+pub const DELIVERY_ADDRESS: &str = "/v1/deliveries/{delivery}/address";
+/// `POST`: [`PersonRequest`](crate::PersonRequest) in, [`MyPerson`](crate::MyPerson) out.
+pub const PEOPLE: &str = "/v1/people";
+/// `GET`: [`PersonCard`](crate::PersonCard), for people.
+pub const PERSON: &str = "/v1/people/{handle}";
+/// `GET ?bytes=&largest=`: [`RecipientCheck`](crate::RecipientCheck), for people.
+pub const PERSON_CHECK: &str = "/v1/people/{handle}/check";
+/// `POST`: [`LoginRequest`](crate::LoginRequest) in, [`SessionResponse`](crate::SessionResponse) out.
+pub const LOGINS: &str = "/v1/logins";
+/// `GET`: [`MyPerson`](crate::MyPerson). `PUT`: [`PersonDetails`](crate::PersonDetails).
+pub const ME: &str = "/v1/me";
+/// `PUT`: [`PasswordChange`](crate::PasswordChange).
+pub const MY_PASSWORD: &str = "/v1/me/password";
+/// `PUT`: [`DevicesDocument`](crate::DevicesDocument).
+pub const MY_DEVICES: &str = "/v1/me/devices";
+/// `DELETE`: logs out a device that stands on no list.
+pub const MY_DEVICE: &str = "/v1/me/devices/{key}";
+/// `GET`: [`BookDocument`](crate::BookDocument). `PUT`: the same in, [`BookKept`](crate::BookKept) out.
+pub const MY_BOOK: &str = "/v1/me/book";
+/// `PUT`: [`DeviceRoom`](crate::DeviceRoom), by a device.
+pub const MY_ROOM: &str = "/v1/me/room";
+/// `GET`: server-sent events for a device of the calling person, who is online while it listens.
+pub const MY_EVENTS: &str = "/v1/me/events";
+/// `GET ?before=&limit=`: [`DeliveriesPage`](crate::DeliveriesPage) that are addressed to the caller.
+pub const INBOX: &str = "/v1/me/inbox";
+/// `GET ?before=&limit=`: [`DeliveriesPage`](crate::DeliveriesPage) that the caller addressed.
+pub const OUTBOX: &str = "/v1/me/outbox";
+/// `GET`: [`PendingSenders`](crate::PendingSenders).
+pub const SENDERS: &str = "/v1/me/senders";
+/// `PUT`: [`SenderVerdict`](crate::SenderVerdict).
+pub const SENDER: &str = "/v1/me/senders/{handle}";
 /// `GET`: the OpenAPI document of all this.
 pub const OPENAPI: &str = "/v1/openapi.json";
 /// `GET`: what a problem code means and what to do, as text. Not under `/v1`:
@@ -331,6 +364,12 @@ pub fn delivery_status(delivery: impl Display, after: Option<u64>) -> String {
         Some(after) => format!("{path}?after={after}"),
         None => path,
     }
+}
+
+/// Path of what belongs to a person; with a template whose only segment that varies is the handle.
+#[must_use]
+pub fn of_person(template: &str, handle: impl Display) -> String {
+    template.replace("{handle}", &handle.to_string())
 }
 
 /// Path of a segment of a delivery.

@@ -32,6 +32,7 @@ const PLACES: &[(&str, Place)] = &[
     ("node-api", Word),
     ("package", Word),
     ("pages", Word),
+    ("people", Word),
     ("wire", Word),
     ("fetch-plan", Machine),
     ("watch-plan", Machine),
@@ -86,6 +87,9 @@ const NEIGHBOURS: &[(&str, &str, &str)] = &[
     ("delivery", "documents", "a receipt is signed as other documents are, by the same keys"),
     ("delivery-plan", "backoff", "delays between two tries are drawn in one place"),
     ("watch-plan", "backoff", "delays between two tries are drawn in one place"),
+    ("people", "content", "lists of devices are canonical CBOR, as trees are"),
+    ("people", "delivery", "a letter carries the secret of a delivery"),
+    ("people", "documents", "lists are signed, letters and books sealed as other documents are"),
     ("pages", "documents", "moments are shown as dates of the calendar"),
     ("wire", "content", "what travels is frames and chunk ids"),
     (

@@ -1,10 +1,9 @@
-//! X25519 keys of peers, and HPKE (RFC 9180) with them.
+//! X25519 keys, and HPKE (RFC 9180) with them.
 //!
 //! DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, AES-256-GCM; each message has a key of its own.
 
 use std::fmt;
 
-use documents::NodeKey;
 use hpke::aead::AesGcm256;
 use hpke::kdf::HkdfSha256;
 use hpke::kem::X25519HkdfSha256;
@@ -13,6 +12,8 @@ use hpke::{
     Deserializable as _, Kem as _, OpModeR, OpModeS, Serializable as _, single_shot_open,
     single_shot_seal_with_rng,
 };
+
+use crate::NodeKey;
 
 type Kem = X25519HkdfSha256;
 type Secret = <Kem as hpke::Kem>::PrivateKey;
@@ -24,7 +25,7 @@ const DERIVATION: &str = "consign 2026-11-21 exchange key of a node, version 1";
 pub const OVERHEAD_BYTES: usize = ENCAPPED_BYTES + 16;
 const ENCAPPED_BYTES: usize = 32;
 
-/// The half of a peer's X25519 key that stays on its machine.
+/// The half of a machine's X25519 key that stays there.
 #[derive(Clone)]
 pub struct ExchangeKey {
     secret: Secret,
@@ -60,15 +61,15 @@ impl MessageSeed {
 
 /// What a message is for: it opens nowhere else.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Purpose<'a> {
-    /// The kind of message.
-    pub(crate) label: &'static str,
+pub struct Purpose<'a> {
+    /// The kind of message. No label is the beginning of another.
+    pub label: &'static str,
     /// Its place.
-    pub(crate) place: &'a [u8],
+    pub place: &'a [u8],
 }
 
 impl Purpose<'_> {
-    /// HPKE's `info`: the message's key depends on all of it. No label is the beginning of another.
+    /// HPKE's `info`: the message's key depends on all of it.
     fn info(self) -> Vec<u8> {
         [self.label.as_bytes(), self.place].concat()
     }
@@ -90,7 +91,10 @@ impl ExchangeKey {
     }
 
     /// Seals a message by this key: whoever opens it knows that nobody else made it.
-    pub(crate) fn seal_as(
+    ///
+    /// # Errors
+    /// The recipient's key is none.
+    pub fn seal_as(
         &self,
         recipient: &ExchangePublic,
         purpose: Purpose<'_>,
@@ -102,7 +106,10 @@ impl ExchangeKey {
     }
 
     /// Opens a message; with a `sender`, only one by that key.
-    pub(crate) fn open(
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open(
         &self,
         sender: Option<&ExchangePublic>,
         purpose: Purpose<'_>,
@@ -153,7 +160,10 @@ impl ExchangePublic {
     }
 
     /// Seals a message that says itself who made it.
-    pub(crate) fn seal(
+    ///
+    /// # Errors
+    /// This key is none.
+    pub fn seal(
         &self,
         purpose: Purpose<'_>,
         plain: &[u8],
@@ -209,7 +219,10 @@ impl TryCryptoRng for Once {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scene::exchange;
+
+    fn exchange(secret: u8) -> ExchangeKey {
+        ExchangeKey::derive(&NodeKey::from_secret_bytes([secret; 32]))
+    }
 
     const PURPOSE: Purpose<'_> = Purpose { label: "test", place: b"place" };
 
