@@ -78,6 +78,16 @@ impl Header {
         })
     }
 
+    /// Bytes of the largest file.
+    #[must_use]
+    pub fn largest(&self) -> u64 {
+        let size = |item: &Item| match item.kind {
+            ItemKind::File { size } => Some(size),
+            ItemKind::Directory | ItemKind::Symlink { .. } => None,
+        };
+        self.items.iter().filter_map(size).max().unwrap_or(0)
+    }
+
     /// Encodes the header.
     ///
     /// # Panics

@@ -50,10 +50,12 @@ pub enum Context {
     DeliveryReceipt,
     /// Which devices are a person's.
     Devices,
+    /// A machine's wish to be a device of a person.
+    DeviceRequest,
 }
 
 impl Context {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Release,
         Self::Head,
         Self::Delegation,
@@ -69,6 +71,7 @@ impl Context {
         Self::Receipt,
         Self::DeliveryReceipt,
         Self::Devices,
+        Self::DeviceRequest,
     ];
 
     /// The string that is signed with the document.
@@ -90,6 +93,7 @@ impl Context {
             Self::Receipt => "consign/receipt/1",
             Self::DeliveryReceipt => "consign/delivery-receipt/1",
             Self::Devices => "consign/devices/1",
+            Self::DeviceRequest => "consign/device-request/1",
         }
     }
 }

@@ -22,6 +22,7 @@ mod document_targets;
 mod hub_targets;
 mod node_targets;
 mod package_targets;
+mod people_targets;
 mod request_targets;
 mod seeds;
 mod store_targets;
@@ -50,6 +51,9 @@ pub use hub_targets::{event_stream, http_date, hub_request, hub_response, id_tex
 pub use node_targets::{from_node, node_frame_stream, node_hello, node_text, to_node};
 pub use package_targets::{
     label_expression, package_instructions, package_receipt, package_specification,
+};
+pub use people_targets::{
+    book, device_request_payload, device_request_text, devices_payload, sealed_book,
 };
 pub use request_targets::{
     console_form, console_query, forwarded_for, if_none_match, page_query, range_header,
@@ -136,6 +140,11 @@ targets![
     delivery_segment,
     delivery_receipt,
     delivery_receipt_payload,
+    devices_payload,
+    device_request_payload,
+    device_request_text,
+    sealed_book,
+    book,
     node_frame_stream,
     node_hello,
     to_node,

@@ -16,13 +16,16 @@ fn golden(file: &str) -> Vec<u8> {
 
 /// What is inside a golden document's envelope.
 fn payload(file: &str) -> Vec<u8> {
-    let signed = golden(file);
+    in_envelope(&golden(file))
+}
+
+fn in_envelope(signed: &[u8]) -> Vec<u8> {
     let (envelope, rest) = signed.split_at(7);
     assert_eq!(envelope, [0xd2, 0x84, 0x43, 0xa1, 0x01, 0x27, 0xa0]);
     let (start, length) = match rest {
         [0x58, length, ..] => (2, usize::from(*length)),
         [0x59, high, low, ..] => (3, usize::from(u16::from_be_bytes([*high, *low]))),
-        _ => panic!("{file}: an unexpected envelope"),
+        _ => panic!("an unexpected envelope"),
     };
     rest[start..start + length].to_vec()
 }
@@ -39,6 +42,21 @@ fn joint_payload(file: &str) -> Vec<u8> {
         }
         _ => panic!("{file}: an unexpected envelope"),
     }
+}
+
+/// What is inside the golden request of a device: it is text, and longer than a golden file's envelope.
+fn device_request() -> Vec<u8> {
+    use base64::Engine as _;
+    let text = golden("people/device-request-1");
+    let coded = text.strip_prefix(b"consign-device-1:").expect("a request");
+    let signed = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(coded).expect("base64url");
+    in_envelope(&signed)
+}
+
+/// The smallest address book, and one contact.
+fn people_book() -> Vec<u8> {
+    let contact = b"\x85\x63ben\x63Ben\x60\x64oboe\x00";
+    [&b"\xa3\x00\x01\x01\x81"[..], contact, b"\x02\x64Anna"].concat()
 }
 
 fn behind(prefix: &[u8], bytes: Vec<u8>) -> Vec<u8> {
@@ -131,6 +149,11 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
         "delivery_segment" => vec![golden("delivery/segment-raw-1")],
         "delivery_receipt" => vec![golden("delivery/receipt-1")],
         "delivery_receipt_payload" => vec![payload("delivery/receipt-1")],
+        "devices_payload" => vec![payload("people/devices-1"), payload("people/devices-2")],
+        "device_request_payload" => vec![device_request()],
+        "device_request_text" => vec![golden("people/device-request-1")],
+        "sealed_book" => vec![golden("people/book-1")],
+        "book" => vec![people_book()],
         "id_list" => vec![golden("wire/id-list-1")],
         "have_bitmap" => vec![behind(&10u16.to_le_bytes(), golden("wire/have-bitmap-1"))],
         "node_frame_stream" => {

@@ -159,7 +159,7 @@ impl Book {
         Ok(Self::decode(plain.map_err(|_| BookError::Open)?)?)
     }
 
-    fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         cbor::encode(|writer| {
             writer.map(3)?.u8(0)?.u8(1)?.u8(1)?.array(self.contacts.len() as u64)?;
             for (handle, contact) in &self.contacts {
@@ -170,7 +170,7 @@ impl Book {
         })
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         cbor::decode_canonical("address book", bytes, read_book, Self::encode)
     }
 }
@@ -222,14 +222,14 @@ fn read_book(reader: &mut Reader<'_>) -> Result<Book, DecodeError> {
 }
 
 /// A sealed book: the key of its body, for each device, and the body.
-struct Sealed {
+pub(crate) struct Sealed {
     writer: PublicKey,
     wraps: BTreeMap<PublicKey, Vec<u8>>,
     body: Vec<u8>,
 }
 
 impl Sealed {
-    fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         cbor::encode(|writer| {
             writer.map(4)?.u8(0)?.u8(1)?.u8(1)?.bytes(self.writer.as_bytes())?;
             writer.u8(2)?.array(self.wraps.len() as u64)?;
@@ -241,7 +241,7 @@ impl Sealed {
         })
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let read = |reader: &mut Reader<'_>| {
             let mut fields = reader.fields()?;
             fields.expect(reader, 0)?;

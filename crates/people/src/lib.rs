@@ -8,6 +8,7 @@
 //! * [`Handle`]: what a person is called at a hub.
 //! * [`Devices`]: the signed list of a person's devices; each list is signed by a device of the one before
 //!   it. [`Known`] is how far somebody followed it, and its first list is the person's [`Identity`].
+//! * [`DeviceRequest`]: what a new device says of itself, for another one to approve.
 //! * [`Letter`]: the secret of a delivery, sealed by one device for another.
 //! * [`Book`]: a person's contacts, sealed for their own devices.
 //!
@@ -18,8 +19,13 @@
 
 mod book;
 mod devices;
+#[doc(hidden)]
+pub mod fuzzing;
+#[cfg(test)]
+mod golden_tests;
 mod handle;
 mod letter;
+mod request;
 
 pub use book::{
     BOOK_BYTES_MAX, Book, BookError, CONTACTS_MAX, Contact, NAME_CHARS_MAX, NOTES_CHARS_MAX,
@@ -31,3 +37,4 @@ pub use devices::{
 };
 pub use handle::{Handle, ParseHandleError};
 pub use letter::{LETTER_BYTES, Letter};
+pub use request::{DeviceRequest, RequestError, SignedRequest};
