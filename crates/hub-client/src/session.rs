@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use documents::SessionProof;
+use documents::{NodeKey, SessionProof};
 use hub_api::{
     ChallengeRequest, ChallengeResponse, Hex, ProblemCode, SessionRequest, SessionResponse, limits,
     routes,
@@ -147,19 +147,26 @@ async fn open(exchange: &Exchange) -> Result<(HeaderValue, Duration), ClientErro
     }
 }
 
-async fn prove(exchange: &Exchange) -> Result<(HeaderValue, Duration), ClientError> {
-    let key = exchange.key.as_ref().expect("callers checked that there is a key");
+/// Answers a challenge of the hub; the answer is used up by its first arrival.
+pub(crate) async fn answer_challenge(
+    exchange: &Exchange,
+    key: &NodeKey,
+    purpose: &'static str,
+) -> Result<SessionRequest, ClientError> {
     let public = key.public();
     let asked = Hex(*public.as_bytes());
-    let call = Call::new(Method::POST, routes::SESSION_CHALLENGE, OPENING)
+    let call = Call::new(Method::POST, routes::SESSION_CHALLENGE, purpose)
         .json(&ChallengeRequest { key: asked });
     let ChallengeResponse { challenge } = exchange.json(&call).await?;
     let hub = exchange.hub_identity();
     let proof = SessionProof { hub, challenge: challenge.0, key: public }.sign(key);
-    // The challenge is used up by the first arrival.
-    let call = Call::new(Method::POST, routes::SESSIONS, OPENING)
-        .json(&SessionRequest { key: asked, proof: proof.into() })
-        .once();
+    Ok(SessionRequest { key: asked, proof: proof.into() })
+}
+
+async fn prove(exchange: &Exchange) -> Result<(HeaderValue, Duration), ClientError> {
+    let key = exchange.key.as_ref().expect("callers checked that there is a key");
+    let answer = answer_challenge(exchange, key, OPENING).await?;
+    let call = Call::new(Method::POST, routes::SESSIONS, OPENING).json(&answer).once();
     let session: SessionResponse = exchange.json(&call).await?;
     let mut token = HeaderValue::from_str(&format!("Bearer {}", session.token.0))
         .expect("base64url is fit for a header");

@@ -21,6 +21,7 @@ use deliver::{
 };
 use delivery::{DeliveryId, DeliverySecret, HEADER_BYTES_MAX, Header, Ticket};
 use hub_client::{HubClient, Pin, Timeouts};
+use people::Handle;
 use serde::{Deserialize, Serialize};
 
 use crate::hubs::{HubChoiceError, HubLink};
@@ -38,6 +39,8 @@ pub struct DeliveryRequest {
     pub subject: String,
     /// A text for the recipient.
     pub message: String,
+    /// The recipient's handle, when they are somebody at the hub.
+    pub to: Option<Handle>,
 }
 
 /// Why a delivery is not made, found or sent.
@@ -77,6 +80,8 @@ pub struct Prepared {
     pub header: Header,
     /// Length of the stream, in bytes.
     pub stream_bytes: u64,
+    /// The recipient's handle, when they are somebody at the hub.
+    pub to: Option<Handle>,
     /// What was found and is not sent.
     pub left_out: Vec<LeftOut>,
     /// How the hub is talked to.
@@ -96,6 +101,8 @@ pub struct SentDelivery {
     pub hub: String,
     /// Its subject.
     pub subject: String,
+    /// The recipient's handle, when they are somebody at the hub.
+    pub to: Option<String>,
     /// What is sent.
     pub paths: Vec<PathBuf>,
     /// Whether the recipient's receipt is here.
@@ -109,6 +116,8 @@ struct Remembered {
     made: u64,
     hub: String,
     subject: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    to: Option<String>,
     /// Absent once the receipt is here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
@@ -169,12 +178,14 @@ impl Node {
             made: header.sent,
             hub: hub.url.clone(),
             subject,
+            to: request.to.as_ref().map(Handle::to_string),
             secret: Some(hex::encode(secret.as_bytes())),
             origins: origins.iter().map(hexadecimal).collect(),
         };
         replace(&memory.join(HEADER), &encoded)?;
         write_json(&memory.join(FACTS), &remembered)?;
-        prepared(hub, (id, secret), (header, encoded), &origins, left_out, memory)
+        let ours = Ours { id, secret, to: request.to, left_out, memory };
+        prepared(hub, ours, (header, encoded), &origins)
     }
 
     /// A delivery that was made here and whose receipt did not come yet.
@@ -210,8 +221,15 @@ impl Node {
         })?;
         let header =
             Header::decode(&encoded).map_err(|error| damaged(&path, &error.to_string()))?;
+        let to = match &remembered.to {
+            Some(to) => {
+                Some(to.parse().map_err(|_| damaged(&facts, "its recipient is no handle"))?)
+            }
+            None => None,
+        };
         let hub = self.hub(Some(&remembered.hub))?;
-        prepared(hub, (id, secret), (header, encoded), &origins, Vec::new(), memory)
+        let ours = Ours { id, secret, to, left_out: Vec::new(), memory };
+        prepared(hub, ours, (header, encoded), &origins)
     }
 
     /// What this machine sent and sends, the newest first.
@@ -236,6 +254,7 @@ impl Node {
                 made: remembered.made,
                 hub: remembered.hub,
                 subject: remembered.subject,
+                to: remembered.to,
                 paths: remembered.origins.iter().filter_map(origin).map(|at| at.path).collect(),
                 is_received: remembered.secret.is_none(),
             });
@@ -275,19 +294,27 @@ fn origin((name, path): &(String, String)) -> Option<Origin> {
     Some(Origin { name: hex::decode(name).ok()?, path: path.into() })
 }
 
-fn prepared(
-    hub: HubLink,
-    (id, secret): (DeliveryId, DeliverySecret),
-    (header, encoded): (Header, Vec<u8>),
-    origins: &[Origin],
+/// What this machine alone knows of a delivery that it sends.
+struct Ours {
+    id: DeliveryId,
+    secret: DeliverySecret,
+    to: Option<Handle>,
     left_out: Vec<LeftOut>,
     memory: PathBuf,
+}
+
+fn prepared(
+    hub: HubLink,
+    ours: Ours,
+    (header, encoded): (Header, Vec<u8>),
+    origins: &[Origin],
 ) -> Result<Prepared, DeliveryError> {
     let source = Source::new(header.clone(), &encoded, origins)
         .map_err(|error| DeliveryError::TooLarge(error.to_string()))?;
     let stream_bytes = source.layout().stream_bytes();
+    let Ours { id, secret, to, left_out, memory } = ours;
     let route = hub.route();
     let ticket = Ticket { url: route.url, fingerprint: route.fingerprint, id, secret };
     let sending = Sending::new(Arc::clone(&hub.client), Outgoing { id, secret, source });
-    Ok(Prepared { id, ticket, header, stream_bytes, left_out, hub, memory, sending })
+    Ok(Prepared { id, ticket, header, stream_bytes, to, left_out, hub, memory, sending })
 }

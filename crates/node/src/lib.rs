@@ -35,6 +35,7 @@ pub mod hubs;
 pub mod inspect;
 pub mod jobs;
 pub mod local;
+pub mod people;
 pub mod publish;
 pub mod service;
 pub mod state;

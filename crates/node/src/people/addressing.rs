@@ -1,0 +1,199 @@
+//! Deliveries that go to people by their handles.
+
+use delivery::Ticket;
+use documents::PublicKey;
+use hub_api::{AddressedDelivery, DeliveriesPage, DeliveryInfo, DeviceLetter, Hex, ProblemCode};
+use hub_client::ClientError;
+use people::{Handle, Known, Letter};
+
+use super::{Me, PeopleError, Seen, seed};
+use crate::deliveries::Prepared;
+use crate::hubs::HubLink;
+use crate::state::Node;
+
+/// A delivery that came, with what opens it.
+#[derive(Debug, Clone)]
+pub struct Arrived {
+    /// What the hub says of it.
+    pub info: DeliveryInfo,
+    /// Who sent it.
+    pub sender: Handle,
+    /// Whether it can be opened here, or why not.
+    pub opening: Opening,
+}
+
+/// Whether a delivery can be opened.
+#[derive(Debug, Clone)]
+pub enum Opening {
+    /// With this ticket. Whether the sender is who the address book knows stands beside it.
+    Ticket(Box<Ticket>, Seen),
+    /// Nothing was sealed for this device: another one has it.
+    NotForThisDevice,
+    /// It is over.
+    Over,
+}
+
+impl Node {
+    /// Addresses a delivery to somebody, for all their devices.
+    ///
+    /// # Errors
+    /// See [`PeopleError`].
+    pub async fn address(
+        &self,
+        me: &Me,
+        prepared: &Prepared,
+        to: &Handle,
+    ) -> Result<(DeliveryInfo, Known), PeopleError> {
+        me.approved()?;
+        let hub = &prepared.hub;
+        loop {
+            let (known, _) = self.recipient(hub, me, to).await?;
+            let address = self.letters(me, prepared, &known)?;
+            let id = *prepared.id.as_bytes();
+            match hub.client.address_delivery(id, &address).await {
+                Ok(info) => return Ok((info, known)),
+                Err(error) if error.code() == Some(ProblemCode::PersonConflict) => {
+                    // A device came or went since: that list is another one now, or the hub is wrong.
+                    let again = self.devices_of(hub, to).await?;
+                    if again.hash == known.hash {
+                        return Err(error.into());
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn letters(
+        &self,
+        me: &Me,
+        prepared: &Prepared,
+        known: &Known,
+    ) -> Result<AddressedDelivery, PeopleError> {
+        let letter =
+            Letter { delivery: prepared.id, sender: me.known.identity, recipient: known.identity };
+        let secret = prepared.ticket.secret;
+        let mut letters = Vec::with_capacity(known.list.devices.len());
+        for (key, device) in &known.list.devices {
+            let sealed = letter.seal(&self.exchange(), &device.exchange, &secret, seed()?);
+            let sealed = sealed.map_err(|_| PeopleError::Weak(known.list.handle.clone()))?;
+            letters.push(DeviceLetter { key: Hex(*key.as_bytes()), sealed: sealed.into() });
+        }
+        let (files, _) = prepared.header.totals();
+        Ok(AddressedDelivery {
+            to: known.list.handle.to_string(),
+            list: known.list.number,
+            letters,
+            segments: delivery::segment_count(prepared.stream_bytes),
+            bytes: prepared.stream_bytes,
+            files,
+            largest: prepared.header.largest(),
+            recipient: Hex(*blake3::hash(&secret.recipient_token()).as_bytes()),
+        })
+    }
+
+    /// Whether a receipt of this delivery was signed by a device of the recipient's.
+    ///
+    /// # Errors
+    /// See [`PeopleError`].
+    pub async fn is_device_of(
+        &self,
+        hub: &HubLink,
+        handle: &Handle,
+        key: &PublicKey,
+    ) -> Result<bool, PeopleError> {
+        Ok(self.devices_of(hub, handle).await?.list.devices.contains_key(key))
+    }
+
+    /// What came for the owner of this machine, the newest first.
+    ///
+    /// # Errors
+    /// See [`PeopleError`]. A delivery that its sender did not seal is an error when it is opened, and none
+    /// here: it must not hide the others.
+    pub async fn inbox(&self, hub: &HubLink) -> Result<Vec<DeliveryInfo>, PeopleError> {
+        all(|before| hub.client.inbox(before)).await
+    }
+
+    /// What the owner of this machine addressed to others, the newest first.
+    ///
+    /// # Errors
+    /// See [`PeopleError`].
+    pub async fn outbox(&self, hub: &HubLink) -> Result<Vec<DeliveryInfo>, PeopleError> {
+        all(|before| hub.client.outbox(before)).await
+    }
+
+    /// Finds one delivery by the beginning of its id, and opens its letter.
+    ///
+    /// # Errors
+    /// See [`PeopleError`].
+    pub async fn arrived(&self, hub: &HubLink, me: &Me, id: &str) -> Result<Arrived, PeopleError> {
+        let found = one_of(self.inbox(hub).await?, id)?;
+        let sender: Handle = found.from.parse()?;
+        if found.state.is_over() {
+            return Ok(Arrived { info: found, sender, opening: Opening::Over });
+        }
+        let Some(sealed) = &found.letter else {
+            let opening = Opening::NotForThisDevice;
+            return Ok(Arrived { info: found, sender, opening });
+        };
+        let theirs = self.devices_of(hub, &sender).await?;
+        let device = theirs.list.devices.get(&PublicKey::from_bytes(found.device.0));
+        let device = device.ok_or_else(|| PeopleError::Forged(sender.clone()))?;
+        let letter = Letter {
+            delivery: delivery::DeliveryId::from_bytes(found.delivery.0),
+            sender: theirs.identity,
+            recipient: me.known.identity,
+        };
+        let opened = letter.open(&device.exchange, &self.exchange(), &sealed.0);
+        let secret = opened.map_err(|_| PeopleError::Forged(sender.clone()))?;
+        let seen = self.contacts(hub, me).await?.seen(&sender, theirs.identity);
+        let route = hub.route();
+        let (url, fingerprint, id) = (route.url, route.fingerprint, letter.delivery);
+        let ticket = Box::new(Ticket { url, fingerprint, id, secret });
+        Ok(Arrived { info: found, sender, opening: Opening::Ticket(ticket, seen) })
+    }
+}
+
+impl Node {
+    /// Ends a delivery of the inbox or the outbox by the beginning of its id.
+    ///
+    /// # Errors
+    /// See [`PeopleError`].
+    pub async fn end_addressed(
+        &self,
+        hub: &HubLink,
+        among: Vec<DeliveryInfo>,
+        id: &str,
+        reason: &str,
+    ) -> Result<DeliveryInfo, PeopleError> {
+        let found = one_of(among, id)?;
+        hub.client.end_delivery(found.delivery.0, None, reason).await?;
+        Ok(found)
+    }
+}
+
+/// Every delivery of every page; a hub that repeats a page must not keep us here.
+async fn all<P>(page: impl Fn(Option<u64>) -> P) -> Result<Vec<DeliveryInfo>, PeopleError>
+where
+    P: Future<Output = Result<DeliveriesPage, ClientError>>,
+{
+    let mut found = Vec::new();
+    let mut before = None;
+    loop {
+        let page = page(before).await?;
+        found.extend(page.deliveries);
+        match page.next {
+            Some(next) if before.is_none_or(|before| next < before) => before = Some(next),
+            Some(_) | None => return Ok(found),
+        }
+    }
+}
+
+/// The one delivery whose id begins so.
+fn one_of(list: Vec<DeliveryInfo>, id: &str) -> Result<DeliveryInfo, PeopleError> {
+    let mut found = list.into_iter().filter(|one| one.delivery.to_string().starts_with(id));
+    match (found.next(), found.next()) {
+        (Some(one), None) => Ok(one),
+        _ => Err(PeopleError::NoSuchDelivery(id.to_owned())),
+    }
+}
