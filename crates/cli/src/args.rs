@@ -12,6 +12,7 @@ mod delivery;
 mod hub;
 mod local;
 mod package;
+mod people;
 mod rights;
 mod rollout;
 
@@ -29,10 +30,14 @@ pub(crate) use self::package::{
     ApplyArgs, CheckArgs, ExportFormat, InitArgs, ListArgs, PackageArgs, PackageCommand,
     ReceiptsArgs, RollbackArgs, SendArgs, ShowArgs, Template,
 };
+pub(crate) use self::people::{
+    AcceptArgs, AccountArgs, AccountCommand, AccountCreateArgs, AccountLoginArgs, BlockArgs,
+    BookAddArgs, BookArgs, BookCommand, InboxArgs, OutboxArgs, PolicyWord, RefuseArgs,
+    TerminateArgs,
+};
 pub(crate) use self::rights::{
-    AccountArgs, AccountCommand, AuditArgs, GrantArgs, GrantsArgs, InvitationArgs,
-    InvitationCommand, InvitationCreateArgs, InvitedRole, KeepArgs, PinArgs, RevokeArgs, TokenArgs,
-    TokenCommand, TokenCreateArgs,
+    AuditArgs, GrantArgs, GrantsArgs, InvitationArgs, InvitationCommand, InvitationCreateArgs,
+    InvitedRole, KeepArgs, PinArgs, RevokeArgs, TokenArgs, TokenCommand, TokenCreateArgs,
 };
 pub(crate) use self::rollout::{OrderArgs, StagingArgs};
 
@@ -104,6 +109,20 @@ pub(crate) enum Command {
     Receive(ReceiveArgs),
     /// List what was sent from here
     Deliveries(DeliveriesArgs),
+    /// List what people sent to this account
+    Inbox(InboxArgs),
+    /// List what this account sent to people
+    Outbox(OutboxArgs),
+    /// Receive a delivery from the inbox, or let a sender in
+    Accept(AcceptArgs),
+    /// Refuse a delivery, or a sender who waits to be let in
+    Refuse(RefuseArgs),
+    /// Let somebody in no more
+    Block(BlockArgs),
+    /// End a delivery that this account sends
+    Terminate(TerminateArgs),
+    /// Keep contacts, and say who is let in
+    Book(BookArgs),
     /// Let a node read the private releases of a name, or publish under it
     Grant(GrantArgs),
     /// Take back what `grant` gave
@@ -118,7 +137,7 @@ pub(crate) enum Command {
     Pin(PinArgs),
     /// Take back what `pin` did
     Unpin(PinArgs),
-    /// List and revoke accounts (administrators)
+    /// Have a handle at a hub, and devices of one's own
     Account(AccountArgs),
     /// Make, list and take back invitations (administrators)
     Invitation(InvitationArgs),

@@ -19,6 +19,7 @@ use crate::{prompt, remote, serving};
 
 mod account;
 mod audit;
+mod book;
 mod cat;
 mod community;
 pub(crate) mod completions;
@@ -40,6 +41,7 @@ mod keep;
 mod local;
 mod log;
 mod ls;
+mod mailbox;
 mod node;
 pub(crate) mod package;
 mod pages;
@@ -237,6 +239,13 @@ async fn dispatch(session: &Session, command: Command) -> anyhow::Result<Ended> 
         Command::Send(args) => send::run(session, args).await,
         Command::Receive(args) => receive::run(session, args).await,
         Command::Deliveries(_) => deliveries::run(session),
+        Command::Inbox(args) => session.patiently(mailbox::inbox(session, &args)).await,
+        Command::Outbox(args) => session.patiently(mailbox::outbox(session, &args)).await,
+        Command::Accept(args) => mailbox::accept(session, args).await,
+        Command::Refuse(args) => session.patiently(mailbox::refuse(session, args)).await,
+        Command::Block(args) => session.patiently(book::block(session, &args.handle)).await,
+        Command::Terminate(args) => session.patiently(mailbox::terminate(session, args)).await,
+        Command::Book(args) => session.patiently(book::run(session, args)).await,
         Command::Grant(args) => session.patiently(grant::run(session, args)).await,
         Command::Revoke(args) => session.patiently(revoke::run(session, args)).await,
         Command::Grants(args) => session.patiently(grants::run(session, args)).await,
@@ -244,7 +253,7 @@ async fn dispatch(session: &Session, command: Command) -> anyhow::Result<Ended> 
         Command::Keep(args) => session.patiently(keep::run(session, args)).await,
         Command::Pin(args) => session.patiently(pin::run(session, args, true)).await,
         Command::Unpin(args) => session.patiently(pin::run(session, args, false)).await,
-        Command::Account(args) => session.patiently(account::run(session, args)).await,
+        Command::Account(args) => account::run(session, args).await,
         Command::Invitation(args) => session.patiently(invitation::run(session, args)).await,
         Command::Audit(args) => session.patiently(audit::run(session, args)).await,
         Command::Ls(args) => session.patiently(ls::run(session, args)).await,

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "Example:\n  consign send plans/ notes.txt --subject 'The plans'\n  \
+#[command(
+    after_help = "Example:\n  consign send plans/ notes.txt --subject 'The plans' --to ben\n  \
                         consign send plans/ --ticket-file ticket.txt\n  \
                         consign send --resume 6f0c8c3a5d1e4b7f9a2b3c4d5e6f7081\n\n\
                         It prints a ticket and stays until the recipient, who runs `consign receive`, has\n\
                         everything. Whoever has the ticket can collect the delivery: hand it on as you\n\
-                        would a key. The hub passes on what it cannot read and keeps nothing of it.")]
+                        would a key. The hub passes on what it cannot read and keeps nothing of it."
+)]
 pub(crate) struct SendDeliveryArgs {
     /// Files and directories
     #[arg(required_unless_present = "resume")]
@@ -21,6 +23,9 @@ pub(crate) struct SendDeliveryArgs {
     /// A text for the recipient; `-` reads it from standard input
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub(crate) message: String,
+    /// Handle of the recipient at the hub, who needs no ticket then
+    #[arg(long, value_name = "HANDLE", conflicts_with_all = ["ticket_file", "resume"])]
+    pub(crate) to: Option<String>,
     /// Write the ticket to a file that only you can read, instead of printing it
     #[arg(long, value_name = "FILE")]
     pub(crate) ticket_file: Option<PathBuf>,

@@ -112,28 +112,6 @@ pub(crate) struct PinArgs {
 }
 
 #[derive(Debug, Clone, ClapArgs)]
-#[command(after_help = "Example:\n  consign account list\n  consign account revoke 3f0c…")]
-pub(crate) struct AccountArgs {
-    #[command(subcommand)]
-    pub(crate) what: AccountCommand,
-}
-
-#[derive(Debug, Clone, Subcommand)]
-pub(crate) enum AccountCommand {
-    /// List all accounts of the hub (administrators)
-    List,
-    /// Revoke an account, at once and for good (administrators)
-    Revoke(AccountRevokeArgs),
-}
-
-#[derive(Debug, Clone, ClapArgs)]
-#[command(after_help = "Example:\n  consign account revoke 3f0c…")]
-pub(crate) struct AccountRevokeArgs {
-    /// Public key of the account
-    pub(crate) key: String,
-}
-
-#[derive(Debug, Clone, ClapArgs)]
 #[command(after_help = "Example:\n  consign invitation create --role publisher --hours 24\n  \
                   consign invitation list\n  consign invitation revoke 3")]
 pub(crate) struct InvitationArgs {

@@ -1,30 +1,203 @@
-//! `consign account list` and `revoke`
+//! `consign account`
 
 use documents::PublicKey;
-use hub_api::AccountInfo;
+use hub_api::{AccountInfo, Hidden, PasswordChange, PersonDetails};
+use node::people::Me;
+use people::SignedRequest;
 use serde_json::json;
 
 use super::invitation::role_word;
 use super::pages::show_each;
+use super::send::read_input;
 use super::{Session, parse};
-use crate::args::{AccountArgs, AccountCommand};
-use crate::exit::Ended;
+use crate::args::{AccountArgs, AccountCommand, AccountCreateArgs, AccountLoginArgs};
+use crate::exit::{Ended, Usage};
 use crate::output::utc;
+use crate::prompt;
 
 pub(super) async fn run(session: &Session, args: AccountArgs) -> anyhow::Result<Ended> {
     match args.what {
-        AccountCommand::List => list(session).await,
-        AccountCommand::Revoke(args) => {
-            let key: PublicKey = parse(&args.key)?;
-            let link = session.link()?;
-            link.client.revoke_account(&key).await?;
-            session.output.fact(
-                format!("the account of {key} is revoked"),
-                &json!({"event": "revoked", "key": args.key}),
-            )?;
-            Ok(Ended::Done)
-        }
+        AccountCommand::Create(args) => create(session, args).await,
+        AccountCommand::Login(args) => log_in(session, args).await,
+        AccountCommand::Show => session.patiently(show_me(session)).await,
+        AccountCommand::Approve(args) => approve(session, args.line).await,
+        AccountCommand::Remove(args) => session.patiently(remove(session, &args.device)).await,
+        AccountCommand::Password => change_password(session).await,
+        AccountCommand::List => session.patiently(list(session)).await,
+        AccountCommand::Revoke(args) => session.patiently(revoke(session, &args.key)).await,
     }
+}
+
+async fn create(session: &Session, args: AccountCreateArgs) -> anyhow::Result<Ended> {
+    let handle = parse(&args.handle)?;
+    let (node, link) = (session.node()?, session.link()?);
+    let device = device_name(args.device)?;
+    let password = new_password().await?;
+    let AccountCreateArgs { first_name, last_name, organisation, email, address, .. } = args;
+    let details = PersonDetails { first_name, last_name, organisation, address, email };
+    let creating = node.create_person(&link, handle, password, details, &device);
+    let me = session.patiently(creating).await?;
+    session.output.fact(
+        format!("{} at {}, on this device: {device}", me.handle(), link.url),
+        &json!({
+            "event": "account-created",
+            "handle": me.handle().as_str(),
+            "hub": link.url,
+            "device": device,
+            "key": node.key().public().to_string(),
+        }),
+    )?;
+    Ok(Ended::Done)
+}
+
+async fn log_in(session: &Session, args: AccountLoginArgs) -> anyhow::Result<Ended> {
+    let handle = parse(&args.handle)?;
+    let (node, link) = (session.node()?, session.link()?);
+    let device = device_name(args.device)?;
+    let question = format!("Password of {}: ", args.handle);
+    let password = password(question).await?;
+    let logging_in = node.log_in(&link, handle, &password, &device);
+    let request = session.patiently(logging_in).await?.to_string();
+    session.output.remark(
+        "logged in; now approve this device on another one of the account: run `consign account approve` there \
+         and paste this line",
+    );
+    let key = node.key().public().to_string();
+    let line = json!({"event": "logged-in", "handle": args.handle, "key": key, "request": request});
+    session.output.fact(request, &line)?;
+    Ok(Ended::Done)
+}
+
+async fn show_me(session: &Session) -> anyhow::Result<Ended> {
+    let (node, link) = (session.node()?, session.link()?);
+    let me = node.me(&link).await?;
+    show_devices(session, &me, &node.key().public())?;
+    Ok(if me.is_approved { Ended::Done } else { Ended::InPart })
+}
+
+fn show_devices(session: &Session, me: &Me, own: &PublicKey) -> anyhow::Result<()> {
+    let person = &me.person;
+    let named = [&person.details.first_name, &person.details.last_name];
+    let named: Vec<&str> =
+        named.into_iter().map(String::as_str).filter(|it| !it.is_empty()).collect();
+    session.output.fact(
+        format!("{}  {}  since {}", me.handle(), named.join(" "), utc(person.created)),
+        &json!({
+            "event": "person",
+            "handle": me.handle().as_str(),
+            "first_name": person.details.first_name,
+            "last_name": person.details.last_name,
+            "organisation": person.details.organisation,
+            "created": person.created,
+        }),
+    )?;
+    for (key, device) in &me.known.list.devices {
+        let here = if key == own { "  (this device)" } else { "" };
+        session.output.fact(
+            format!("  {key}  {}  since {}{here}", device.name, utc(device.since)),
+            &json!({
+                "event": "device",
+                "key": key.to_string(),
+                "name": device.name,
+                "since": device.since,
+                "approved": true,
+                "here": key == own,
+            }),
+        )?;
+    }
+    for device in &person.unlisted {
+        let here = device.key.0 == *own.as_bytes();
+        let what = if here { "  (this device)" } else { "" };
+        session.output.fact(
+            format!("  {}  waits to be approved since {}{what}", device.key, utc(device.since)),
+            &json!({
+                "event": "device",
+                "key": device.key,
+                "name": null,
+                "since": device.since,
+                "approved": false,
+                "here": here,
+            }),
+        )?;
+    }
+    Ok(())
+}
+
+async fn approve(session: &Session, line: Option<String>) -> anyhow::Result<Ended> {
+    let line = match line {
+        Some(line) if line != "-" => line,
+        _ => read_input("the line of the new device").await?,
+    };
+    let request: SignedRequest = parse(line.trim())?;
+    let (node, link) = (session.node()?, session.link()?);
+    let me = session.patiently(node.approve_device(&link, &request)).await?;
+    show_devices(session, &me, &node.key().public())?;
+    Ok(Ended::Done)
+}
+
+async fn remove(session: &Session, device: &str) -> anyhow::Result<Ended> {
+    let (node, link) = (session.node()?, session.link()?);
+    let me = node.remove_device(&link, device).await?;
+    show_devices(session, &me, &node.key().public())?;
+    Ok(Ended::Done)
+}
+
+async fn change_password(session: &Session) -> anyhow::Result<Ended> {
+    let old = prompt::secret("Old password: ".into()).await?;
+    let (old, new) = match old {
+        Some(old) => (Hidden(old), new_password().await?),
+        None => {
+            let both = read_input("the passwords").await?;
+            let (old, new) = both.trim_end().split_once('\n').ok_or_else(|| {
+                Usage("standard input has to hold the old and the new password, a line each".into())
+            })?;
+            (Hidden(old.to_owned()), Hidden(new.to_owned()))
+        }
+    };
+    let link = session.link()?;
+    session.patiently(link.client.change_password(&PasswordChange { old, new })).await?;
+    session.output.fact("the password is changed", &json!({"event": "password-changed"}))?;
+    Ok(Ended::Done)
+}
+
+/// Asks for a password that is there already.
+async fn password(question: String) -> anyhow::Result<Hidden<String>> {
+    Ok(Hidden(match prompt::secret(question).await? {
+        Some(typed) => typed,
+        None => read_input("the password").await?.trim_end_matches(['\r', '\n']).to_owned(),
+    }))
+}
+
+/// Asks for a password twice, because it is not seen while it is typed.
+async fn new_password() -> anyhow::Result<Hidden<String>> {
+    let Some(first) = prompt::secret("New password, at least 8 characters: ".into()).await? else {
+        return password(String::new()).await;
+    };
+    let again = prompt::secret("The same again: ".into()).await?;
+    if again.as_ref() != Some(&first) {
+        return Err(Usage("the two passwords are not the same".into()).into());
+    }
+    Ok(Hidden(first))
+}
+
+/// What this device is to be called.
+fn device_name(wanted: Option<String>) -> anyhow::Result<String> {
+    let name =
+        wanted.unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned());
+    if people::check_device_name(&name) {
+        return Ok(name);
+    }
+    Err(Usage("a device has a name of 1 to 64 characters; say one with --device".into()).into())
+}
+
+async fn revoke(session: &Session, key: &str) -> anyhow::Result<Ended> {
+    let parsed: PublicKey = parse(key)?;
+    session.link()?.client.revoke_account(&parsed).await?;
+    session.output.fact(
+        format!("the account of {parsed} is revoked"),
+        &json!({"event": "revoked", "key": key}),
+    )?;
+    Ok(Ended::Done)
 }
 
 async fn list(session: &Session) -> anyhow::Result<Ended> {

@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal as _;
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::time::Instant;
 
 use deliver::{DeliveryProgress, Offered};
@@ -25,6 +26,16 @@ pub(super) async fn run(session: &Session, args: ReceiveArgs) -> anyhow::Result<
         },
     };
     let ticket: Ticket = parse(text.trim())?;
+    collect(session, ticket, args.to.as_deref(), args.yes).await
+}
+
+/// Receives what a ticket opens, once whoever sits here agrees.
+pub(super) async fn collect(
+    session: &Session,
+    ticket: Ticket,
+    to: Option<&Path>,
+    is_agreed: bool,
+) -> anyhow::Result<Ended> {
     let node = session.node()?;
     let progress = DeliveryProgress::default();
     let watched = || look(&progress, "receiving").with_calls_if_still(session, Instant::now());
@@ -33,11 +44,11 @@ pub(super) async fn run(session: &Session, args: ReceiveArgs) -> anyhow::Result<
     let to = match offered.begun_in() {
         // What is there is there.
         Some(begun) => begun,
-        None => std::path::absolute(session.path(args.to.as_deref().unwrap_or(".".as_ref())))?,
+        None => std::path::absolute(session.path(to.unwrap_or(".".as_ref())))?,
     };
     describe(session, &offered)?;
     let is_new = offered.begun_in().is_none();
-    if is_new && !args.yes && !confirmed(&to.display().to_string()).await? {
+    if is_new && !is_agreed && !confirmed(&to.display().to_string()).await? {
         offered.refuse("the recipient does not want it").await?;
         session.output.remark("refused");
         return Ok(Ended::Refused);

@@ -1,5 +1,7 @@
 //! `consign send`
 
+mod addressed;
+
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
@@ -10,7 +12,7 @@ use deliver::{DeliveryProgress, LeftOut};
 use node::deliveries::{DeliveryRequest, Prepared};
 use serde_json::{Value, json};
 
-use super::Session;
+use super::{Session, parse};
 use crate::args::SendDeliveryArgs;
 use crate::exit::{Ended, Usage};
 use crate::output::{Output, bytes, number, path, utc};
@@ -29,12 +31,16 @@ pub(super) async fn run(session: &Session, args: SendDeliveryArgs) -> anyhow::Re
                 return Err(Usage("a subject is one line".into()).into());
             }
             let paths = args.paths.iter().map(|path| session.path(path)).collect();
-            let request = DeliveryRequest { paths, subject: args.subject.clone(), message };
+            let to = args.to.as_deref().map(parse).transpose()?;
+            let request = DeliveryRequest { paths, subject: args.subject.clone(), message, to };
             node.prepare_delivery(session.link()?, request)?
         }
     };
     report_left_out(session.output, &prepared.left_out)?;
-    announce(session, &args, &prepared)?;
+    match prepared.to.clone() {
+        Some(to) => addressed::address(session, &prepared, &to).await?,
+        None => announce(session, &args, &prepared)?,
+    }
     let progress = DeliveryProgress::default();
     let look = || look(&progress, "sending").with_calls_if_still(session, Instant::now());
     let started = Instant::now();
@@ -47,6 +53,9 @@ pub(super) async fn run(session: &Session, args: SendDeliveryArgs) -> anyhow::Re
     })?;
     let seconds = started.elapsed().as_secs_f64();
     let recipient = sent.receipt.recipient.to_string();
+    if let Some(to) = &prepared.to {
+        addressed::confirm(session, &prepared, to, &sent.receipt.recipient).await?;
+    }
     session.output.fact(
         format!(
             "delivered: {} in {seconds:.1} s; verified and kept at {} by {recipient}",

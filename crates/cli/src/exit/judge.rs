@@ -5,6 +5,7 @@
     reason = "whatever has no exit code of its own is a plain failure, new errors too"
 )]
 
+mod people;
 mod proposing;
 
 use checkout::CheckoutError;
@@ -22,6 +23,7 @@ use node::control::ControlError;
 use node::delegate::DelegateError;
 use node::get::GetError;
 use node::hubs::{HubChoiceError, RegisterError};
+use node::people::PeopleError;
 use node::publish::PublishError;
 use node::service::ServiceError;
 use node::tree::TreeError;
@@ -112,6 +114,9 @@ fn judge_one(cause: &(dyn std::error::Error + 'static)) -> Option<(Ended, Option
             | ApplyError::Plan(_),
         )
         | None => {}
+    }
+    if let Some(error) = cause.downcast_ref::<PeopleError>() {
+        return Some(people::judge(error));
     }
     if let Some(error) = cause.downcast_ref::<JoinCommunityError>() {
         return judge_join(error);

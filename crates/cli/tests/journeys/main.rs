@@ -26,6 +26,7 @@ mod managers;
 mod node;
 mod operation;
 mod package;
+mod people;
 mod process;
 mod publish;
 mod relay;

@@ -1,0 +1,242 @@
+//! Options of the commands about people.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(after_help = "Example:\n  consign account create anna --first-name Anna\n  \
+                        consign account login anna        (on another device)\n  \
+                        consign account approve < line.txt\n  consign account show\n\n\
+                        An account has a handle, a password and devices. A device that logs in prints a line,\n\
+                        and another device of the same account approves it with that line.")]
+pub(crate) struct AccountArgs {
+    #[command(subcommand)]
+    pub(crate) what: AccountCommand,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum AccountCommand {
+    /// Choose a handle and a password at a hub where this device is registered
+    Create(AccountCreateArgs),
+    /// Make this device one of an account, with its handle and password
+    Login(AccountLoginArgs),
+    /// Show this account and its devices
+    #[command(after_help = "Example:\n  consign account show\n  consign account show --json")]
+    Show,
+    /// Approve a device that logged in, by the line that it printed
+    Approve(AccountApproveArgs),
+    /// Take a device off the account, and log it out for good
+    Remove(AccountRemoveArgs),
+    /// Change the password
+    #[command(after_help = "Example:\n  consign account password\n  \
+                            printf '%s\\n' \"$OLD\" \"$NEW\" | consign account password")]
+    Password,
+    /// List all keys that are registered with the hub (administrators)
+    #[command(after_help = "Example:\n  consign account list")]
+    List,
+    /// Revoke a key, at once and for good (administrators)
+    Revoke(AccountRevokeArgs),
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(
+    after_help = "Example:\n  consign account create anna --first-name Anna --last-name Meier\n  \
+                        consign account create anna --device laptop < password.txt\n\n\
+                        The password is asked for, or read from standard input: at least 8 characters."
+)]
+pub(crate) struct AccountCreateArgs {
+    /// What others call you: 3 to 32 of a-z, 0-9 and ._- , the first a letter
+    pub(crate) handle: String,
+    /// First name; other people of the hub see it
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(crate) first_name: String,
+    /// Last name; other people of the hub see it
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(crate) last_name: String,
+    /// Where you work; other people of the hub see it
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(crate) organisation: String,
+    /// E-mail address; administrators of the hub see it
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(crate) email: String,
+    /// Postal address; administrators of the hub see it
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(crate) address: String,
+    /// What this device is called [default: the name of this machine]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) device: Option<String>,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(after_help = "Example:\n  consign account login anna --hub https://hub.example\n  \
+                        consign account login anna --device laptop < password.txt > line.txt\n\n\
+                        It prints a line. `consign account approve` on another device of the account takes it.")]
+pub(crate) struct AccountLoginArgs {
+    /// Handle of the account
+    pub(crate) handle: String,
+    /// What this device is called [default: the name of this machine]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) device: Option<String>,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(
+    after_help = "Example:\n  consign account approve < line.txt\n  consign account approve consign-device-1:…"
+)]
+pub(crate) struct AccountApproveArgs {
+    /// What the new device printed; read from standard input when left out
+    pub(crate) line: Option<String>,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(
+    after_help = "Example:\n  consign account remove laptop\n  consign account remove 3f0c9d21"
+)]
+pub(crate) struct AccountRemoveArgs {
+    /// Name of the device, or the beginning of its key
+    pub(crate) device: String,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(after_help = "Example:\n  consign account revoke 3f0c…")]
+pub(crate) struct AccountRevokeArgs {
+    /// Public key of the account
+    pub(crate) key: String,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  consign inbox\n  consign inbox --json\n\n\
+                        `consign accept ID` receives one. Those of senders who are no contacts wait until\n\
+                        `consign accept HANDLE` lets the sender in.")]
+pub(crate) struct InboxArgs {
+    /// Those that are over, too
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  consign outbox\n  consign outbox --all")]
+pub(crate) struct OutboxArgs {
+    /// Those that are over, too
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Example:\n  consign accept 6f0c8c3a --to ~/Downloads\n  consign accept ben\n\n\
+                        With the id of a delivery it receives it; interrupted, the same command goes on. With a\n\
+                        handle it makes a contact of somebody who waits for it."
+)]
+pub(crate) struct AcceptArgs {
+    /// The beginning of a delivery's id, or the handle of a sender
+    pub(crate) what: String,
+    /// Directory to write into [default: the current directory]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Example:\n  consign refuse 6f0c8c3a --reason 'wrong version'\n  consign refuse ben"
+)]
+pub(crate) struct RefuseArgs {
+    /// The beginning of a delivery's id, or the handle of a sender
+    pub(crate) what: String,
+    /// Why, for the sender of a delivery
+    #[arg(long, value_name = "TEXT", default_value = "the recipient does not want it")]
+    pub(crate) reason: String,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  consign block mallory\n\n\
+                        What they sent ends; they are not told. `consign book add` lets them in again.")]
+pub(crate) struct BlockArgs {
+    /// Handle
+    pub(crate) handle: String,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  consign terminate 6f0c8c3a --reason 'sent by mistake'")]
+pub(crate) struct TerminateArgs {
+    /// The beginning of a delivery's id, as `consign outbox` shows it
+    pub(crate) id: String,
+    /// Why, for the recipient
+    #[arg(long, value_name = "TEXT", default_value = "the sender took it back")]
+    pub(crate) reason: String,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(
+    after_help = "Example:\n  consign book\n  consign book add ben --notes 'plays the oboe'\n  \
+                        consign book policy block-all\n\n\
+                        The hub keeps the book sealed for your devices; it knows whom you let in."
+)]
+pub(crate) struct BookArgs {
+    #[command(subcommand)]
+    pub(crate) what: Option<BookCommand>,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum BookCommand {
+    /// List the contacts and who is blocked
+    #[command(after_help = "Example:\n  consign book list --json")]
+    List,
+    /// Add or change a contact
+    Add(BookAddArgs),
+    /// Remove a contact, or somebody who is blocked
+    #[command(after_help = "Example:\n  consign book remove ben")]
+    Remove(BookHandleArgs),
+    /// Take a contact for who has the handle now
+    #[command(after_help = "Example:\n  consign book trust ben\n\n\
+                            Ask them first, by another way than this hub: somebody else may have the handle.")]
+    Trust(BookHandleArgs),
+    /// Say what becomes of senders who are no contacts
+    #[command(
+        after_help = "Example:\n  consign book policy block-all\n  consign book policy address-book"
+    )]
+    Policy(BookPolicyArgs),
+    /// Set the text that goes under every message; read from standard input
+    #[command(after_help = "Example:\n  consign book signature < signature.txt")]
+    Signature,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(
+    after_help = "Example:\n  consign book add ben --first-name Ben --notes 'plays the oboe'"
+)]
+pub(crate) struct BookAddArgs {
+    /// Handle
+    pub(crate) handle: String,
+    /// First name
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) first_name: Option<String>,
+    /// Last name
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) last_name: Option<String>,
+    /// Notes, up to 256 characters
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) notes: Option<String>,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct BookHandleArgs {
+    /// Handle
+    pub(crate) handle: String,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct BookPolicyArgs {
+    /// What becomes of them
+    pub(crate) policy: PolicyWord,
+}
+
+/// What becomes of senders who are no contacts.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum PolicyWord {
+    /// They wait until you decide
+    AddressBook,
+    /// They are refused
+    BlockAll,
+}

@@ -1,0 +1,129 @@
+//! `consign book` and `consign block`
+
+use hub_api::SenderPolicy;
+use node::people::Contacts;
+use people::{Contact, Handle};
+use serde_json::json;
+
+use super::send::read_input;
+use super::{Session, parse};
+use crate::args::{BookAddArgs, BookArgs, BookCommand, PolicyWord};
+use crate::exit::Ended;
+
+pub(super) async fn run(session: &Session, args: BookArgs) -> anyhow::Result<Ended> {
+    match args.what.unwrap_or(BookCommand::List) {
+        BookCommand::List => list(session).await,
+        BookCommand::Add(args) => add(session, args).await,
+        BookCommand::Remove(args) => remove(session, &args.handle).await,
+        BookCommand::Trust(args) => trust(session, &args.handle).await,
+        BookCommand::Policy(args) => {
+            let policy = match args.policy {
+                PolicyWord::AddressBook => SenderPolicy::AddressBook,
+                PolicyWord::BlockAll => SenderPolicy::BlockAll,
+            };
+            change(session, |contacts| contacts.policy = policy).await
+        }
+        BookCommand::Signature => {
+            let text = read_input("the signature").await?.trim_end().to_owned();
+            change(session, |contacts| contacts.book.signature.clone_from(&text)).await
+        }
+    }
+}
+
+/// Lets somebody in no more; what waits of theirs ends.
+pub(super) async fn block(session: &Session, handle: &str) -> anyhow::Result<Ended> {
+    let handle: Handle = parse(handle)?;
+    change(session, |contacts| contacts.block(handle.clone())).await
+}
+
+async fn change(session: &Session, mut act: impl FnMut(&mut Contacts)) -> anyhow::Result<Ended> {
+    let (node, link) = (session.node()?, session.link()?);
+    let me = node.me(&link).await?;
+    let unknown = node.change_contacts(&link, &me, |contacts| {
+        act(contacts);
+        Ok(())
+    });
+    for handle in unknown.await? {
+        let line = json!({"event": "unknown-contact", "handle": handle});
+        session.output.warn(format!("nobody at {} is called {handle}", link.url), &line)?;
+    }
+    list(session).await
+}
+
+async fn add(session: &Session, args: BookAddArgs) -> anyhow::Result<Ended> {
+    let handle: Handle = parse(&args.handle)?;
+    let (node, link) = (session.node()?, session.link()?);
+    let me = node.me(&link).await?;
+    // Whom the handle stands for is noted now, so that a change shows.
+    let (known, _) = node.recipient(&link, &me, &handle).await?;
+    change(session, |contacts| {
+        contacts.know(&handle, known.identity);
+        let contact = contacts.book.contacts.entry(handle.clone()).or_default();
+        let BookAddArgs { first_name, last_name, notes, .. } = args.clone();
+        let Contact { first_name: first, last_name: last, notes: noted, .. } = contact;
+        for (field, text) in [(first, first_name), (last, last_name), (noted, notes)] {
+            if let Some(text) = text {
+                *field = text;
+            }
+        }
+    })
+    .await
+}
+
+async fn remove(session: &Session, handle: &str) -> anyhow::Result<Ended> {
+    let handle: Handle = parse(handle)?;
+    change(session, |contacts| {
+        contacts.book.contacts.remove(&handle);
+        contacts.blocked.remove(&handle);
+    })
+    .await
+}
+
+async fn trust(session: &Session, handle: &str) -> anyhow::Result<Ended> {
+    let handle: Handle = parse(handle)?;
+    let (node, link) = (session.node()?, session.link()?);
+    let me = node.me(&link).await?;
+    node.accept_identity(&link, &me, &handle).await?;
+    list(session).await
+}
+
+async fn list(session: &Session) -> anyhow::Result<Ended> {
+    let (node, link) = (session.node()?, session.link()?);
+    let me = node.me(&link).await?;
+    let contacts = node.contacts(&link, &me).await?;
+    let policy = match contacts.policy {
+        SenderPolicy::AddressBook => "address-book",
+        SenderPolicy::BlockAll => "block-all",
+    };
+    let others = match contacts.policy {
+        SenderPolicy::AddressBook => "others wait until you let them in",
+        SenderPolicy::BlockAll => "others are refused",
+    };
+    session.output.fact(
+        format!("{} contacts; {others}", contacts.book.contacts.len()),
+        &json!({"event": "book", "policy": policy, "signature": contacts.book.signature}),
+    )?;
+    for (handle, contact) in &contacts.book.contacts {
+        let Contact { first_name, last_name, notes, identity, is_verified } = contact;
+        let name = format!("{first_name} {last_name}");
+        session.output.fact(
+            format!("  {handle:<32}  {}  {}", name.trim(), notes.replace('\n', " ")),
+            &json!({
+                "event": "contact",
+                "handle": handle.as_str(),
+                "first_name": first_name,
+                "last_name": last_name,
+                "notes": notes,
+                "identity": identity.map(|identity| identity.to_string()),
+                "verified": is_verified,
+            }),
+        )?;
+    }
+    for handle in &contacts.blocked {
+        session.output.fact(
+            format!("  {handle:<32}  blocked"),
+            &json!({"event": "blocked", "handle": handle.as_str()}),
+        )?;
+    }
+    Ok(Ended::Done)
+}

@@ -1,0 +1,192 @@
+//! `consign inbox`, `outbox`, `accept`, `refuse` and `terminate`
+
+use hub_api::{DeliveryInfo, DeliveryState, SenderDecision};
+use node::people::{Opening, Seen};
+use people::Handle;
+use serde_json::{Value, json};
+
+use super::Session;
+use super::receive::collect;
+use crate::args::{AcceptArgs, InboxArgs, OutboxArgs, RefuseArgs, TerminateArgs};
+use crate::exit::Ended;
+use crate::output::{bytes, number, utc};
+
+pub(super) async fn inbox(session: &Session, args: &InboxArgs) -> anyhow::Result<Ended> {
+    let (node, link) = (session.node()?, session.link()?);
+    for sender in link.client.pending_senders().await? {
+        let name = format!("{} {}", sender.first_name, sender.last_name);
+        let from = [name.trim(), &sender.organisation].into_iter().filter(|it| !it.is_empty());
+        let from: Vec<&str> = from.collect();
+        session.output.fact(
+            format!(
+                "{} ({}) waits to be let in since {}: `consign accept {0}`, or refuse or block them",
+                sender.handle,
+                from.join(", "),
+                utc(sender.since),
+            ),
+            &json!({
+                "event": "pending-sender",
+                "handle": sender.handle,
+                "first_name": sender.first_name,
+                "last_name": sender.last_name,
+                "organisation": sender.organisation,
+                "since": sender.since,
+                "deliveries": sender.deliveries,
+            }),
+        )?;
+    }
+    let listed = node.inbox(&link).await?;
+    show(session, listed, args.all, "in")
+}
+
+pub(super) async fn outbox(session: &Session, args: &OutboxArgs) -> anyhow::Result<Ended> {
+    let (node, link) = (session.node()?, session.link()?);
+    let listed = node.outbox(&link).await?;
+    show(session, listed, args.all, "out")
+}
+
+fn show(
+    session: &Session,
+    listed: Vec<DeliveryInfo>,
+    all: bool,
+    box_name: &str,
+) -> anyhow::Result<Ended> {
+    let shown: Vec<_> = listed.into_iter().filter(|one| all || !one.state.is_over()).collect();
+    if shown.is_empty() {
+        session.output.remark("nothing waits here");
+    }
+    for one in shown {
+        let is_in = box_name == "in";
+        let (other, arrow) = if is_in { (&one.from, "from") } else { (&one.to, "to") };
+        session.output.fact(
+            format!(
+                "{}  {arrow} {other}  {} files, {}  {}",
+                &one.delivery.to_string()[..8],
+                number(one.files),
+                bytes(one.bytes),
+                state_of(&one, is_in),
+            ),
+            &line_of(&one, box_name),
+        )?;
+    }
+    Ok(Ended::Done)
+}
+
+/// How it stands, what it waits for and since when.
+fn state_of(one: &DeliveryInfo, is_in: bool) -> String {
+    let since = utc(one.since);
+    let (other, own) = if is_in { (&one.from, &one.to) } else { (&one.to, &one.from) };
+    match one.state {
+        DeliveryState::PendingApproval if is_in => {
+            format!("waits for you to let {other} in since {since}")
+        }
+        DeliveryState::PendingApproval => {
+            format!("waits for {other} to let {own} in since {since}")
+        }
+        DeliveryState::Waiting if is_in && one.letter.is_none() => {
+            "is for another device of this account".to_owned()
+        }
+        DeliveryState::Waiting if is_in && one.other_online => {
+            format!("waits for `consign accept` since {since}")
+        }
+        DeliveryState::Waiting if one.other_online => {
+            format!("waits for {other} to accept it since {since}")
+        }
+        DeliveryState::Waiting => format!("waits for {other} to be online since {since}"),
+        DeliveryState::Running => {
+            format!("{} of {} segments since {since}", number(one.verified), number(one.segments))
+        }
+        DeliveryState::Received => format!("received {since}"),
+        DeliveryState::Terminated => {
+            let reason = one.ended.as_ref().map_or("", |end| &*end.reason);
+            format!("ended {since}: {reason}")
+        }
+        DeliveryState::Removed => format!("forgotten by the hub {since}"),
+    }
+}
+
+fn line_of(one: &DeliveryInfo, box_name: &str) -> Value {
+    json!({
+        "event": "boxed-delivery",
+        "box": box_name,
+        "id": one.delivery,
+        "from": one.from,
+        "to": one.to,
+        "state": one.state,
+        "since": one.since,
+        "created": one.created,
+        "files": one.files,
+        "bytes_total": one.bytes,
+        "segments": one.segments,
+        "verified": one.verified,
+        "other_online": one.other_online,
+        "for_this_device": one.letter.is_some(),
+        "ended": one.ended,
+    })
+}
+
+/// A handle, or else the beginning of a delivery's id: one begins with a letter and has one beyond `f`,
+/// or is somebody who waits.
+async fn pending(session: &Session, what: &str) -> anyhow::Result<Option<Handle>> {
+    let Ok(handle) = what.parse::<Handle>() else { return Ok(None) };
+    let waiting = session.patiently(session.link()?.client.pending_senders()).await?;
+    let waits = waiting.iter().any(|sender| sender.handle == handle.as_str());
+    Ok(waits.then_some(handle))
+}
+
+pub(super) async fn accept(session: &Session, args: AcceptArgs) -> anyhow::Result<Ended> {
+    let (node, link) = (session.node()?, session.link()?);
+    let me = session.patiently(node.me(&link)).await?;
+    if let Some(handle) = pending(session, &args.what).await? {
+        session.patiently(node.recipient(&link, &me, &handle)).await?;
+        let line = json!({"event": "sender-accepted", "handle": handle.as_str()});
+        session.output.fact(format!("{handle} is a contact now"), &line)?;
+        return Ok(Ended::Done);
+    }
+    let arrived = session.patiently(node.arrived(&link, &me, &args.what)).await?;
+    let sender = &arrived.sender;
+    match arrived.opening {
+        Opening::Over => {
+            session.output.remark(format!("it is over: {}", state_of(&arrived.info, true)));
+            Ok(Ended::Refused)
+        }
+        Opening::NotForThisDevice => Err(::node::people::PeopleError::NotForThisDevice.into()),
+        Opening::Ticket(_, Seen::Changed) => {
+            Err(::node::people::PeopleError::IdentityChanged(sender.clone()).into())
+        }
+        Opening::Ticket(ticket, Seen::New | Seen::Same) => {
+            collect(session, *ticket, args.to.as_deref(), true).await
+        }
+    }
+}
+
+pub(super) async fn refuse(session: &Session, args: RefuseArgs) -> anyhow::Result<Ended> {
+    let (node, link) = (session.node()?, session.link()?);
+    if let Some(handle) = pending(session, &args.what).await? {
+        link.client.decide_sender(handle.as_str(), SenderDecision::Refuse).await?;
+        let line = json!({"event": "sender-refused", "handle": handle.as_str()});
+        session.output.fact(format!("{handle} is refused; the next delivery asks again"), &line)?;
+        return Ok(Ended::Done);
+    }
+    let listed = node.inbox(&link).await?;
+    end(session, listed, &args.what, &args.reason).await
+}
+
+pub(super) async fn terminate(session: &Session, args: TerminateArgs) -> anyhow::Result<Ended> {
+    let (node, link) = (session.node()?, session.link()?);
+    let listed = node.outbox(&link).await?;
+    end(session, listed, &args.id, &args.reason).await
+}
+
+async fn end(
+    session: &Session,
+    listed: Vec<DeliveryInfo>,
+    id: &str,
+    reason: &str,
+) -> anyhow::Result<Ended> {
+    let (node, link) = (session.node()?, session.link()?);
+    let ended = node.end_addressed(&link, listed, id, reason).await?;
+    let line = json!({"event": "ended", "id": ended.delivery, "reason": reason});
+    session.output.fact(format!("ended {}", ended.delivery), &line)?;
+    Ok(Ended::Done)
+}

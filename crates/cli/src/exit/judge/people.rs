@@ -1,0 +1,81 @@
+//! Exit codes and advice about people and what they send each other.
+
+use hub_api::ProblemCode;
+use node::people::PeopleError;
+
+use super::judge_client;
+use crate::exit::Ended;
+
+pub(super) fn judge(error: &PeopleError) -> (Ended, Option<String>) {
+    let hint = |text: &str| Some(text.to_owned());
+    match error {
+        PeopleError::Hub(error) => match error.code() {
+            Some(ProblemCode::HandleTaken) => (Ended::Refused, hint("choose another handle")),
+            Some(ProblemCode::LoginRefused) => (
+                Ended::NotAllowed,
+                hint("check handle and password; after several tries wait an hour before the next"),
+            ),
+            Some(ProblemCode::PersonRequired) => (
+                Ended::NotAllowed,
+                hint(
+                    "choose a handle with `consign account create`, or make this device one of an account with `consign account login`",
+                ),
+            ),
+            Some(ProblemCode::RecipientRefuses) => (
+                Ended::NotAllowed,
+                hint("ask them, by another way, to add you: `consign book add` with your handle"),
+            ),
+            Some(ProblemCode::NotFound) => {
+                (Ended::NotFound, hint("check how the handle is spelled"))
+            }
+            _ => judge_client(error),
+        },
+        PeopleError::Request(_) => {
+            (Ended::Refused, hint("copy the whole line that the new device printed"))
+        }
+        PeopleError::Handle(_) | PeopleError::Devices { .. } | PeopleError::Forged(_) => (
+            Ended::Refused,
+            hint("nothing was believed or sent; ask whoever runs the hub, by another way"),
+        ),
+        PeopleError::Other(_) => (
+            Ended::Refused,
+            hint("if you did not begin anew after losing all devices, ask whoever runs the hub"),
+        ),
+        PeopleError::OldBook { .. } => {
+            (Ended::Refused, hint("ask whoever runs the hub whether it was restored from a backup"))
+        }
+        PeopleError::IdentityChanged(_) => (
+            Ended::Refused,
+            hint("ask them, by another way; if it is them, `consign book trust` with the handle"),
+        ),
+        PeopleError::NotApproved(_) => (
+            Ended::NotAllowed,
+            hint(
+                "run `consign account login` here again for the line, and `consign account approve` on another device",
+            ),
+        ),
+        PeopleError::OtherPerson(_) => {
+            (Ended::NotAllowed, hint("log in there with the handle of this account"))
+        }
+        PeopleError::TooManyDevices | PeopleError::OnlyDevice => {
+            (Ended::Refused, hint("`consign account show` lists them"))
+        }
+        PeopleError::NoSuchDevice(_) => {
+            (Ended::NotFound, hint("`consign account show` lists them"))
+        }
+        PeopleError::NoContact(_) => (Ended::NotFound, hint("`consign book` lists the contacts")),
+        PeopleError::NoSuchDelivery(_) => (
+            Ended::NotFound,
+            hint("`consign inbox` and `consign outbox` list them; give more of the id"),
+        ),
+        PeopleError::NotForThisDevice => {
+            (Ended::NotFound, hint("receive it on a device that you had when it was sent"))
+        }
+        PeopleError::Book(_) => (
+            Ended::Refused,
+            hint("change the book on another device of the account, which seals it anew for all"),
+        ),
+        PeopleError::Weak(_) => (Ended::Refused, hint("ask them to upgrade that device")),
+        PeopleError::State(_) => (Ended::Failed, None),
+    }
+}

@@ -1,0 +1,233 @@
+//! People with handles: devices, address books, and what they send each other.
+
+use std::fs;
+use std::io::Write as _;
+use std::process::Stdio;
+
+use rustix::process::Signal;
+use serde_json::Value;
+use testkit::noise;
+
+use crate::files::{assert_same, make_tree};
+use crate::process::{Process, last_line, lines, told, until};
+use crate::world::World;
+
+const PASSWORD: &str = "correct horse";
+
+/// Runs a command that reads this text; its last line and its exit code.
+fn with_input(world: &World, node: &str, args: &[&str], input: &str) -> (Value, Option<i32>) {
+    let mut command = world.command(node, args);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("starts");
+    child.stdin.take().expect("piped").write_all(input.as_bytes()).expect("written");
+    let output = child.wait_with_output().expect("it ends");
+    (last_line(&output), output.status.code())
+}
+
+/// A device that is registered with the hub, and a person on it.
+fn person(world: &World, node: &str) {
+    world.join(node, &[]);
+    let create = ["account", "create", node, "--first-name", "N", "--device", "desk"];
+    let (created, code) = with_input(world, node, &create, &format!("{PASSWORD}\n"));
+    assert_eq!((created["event"].as_str(), code), (Some("account-created"), Some(0)), "{created}");
+}
+
+/// Logs another device in and approves it on the first.
+fn second_device(world: &World, handle: &str, node: &str) {
+    world.join(node, &[]);
+    let login = ["account", "login", handle, "--device", "laptop"];
+    let (said, code) = with_input(world, node, &login, PASSWORD);
+    assert_eq!(code, Some(0), "{said}");
+    let line = said["request"].as_str().expect("a line");
+    // Until another device approves it, it can do nothing in its owner's name.
+    let refused = world.fails(node, &["book"], 5);
+    assert!(refused["message"].as_str().expect("text").contains("not approved"), "{refused}");
+    let (approved, code) = with_input(world, handle, &["account", "approve"], line);
+    assert_eq!((approved["name"].as_str(), code), (Some("laptop"), Some(0)), "{approved}");
+}
+
+/// Somebody who sends to a handle, and what was said.
+struct Sending {
+    process: Process,
+    facts: std::path::PathBuf,
+}
+
+impl Sending {
+    fn start(world: &World, node: &str, args: &[&str]) -> Self {
+        let facts = world.path(&format!("facts of {node} {}", args.len()));
+        let mut command = world.command(node, &[&["send"], args].concat());
+        command.stdout(fs::File::create(&facts).expect("made")).stderr(Stdio::null());
+        let process = Process::start(&mut command);
+        until("it is addressed", || fs::read_to_string(&facts).expect("there").ends_with('\n'));
+        Self { process, facts }
+    }
+
+    fn id(&self) -> String {
+        let text = fs::read_to_string(&self.facts).expect("there");
+        let line: Value = serde_json::from_str(text.lines().next().expect("a line")).expect("JSON");
+        assert_eq!(line["event"], "addressed", "{line}");
+        line["id"].as_str().expect("an id").to_owned()
+    }
+
+    fn last(mut self) -> Value {
+        self.process.0.wait().expect("it ends");
+        let text = fs::read_to_string(&self.facts).expect("there");
+        serde_json::from_str(text.lines().last().expect("a line")).expect("JSON")
+    }
+}
+
+fn boxed(world: &World, node: &str, which: &str) -> Vec<Value> {
+    let all = world.lines(node, &[which, "--all"], 0);
+    all.into_iter().filter(|line| line["event"] == "boxed-delivery").collect()
+}
+
+#[test]
+fn people_send_each_other_folders_by_their_handles() {
+    let world = World::new();
+    person(&world, "anna");
+    person(&world, "ben");
+    world.ok("ben", &["book", "add", "anna"]);
+    let source = world.path("plans");
+    make_tree(&source);
+    let sending = Sending::start(&world, "anna", &[&world.text("plans"), "--to", "ben"]);
+    let id = sending.id();
+    let listed = boxed(&world, "ben", "inbox");
+    assert_eq!(listed.len(), 1, "{listed:?}");
+    assert_eq!(listed[0]["from"], "anna");
+    assert_eq!(listed[0]["for_this_device"], true);
+    let to = world.text("in");
+    fs::create_dir(&to).expect("made");
+    let received = world.ok("ben", &["accept", &id[..8], "--to", &to]);
+    assert_eq!(received["event"], "received", "{received}");
+    assert_same(&source, &world.path("in").join("plans"));
+    let delivered = sending.last();
+    assert_eq!(delivered["event"], "delivered", "{delivered}");
+    for (node, which) in [("ben", "inbox"), ("anna", "outbox")] {
+        until("both sides see that it was received", || {
+            boxed(&world, node, which)[0]["state"] == "received"
+        });
+    }
+}
+
+#[test]
+fn a_stranger_waits_until_they_are_let_in_or_is_refused_or_blocked() {
+    let world = World::new();
+    person(&world, "anna");
+    person(&world, "ben");
+    fs::write(world.path("note.txt"), "hello").expect("written");
+    let note = world.text("note.txt");
+    let sending = Sending::start(&world, "anna", &[&note, "--to", "ben"]);
+    let id = sending.id();
+    let waiting = world.lines("ben", &["inbox"], 0);
+    assert_eq!(waiting[0]["event"], "pending-sender", "{waiting:?}");
+    assert_eq!(waiting[0]["handle"], "anna");
+    assert_eq!(waiting[1]["state"], "pending-approval", "{waiting:?}");
+    assert_eq!(world.ok("ben", &["accept", "anna"])["event"], "sender-accepted");
+    let to = world.text("in");
+    fs::create_dir(&to).expect("made");
+    world.ok("ben", &["accept", &id, "--to", &to]);
+    assert_eq!(fs::read(world.path("in").join("note.txt")).expect("there"), b"hello");
+    assert_eq!(sending.last()["event"], "delivered");
+
+    // Whoever is blocked is refused, and is not told more than that.
+    world.ok("ben", &["block", "anna"]);
+    let refused = world.fails("anna", &["send", &note, "--to", "ben"], 5);
+    assert!(refused["hint"].as_str().expect("advice").contains("ask them"), "{refused}");
+    world.ok("ben", &["book", "remove", "anna"]);
+    world.ok("ben", &["book", "policy", "block-all"]);
+    let again = world.fails("anna", &["send", &note, "--to", "ben"], 5);
+    assert_eq!(again["message"], refused["message"]);
+    let unknown = world.fails("anna", &["send", &note, "--to", "nobody"], 4);
+    assert!(unknown["hint"].as_str().expect("advice").contains("spelled"), "{unknown}");
+}
+
+#[test]
+fn a_second_device_is_approved_receives_reads_the_book_and_can_be_taken_away() {
+    let world = World::new();
+    person(&world, "anna");
+    person(&world, "ben");
+    world.ok("ben", &["book", "add", "anna", "--notes", "plays the oboe"]);
+    second_device(&world, "ben", "laptop");
+    let book = world.lines("laptop", &["book"], 0);
+    assert_eq!(book[1]["notes"], "plays the oboe", "{book:?}");
+
+    fs::write(world.path("note.txt"), "hello").expect("written");
+    let note = world.text("note.txt");
+    let sending = Sending::start(&world, "anna", &[&note, "--to", "ben"]);
+    let to = world.text("in");
+    fs::create_dir(&to).expect("made");
+    world.ok("laptop", &["accept", &sending.id(), "--to", &to]);
+    assert_eq!(sending.last()["event"], "delivered");
+
+    let gone = world.lines("ben", &["account", "remove", "laptop"], 0);
+    assert_eq!(gone.iter().filter(|line| line["event"] == "device").count(), 1, "{gone:?}");
+    world.fails("laptop", &["inbox"], 5);
+    // What is sent from now on is not sealed for it, and the book is still there.
+    assert_eq!(world.lines("ben", &["book"], 0)[1]["notes"], "plays the oboe");
+}
+
+#[test]
+fn a_wrong_password_lets_nobody_in_and_the_right_one_can_be_changed() {
+    let world = World::new();
+    person(&world, "anna");
+    world.join("thief", &[]);
+    let login = ["account", "login", "anna"];
+    let (refused, code) = with_input(&world, "thief", &login, "wrong password");
+    assert_eq!(code, Some(5), "{refused}");
+    let (nobody, code) = with_input(&world, "thief", &["account", "login", "nobody"], PASSWORD);
+    assert_eq!(code, Some(5), "{nobody}");
+    assert_eq!(nobody["message"], refused["message"], "a handle that is there looks as one that is not");
+    let change = |input: &str| with_input(&world, "anna", &["account", "password"], input).1;
+    assert_eq!(change("wrong password\nanother one\n"), Some(5));
+    assert_eq!(change(&format!("{PASSWORD}\nanother password\n")), Some(0));
+    world.join("laptop", &[]);
+    let (said, code) = with_input(&world, "laptop", &login, "another password");
+    assert_eq!(code, Some(0), "{said}");
+}
+
+#[test]
+fn a_delivery_to_a_person_goes_on_after_both_were_killed_and_can_be_taken_back() {
+    let world = World::new();
+    person(&world, "anna");
+    person(&world, "ben");
+    world.ok("ben", &["book", "add", "anna"]);
+    let content = noise(40 << 20, 5);
+    fs::write(world.path("film"), &content).expect("written");
+    let film = world.text("film");
+    let mut sending = Sending::start(&world, "anna", &[&film, "--to", "ben"]);
+    let id = sending.id();
+    let to = world.text("in");
+    fs::create_dir(&to).expect("made");
+    let mut accepting = world.command("ben", &["accept", &id, "--to", &to]);
+    let mut process =
+        Process::start(accepting.stdout(Stdio::null()).stderr(Stdio::null()));
+    let kept = || {
+        let Ok(found) = fs::read_dir(world.path("ben").join("deliveries/in")) else { return 0 };
+        let tags = found.map(|entry| entry.expect("listed").path().join("tags"));
+        tags.filter_map(|path| fs::metadata(path).ok()).map(|facts| facts.len() / 32).sum::<u64>()
+    };
+    until("segments come", || kept() >= 3);
+    process.signal(Signal::STOP);
+    process.kill();
+    sending.process.kill();
+    let resumed = world.command("anna", &["send", "--resume", &id]);
+    let mut resumed = resumed;
+    let resumed = Process::start(resumed.stdout(Stdio::null()).stderr(Stdio::null()));
+    let received = world.ok("ben", &["accept", &id, "--to", &to]);
+    assert!(received["resumed_segments"].as_u64().expect("a number") >= 3, "{received}");
+    assert_eq!(fs::read(world.path("in").join("film")).expect("there"), content);
+    drop(resumed);
+
+    let second = Sending::start(&world, "anna", &[&film, "--to", "ben", "--subject", "again"]);
+    let id = second.id();
+    world.ok("anna", &["terminate", &id, "--reason", "sent by mistake"]);
+    let ended = second.last();
+    assert_eq!(ended["event"], "addressed", "nothing was delivered: {ended}");
+    let listed = boxed(&world, "ben", "inbox");
+    let line = listed.iter().find(|line| line["id"] == *id).expect("listed");
+    assert_eq!(line["state"], "terminated", "{line}");
+    assert_eq!(line["ended"]["reason"], "sent by mistake");
+    let output = world.run("ben", &["accept", &id]);
+    assert_eq!(output.status.code(), Some(6), "{}", told(&output));
+    assert!(lines(&output).iter().all(|line| line["event"] != "received"));
+}
