@@ -12,6 +12,7 @@
 
 use std::fs;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -56,6 +57,9 @@ pub enum DeliveryError {
     /// There is no delivery of that id here that is still to be sent.
     #[error("no unfinished delivery {0} here")]
     Unknown(String),
+    /// Another process of this machine sends it. Leave it to that one, or end it first.
+    #[error("delivery {0} is being sent by another process")]
+    InUse(DeliveryId),
     /// Sending stopped.
     #[error("cannot deliver")]
     Send(#[from] SendError),
@@ -107,6 +111,10 @@ pub struct SentDelivery {
     pub paths: Vec<PathBuf>,
     /// Whether the recipient's receipt is here.
     pub is_received: bool,
+    /// Whether the node of this machine sends it by itself.
+    pub is_kept: bool,
+    /// Why it ended without a receipt.
+    pub ended: Option<String>,
 }
 
 /// `delivery.json`.
@@ -118,6 +126,12 @@ struct Remembered {
     subject: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     to: Option<String>,
+    /// The node of this machine sends it by itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    kept: bool,
+    /// Why it ended without a receipt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ended: Option<String>,
     /// Absent once the receipt is here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
@@ -131,6 +145,7 @@ impl Prepared {
     /// # Errors
     /// See [`DeliveryError`]. A hub or a recipient that is away is waited for.
     pub async fn send(&mut self, progress: &DeliveryProgress) -> Result<Sent, DeliveryError> {
+        let _alone = self.alone()?;
         let sent = self.sending.run(progress).await?;
         replace(&self.memory.join(RECEIPT), &sent.signed)?;
         let path = self.memory.join(FACTS);
@@ -138,6 +153,45 @@ impl Prepared {
             write_json(&path, &Remembered { secret: None, ..remembered })?;
         }
         Ok(sent)
+    }
+
+    /// Leaves it to the node of this machine, which goes on whenever the recipient is there.
+    ///
+    /// # Errors
+    /// The state directory fails.
+    pub fn keep(&self) -> Result<(), DeliveryError> {
+        self.remember(|remembered| Remembered { kept: true, ..remembered })
+    }
+
+    /// It is over without a receipt.
+    ///
+    /// # Errors
+    /// The state directory fails.
+    pub fn end(&self, reason: &str) -> Result<(), DeliveryError> {
+        let ended = Some(reason.to_owned());
+        self.remember(|remembered| Remembered { secret: None, ended, ..remembered })
+    }
+
+    fn remember(&self, change: impl FnOnce(Remembered) -> Remembered) -> Result<(), DeliveryError> {
+        let path = self.memory.join(FACTS);
+        if let Some(remembered) = read_json::<Remembered>(&path)? {
+            write_json(&path, &change(remembered))?;
+        }
+        Ok(())
+    }
+
+    /// Keeps other processes of this machine from sending it, too.
+    fn alone(&self) -> Result<fs::File, DeliveryError> {
+        let path = self.memory.join("sending");
+        let failed = |source| StateError::Io { action: "lock", path: path.clone(), source };
+        let mut options = fs::OpenOptions::new();
+        let options = options.write(true).create(true).truncate(false).mode(0o600);
+        let file = options.open(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(fs::TryLockError::WouldBlock) => Err(DeliveryError::InUse(self.id)),
+            Err(fs::TryLockError::Error(error)) => Err(failed(error).into()),
+        }
     }
 }
 
@@ -179,6 +233,8 @@ impl Node {
             hub: hub.url.clone(),
             subject,
             to: request.to.as_ref().map(Handle::to_string),
+            kept: false,
+            ended: None,
             secret: Some(hex::encode(secret.as_bytes())),
             origins: origins.iter().map(hexadecimal).collect(),
         };
@@ -256,7 +312,9 @@ impl Node {
                 subject: remembered.subject,
                 to: remembered.to,
                 paths: remembered.origins.iter().filter_map(origin).map(|at| at.path).collect(),
-                is_received: remembered.secret.is_none(),
+                is_received: remembered.secret.is_none() && remembered.ended.is_none(),
+                is_kept: remembered.kept,
+                ended: remembered.ended,
             });
         }
         found.sort_by_key(|one| std::cmp::Reverse((one.made, one.id)));

@@ -100,12 +100,17 @@ impl Node {
         write_json(&path, &hubs)
     }
 
+    /// The hubs this node registered with, the first one first.
+    pub(crate) fn known_hubs(&self) -> Result<Vec<KnownHub>, StateError> {
+        Ok(read_json(&self.hubs_path())?.unwrap_or_default())
+    }
+
     /// The hub at `url`, or the first one this node registered with.
     ///
     /// # Errors
     /// When there is none, or its certificate is not known.
     pub fn hub(&self, url: Option<&str>) -> Result<HubLink, HubChoiceError> {
-        let hubs: Vec<KnownHub> = read_json(&self.hubs_path())?.unwrap_or_default();
+        let hubs = self.known_hubs()?;
         let chosen = match url {
             None => hubs.first().cloned().ok_or(HubChoiceError::NoneKnown)?,
             Some(url) => {

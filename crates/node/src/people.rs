@@ -10,6 +10,7 @@
 
 mod addressing;
 mod book;
+pub mod courier;
 mod devices;
 
 use documents::{DocumentHash, MessageSeed, PublicKey};
@@ -99,6 +100,23 @@ pub enum PeopleError {
     /// The sender did not seal it: the hub made it up, or lies about who sent it.
     #[error("what came as a delivery of {0} was not sealed by a device of theirs")]
     Forged(Handle),
+    /// The delivery was ended before it began.
+    #[error("{by} ended the delivery: {reason}")]
+    Ended {
+        /// Who.
+        by: &'static str,
+        /// Why, in their words.
+        reason: String,
+    },
+    /// The receipt was not signed by a device of the recipient's: the hub made it up, or the secret is
+    /// with somebody else. Keep what was sent.
+    #[error("the receipt was signed by {signer}, which is no device of {to}")]
+    ForeignReceipt {
+        /// The recipient.
+        to: Handle,
+        /// Who signed.
+        signer: PublicKey,
+    },
     /// The state directory failed.
     #[error("cannot use this node's state")]
     State(#[from] StateError),
@@ -214,6 +232,12 @@ impl Node {
     /// See [`PeopleError`]; a hub that knows none says so.
     pub async fn me(&self, hub: &HubLink) -> Result<Me, PeopleError> {
         self.believe(hub, hub.client.me().await?)
+    }
+
+    /// Whether the owner of this machine has a handle at the hub, as far as the machine knows.
+    pub(crate) fn is_somebody(&self, hub: &HubLink) -> Result<bool, StateError> {
+        let path = self.memory_of("people", &[hub.identity.as_bytes()])?.join("me.json");
+        Ok(read_json::<Remembered>(&path)?.is_some())
     }
 
     /// Follows the lists that the hub shows from the one that was believed last.

@@ -15,6 +15,7 @@ use crate::communities::publisher::SharedLedger;
 use crate::control::server::{Commands, serve};
 use crate::control::socket;
 use crate::jobs::Jobs;
+use crate::people::courier::Courier;
 use crate::publish::unix_now;
 use crate::state::{Node, StateError};
 use crate::turn::TurnError;
@@ -143,7 +144,8 @@ pub async fn run(
         // Only now, so that their metadata is kept: a command before this one may have the store.
         service.watches.resume().await;
         let following = Arc::clone(&service.communities).run();
-        tokio::join!(node.keep_small(|| service.jobs.status()), following);
+        let courier = Courier::new(Arc::clone(&node)).run();
+        tokio::join!(node.keep_small(|| service.jobs.status()), following, courier);
         drop(turn);
         Ok::<(), TurnError>(())
     };

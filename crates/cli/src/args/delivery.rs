@@ -26,6 +26,9 @@ pub(crate) struct SendDeliveryArgs {
     /// Handle of the recipient at the hub, who needs no ticket then
     #[arg(long, value_name = "HANDLE", conflicts_with_all = ["ticket_file", "resume"])]
     pub(crate) to: Option<String>,
+    /// Leave it to the node of this machine, `consign node`, which sends whenever the recipient is there
+    #[arg(long, requires = "to")]
+    pub(crate) background: bool,
     /// Write the ticket to a file that only you can read, instead of printing it
     #[arg(long, value_name = "FILE")]
     pub(crate) ticket_file: Option<PathBuf>,

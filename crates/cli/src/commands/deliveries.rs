@@ -16,7 +16,11 @@ pub(super) fn run(session: &Session) -> anyhow::Result<Ended> {
     for one in listed {
         let paths: Vec<String> =
             one.paths.iter().map(|at| path(at.as_os_str().as_bytes())).collect();
-        let state = if one.is_received { "received" } else { "unfinished" };
+        let state = match (&one.ended, one.is_received) {
+            (Some(_), _) => "ended",
+            (None, true) => "received",
+            (None, false) => "unfinished",
+        };
         session.output.fact(
             format!("{}  {}  {state:10}  {}", one.id, utc(one.made), paths.join(" ")),
             &json!({
@@ -26,6 +30,9 @@ pub(super) fn run(session: &Session) -> anyhow::Result<Ended> {
                 "made": one.made,
                 "hub": one.hub,
                 "subject": one.subject,
+                "to": one.to,
+                "background": one.is_kept,
+                "ended": one.ended,
                 "paths": paths,
             }),
         )?;

@@ -38,8 +38,14 @@ pub(super) async fn run(session: &Session, args: SendDeliveryArgs) -> anyhow::Re
     };
     report_left_out(session.output, &prepared.left_out)?;
     match prepared.to.clone() {
-        Some(to) => addressed::address(session, &prepared, &to).await?,
+        Some(to) => addressed::address(session, &prepared, &to, args.background).await?,
         None => announce(session, &args, &prepared)?,
+    }
+    if args.background {
+        session
+            .output
+            .remark("the node of this machine sends it: `consign outbox` shows how it stands");
+        return Ok(if prepared.left_out.is_empty() { Ended::Done } else { Ended::InPart });
     }
     let progress = DeliveryProgress::default();
     let look = || look(&progress, "sending").with_calls_if_still(session, Instant::now());

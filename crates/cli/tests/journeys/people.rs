@@ -176,7 +176,10 @@ fn a_wrong_password_lets_nobody_in_and_the_right_one_can_be_changed() {
     assert_eq!(code, Some(5), "{refused}");
     let (nobody, code) = with_input(&world, "thief", &["account", "login", "nobody"], PASSWORD);
     assert_eq!(code, Some(5), "{nobody}");
-    assert_eq!(nobody["message"], refused["message"], "a handle that is there looks as one that is not");
+    assert_eq!(
+        nobody["message"], refused["message"],
+        "a handle that is there looks as one that is not"
+    );
     let change = |input: &str| with_input(&world, "anna", &["account", "password"], input).1;
     assert_eq!(change("wrong password\nanother one\n"), Some(5));
     assert_eq!(change(&format!("{PASSWORD}\nanother password\n")), Some(0));
@@ -199,8 +202,7 @@ fn a_delivery_to_a_person_goes_on_after_both_were_killed_and_can_be_taken_back()
     let to = world.text("in");
     fs::create_dir(&to).expect("made");
     let mut accepting = world.command("ben", &["accept", &id, "--to", &to]);
-    let mut process =
-        Process::start(accepting.stdout(Stdio::null()).stderr(Stdio::null()));
+    let mut process = Process::start(accepting.stdout(Stdio::null()).stderr(Stdio::null()));
     let kept = || {
         let Ok(found) = fs::read_dir(world.path("ben").join("deliveries/in")) else { return 0 };
         let tags = found.map(|entry| entry.expect("listed").path().join("tags"));
@@ -230,4 +232,34 @@ fn a_delivery_to_a_person_goes_on_after_both_were_killed_and_can_be_taken_back()
     let output = world.run("ben", &["accept", &id]);
     assert_eq!(output.status.code(), Some(6), "{}", told(&output));
     assert!(lines(&output).iter().all(|line| line["event"] != "received"));
+}
+
+#[test]
+fn the_node_sends_by_itself_what_was_left_to_it_also_after_it_was_killed() {
+    let world = World::new();
+    person(&world, "anna");
+    person(&world, "ben");
+    world.ok("ben", &["book", "add", "anna"]);
+    fs::write(world.path("note.txt"), "hello").expect("written");
+    let note = world.text("note.txt");
+    let (mut node, _) = Process::start_ready(&mut world.command("anna", &["node"]));
+    let kept = world.ok("anna", &["send", &note, "--to", "ben", "--background"]);
+    assert_eq!(kept["event"], "addressed", "{kept}");
+    let id = kept["id"].as_str().expect("an id").to_owned();
+    let online = || boxed(&world, "ben", "inbox")[0]["other_online"] == true;
+    until("the sender is online", online);
+    node.kill();
+    until("the hub sees that it is gone", || !online());
+    let to = world.text("in");
+    fs::create_dir(&to).expect("made");
+    let mut accepting = world.command("ben", &["accept", &id, "--to", &to]);
+    let accepting = Process::start(accepting.stdout(Stdio::null()).stderr(Stdio::null()));
+    let (_node, _) = Process::start_ready(&mut world.command("anna", &["node"]));
+    until("it arrives", || {
+        fs::read(world.path("in").join("note.txt")).is_ok_and(|bytes| bytes == b"hello")
+    });
+    until("the sender has the receipt", || {
+        world.ok("anna", &["deliveries"])["state"] == "received"
+    });
+    drop(accepting);
 }

@@ -1,8 +1,13 @@
 //! Deliveries that go to people by their handles.
 
+use std::time::Duration;
+
 use delivery::Ticket;
 use documents::PublicKey;
-use hub_api::{AddressedDelivery, DeliveriesPage, DeliveryInfo, DeviceLetter, Hex, ProblemCode};
+use hub_api::{
+    AddressedDelivery, DeliveriesPage, DeliveryEnd, DeliveryInfo, DeliveryParty, DeliveryState,
+    DeviceLetter, Hex, ProblemCode,
+};
 use hub_client::ClientError;
 use people::{Handle, Known, Letter};
 
@@ -10,6 +15,9 @@ use super::{Me, PeopleError, Seen, seed};
 use crate::deliveries::Prepared;
 use crate::hubs::HubLink;
 use crate::state::Node;
+
+/// How often it is looked whether a recipient agreed.
+const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// A delivery that came, with what opens it.
 #[derive(Debug, Clone)]
@@ -92,17 +100,51 @@ impl Node {
         })
     }
 
-    /// Whether a receipt of this delivery was signed by a device of the recipient's.
+    /// Waits until the recipient lets the sender in.
     ///
     /// # Errors
-    /// See [`PeopleError`].
-    pub async fn is_device_of(
+    /// [`PeopleError::Ended`] when they do not; see [`PeopleError`].
+    pub async fn admitted(
+        &self,
+        prepared: &Prepared,
+        mut info: DeliveryInfo,
+    ) -> Result<(), PeopleError> {
+        while info.state == DeliveryState::PendingApproval {
+            tokio::time::sleep(LOOK_INTERVAL).await;
+            let listed = self.outbox(&prepared.hub).await?;
+            info = one_of(listed, &prepared.id.to_string())?;
+        }
+        let by = match &info.ended {
+            Some(DeliveryEnd { by: DeliveryParty::Sender, .. }) => "the sender",
+            Some(DeliveryEnd { by: DeliveryParty::Recipient, .. }) => "the recipient",
+            Some(DeliveryEnd { by: DeliveryParty::Hub, .. }) | None => "the hub",
+        };
+        match info.state {
+            DeliveryState::Terminated | DeliveryState::Removed => {
+                let reason = info.ended.map_or_else(String::new, |end| end.reason);
+                Err(PeopleError::Ended { by, reason })
+            }
+            DeliveryState::PendingApproval
+            | DeliveryState::Waiting
+            | DeliveryState::Running
+            | DeliveryState::Received => Ok(()),
+        }
+    }
+
+    /// Makes sure that a receipt was signed by a device of the recipient's.
+    ///
+    /// # Errors
+    /// [`PeopleError::ForeignReceipt`] when it was not; see [`PeopleError`].
+    pub async fn confirm_receipt(
         &self,
         hub: &HubLink,
-        handle: &Handle,
-        key: &PublicKey,
-    ) -> Result<bool, PeopleError> {
-        Ok(self.devices_of(hub, handle).await?.list.devices.contains_key(key))
+        to: &Handle,
+        signer: &PublicKey,
+    ) -> Result<(), PeopleError> {
+        if self.devices_of(hub, to).await?.list.devices.contains_key(signer) {
+            return Ok(());
+        }
+        Err(PeopleError::ForeignReceipt { to: to.clone(), signer: *signer })
     }
 
     /// What came for the owner of this machine, the newest first.

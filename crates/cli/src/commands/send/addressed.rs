@@ -1,10 +1,6 @@
 //! A delivery for somebody who has a handle at the hub.
 
-use std::time::Duration;
-
-use anyhow::bail;
 use documents::PublicKey;
-use hub_api::{DeliveryInfo, DeliveryState};
 use node::deliveries::Prepared;
 use people::Handle;
 use serde_json::json;
@@ -13,14 +9,12 @@ use super::super::Session;
 use crate::output::{bytes, number, utc};
 use crate::progress::{Look, watch_silence};
 
-/// How often it is looked whether the recipient agreed.
-const LOOK_INTERVAL: Duration = Duration::from_secs(5);
-
-/// Addresses the delivery, and waits until the recipient lets its sender in.
+/// Addresses the delivery.
 pub(super) async fn address(
     session: &Session,
     prepared: &Prepared,
     to: &Handle,
+    is_kept: bool,
 ) -> anyhow::Result<()> {
     let node = session.node()?;
     let me = session.patiently(node.me(&prepared.hub)).await?;
@@ -45,37 +39,16 @@ pub(super) async fn address(
             "bytes_total": total,
         }),
     )?;
+    if is_kept {
+        prepared.keep()?;
+        return Ok(());
+    }
     let reason = format!("{to} to let you in, since {}", utc(info.since));
     let look = || Look { waits_for: Some(reason.clone()), ..Look::default() };
-    watch_silence(session.output, admitted(session, prepared, info), look).await
+    Ok(watch_silence(session.output, node.admitted(prepared, info), look).await?)
 }
 
-async fn admitted(
-    session: &Session,
-    prepared: &Prepared,
-    mut info: DeliveryInfo,
-) -> anyhow::Result<()> {
-    let node = session.node()?;
-    while info.state == DeliveryState::PendingApproval {
-        tokio::time::sleep(LOOK_INTERVAL).await;
-        let listed = node.outbox(&prepared.hub).await?;
-        let ours = listed.into_iter().find(|one| one.delivery.0 == *prepared.id.as_bytes());
-        let Some(found) = ours else { bail!("the hub does not know the delivery any more") };
-        info = found;
-    }
-    match info.state {
-        DeliveryState::Terminated | DeliveryState::Removed => {
-            let reason = info.ended.map_or(String::new(), |end| end.reason);
-            bail!("the delivery was ended: {reason}")
-        }
-        DeliveryState::PendingApproval
-        | DeliveryState::Waiting
-        | DeliveryState::Running
-        | DeliveryState::Received => Ok(()),
-    }
-}
-
-/// Whether who signed the receipt is a device of the recipient's.
+/// Makes sure that who signed the receipt is a device of the recipient's.
 pub(super) async fn confirm(
     session: &Session,
     prepared: &Prepared,
@@ -83,8 +56,5 @@ pub(super) async fn confirm(
     signer: &PublicKey,
 ) -> anyhow::Result<()> {
     let node = session.node()?;
-    if !session.patiently(node.is_device_of(&prepared.hub, to, signer)).await? {
-        bail!("the receipt was signed by {signer}, which is no device of {to}");
-    }
-    Ok(())
+    Ok(session.patiently(node.confirm_receipt(&prepared.hub, to, signer)).await?)
 }

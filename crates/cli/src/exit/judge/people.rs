@@ -76,6 +76,10 @@ pub(super) fn judge(error: &PeopleError) -> (Ended, Option<String>) {
             hint("change the book on another device of the account, which seals it anew for all"),
         ),
         PeopleError::Weak(_) => (Ended::Refused, hint("ask them to upgrade that device")),
+        PeopleError::Ended { .. } => (Ended::Refused, None),
+        PeopleError::ForeignReceipt { .. } => {
+            (Ended::Refused, hint("keep what you sent, and ask the recipient by another way"))
+        }
         PeopleError::State(_) => (Ended::Failed, None),
     }
 }
