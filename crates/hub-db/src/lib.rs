@@ -25,15 +25,18 @@
 mod account;
 mod answers;
 mod audit;
+mod book;
 mod chunk;
 mod claim;
 mod community;
 mod console;
 mod database;
+mod delivery;
 mod error;
 mod grant;
 mod join;
 mod name;
+mod person;
 mod postgres;
 mod queue;
 mod release;
@@ -51,6 +54,7 @@ pub use account::{
     RegisterError, Role,
 };
 pub use audit::{Actor, Audit, AuditEntry};
+pub use book::{Book, Books, Decision, Entry, Settled};
 pub use chunk::{Chunks, HolderId, LOOKUP_IDS_MAX};
 pub use claim::{CLAIM_LIFETIME, CLAIM_RUNNING, Claim, Claims};
 pub use community::{
@@ -58,12 +62,20 @@ pub use community::{
 };
 pub use console::Console;
 pub use database::{AddressError, DatabaseKind, DatabaseUrl, open};
+pub use delivery::{
+    AddressOutcome, AddressRoom, Addressed, AddressedRecord, DeliveryNote, DeliveryState, EndedBy,
+    NewAddressed, PendingRecord, Sides,
+};
 pub use error::DbError;
 pub use grant::{Grant, GrantRecord, Grants, NewDelegation};
 pub use join::{
     JOINING_LIFETIME, JoinOutcome, JoinRecord, JoinRoom, JoinStep, Joins, Knocked, NewJoin,
 };
 pub use name::{NameId, NamePut, NameRecord, NameUsage, Names};
+pub use person::{
+    Belonging, Details, DeviceAdded, DeviceRecord, LOGIN_MEMORY, ListKept, LoginTurn, NewList,
+    NewPerson, People, Person, PersonId, PersonMade, SenderPolicy,
+};
 pub use postgres::{PostgresDb, must_have_authorities};
 pub use queue::{
     Answerable, Answered, NewEntry, QueueEntry, QueuedTarget, Queues, ReceiptRecord, WaitingEntry,
@@ -87,6 +99,9 @@ pub trait HubDb:
     + Queues
     + Communities
     + Joins
+    + People
+    + Books
+    + Addressed
     + Tokens
     + Audit
     + Console

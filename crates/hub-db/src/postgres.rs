@@ -13,13 +13,16 @@
 mod accounts;
 mod answers;
 mod audit;
+mod books;
 mod chunks;
 mod claims;
 mod communities;
 mod console;
+mod deliveries;
 mod grants;
 mod joins;
 mod names;
+mod people;
 mod queues;
 mod releases;
 mod retention;
@@ -36,7 +39,7 @@ use sqlx::{ConnectOptions as _, Executor as _, Postgres, Transaction};
 
 use crate::answers::Answers;
 use crate::stored::signed;
-use crate::{Accounts as _, CLAIM_LIFETIME, DbError, HubDb, JOINING_LIFETIME};
+use crate::{Accounts as _, CLAIM_LIFETIME, DbError, HubDb, JOINING_LIFETIME, LOGIN_MEMORY};
 
 /// Connections at once. A server takes 100 by default and runs better with few that are busy
 /// than with many; lookups take a millisecond or two.
@@ -172,6 +175,10 @@ impl HubDb for PostgresDb {
             (
                 "DELETE FROM joins WHERE changed <= $1",
                 now.saturating_sub(JOINING_LIFETIME.as_secs()),
+            ),
+            (
+                "DELETE FROM failed_logins WHERE time <= $1",
+                now.saturating_sub(LOGIN_MEMORY.as_secs()),
             ),
         ];
         for (statement, time) in statements {

@@ -8,13 +8,16 @@
 mod accounts;
 mod answers;
 mod audit;
+mod books;
 mod chunks;
 mod claims;
 mod communities;
 mod console;
+mod deliveries;
 mod grants;
 mod joins;
 mod names;
+mod people;
 mod queues;
 mod releases;
 mod retention;
@@ -35,7 +38,7 @@ use sqlx::{ConnectOptions as _, Connection as _, Sqlite, Transaction};
 use crate::answers::Answers;
 use crate::community::hex;
 use crate::stored::signed;
-use crate::{Accounts as _, CLAIM_LIFETIME, DbError, HubDb, JOINING_LIFETIME};
+use crate::{Accounts as _, CLAIM_LIFETIME, DbError, HubDb, JOINING_LIFETIME, LOGIN_MEMORY};
 
 /// How long a statement waits for another process. Publishing a release of a million chunks
 /// holds the lock for some ten seconds.
@@ -163,6 +166,10 @@ impl HubDb for SqliteDb {
             (
                 "DELETE FROM joins WHERE changed <= ?",
                 now.saturating_sub(JOINING_LIFETIME.as_secs()),
+            ),
+            (
+                "DELETE FROM failed_logins WHERE time <= ?",
+                now.saturating_sub(LOGIN_MEMORY.as_secs()),
             ),
         ];
         for (statement, time) in statements {

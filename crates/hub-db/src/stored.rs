@@ -1,6 +1,7 @@
 //! Numbers, hashes and codes as rows hold them, the same in both databases.
 
 mod communities;
+mod people;
 
 use content::ChunkId;
 
@@ -11,6 +12,7 @@ use crate::{
 };
 
 pub(crate) use communities::*;
+pub(crate) use people::*;
 
 /// An unsigned number as a database has it; what is beyond its range is as good as endless.
 pub(crate) fn signed(number: u64) -> i64 {

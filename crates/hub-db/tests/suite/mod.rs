@@ -6,9 +6,11 @@ mod chunks;
 mod claims;
 mod communities;
 mod console;
+mod deliveries;
 mod grants;
 mod joins;
 mod names;
+mod people;
 mod queues;
 mod releases;
 mod retention;
@@ -21,12 +23,14 @@ pub(crate) use claims::*;
 pub(crate) use communities::*;
 pub(crate) use console::*;
 use content::ChunkId;
+pub(crate) use deliveries::*;
 pub(crate) use grants::*;
 use hub_db::{
     Account, AccountKey, Caller, HubDb, NameId, NewDelegation, NewInvitation, NewRelease, Role,
 };
 pub(crate) use joins::*;
 pub(crate) use names::*;
+pub(crate) use people::*;
 pub(crate) use queues::*;
 pub(crate) use releases::*;
 pub(crate) use retention::*;
@@ -96,6 +100,17 @@ macro_rules! for_each_check {
             an_admission_is_used_once_and_ends,
             joinings_leave_room_for_those_with_an_admission,
             old_joinings_and_admissions_are_forgotten,
+            a_handle_is_given_once,
+            of_two_who_want_a_handle_one_has_it,
+            a_device_logs_in_and_is_listed_by_another,
+            of_two_racing_lists_of_devices_one_is_kept,
+            a_new_password_logs_out_who_is_not_listed,
+            failed_logins_count_by_network_for_a_while,
+            a_contact_is_let_in_and_a_stranger_waits,
+            who_is_blocked_is_refused_and_ends,
+            pending_senders_are_few_and_decided_about,
+            what_becomes_of_a_delivery_is_noted_until_it_is_over,
+            of_two_who_address_the_last_place_one_has_it,
             releases_follow_one_another,
             a_publisher_leaves_out_what_an_earlier_database_had,
             of_two_racing_releases_one_is_accepted,
