@@ -6,13 +6,14 @@ use documents::envelope::{Attributed, Payload};
 use documents::{envelope, jointly};
 use proptest::prelude::*;
 
+use crate::report::Beside;
 use crate::scene::{
-    address, challenge, charter, exchange, key, manifest, membership, proposal, receipt, renewal,
-    request, roster, seed, tree,
+    NOW, address, challenge, charter, exchange, key, manifest, membership, proposal, receipt,
+    renewal, report, request, roster, seed, tree,
 };
 use crate::{
     Charter, Envelope, JoinAnswer, JoinChallenge, JoinRequest, JoinSecret, Membership, MessageSeed,
-    Renewal, Role, Roster, Route, Seed, SignedReceipt,
+    RelayReport, Renewal, Role, Roster, Route, Seed, SignedReceipt,
 };
 
 /// Compares with `golden/NAME.hex`; `UPDATE_GOLDEN=1` writes a file that does not exist yet.
@@ -46,6 +47,11 @@ fn relay() -> Membership {
     }
 }
 
+/// A report with nothing that may be left out, but that the hub beside is silent.
+fn silence() -> RelayReport {
+    RelayReport { turns: None, beside: Beside::Silent { since: NOW - 7 }, ..report() }
+}
+
 #[test]
 fn every_released_document_has_its_golden_file() {
     golden("charter-1", &jointly::sign(&charter(), [&key(1), &key(2)]));
@@ -67,6 +73,8 @@ fn every_released_document_has_its_golden_file() {
     let envelope = Envelope::seal(&tree(), 4, &address(&signed), &exchange(4), &target, random);
     golden("envelope-1", envelope.expect("seals").as_bytes());
     golden("receipt-1", &receipt().sign(&key(5)));
+    golden("relay-report-1", &report().sign(&key(9)));
+    golden("relay-report-of-silence-1", &silence().sign(&key(9)));
 }
 
 #[test]
@@ -84,6 +92,9 @@ fn documents_read_as_they_were_written() {
     both(&challenge(b"request"));
     both(&answer());
     both(&receipt());
+    both(&report());
+    both(&silence());
+    both(&RelayReport { turns: None, beside: Beside::Idle, ..report() });
     assert_eq!(proposal().to_string().parse(), Ok(proposal()));
     both(&JoinRequest { admission: None, ..request() });
     both(&JoinAnswer { proof: None, ..answer() });
@@ -130,9 +141,12 @@ proptest! {
         refuse_or_repeat_membership(&bytes);
         refuse_or_repeat::<JoinChallenge>(&bytes);
         refuse_or_repeat::<SignedReceipt>(&bytes);
+        refuse_or_repeat::<RelayReport>(&bytes);
         altered(&request(), at, with);
         altered(&answer(), at, with);
         altered(&receipt(), at, with);
+        altered(&report(), at, with);
+        altered(&silence(), at, with);
         for mut bytes in [charter().encode(), roster().encode(), membership("a", 5).encode()] {
             let at = at % bytes.len();
             bytes[at] = with;

@@ -16,6 +16,7 @@
 //! * [`ExchangeKey`]: X25519, and what is sealed for it (of `documents`).
 //! * [`release`]: [`Envelope`], which addresses a release to one target, and [`accept_release`].
 //! * [`receipt`]: [`SignedReceipt`], what a target answers.
+//! * [`report`]: [`RelayReport`], what a relay tells of itself.
 //!
 //! Invariant: whatever a hub or relay sends, it cannot add a peer, bring an old roster back, address
 //! a release to somebody, leave one out or change the order unseen. It can be silent: a target then
@@ -30,6 +31,7 @@ pub mod membership;
 pub mod proposal;
 pub mod receipt;
 pub mod release;
+pub mod report;
 pub mod roster;
 pub mod seed;
 pub mod tree;
@@ -42,6 +44,7 @@ pub use membership::{Membership, Role, Route, served_by};
 pub use proposal::{Proposal, ProposalError};
 pub use receipt::{ReceiptError, SignedReceipt};
 pub use release::{Address, Addressed, Envelope, ReleaseError, Task, Unusable, accept_release};
+pub use report::{Passed, RelayReport, ReportError};
 pub use roster::{
     CurrentRoster, MembershipError, Renewal, Roster, RosterError, RosterPublisher, RosterSeen,
     accept_membership,

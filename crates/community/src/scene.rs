@@ -9,10 +9,12 @@ use documents::{DocumentHash, Manifest, NodeKey, Quorum, jointly};
 
 use crate::proposal::{Basis, Draft};
 use crate::release::Address;
+use crate::report::Beside;
 use crate::roster::members_root;
 use crate::{
-    Charter, CommunityId, ExchangeKey, JoinChallenge, JoinRequest, JoinSecret, Membership,
-    PeerName, Proposal, Renewal, Role, Roster, RosterPublisher, Route, Seed, SignedReceipt,
+    Charter, CommunityId, ExchangeKey, JoinChallenge, JoinRequest, JoinSecret, Membership, Passed,
+    PeerName, Proposal, RelayReport, Renewal, Role, Roster, RosterPublisher, Route, Seed,
+    SignedReceipt,
 };
 use documents::MessageSeed;
 
@@ -170,4 +172,19 @@ pub(crate) const BODY: &[u8] = b"what became of it";
 pub(crate) fn receipt() -> SignedReceipt {
     let (publisher, random) = (exchange(4).public(), MessageSeed::from_random([3; 32]));
     SignedReceipt::new(address(b"manifest"), 7, NOW, BODY, &publisher, random).expect("seals")
+}
+
+/// Of relay 9.
+pub(crate) fn report() -> RelayReport {
+    RelayReport {
+        community: charter().community,
+        relay: key(9).public(),
+        made: NOW,
+        since: NOW - 5000,
+        total: Passed { down: 3_000_000_000, up: 70_000 },
+        seconds: 5,
+        recent: Passed { down: 40_000_000, up: 900 },
+        turns: Some((2, NOW - 600)),
+        beside: Beside::Waiting { entries: 12, oldest: NOW - 90 },
+    }
 }

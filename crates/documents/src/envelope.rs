@@ -52,10 +52,12 @@ pub enum Context {
     Devices,
     /// A machine's wish to be a device of a person.
     DeviceRequest,
+    /// What a relay tells of itself.
+    RelayReport,
 }
 
 impl Context {
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 17] = [
         Self::Release,
         Self::Head,
         Self::Delegation,
@@ -72,6 +74,7 @@ impl Context {
         Self::DeliveryReceipt,
         Self::Devices,
         Self::DeviceRequest,
+        Self::RelayReport,
     ];
 
     /// The string that is signed with the document.
@@ -94,6 +97,7 @@ impl Context {
             Self::DeliveryReceipt => "consign/delivery-receipt/1",
             Self::Devices => "consign/devices/1",
             Self::DeviceRequest => "consign/device-request/1",
+            Self::RelayReport => "consign/relay-report/1",
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use community::{
     Address, Charter, CommunityId, Envelope, JoinAnswer, JoinChallenge, JoinRequest, JoinSecret,
-    Membership, PeerName, Proposal, Renewal, Roster, Seed, SignedReceipt,
+    Membership, PeerName, Proposal, RelayReport, Renewal, Roster, Seed, SignedReceipt,
 };
 use documents::envelope::Payload;
 use documents::{DocumentHash, NodeKey, jointly};
@@ -95,6 +95,23 @@ pub fn signed_receipt(bytes: &[u8]) -> Verdict {
     };
     let opened = SignedReceipt::open(bytes, &address, 7).ok();
     same(opened.map(|receipt| receipt.sign(&key(5))), bytes)
+}
+
+/// What a relay tells of itself, inside a valid envelope.
+#[must_use]
+pub fn relay_report_payload(bytes: &[u8]) -> Verdict {
+    payload::<RelayReport>(bytes)
+}
+
+/// A report as a hub hands it over: nothing is accepted but what the relay that it names signed.
+#[must_use]
+pub fn relay_report(bytes: &[u8]) -> Verdict {
+    let community = CommunityId::from_random([6; 16]);
+    let Ok(opened) = RelayReport::open(bytes, &community) else { return Verdict::Refused };
+    match opened.relay == key(9).public() {
+        true => same(Some(opened.sign(&key(9))), bytes),
+        false => Verdict::Accepted,
+    }
 }
 
 /// A seed as text; white space around it is nothing.

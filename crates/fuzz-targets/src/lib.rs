@@ -31,7 +31,8 @@ mod wire_targets;
 pub use community_targets::{
     charter, charter_payload, community_word, join_answer_payload, join_challenge_payload,
     join_request, join_request_payload, join_secret_text, membership, proposal_text,
-    receipt_payload, renewal_payload, roster_payload, seed_text, signed_receipt,
+    receipt_payload, relay_report, relay_report_payload, renewal_payload, roster_payload,
+    seed_text, signed_receipt,
 };
 pub use content_targets::{
     closure_head, closure_segment, frame, node, piece_list, sealed_chunk, sealed_message, tree_root,
@@ -126,6 +127,8 @@ targets![
     join_answer_payload,
     receipt_payload,
     signed_receipt,
+    relay_report,
+    relay_report_payload,
     seed_text,
     join_secret_text,
     proposal_text,

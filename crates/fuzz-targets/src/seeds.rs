@@ -123,6 +123,11 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
         "join_answer_payload" => vec![payload("community/join-answer-1")],
         "receipt_payload" => vec![payload("community/receipt-1")],
         "signed_receipt" => vec![golden("community/receipt-1")],
+        "relay_report" => vec![golden("community/relay-report-1")],
+        "relay_report_payload" => vec![
+            payload("community/relay-report-1"),
+            payload("community/relay-report-of-silence-1"),
+        ],
         "seed_text" => vec![golden("community/seed-1")],
         "join_secret_text" => vec![golden("community/join-secret-1")],
         "proposal_text" => vec![golden("community/proposal-1")],
