@@ -86,6 +86,13 @@ pub const LISTED_RECEIPT_BYTES_MAX: usize = 16 << 10;
 /// Most bytes of all of them on one page: in base64, with what is told of [`PAGE_MAX`] receipts at some
 /// 300 bytes each, they are inside [`RESPONSE_BYTES_MAX`].
 pub const LISTED_RECEIPTS_BYTES_MAX: usize = 640 << 10;
+/// Most bytes of a signed relay report, as in `community`.
+pub const RELAY_REPORT_BYTES_MAX: usize = 512;
+/// Most relay reports of one request or answer, and of one community: in base64 they are inside
+/// [`REQUEST_BYTES_MAX`].
+pub const RELAY_REPORTS_MAX: usize = 256;
+/// Most entries that are counted when somebody asks how many wait: a tenth of a second's work.
+pub const BACKLOG_MAX: u32 = 100_000;
 /// Most bytes of a request to join, or of an answer: some 400 are usual.
 pub const JOIN_BYTES_MAX: usize = 4 * 1024;
 /// Most joinings of a community that are not over: more than one manager would look at.

@@ -23,8 +23,9 @@ pub use self::communities::{
     AddressedEnvelope, AdmissionSettings, CharterDocument, ChartersPage, CommunityEvent,
     CommunityNews, Envelopes, JoinAccepted, JoinDocument, JoinEnd, JoinKnock, Joining,
     JoiningsPage, ManifestDocument, MembersPage, MembershipProof, QueueEntryInfo, QueuePage,
-    Queued, QueuedTargetInfo, QueuedTargetsPage, ReceiptInfo, ReceiptsPage, RenewalDocument,
-    RosterChange, Standing, TakenReceipts, WaitingEntryInfo, WaitingPage,
+    Queued, QueuedTargetInfo, QueuedTargetsPage, ReceiptInfo, ReceiptsPage, RelayReportInfo,
+    RelayReports, RelayReportsTaken, RelayStates, RenewalDocument, RosterChange, Standing,
+    TakenReceipts, WaitingEntryInfo, WaitingPage,
 };
 pub use self::deliveries::{
     DeliveryAnnouncement, DeliveryEnd, DeliveryEnding, DeliveryParty, DeliverySide, DeliveryStatus,

@@ -19,10 +19,11 @@ use crate::{
     JoinAccepted, JoinDocument, JoinEnd, JoinKnock, Joining, JoiningsPage, MEDIA_BYTES,
     MEDIA_EVENTS, MEDIA_JSON, MEDIA_PROBLEM, ManifestDocument, MembersPage, NameInfo, NameSettings,
     NamesPage, NewestRelease, OwnerSettings, Problem, ProblemCode, QueuePage, Queued,
-    QueuedTargetsPage, ReceiptsPage, RegistrationRequest, RegistrationResponse, ReleaseAccepted,
-    ReleaseEvent, ReleaseInfo, ReleasesPage, RenewalDocument, Retention, RosterChange,
-    SegmentTaken, SessionRequest, SessionResponse, Standing, TOKEN_PREFIX, TakenReceipts,
-    TokenCreated, TokenRequest, TokensPage, UploadResponse, WaitingPage, limits,
+    QueuedTargetsPage, ReceiptsPage, RegistrationRequest, RegistrationResponse, RelayReports,
+    RelayReportsTaken, RelayStates, ReleaseAccepted, ReleaseEvent, ReleaseInfo, ReleasesPage,
+    RenewalDocument, Retention, RosterChange, SegmentTaken, SessionRequest, SessionResponse,
+    Standing, TOKEN_PREFIX, TakenReceipts, TokenCreated, TokenRequest, TokensPage, UploadResponse,
+    WaitingPage, limits,
 };
 
 /// What goes into a body, by media type.
@@ -251,6 +252,9 @@ fn schemas() -> Value {
         ReceiptsPage,
         RegistrationRequest,
         RegistrationResponse,
+        RelayReports,
+        RelayReportsTaken,
+        RelayStates,
         ReleaseAccepted,
         ReleaseEvent,
         ReleaseInfo,

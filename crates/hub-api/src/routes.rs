@@ -110,6 +110,10 @@ pub const JOIN_END: &str = "/v1/communities/{community}/joins/{id}/end";
 pub const QUEUE: &str = "/v1/communities/{community}/queue";
 /// `GET ?after=&limit=`: [`WaitingPage`](crate::WaitingPage), for relays and whoever mirrors it.
 pub const WAITING: &str = "/v1/communities/{community}/waiting";
+/// `GET`: [`RelayStates`](crate::RelayStates), for managers, publishers and whoever mirrors it. `PUT`:
+/// [`RelayReports`](crate::RelayReports) in, [`RelayReportsTaken`](crate::RelayReportsTaken) out, for
+/// relays.
+pub const RELAYS: &str = "/v1/communities/{community}/relays";
 /// `GET`: server-sent events for the calling peer or manager.
 pub const COMMUNITY_EVENTS: &str = "/v1/communities/{community}/events";
 /// `POST`: [`Envelopes`](crate::Envelopes) in, [`Queued`](crate::Queued) out.
@@ -440,6 +444,7 @@ mod tests {
             MIRRORS,
             QUEUE,
             WAITING,
+            RELAYS,
             COMMUNITY_EVENTS,
             ENVELOPES,
             TARGETS,
@@ -483,6 +488,7 @@ mod tests {
             (JOIN_END, join(JOIN_END, community, &id)),
             (ENVELOPES, envelopes("team/tools", 7)),
             (WAITING, of_community(WAITING, community)),
+            (RELAYS, of_community(RELAYS, community)),
             (TARGET, target("team/tools", 7, &id)),
             (MIRRORED, mirrored("team/tools", 7)),
             (TARGETS, targets("team/tools", 7)),

@@ -6,8 +6,9 @@ use hub_api::{
     AddressedEnvelope, AdmissionSettings, Base64Bytes, CharterDocument, ChartersPage,
     CommunityEvent, EVENT_COMMUNITY, Envelopes, Hex, JoinAccepted, JoinDocument, JoinEnd,
     JoinKnock, Joining, JoiningsPage, ManifestDocument, MembersPage, QueuePage, Queued,
-    QueuedTargetInfo, QueuedTargetsPage, ReceiptInfo, ReceiptsPage, RenewalDocument, RosterChange,
-    Standing, TakenReceipts, WaitingPage, limits, routes,
+    QueuedTargetInfo, QueuedTargetsPage, ReceiptInfo, ReceiptsPage, RelayReports,
+    RelayReportsTaken, RelayStates, RenewalDocument, RosterChange, Standing, TakenReceipts,
+    WaitingPage, limits, routes,
 };
 use hyper::Method;
 
@@ -288,6 +289,31 @@ impl HubClient {
         let path = routes::page(&path, from, limits::PAGE_MAX);
         self.json(&Call::new(Method::GET, path, "read what waits for targets"), Need::Required)
             .await
+    }
+
+    /// What waits at the hub, and what relays told of themselves, for managers, publishers and mirrors.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; not found at a hub that is older than this.
+    pub async fn relays(&self, community: &CommunityId) -> Result<RelayStates, ClientError> {
+        let path = routes::of_community(routes::RELAYS, community);
+        self.json(&Call::new(Method::GET, path, "read how relays are"), Need::Required).await
+    }
+
+    /// Tells the hub what relays signed of themselves; returns how many of these are the newest there.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; not found at a hub that is older than this.
+    pub async fn tell_relays(
+        &self,
+        community: &CommunityId,
+        reports: Vec<Base64Bytes>,
+    ) -> Result<u64, ClientError> {
+        let path = routes::of_community(routes::RELAYS, community);
+        let call =
+            Call::new(Method::PUT, path, "tell how relays are").json(&RelayReports { reports });
+        let taken: RelayReportsTaken = self.json(&call, Need::Required).await?;
+        Ok(taken.taken)
     }
 
     /// Begins to pass a community on to the hub, by its first charter.

@@ -78,7 +78,8 @@ pub use person::{
 };
 pub use postgres::{PostgresDb, must_have_authorities};
 pub use queue::{
-    Answerable, Answered, NewEntry, QueueEntry, QueuedTarget, Queues, ReceiptRecord, WaitingEntry,
+    Answerable, Answered, Backlog, NewEntry, QueueEntry, QueuedTarget, Queues, ReceiptRecord,
+    WaitingEntry,
 };
 pub use release::{EventId, NewRelease, PublishError, Release, Releases, RenewError};
 pub use retention::{Retaining, Retention};

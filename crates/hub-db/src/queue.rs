@@ -45,6 +45,15 @@ pub struct WaitingEntry {
     pub envelope: Vec<u8>,
 }
 
+/// What of a community waits, counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Backlog {
+    /// How many entries, up to a limit.
+    pub entries: u64,
+    /// Since when the oldest waits; none when none does.
+    pub oldest: Option<u64>,
+}
+
 /// What a target answered, without the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReceiptRecord {
@@ -138,6 +147,9 @@ pub trait Queues: Send + Sync {
         after: i64,
         limit: u32,
     ) -> Result<Vec<WaitingEntry>, DbError>;
+
+    /// How many entries of a community wait for any target: no more than `limit` are counted.
+    async fn backlog(&self, community: &CommunityKey, limit: u32) -> Result<Backlog, DbError>;
 
     /// Takes a release out of a target's queue, unanswered; false when it does not wait there.
     async fn withdraw_entry(

@@ -6,8 +6,8 @@ mod people;
 use content::ChunkId;
 
 use crate::{
-    Account, AccountId, AccountKey, Actor, Answerable, AuditEntry, Caller, Claim, DbError, EventId,
-    Grant, InvitationRecord, NameId, NameRecord, NameUsage, QueueEntry, QueuedTarget,
+    Account, AccountId, AccountKey, Actor, Answerable, AuditEntry, Backlog, Caller, Claim, DbError,
+    EventId, Grant, InvitationRecord, NameId, NameRecord, NameUsage, QueueEntry, QueuedTarget,
     ReceiptRecord, Release, Role, TokenId, TokenRecord, TokenScope, WaitingEntry,
 };
 
@@ -283,6 +283,13 @@ pub(crate) fn waiting_entry(
 ) -> Result<WaitingEntry, DbError> {
     let (sequence, target) = (unsigned(sequence)?, AccountKey(hash(target)?));
     Ok(WaitingEntry { id, name, sequence, target, envelope })
+}
+
+/// How many, since when
+pub(crate) type BacklogRow = (i64, Option<i64>);
+
+pub(crate) fn backlog((entries, oldest): BacklogRow) -> Result<Backlog, DbError> {
+    Ok(Backlog { entries: unsigned(entries)?, oldest: oldest.map(unsigned).transpose()? })
 }
 
 /// Whether the account is revoked, and of the release: id and owner's key of its name, hash

@@ -21,6 +21,7 @@ use crate::metrics::Metrics;
 use crate::places::Places;
 use crate::readiness::Checks;
 use crate::refusal::Refusal;
+use crate::relay_reports::RelayReports;
 use crate::tls::CertificateNow;
 use crate::transfers::Transfers;
 
@@ -32,6 +33,8 @@ pub(crate) struct App {
     pub(crate) bus: Bus,
     pub(crate) challenges: Challenges,
     pub(crate) member_trees: MemberTrees,
+    /// How relays are, by their own word.
+    pub(crate) relay_reports: RelayReports,
     /// The URL clients use.
     pub(crate) url: String,
     pub(crate) key: NodeKey,

@@ -56,6 +56,7 @@ mod peer;
 mod places;
 mod readiness;
 mod refusal;
+mod relay_reports;
 mod router;
 mod routes;
 mod serve;

@@ -148,6 +148,13 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route(paths::QUEUE, within(quick, get(routes::queue::queue)))
         .route(paths::WAITING, within(quick, get(routes::waiting::waiting)))
         .route(
+            paths::RELAYS,
+            within(
+                quick,
+                get(routes::read_relays::read_relays).put(routes::tell_relays::tell_relays),
+            ),
+        )
+        .route(
             paths::COMMUNITY_EVENTS,
             within(quick, get(routes::community_events::community_events)),
         )

@@ -29,6 +29,7 @@ use crate::member_trees::MemberTrees;
 use crate::metrics::Metrics;
 use crate::places::Places;
 use crate::readiness::Checks;
+use crate::relay_reports::RelayReports;
 use crate::tls::CertificateSource;
 use crate::{database, gc, observation, open_files, router, serve, tls};
 
@@ -187,6 +188,7 @@ impl Hub {
             store,
             bus: Bus::default(),
             member_trees: MemberTrees::default(),
+            relay_reports: RelayReports::default(),
             challenges: Challenges::new().map_err(io::Error::other).map_err(in_data)?,
             url: url.clone(),
             public_key: key.public(),

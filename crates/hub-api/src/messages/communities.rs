@@ -265,6 +265,48 @@ pub struct WaitingPage {
     pub next: Option<u64>,
 }
 
+/// What relays tell of themselves: the caller, and those under it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RelayReports {
+    /// Signed relay reports, at most [`RELAY_REPORTS_MAX`](crate::limits::RELAY_REPORTS_MAX).
+    pub reports: Vec<Base64Bytes>,
+}
+
+/// What became of relay reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RelayReportsTaken {
+    /// How many are the newest of their relay now. Not counted: an older one, one of somebody who is
+    /// no relay by the roster here, one of a time to come.
+    pub taken: u64,
+}
+
+/// How the hub is, and what relays told of themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RelayStates {
+    /// How many entries wait here for targets of the community; no more than
+    /// [`BACKLOG_MAX`](crate::limits::BACKLOG_MAX) are counted.
+    pub waiting: u64,
+    /// Since when the oldest of them waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest: Option<u64>,
+    /// The newest report of each relay that told something since the hub began to run.
+    pub reports: Vec<RelayReportInfo>,
+}
+
+/// The newest report of a relay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RelayReportInfo {
+    /// When it came.
+    pub came: u64,
+    /// The signed report.
+    pub report: Base64Bytes,
+}
+
 /// A release as it was signed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -5,10 +5,10 @@ use async_trait::async_trait;
 use super::{SqliteDb, json_list};
 use crate::answers::{Answer, answer};
 use crate::stored::{
-    self, AnswerableRow, QueueRow, QueuedTargetRow, ReceiptRow, WaitingRow, signed,
+    self, AnswerableRow, BacklogRow, QueueRow, QueuedTargetRow, ReceiptRow, WaitingRow, signed,
 };
 use crate::{
-    AccountKey, Answerable, Answered, CommunityKey, DbError, NameId, NewEntry, QueueEntry,
+    AccountKey, Answerable, Answered, Backlog, CommunityKey, DbError, NameId, NewEntry, QueueEntry,
     QueuedTarget, Queues, ReceiptRecord, WaitingEntry,
 };
 
@@ -97,6 +97,23 @@ impl Queues for SqliteDb {
         .fetch_all(&self.readers)
         .await?;
         rows.into_iter().map(stored::waiting_entry).collect()
+    }
+
+    async fn backlog(&self, community: &CommunityKey, limit: u32) -> Result<Backlog, DbError> {
+        let (first, end) = community.feeds();
+        let row: BacklogRow = sqlx::query_as(
+            "SELECT count(*), min(queued) FROM
+               (SELECT q.queued
+                FROM queue q JOIN releases r ON r.id = q.release JOIN names n ON n.id = r.name
+                WHERE q.answered IS NULL AND n.name > ?1 AND n.name < ?2
+                ORDER BY q.id LIMIT ?3) oldest",
+        )
+        .bind(first)
+        .bind(end)
+        .bind(i64::from(limit))
+        .fetch_one(&self.readers)
+        .await?;
+        stored::backlog(row)
     }
 
     async fn withdraw_entry(

@@ -77,6 +77,7 @@ macro_rules! for_each_check {
             entries_wait_for_their_target_in_order,
             what_waits_for_anybody_is_listed_and_withdrawn,
             a_mirror_takes_releases_in_any_order,
+            what_waits_is_counted_for_each_community_alone,
             an_entry_is_answered_once,
             of_two_racing_answers_one_counts,
             answers_that_come_together_are_each_told_their_own,

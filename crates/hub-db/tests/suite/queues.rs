@@ -92,6 +92,26 @@ pub(crate) async fn entries_wait_for_their_target_in_order(db: &dyn HubDb) {
     assert!(ids.is_sorted(), "in the order in which they were given");
 }
 
+pub(crate) async fn what_waits_is_counted_for_each_community_alone(db: &dyn HubDb) {
+    let ci = feed(db, 1, CI, 2).await;
+    let counted = async |community, limit| {
+        let backlog = db.backlog(&community_of(community), limit).await.expect("counts");
+        (backlog.entries, backlog.oldest)
+    };
+    assert_eq!(counted(1, 9).await, (0, None));
+    db.enqueue(ci, 1, &entries(&[50, 51]), NOW).await.expect("queues");
+    db.enqueue(ci, 2, &entries(&[50]), NOW + 7).await.expect("queues");
+    assert_eq!(counted(1, 9).await, (3, Some(NOW)));
+    assert_eq!(counted(1, 2).await, (2, Some(NOW)), "no more than was asked for");
+    assert_eq!(counted(2, 9).await, (0, None), "another community");
+    for target in [50, 51] {
+        db.answer_entry((ci, 1), &key(target), b"receipt", NOW + 8).await.expect("answers");
+    }
+    assert_eq!(counted(1, 9).await, (1, Some(NOW + 7)), "what was answered waits no more");
+    db.withdraw_entry((ci, 2), &key(50)).await.expect("withdraws");
+    assert_eq!(counted(1, 9).await, (0, None));
+}
+
 pub(crate) async fn an_entry_is_answered_once(db: &dyn HubDb) {
     let ci = feed(db, 1, CI, 2).await;
     db.enqueue(ci, 1, &entries(&[50, 51]), NOW).await.expect("queues");

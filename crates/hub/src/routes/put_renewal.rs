@@ -18,7 +18,7 @@ use crate::refusal::Refusal;
 
 /// How far the clock of whoever signs may be before ours. A renewal from the future would keep all
 /// that come before its time from being taken.
-const CLOCK_SKEW_S: u64 = 300;
+pub(super) const CLOCK_SKEW_S: u64 = 300;
 
 /// It gives nobody a right, and comes every few minutes: the audit log does not tell of it.
 pub(crate) async fn put_renewal(

@@ -27,6 +27,7 @@ mod plant;
 mod postgres;
 mod postgres_tls;
 mod raw;
+mod relays;
 mod releases;
 mod rights;
 mod scene;

@@ -30,6 +30,20 @@ pub(super) static OPERATIONS: &[Operation] = &[
         ..get(routes::WAITING, "listWaiting", "What waits for all targets", Who::Account)
     },
     Operation {
+        answers: &[(200, Content::Json("RelayStates"), "What waits, and the newest reports.")],
+        problems: &[P::TooManyRequests],
+        note: "For managers and publishers, and for whoever mirrors the community.",
+        is_conditional: true,
+        ..get(routes::RELAYS, "readRelays", "How the relays of a community are", Who::Account)
+    },
+    Operation {
+        request: Content::Json("RelayReports"),
+        answers: &[(200, Content::Json("RelayReportsTaken"), "They are told to who asks.")],
+        problems: &[P::DocumentRefused],
+        note: "By relays: of themselves, and of those under them, as these signed it.",
+        ..put(routes::RELAYS, "tellRelays", "Tells how relays are", Who::Account)
+    },
+    Operation {
         answers: &[(
             200,
             Content::Events,
