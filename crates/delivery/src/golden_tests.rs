@@ -4,7 +4,7 @@ use documents::NodeKey;
 use proptest::prelude::*;
 
 use crate::header::tests::{directory, file, header, link};
-use crate::{DeliveryId, DeliverySecret, Digest, Header, Receipt, Tally, Ticket, Vault};
+use crate::{DeliveryId, DeliverySecret, Digest, Header, Link, Receipt, Tally, Ticket, Vault};
 
 /// Compares with `golden/NAME.hex`; `UPDATE_GOLDEN=1` writes a file that does not exist yet.
 #[expect(clippy::disallowed_methods, reason = "golden files are files")]
@@ -29,6 +29,7 @@ fn every_released_format_has_its_golden_file() {
     let (url, fingerprint) = ("https://hub.example:7333".into(), [3; 32]);
     let ticket = Ticket { url, fingerprint, id: ID, secret: SECRET };
     golden("ticket-1", ticket.to_string().as_bytes());
+    golden("link-1", Link(ticket).to_string().as_bytes());
     golden("recipient-token-1", &SECRET.recipient_token());
     let items = vec![directory("a"), file("a/b", 3), link("a/c", "b"), file("empty", 0)];
     golden("header-1", &header(items).encode());
@@ -66,6 +67,8 @@ proptest! {
         let text = String::from_utf8_lossy(&bytes);
         if let Ok(ticket) = text.parse::<Ticket>() {
             prop_assert_eq!(ticket.to_string(), text);
+        } else if let Ok(link) = text.parse::<Link>() {
+            prop_assert_eq!(link.to_string(), text);
         }
     }
 }

@@ -2,6 +2,7 @@
 //! cannot read them and keeps none of them.
 //!
 //! * [`Ticket`]: where a delivery can be collected, and the secret that opens it.
+//! * [`Link`]: the same for a browser.
 //! * [`Header`]: what is in it: a subject, a message, and items in the order in which their contents follow.
 //! * [`Layout`]: which bytes of which file are in which segment. Both sides compute it from the
 //!   header, so a transfer can go on at any segment.
@@ -24,6 +25,7 @@ mod golden_tests;
 mod header;
 mod id;
 mod layout;
+mod link;
 mod receipt;
 mod ticket;
 mod vault;
@@ -35,6 +37,7 @@ pub use id::{DeliveryId, DeliverySecret};
 pub use layout::{
     Layout, PREFIX_BYTES, Part, SEGMENT_BYTES, TooLong, header_length, segment_count,
 };
+pub use link::{Link, ParseLinkError};
 pub use receipt::{Digest, Receipt, ReceiptError, Tally};
 pub use ticket::{ParseTicketError, TICKET_BYTES_MAX, Ticket};
 pub use vault::{OpenSegmentError, SEALED_BYTES_MAX, Tag, Vault};

@@ -13,7 +13,7 @@ use crate::{DeliveryId, DeliverySecret};
 const PREFIX: &str = "consign-delivery-1:";
 const WHAT: &str = "ticket";
 /// The longest URL of a hub, in bytes; that of invitations.
-const URL_BYTES_MAX: usize = documents::invitation::URL_BYTES_MAX;
+pub(crate) const URL_BYTES_MAX: usize = documents::invitation::URL_BYTES_MAX;
 
 /// The longest ticket as text, in bytes.
 pub const TICKET_BYTES_MAX: usize = 2048;
