@@ -4,7 +4,9 @@ use documents::NodeKey;
 use proptest::prelude::*;
 
 use crate::header::tests::{directory, file, header, link};
-use crate::{DeliveryId, DeliverySecret, Digest, Header, Link, Receipt, Tally, Ticket, Vault};
+use crate::{
+    DeliveryId, DeliverySecret, Digest, Header, Link, LockedLink, Receipt, Tally, Ticket, Vault,
+};
 
 /// Compares with `golden/NAME.hex`; `UPDATE_GOLDEN=1` writes a file that does not exist yet.
 #[expect(clippy::disallowed_methods, reason = "golden files are files")]
@@ -29,7 +31,9 @@ fn every_released_format_has_its_golden_file() {
     let (url, fingerprint) = ("https://hub.example:7333".into(), [3; 32]);
     let ticket = Ticket { url, fingerprint, id: ID, secret: SECRET };
     golden("ticket-1", ticket.to_string().as_bytes());
-    golden("link-1", Link(ticket).to_string().as_bytes());
+    golden("link-1", Link(ticket.clone()).to_string().as_bytes());
+    let locked = LockedLink::lock(&ticket, "correct horse – Größe");
+    golden("locked-link-1", locked.to_string().as_bytes());
     golden("recipient-token-1", &SECRET.recipient_token());
     let items = vec![directory("a"), file("a/b", 3), link("a/c", "b"), file("empty", 0)];
     golden("header-1", &header(items).encode());
@@ -68,6 +72,8 @@ proptest! {
         if let Ok(ticket) = text.parse::<Ticket>() {
             prop_assert_eq!(ticket.to_string(), text);
         } else if let Ok(link) = text.parse::<Link>() {
+            prop_assert_eq!(link.to_string(), text);
+        } else if let Ok(link) = text.parse::<LockedLink>() {
             prop_assert_eq!(link.to_string(), text);
         }
     }

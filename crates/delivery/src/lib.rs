@@ -2,7 +2,7 @@
 //! cannot read them and keeps none of them.
 //!
 //! * [`Ticket`]: where a delivery can be collected, and the secret that opens it.
-//! * [`Link`]: the same for a browser.
+//! * [`Link`], [`LockedLink`]: the same for a browser, the latter with a passphrase beside it.
 //! * [`Header`]: what is in it: a subject, a message, and items in the order in which their contents follow.
 //! * [`Layout`]: which bytes of which file are in which segment. Both sides compute it from the
 //!   header, so a transfer can go on at any segment.
@@ -26,6 +26,7 @@ mod header;
 mod id;
 mod layout;
 mod link;
+mod locked_link;
 mod receipt;
 mod ticket;
 mod vault;
@@ -38,6 +39,7 @@ pub use layout::{
     Layout, PREFIX_BYTES, Part, SEGMENT_BYTES, TooLong, header_length, segment_count,
 };
 pub use link::{Link, ParseLinkError};
+pub use locked_link::LockedLink;
 pub use receipt::{Digest, Receipt, ReceiptError, Tally};
 pub use ticket::{ParseTicketError, TICKET_BYTES_MAX, Ticket};
 pub use vault::{OpenSegmentError, SEALED_BYTES_MAX, Tag, Vault};

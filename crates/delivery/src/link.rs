@@ -11,7 +11,8 @@ use crate::{DeliveryId, DeliverySecret, TICKET_BYTES_MAX, Ticket};
 
 /// Where a hub has the page on which deliveries are received.
 const PAGE: &str = "/d/";
-const VERSION: &str = "1.";
+const PLAIN: &str = "1.";
+pub(crate) const LOCKED: &str = "2.";
 const SECRET_BYTES: usize = 32;
 const FINGERPRINT_BYTES: usize = 32;
 const CHECK_BYTES: usize = 4;
@@ -30,6 +31,12 @@ pub enum ParseLinkError {
     /// It is longer than any link; it was not read.
     #[error("a link of {0} bytes; none is longer than {TICKET_BYTES_MAX}")]
     TooLarge(usize),
+    /// It opens with a passphrase: read it as a [`LockedLink`](crate::LockedLink).
+    #[error("the link is locked with a passphrase")]
+    Locked,
+    /// It does not open with a passphrase: read it as a [`Link`].
+    #[error("the link is not locked")]
+    NotLocked,
     /// A newer program wrote it. Upgrade to read it.
     #[error("the key of the link is of a kind that this program does not know")]
     Version,
@@ -47,16 +54,21 @@ fn check(id: DeliveryId, given: &[u8]) -> [u8; CHECK_BYTES] {
 
 impl fmt::Display for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(Ticket { url, fingerprint, id, secret }) = self;
-        let mut given = secret.as_bytes().to_vec();
-        if *fingerprint != [0; FINGERPRINT_BYTES] {
-            given.extend_from_slice(fingerprint);
-        }
-        let check = check(*id, &given);
-        given.extend_from_slice(&check);
-        let url = url.trim_end_matches('/');
-        write!(f, "{url}{PAGE}{id}#{VERSION}{}", URL_SAFE_NO_PAD.encode(given))
+        write(f, PLAIN, &self.0)
     }
+}
+
+/// Writes a ticket whose secret is as it stands behind the `#`.
+pub(crate) fn write(f: &mut fmt::Formatter<'_>, version: &str, ticket: &Ticket) -> fmt::Result {
+    let Ticket { url, fingerprint, id, secret } = ticket;
+    let mut given = secret.as_bytes().to_vec();
+    if *fingerprint != [0; FINGERPRINT_BYTES] {
+        given.extend_from_slice(fingerprint);
+    }
+    let check = check(*id, &given);
+    given.extend_from_slice(&check);
+    let url = url.trim_end_matches('/');
+    write!(f, "{url}{PAGE}{id}#{version}{}", URL_SAFE_NO_PAD.encode(given))
 }
 
 impl fmt::Debug for Link {
@@ -69,41 +81,49 @@ impl FromStr for Link {
     type Err = ParseLinkError;
 
     fn from_str(text: &str) -> Result<Self, ParseLinkError> {
-        if text.len() > TICKET_BYTES_MAX {
-            return Err(ParseLinkError::TooLarge(text.len()));
+        match read(text)? {
+            (PLAIN, ticket) => Ok(Self(ticket)),
+            _ => Err(ParseLinkError::Locked),
         }
-        let (address, key) = text.split_once('#').ok_or(ParseLinkError::Address)?;
-        let (url, digits) = address.rsplit_once(PAGE).ok_or(ParseLinkError::Address)?;
-        let known = ["http://", "https://"].iter().any(|scheme| {
-            url.strip_prefix(scheme).is_some_and(|host| !host.is_empty() && !host.ends_with('/'))
-        });
-        // Printed to terminals and put into requests: visible ASCII only.
-        if !known || url.len() > URL_BYTES_MAX || !url.bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(ParseLinkError::Address);
-        }
-        let mut id = [0; 16];
-        let is_lower = !digits.bytes().any(|digit| digit.is_ascii_uppercase());
-        if !is_lower || hex::decode_to_slice(digits, &mut id).is_err() {
-            return Err(ParseLinkError::Address);
-        }
-        let id = DeliveryId::from_bytes(id);
-        let coded = key.strip_prefix(VERSION).ok_or(ParseLinkError::Version)?;
-        let bytes = URL_SAFE_NO_PAD.decode(coded).map_err(|_| ParseLinkError::Text)?;
-        let (given, end) = bytes.split_last_chunk().ok_or(ParseLinkError::Text)?;
-        let (secret, pinned) =
-            given.split_first_chunk::<SECRET_BYTES>().ok_or(ParseLinkError::Text)?;
-        let fingerprint = match pinned {
-            [] => [0; FINGERPRINT_BYTES],
-            pinned => pinned.try_into().map_err(|_| ParseLinkError::Text)?,
-        };
-        // One that pins nothing is written without.
-        let is_one_spelling = pinned.is_empty() || fingerprint != [0; FINGERPRINT_BYTES];
-        if !is_one_spelling || check(id, given) != *end {
-            return Err(ParseLinkError::Text);
-        }
-        let secret = DeliverySecret::from_bytes(*secret);
-        Ok(Self(Ticket { url: url.to_owned(), fingerprint, id, secret }))
     }
+}
+
+/// The version of a link, and the ticket with the secret as it stands behind the `#`.
+pub(crate) fn read(text: &str) -> Result<(&'static str, Ticket), ParseLinkError> {
+    if text.len() > TICKET_BYTES_MAX {
+        return Err(ParseLinkError::TooLarge(text.len()));
+    }
+    let (address, key) = text.split_once('#').ok_or(ParseLinkError::Address)?;
+    let (url, digits) = address.rsplit_once(PAGE).ok_or(ParseLinkError::Address)?;
+    let known = ["http://", "https://"].iter().any(|scheme| {
+        url.strip_prefix(scheme).is_some_and(|host| !host.is_empty() && !host.ends_with('/'))
+    });
+    // Printed to terminals and put into requests: visible ASCII only.
+    if !known || url.len() > URL_BYTES_MAX || !url.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err(ParseLinkError::Address);
+    }
+    let mut id = [0; 16];
+    let is_lower = !digits.bytes().any(|digit| digit.is_ascii_uppercase());
+    if !is_lower || hex::decode_to_slice(digits, &mut id).is_err() {
+        return Err(ParseLinkError::Address);
+    }
+    let id = DeliveryId::from_bytes(id);
+    let coded = |version| key.strip_prefix(version).map(|coded| (version, coded));
+    let (version, coded) = coded(PLAIN).or_else(|| coded(LOCKED)).ok_or(ParseLinkError::Version)?;
+    let bytes = URL_SAFE_NO_PAD.decode(coded).map_err(|_| ParseLinkError::Text)?;
+    let (given, end) = bytes.split_last_chunk().ok_or(ParseLinkError::Text)?;
+    let (secret, pinned) = given.split_first_chunk::<SECRET_BYTES>().ok_or(ParseLinkError::Text)?;
+    let fingerprint = match pinned {
+        [] => [0; FINGERPRINT_BYTES],
+        pinned => pinned.try_into().map_err(|_| ParseLinkError::Text)?,
+    };
+    // One that pins nothing is written without.
+    let is_one_spelling = pinned.is_empty() || fingerprint != [0; FINGERPRINT_BYTES];
+    if !is_one_spelling || check(id, given) != *end {
+        return Err(ParseLinkError::Text);
+    }
+    let secret = DeliverySecret::from_bytes(*secret);
+    Ok((version, Ticket { url: url.to_owned(), fingerprint, id, secret }))
 }
 
 #[cfg(test)]
@@ -151,7 +171,7 @@ mod tests {
             let text = link(url, [0; 32]).to_string();
             assert_eq!(text.parse::<Link>(), Err(ParseLinkError::Address), "{url}");
         }
-        let newer = link("https://hub", [0; 32]).to_string().replace("#1.", "#2.");
+        let newer = link("https://hub", [0; 32]).to_string().replace("#1.", "#3.");
         assert_eq!(newer.parse::<Link>(), Err(ParseLinkError::Version));
     }
 }
