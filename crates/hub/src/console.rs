@@ -45,6 +45,7 @@ use axum::routing::{get, post};
 use tokio::sync::Semaphore;
 
 pub use self::link::{ConsoleLinkError, console_link};
+pub(crate) use self::page::{State, secure};
 use crate::app::App;
 
 /// Open pages that watch transfers; each takes a connection and a timer.
@@ -72,7 +73,7 @@ impl Console {
     }
 
     /// The hub as people call it.
-    fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         self.url.split_once("://").map_or(&self.url, |(_, host)| host)
     }
 }
@@ -105,5 +106,5 @@ pub(crate) fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/console/audit", get(audit::audit))
         .route("/console/{*rest}", get(page::not_found))
         .layer(middleware::from_fn_with_state(Arc::clone(app), page::placed))
-        .layer(middleware::from_fn(page::secure))
+        .layer(middleware::from_fn(secure))
 }

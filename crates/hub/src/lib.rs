@@ -38,6 +38,7 @@ mod config;
 mod console;
 mod database;
 mod deliveries;
+mod delivery_page;
 mod escape;
 mod files;
 #[doc(hidden)]

@@ -21,9 +21,9 @@ use crate::refusal::{Chain, RETRY_AFTER_S, Refusal};
 /// What axum says a page is.
 const HTML: &str = "text/html; charset=utf-8";
 
-/// Headers of every answer under `/console`. What says itself how long it may be kept is left
+/// Headers of every answer under `/console` and `/d`. What says itself how long it may be kept is left
 /// alone; everything else is not kept at all.
-pub(super) async fn secure(request: Request, next: Next) -> Response {
+pub(crate) async fn secure(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     for (name, value) in pages::policy::HEADERS {
@@ -291,4 +291,4 @@ pub(super) async fn not_found(_operator: Operator) -> Failure {
 pub(super) type Shown<T> = Result<Page<T>, Failure>;
 
 /// The app, as handlers take it.
-pub(super) type State = axum::extract::State<Arc<App>>;
+pub(crate) type State = axum::extract::State<Arc<App>>;

@@ -12,6 +12,7 @@ mod communities_rights;
 mod console;
 mod deliveries;
 mod deliveries_hostile;
+mod delivery_page;
 mod early;
 mod http;
 mod interface;

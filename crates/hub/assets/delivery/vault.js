@@ -1,0 +1,135 @@
+// Sealing of segments (docs/format.md, section 15.2). The key of a segment follows from the keyed hash of
+// its place and its plain bytes, so what opens is what was sealed for this place, or nothing.
+
+import { decompress } from "./vendor/fzstd/index.js";
+import { blake3 } from "./vendor/noble-hashes/blake3.js";
+import { concat, equal, littleEndian } from "./bytes.js";
+import { KeyedHasher } from "./tags.js";
+import { SEGMENT_BYTES } from "./layout.js";
+
+export const TAG_BYTES = 32;
+const CIPHER_TAG_BYTES = 16;
+const OVERHEAD_BYTES = TAG_BYTES + 1 + CIPHER_TAG_BYTES;
+const RAW = 0;
+const ZSTD = 1;
+const NONCE = new Uint8Array(12);
+const utf8 = new TextEncoder();
+
+/** A segment that is not what the sender sealed for its place. */
+export class NotAuthentic extends Error {
+  /** @param {number} number */
+  constructor(number) {
+    super(`segment ${number} is not what the sender sealed`);
+    this.name = "NotAuthentic";
+  }
+}
+
+/**
+ * @param {Uint8Array} secret
+ * @param {string} purpose
+ */
+function derive(secret, purpose) {
+  return blake3(secret, { context: utf8.encode(`consign delivery 1 ${purpose}`) });
+}
+
+/**
+ * What the recipient shows to the hub.
+ * @param {Uint8Array} secret
+ */
+export function recipientToken(secret) {
+  return derive(secret, "recipient token");
+}
+
+/** Opens segments of one delivery, and seals its receipt. */
+export class Vault {
+  #id;
+  #tags;
+  #keys;
+
+  /**
+   * @param {Uint8Array} id
+   * @param {Uint8Array} secret
+   * @param {"segment" | "receipt"} what
+   */
+  constructor(id, secret, what) {
+    this.#id = id;
+    this.#tags = new KeyedHasher(derive(secret, `${what} tags`));
+    this.#keys = derive(secret, `${what} keys`);
+  }
+
+  /**
+   * @param {number} number
+   * @param {number} length How many plain bytes it has.
+   * @param {Uint8Array} sealed
+   * @returns {Promise<{ tag: Uint8Array, plain: Uint8Array }>}
+   */
+  async open(number, length, sealed) {
+    const foreign = new NotAuthentic(number);
+    if (sealed.length < OVERHEAD_BYTES || length > SEGMENT_BYTES) throw foreign;
+    const tag = sealed.slice(0, TAG_BYTES);
+    const cipher = await this.#cipher(tag, "decrypt");
+    let message;
+    try {
+      const parameters = { name: "AES-GCM", iv: NONCE, additionalData: this.#place(number) };
+      message = await crypto.subtle.decrypt(parameters, cipher, sealed.subarray(TAG_BYTES));
+    } catch {
+      throw foreign;
+    }
+    const [codec] = new Uint8Array(message, 0, 1);
+    const body = new Uint8Array(message, 1);
+    const plain = codec === RAW ? body : codec === ZSTD ? inflate(body, length) : null;
+    // The tag commits the sender to these bytes, and finds whatever decompression did wrong.
+    if (plain?.length !== length || !equal(this.tag(number, plain), tag)) throw foreign;
+    return { tag, plain };
+  }
+
+  /**
+   * Uncompressed: for receipts, which are short.
+   * @param {number} number
+   * @param {Uint8Array} plain
+   * @returns {Promise<Uint8Array>}
+   */
+  async seal(number, plain) {
+    const tag = this.tag(number, plain);
+    const cipher = await this.#cipher(tag, "encrypt");
+    const parameters = { name: "AES-GCM", iv: NONCE, additionalData: this.#place(number) };
+    const message = concat(Uint8Array.of(RAW), plain);
+    const sealed = await crypto.subtle.encrypt(parameters, cipher, message);
+    return concat(tag, new Uint8Array(sealed));
+  }
+
+  /**
+   * @param {number} number
+   * @param {Uint8Array} plain
+   * @returns {Uint8Array}
+   */
+  tag(number, plain) {
+    return this.#tags.digest(this.#place(number), plain);
+  }
+
+  /** @param {number} number */
+  #place(number) {
+    return concat(this.#id, littleEndian(number));
+  }
+
+  /**
+   * @param {Uint8Array} tag
+   * @param {KeyUsage} usage
+   */
+  #cipher(tag, usage) {
+    return crypto.subtle.importKey("raw", blake3(tag, { key: this.#keys }), "AES-GCM", false, [usage]);
+  }
+}
+
+/**
+ * @param {Uint8Array} packed
+ * @param {number} length
+ * @returns {Uint8Array | null} As many bytes, into room that is made before anything claims a length.
+ */
+function inflate(packed, length) {
+  try {
+    return decompress(packed, new Uint8Array(length));
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,168 @@
+//! The page on which a browser receives a delivery: `/d/ID#KEY`.
+//!
+//! Static: it is the same for every delivery, whether there is one or not, and knows nothing. The key stands
+//! in the fragment, which browsers send to nobody; scripts of the page show the recipient's token to the
+//! same routes under `/v1` as `consign receive` does. What they are and how they divide their work is in
+//! `assets/README.md`.
+//!
+//! Its modules import each other by relative paths, so they are served under one folder whose name is a
+//! hash of them all: it never gets other bytes, and browsers may keep it for good.
+
+use std::sync::{Arc, LazyLock};
+
+use askama::Template;
+use axum::Router;
+use axum::extract::Path;
+use axum::http::{StatusCode, header};
+use axum::middleware;
+use axum::response::{Html, IntoResponse as _, Response};
+use axum::routing::get;
+use bytes::Bytes;
+use hub_api::Hex;
+use pages::assets::FOREVER;
+
+use crate::app::App;
+use crate::console;
+
+/// Names below the folder, and contents.
+macro_rules! modules {
+    ($($name:literal),+ $(,)?) => {
+        [$(($name, include_bytes!(concat!("../assets/delivery/", $name)) as &[u8])),+]
+    };
+}
+
+const MODULES: [(&str, &[u8]); 29] = modules![
+    "bytes.js",
+    "cbor.js",
+    "delivery.css",
+    "header.js",
+    "hub.js",
+    "kept.js",
+    "layout.js",
+    "link.js",
+    "names.js",
+    "page.js",
+    "plan.js",
+    "problem.js",
+    "receipt.js",
+    "recipient.js",
+    "records.js",
+    "saving.js",
+    "tags.js",
+    "vault.js",
+    "vendor/fzstd/index.js",
+    "vendor/noble-ed25519/index.js",
+    "vendor/noble-hashes/_blake.js",
+    "vendor/noble-hashes/_md.js",
+    "vendor/noble-hashes/_u64.js",
+    "vendor/noble-hashes/blake2.js",
+    "vendor/noble-hashes/blake3.js",
+    "vendor/noble-hashes/utils.js",
+    "words.js",
+    "worker.js",
+    "zip.js",
+];
+
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let mut hasher = blake3::Hasher::new();
+    for (name, bytes) in MODULES {
+        hasher.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
+        hasher.update(&(bytes.len() as u64).to_le_bytes()).update(bytes);
+    }
+    hasher.finalize().to_hex()[..16].to_owned()
+});
+
+#[derive(Template)]
+#[template(path = "delivery.html")]
+struct Page<'a> {
+    host: &'a str,
+    /// Folder of the modules.
+    folder: String,
+}
+
+/// The page and what it loads.
+pub(crate) fn router() -> Router<Arc<App>> {
+    Router::new()
+        .route("/d/{delivery}", get(page))
+        .route("/d/assets/{version}/{*file}", get(module))
+        .layer(middleware::from_fn(console::secure))
+}
+
+/// `GET /d/{delivery}`, for anybody. Whether there is such a delivery, only its recipient may learn.
+async fn page(app: console::State, Path(delivery): Path<String>) -> Response {
+    if delivery.parse::<Hex<16>>().is_err() {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    let folder = format!("/d/assets/{}", *VERSION);
+    match (Page { host: app.console.host(), folder }).render() {
+        Ok(text) => Html(text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the page of a delivery cannot be rendered");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+/// `GET /d/assets/{version}/{file}`, for anybody.
+async fn module(Path((version, file)): Path<(String, String)>) -> Response {
+    let found = MODULES.iter().find(|(name, _)| *name == file && version == *VERSION);
+    let Some((name, bytes)) = found else { return StatusCode::NOT_FOUND.into_response() };
+    let is_style = name.rsplit_once('.').is_some_and(|(_, ending)| ending == "css");
+    let media = if is_style { "text/css; charset=utf-8" } else { "text/javascript; charset=utf-8" };
+    let headers = [(header::CONTENT_TYPE, media), (header::CACHE_CONTROL, FOREVER)];
+    (headers, Bytes::from_static(bytes)).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where a module finds another one that it imports.
+    fn resolved(from: &str, import: &str) -> String {
+        let mut place: Vec<&str> = from.split('/').collect();
+        place.pop();
+        for step in import.split('/') {
+            match step {
+                "." => {}
+                ".." => drop(place.pop()),
+                name => place.push(name),
+            }
+        }
+        place.join("/")
+    }
+
+    #[test]
+    fn modules_import_what_is_served_and_nothing_from_elsewhere() {
+        let mut imports = 0;
+        for (name, bytes) in MODULES.iter().filter(|(name, _)| !name.ends_with(".css")) {
+            let text = std::str::from_utf8(bytes).expect("UTF-8");
+            let lines = text.lines().filter(|line| line.starts_with("import "));
+            for line in lines.filter(|line| line.contains(" from ") || line.contains("import \"")) {
+                let import = line.split('"').nth(1).expect("a quoted path");
+                assert!(import.starts_with("./") || import.starts_with("../"), "{name}: {line}");
+                let place = resolved(name, import);
+                assert!(MODULES.iter().any(|(name, _)| *name == place), "{name}: {line}");
+                imports += 1;
+            }
+        }
+        assert!(imports > 40, "{imports}");
+    }
+
+    #[tokio::test]
+    async fn modules_are_served_under_their_hash_alone() {
+        let ask = |version: &str, file: &str| module(Path((version.to_owned(), file.to_owned())));
+        let served = ask(&VERSION, "vendor/noble-hashes/blake3.js").await;
+        assert_eq!(served.status(), StatusCode::OK);
+        assert_eq!(served.headers()[header::CACHE_CONTROL], FOREVER);
+        assert_eq!(served.headers()[header::CONTENT_TYPE], "text/javascript; charset=utf-8");
+        for (version, file) in
+            [("0000000000000000", "page.js"), (&*VERSION, "../console.js"), (&*VERSION, "")]
+        {
+            assert_eq!(
+                ask(version, file).await.status(),
+                StatusCode::NOT_FOUND,
+                "{version} {file}"
+            );
+        }
+    }
+}
