@@ -5,7 +5,8 @@ use proptest::prelude::*;
 
 use crate::header::tests::{directory, file, header, link};
 use crate::{
-    DeliveryId, DeliverySecret, Digest, Header, Link, LockedLink, Receipt, Tally, Ticket, Vault,
+    Answer, Claim, Code, DeliveryId, DeliverySecret, Digest, Header, Link, LockedLink, Receipt,
+    Tally, Ticket, Vault, refusal,
 };
 
 /// Compares with `golden/NAME.hex`; `UPDATE_GOLDEN=1` writes a file that does not exist yet.
@@ -56,6 +57,23 @@ fn every_released_format_has_its_golden_file() {
     let signed = receipt.sign(&key);
     golden("receipt-1", &signed);
     golden("sealed-receipt-1", &Vault::of_receipt(ID, &SECRET).seal(0, &signed).1);
+}
+
+#[test]
+fn the_messages_of_a_handover_have_their_golden_files() {
+    let code: Code = "4821-acid-lemon-orbit".parse().expect("a code");
+    let (url, fingerprint) = ("https://hub.example:7333".into(), [3; 32]);
+    let ticket = Ticket { url, fingerprint, id: ID, secret: SECRET };
+    let claim = Claim::new(&code, [5; 32]);
+    golden("code-claim-1", claim.message());
+    let answer = Answer::new(&code, [6; 32], claim.message()).expect("a claim");
+    golden("code-answer-1", answer.message());
+    let proven = claim.prove(answer.message()).expect("an answer");
+    golden("code-proof-1", &proven.message());
+    let handed = answer.hand_over(&proven.message(), &ticket).expect("the same code");
+    golden("code-handover-1", &handed);
+    golden("code-refusal-1", &refusal());
+    assert_eq!(proven.open(&handed), Ok(ticket));
 }
 
 proptest! {

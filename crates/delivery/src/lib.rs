@@ -3,6 +3,7 @@
 //!
 //! * [`Ticket`]: where a delivery can be collected, and the secret that opens it.
 //! * [`Link`], [`LockedLink`]: the same for a browser, the latter with a passphrase beside it.
+//! * [`Code`]: a number and three words, with which a ticket is handed over once: [`Claim`], [`Answer`].
 //! * [`Header`]: what is in it: a subject, a message, and items in the order in which their contents follow.
 //! * [`Layout`]: which bytes of which file are in which segment. Both sides compute it from the
 //!   header, so a transfer can go on at any segment.
@@ -20,8 +21,10 @@
 //!
 //! Start reading at [`Header`], then [`Layout`]. Bytes are in `docs/format.md`, section 15.
 
+mod code;
 #[cfg(test)]
 mod golden_tests;
+mod handover;
 mod header;
 mod id;
 mod layout;
@@ -31,6 +34,8 @@ mod receipt;
 mod ticket;
 mod vault;
 
+pub use code::{CODE_BYTES_MAX, Code, ParseCodeError};
+pub use handover::{Answer, Claim, HandoverError, Proven, is_message, refusal};
 pub use header::{
     HEADER_BYTES_MAX, Header, Item, ItemKind, MESSAGE_BYTES_MAX, SUBJECT_BYTES_MAX, check_path,
 };
