@@ -61,6 +61,9 @@ pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Request header with which the recipient of a delivery proves itself: its token, 32 bytes as hexadecimal
 /// digits.
 pub const DELIVERY_TOKEN_HEADER: &str = "consign-delivery-token";
+/// Request header by which the hub tells the recipient that claimed a ticket with a code from others: 32
+/// random bytes of its own as hexadecimal digits.
+pub const CODE_TOKEN_HEADER: &str = "consign-code-token";
 /// Media type of the event stream.
 pub const MEDIA_EVENTS: &str = "text/event-stream";
 /// Name of the event that announces a release; its data is a [`ReleaseEvent`].

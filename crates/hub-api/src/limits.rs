@@ -151,6 +151,12 @@ pub const UNKNOWN_HANDLES_MAX: u32 = 100;
 /// How long a question for a delivery's next change waits for one, and a segment for room: less than
 /// any request may take.
 pub const DELIVERY_WAIT_MAX: Duration = Duration::from_secs(20);
+/// Most bytes of a message of a handover: a sealed ticket is the longest, and has half of that.
+pub const CODE_MESSAGE_BYTES_MAX: usize = 4 * 1024;
+/// Messages of a handover: claim, answer, proof, ticket.
+pub const CODE_MESSAGES: u8 = 4;
+/// How long a question for a message of a handover waits for it: as one for a delivery's next change.
+pub const CODE_WAIT_MAX: Duration = DELIVERY_WAIT_MAX;
 /// Silence in a stream of segments before the hub sends a heart-beat.
 pub const SEGMENT_HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 

@@ -89,6 +89,9 @@ problem_codes! {
     PersonConflict = "person-conflict", 409, "There is a newer version";
     /// The delivery was announced by another account, or with other values. Choose another id.
     DeliveryConflict = "delivery-conflict", 409, "The delivery was announced otherwise";
+    /// The number of the code is another sender's, or somebody has claimed the ticket with it already. As
+    /// the sender choose another number; as the recipient ask the sender for a new code.
+    CodeTaken = "code-taken", 409, "The code is taken";
     /// The hub lacks chunks of the release, or the caller may not use them; `missing` names the
     /// first of them. Upload them and repeat.
     ChunksMissing = "chunks-missing", 409, "Chunks of the release are missing";

@@ -174,6 +174,11 @@ pub const OUTBOX: &str = "/v1/me/outbox";
 pub const SENDERS: &str = "/v1/me/senders";
 /// `PUT`: [`SenderVerdict`](crate::SenderVerdict).
 pub const SENDER: &str = "/v1/me/senders/{handle}";
+/// `PUT`: makes a number known under which a ticket is handed over, by the sender.
+pub const CODE: &str = "/v1/codes/{number}";
+/// `PUT`, `GET`: the bytes of one of the four messages of a handover: 0 and 2 by the recipient, 1 and 3 by
+/// the sender.
+pub const CODE_MESSAGE: &str = "/v1/codes/{number}/messages/{index}";
 /// `GET`: the OpenAPI document of all this.
 pub const OPENAPI: &str = "/v1/openapi.json";
 /// `GET`: what a problem code means and what to do, as text. Not under `/v1`:
@@ -388,6 +393,19 @@ pub fn delivery_segments(delivery: impl Display, from: u64) -> String {
     format!("{}?from={from}", of_delivery(DELIVERY_SEGMENTS, delivery))
 }
 
+/// Path of a code, of which the hub knows the number alone.
+#[must_use]
+pub fn code(number: u16) -> String {
+    CODE.replace("{number}", &number.to_string())
+}
+
+/// Path of a message of a handover.
+#[must_use]
+pub fn code_message(number: u16, index: u8) -> String {
+    let path = CODE_MESSAGE.replace("{number}", &number.to_string());
+    path.replace("{index}", &index.to_string())
+}
+
 /// Path and query of the events of a name.
 #[must_use]
 pub fn events(name: impl Display) -> String {
@@ -500,6 +518,8 @@ mod tests {
             (DELIVERY_SEGMENT, delivery_segment("ab", 7)),
             (DELIVERY_SEGMENTS, delivery_segments("ab", 7)),
             (DELIVERY_VERIFIED, of_delivery(DELIVERY_VERIFIED, "ab")),
+            (CODE, code(4821)),
+            (CODE_MESSAGE, code_message(4821, 3)),
         ] {
             let found: Vec<_> = all.iter().filter(|other| fits(other, &path)).collect();
             assert_eq!(found, [&template], "{path}");

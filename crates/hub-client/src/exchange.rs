@@ -137,7 +137,8 @@ impl Exchange {
         let base = checked_base(url, pin).map_err(unusable)?;
         let counters = Arc::new(WireCounters::default());
         let tls = match pin {
-            Pin::Fingerprint(fingerprint) => Some(Arc::new(tls_config(fingerprint))),
+            Pin::Fingerprint(fingerprint) => Some(Arc::new(tls_config(Some(fingerprint)))),
+            Pin::Unknown => Some(Arc::new(tls_config(None))),
             Pin::WebPki => Some(Arc::new(web_tls_config().map_err(unusable)?)),
             Pin::None => None,
         };
@@ -281,9 +282,10 @@ fn checked_base(url: &str, pin: Pin) -> Result<String, &'static str> {
     let uri: Uri = url.parse().map_err(|_| "it is no URL")?;
     let authority = uri.authority().ok_or("it names no host")?;
     match (uri.scheme_str(), pin) {
-        (Some("https"), Pin::Fingerprint(_) | Pin::WebPki) | (Some("http"), Pin::None) => {}
+        (Some("https"), Pin::Fingerprint(_) | Pin::WebPki | Pin::Unknown)
+        | (Some("http"), Pin::None) => {}
         (Some("https"), Pin::None) => return Err("its certificate's fingerprint is not known"),
-        (Some("http"), Pin::WebPki) => {
+        (Some("http"), Pin::WebPki | Pin::Unknown) => {
             return Err("its certificate shall be checked, so it must begin with https://");
         }
         (Some("http"), Pin::Fingerprint(_)) => {
@@ -326,6 +328,7 @@ mod tests {
             ("/v1", pinned),
             ("ftp://localhost", pinned),
             ("https://localhost", Pin::None),
+            ("http://localhost", Pin::Unknown),
             ("http://localhost", pinned),
             ("https://me:secret@localhost", pinned),
             ("https://localhost/?x=1", pinned),

@@ -9,7 +9,8 @@
 //! * [`client`]: [`HubClient`] and names; [`grants`], [`retention`], [`tokens`] and
 //!   [`administration`]: who may do what, and for how long; [`releases`]; [`chunks`]: what moves frames;
 //!   [`events`]: the stream that announces releases; [`communities`]: who belongs, who joins, what is
-//!   queued, what was answered; [`deliveries`]: segments handed to a recipient.
+//!   queued, what was answered; [`deliveries`]: segments handed to a recipient;
+//!   [`codes`]: tickets handed over.
 //! * `session`: proves the node's key, keeps a token, renews it.
 //! * `exchange`: one request with its retries and timeouts; `busy`: pauses a hub asks for;
 //!   `outgoing` and `incoming`: bodies; `failure`: what went wrong, in our words.
@@ -28,6 +29,7 @@ pub mod administration;
 mod busy;
 pub mod chunks;
 pub mod client;
+pub mod codes;
 pub mod communities;
 mod connect;
 mod counting;

@@ -24,6 +24,9 @@ pub enum Pin {
     Fingerprint([u8; 32]),
     /// By the authorities this system trusts, its name and its dates; for `https://`.
     WebPki,
+    /// Not at all, though over TLS; for `https://`, by a client without a key. Somebody in between
+    /// reads and changes everything, so nothing may depend on it: see the messages of a handover.
+    Unknown,
     /// Not at all; for `http://`, behind a proxy or tunnel of one's own.
     None,
 }
@@ -47,7 +50,7 @@ impl Pin {
         match self {
             Self::Fingerprint(fingerprint) => *fingerprint,
             Self::WebPki => origin_identity(url),
-            Self::None => [0; 32],
+            Self::Unknown | Self::None => [0; 32],
         }
     }
 }
@@ -62,7 +65,8 @@ pub(crate) struct WrongFingerprint {
 
 #[derive(Debug)]
 struct PinnedCertificate {
-    fingerprint: [u8; 32],
+    /// `None` takes any certificate.
+    fingerprint: Option<[u8; 32]>,
     provider: Arc<CryptoProvider>,
 }
 
@@ -76,10 +80,10 @@ impl ServerCertVerifier for PinnedCertificate {
         _now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let got = certificate_fingerprint(end_entity);
-        if got == self.fingerprint {
+        let Some(expected) = self.fingerprint.filter(|expected| *expected != got) else {
             return Ok(ServerCertVerified::assertion());
-        }
-        let wrong = WrongFingerprint { expected: Hex(self.fingerprint), got: Hex(got) };
+        };
+        let wrong = WrongFingerprint { expected: Hex(expected), got: Hex(got) };
         Err(CertificateError::Other(OtherError(Arc::new(wrong))).into())
     }
 
@@ -124,8 +128,9 @@ pub(crate) fn web_tls_config() -> Result<ClientConfig, &'static str> {
     Ok(config)
 }
 
-/// A TLS client that accepts the certificate with this fingerprint and no other.
-pub(crate) fn tls_config(fingerprint: [u8; 32]) -> ClientConfig {
+/// A TLS client that accepts the certificate with this fingerprint and no other; without one, any whose
+/// key the other side has.
+pub(crate) fn tls_config(fingerprint: Option<[u8; 32]>) -> ClientConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = PinnedCertificate { fingerprint, provider: Arc::clone(&provider) };
     let mut config = ClientConfig::builder_with_provider(provider)

@@ -12,6 +12,7 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, RwLock, Semaphore, watch};
 use crate::access::Access;
 use crate::bus::Bus;
 use crate::challenges::Challenges;
+use crate::codes::Codes;
 use crate::config::HubLimits;
 use crate::console::Console;
 use crate::deliveries::Deliveries;
@@ -70,6 +71,8 @@ pub(crate) struct App {
     pub(crate) browses: Arc<Semaphore>,
     /// What is passed on from memory to memory.
     pub(crate) deliveries: Arc<Deliveries>,
+    /// Where tickets are handed over.
+    pub(crate) codes: Arc<Codes>,
     /// What moves right now.
     pub(crate) transfers: Arc<Transfers>,
     pub(crate) console: Console,

@@ -136,6 +136,12 @@ pub struct HubLimits {
     pub deliveries_per_account_max: usize,
     /// How long a delivery is remembered that neither side asks for.
     pub delivery_idle_time: Duration,
+    /// Codes of words at once, of 9,000 numbers: each waits with a message or two of 4 KiB at most.
+    pub codes_max: usize,
+    /// Codes of one account at once, those that were tried in the last two minutes included.
+    pub codes_per_account_max: usize,
+    /// Codes that one IPv4 address or one IPv6 network of 64 bits may try in a minute.
+    pub code_claims_per_minute_max: u32,
     /// How long an upload, a fetch or a publication waits for another one to end before the
     /// client is told to come again; less than `request_time`.
     pub turn_time: Duration,
@@ -176,6 +182,12 @@ impl Default for HubLimits {
             deliveries_max: 512,
             deliveries_per_account_max: 16,
             delivery_idle_time: Duration::from_mins(10),
+            // So that most numbers that a stranger tries are nobody's.
+            codes_max: 1000,
+            // As many as deliveries, with what is tried in vain in the two minutes for which it is kept.
+            codes_per_account_max: 32,
+            // Enough for a household that mistypes, and 15 hours for all numbers.
+            code_claims_per_minute_max: 10,
             turn_time: Duration::from_secs(20),
             handshake_time: Duration::from_secs(10),
             header_time: Duration::from_secs(30),

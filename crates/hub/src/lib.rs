@@ -9,7 +9,7 @@
 //! * `routes/` holds one file per endpoint, in straight lines; `router` lists them.
 //! * `caller` says who asks, `acts` notes what changes rights, `browse` reads in plain trees,
 //!   `idempotency`, `conditional` and `pages` are what the interface promises everywhere.
-//! * `deliveries` passes segments on from memory to memory.
+//! * `deliveries` passes segments on from memory to memory, `codes` the messages that hand tickets over.
 //! * `access` is the rule about who may read a chunk, `refusal` the only place where errors
 //!   become HTTP, `serve` the accept loop with its limits.
 //!
@@ -32,6 +32,7 @@ mod bus;
 mod caller;
 mod certificate_files;
 mod challenges;
+mod codes;
 mod communities;
 mod conditional;
 mod config;

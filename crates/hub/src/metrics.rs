@@ -78,6 +78,7 @@ pub(crate) struct Metrics {
     /// Releases let go of because no rule kept them.
     pub(crate) releases_expired: Counter,
     deliveries: Gauge,
+    codes: Gauge,
     /// Segments of deliveries handed to recipients.
     pub(crate) delivered_segments: Counter,
     /// Their bytes.
@@ -123,6 +124,7 @@ impl Metrics {
             releases: Counter::default(),
             releases_expired: Counter::default(),
             deliveries: Gauge::default(),
+            codes: Gauge::default(),
             delivered_segments: Counter::default(),
             delivered_bytes: Counter::default(),
             collections: Family::default(),
@@ -157,6 +159,7 @@ impl Metrics {
             releases "releases_accepted" "Releases accepted"
             releases_expired "releases_expired" "Releases let go of because no rule kept them"
             deliveries "deliveries" "Live deliveries that run"
+            codes "codes" "Codes of words that are known"
             delivered_segments "delivered_segments" "Segments of deliveries handed to recipients"
             delivered_bytes "delivered_bytes" "Bytes of those segments"
             collections "collections" "Garbage collections ended"
@@ -231,6 +234,7 @@ impl Metrics {
             self.places.get_or_create(&Kind { kind }).set(signed(places as u64));
         }
         self.deliveries.set(signed(app.deliveries.running() as u64));
+        self.codes.set(signed(app.codes.known() as u64));
         let readiness = app.readiness.check(app).await;
         self.set_ready(&readiness);
         if let Ok(stats) = app.store.stats().await {

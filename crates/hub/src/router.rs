@@ -188,6 +188,16 @@ pub(crate) fn router(app: Arc<App>) -> Router {
             paths::DELIVERY_VERIFIED,
             within(quick, post(routes::verified_segments::verified_segments)),
         )
+        .route(paths::CODE, within(quick, put(routes::announce_code::announce_code)))
+        // It waits by itself, and no longer than any other.
+        .route(
+            paths::CODE_MESSAGE,
+            within(
+                quick,
+                get(routes::read_code_message::read_code_message)
+                    .put(routes::put_code_message::put_code_message),
+            ),
+        )
         .route(paths::OPENAPI, within(quick, get(routes::openapi::openapi)))
         .route(paths::ERROR, within(quick, get(routes::explain_error::explain_error)))
         .merge(delivery_page::router().layer(middleware::from_fn_with_state(quick, limit_time)))

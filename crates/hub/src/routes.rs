@@ -1,6 +1,7 @@
 //! One file per endpoint.
 
 pub(crate) mod add_charter;
+pub(crate) mod announce_code;
 pub(crate) mod announce_delivery;
 pub(crate) mod answer_join;
 pub(crate) mod audit;
@@ -47,6 +48,7 @@ pub(crate) mod openapi;
 pub(crate) mod pin_release;
 pub(crate) mod publish;
 pub(crate) mod put_admission;
+pub(crate) mod put_code_message;
 pub(crate) mod put_delegation;
 pub(crate) mod put_grant;
 pub(crate) mod put_name;
@@ -56,6 +58,7 @@ pub(crate) mod put_retention;
 pub(crate) mod put_roster;
 pub(crate) mod put_segment;
 pub(crate) mod queue;
+pub(crate) mod read_code_message;
 pub(crate) mod read_delegation;
 pub(crate) mod read_delivery;
 pub(crate) mod read_file;

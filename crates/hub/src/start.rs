@@ -20,6 +20,7 @@ use crate::access::Access;
 use crate::app::App;
 use crate::bus::Bus;
 use crate::challenges::Challenges;
+use crate::codes::Codes;
 use crate::config::{HubConfig, Tls};
 use crate::console::Console;
 use crate::database::DatabaseError;
@@ -39,7 +40,7 @@ pub(crate) const PUBLISHES_MAX: usize = 2;
 /// Directories or comparisons of trees in memory at once: a comparison takes up to some 100 MiB.
 const BROWSES_MAX: usize = 4;
 
-/// How often deliveries are forgotten that nobody needs: they hold memory meanwhile.
+/// How often deliveries and codes are forgotten that nobody needs: they hold memory meanwhile.
 const SWEEP_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Starts hubs.
@@ -179,6 +180,7 @@ impl Hub {
 
         let limits = open_files::fit(config.limits);
         let deliveries = Arc::new(Deliveries::new(&limits));
+        let codes = Arc::new(Codes::new(&limits));
         let fetches = Arc::new(Semaphore::new(limits.fetches_max));
         let (stop, stopping) = watch::channel(false);
         let (done, stopped) = watch::channel(false);
@@ -212,6 +214,7 @@ impl Hub {
             buffers: Buffers::default(),
             event_streams: Arc::new(Semaphore::new(limits.event_streams_max)),
             deliveries: Arc::clone(&deliveries),
+            codes: Arc::clone(&codes),
             transfers: Arc::default(),
             console: Console::new(&url, config.data.clone()),
             stopping: stopping.clone(),
@@ -243,6 +246,7 @@ impl Hub {
             loop {
                 tokio::time::sleep(SWEEP_INTERVAL.min(idle_time)).await;
                 deliveries.sweep();
+                codes.sweep();
             }
         });
         jobs.spawn(gc::hourly(app, data, config.gc_interval, config.gc_grace));

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod chunks;
+mod codes;
 mod communities;
 mod deliveries;
 mod hub;
@@ -203,6 +204,7 @@ static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
         joins::OPERATIONS,
         queues::OPERATIONS,
         deliveries::OPERATIONS,
+        codes::OPERATIONS,
     ]
     .concat()
 });
@@ -306,7 +308,8 @@ fn path_parameter(segment: &str) -> Parameter {
         "{sequence}" => ("sequence", "Number of the release.", unsigned),
         "{community}" => ("community", "The id of the community.", uuid),
         "{delivery}" => ("delivery", "The id of the delivery.", hex16),
-        "{number}" => ("number", "Number of the segment, from 0.", unsigned),
+        "{number}" => ("number", "Number of the segment, from 0, or of the code.", unsigned),
+        "{index}" => ("index", "Which of the four messages, from 0.", unsigned),
         "{admission}" => ("admission", "What the join secret's holder names.", hex16),
         "{code}" => ("code", "A problem code.", text),
         "{*path}" => ("path", "Path in the tree, percent-encoded; slashes as they are.", text),

@@ -37,12 +37,12 @@ impl Waiting {
         *self.stopping.borrow()
     }
 
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.is_stopping() || Instant::now() >= self.until
     }
 
     /// Waits until it is over.
-    pub(super) async fn ended(&mut self) {
+    pub(crate) async fn ended(&mut self) {
         let until = self.until;
         tokio::select! {
             () = sleep_until(until) => {}

@@ -5,6 +5,7 @@ mod ask;
 mod backing_up;
 mod browse;
 mod certificates;
+mod codes;
 mod collecting;
 mod communities;
 mod communities_hostile;
