@@ -7,6 +7,7 @@
 //! * [`SendPlan`]: the sender. It announces the delivery, asks the hub how it stands and waits for changes,
 //!   and sends segments a few at once while a recipient takes them. The hub says where the recipient wants
 //!   to go on; whatever was sent beyond that is sent again.
+//! * [`CodePlan`]: the sender of a ticket. It shows one code after the other until one was used rightly.
 //! * [`ReceivePlan`]: the recipient. It opens a stream at the first segment it does not have, takes what
 //!   comes in order, reports what it has kept, and in the end hands in the receipt.
 //!
@@ -19,6 +20,7 @@
 //!
 //! Start reading at [`SendPlan::poll_action`], then [`ReceivePlan::poll_action`].
 
+mod code;
 mod receive;
 mod send;
 #[cfg(test)]
@@ -26,6 +28,7 @@ mod tests;
 
 use std::time::Duration;
 
+pub use code::{CodeAction, CodeEvent, CodePhase, CodePlan, EXCHANGE_TIME, TRIES_MAX, TRIES_TIME};
 pub use receive::{ReceiveAction, ReceivePhase, ReceivePlan};
 pub use send::{HubStatus, SendAction, SendPhase, SendPlan};
 
