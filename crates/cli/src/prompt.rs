@@ -1,4 +1,4 @@
-//! Asks whoever sits at the terminal for a secret.
+//! Asks whoever sits at the terminal.
 
 use std::io::{self, IsTerminal as _};
 use std::os::fd::AsFd;
@@ -16,6 +16,20 @@ pub(crate) async fn secret(question: String) -> anyhow::Result<Option<String>> {
         io::stdin().read_line(&mut line).map(|_| line)
     });
     Ok(Some(line.await?.trim().to_owned()))
+}
+
+/// Asks for a line, which is shown while it is typed; `None` when nobody sits here.
+pub(crate) async fn line(question: String) -> anyhow::Result<Option<String>> {
+    if !io::stdin().is_terminal() {
+        return Ok(None);
+    }
+    // On a thread of its own, so that Ctrl-C is heard meanwhile.
+    let typed = tokio::task::spawn_blocking(move || {
+        eprint!("{question}");
+        let mut line = String::new();
+        io::stdin().read_line(&mut line).map(|_| line)
+    });
+    Ok(Some(typed.await??.trim().to_owned()))
 }
 
 /// Reads on a thread of its own, so that Ctrl-C is heard meanwhile: it drops this future, and

@@ -6,6 +6,7 @@
 //!   receipt is there.
 //! * [`Offered`] is a delivery whose header came, and [`Offered::receive`] drives a `ReceivePlan` until
 //!   everything is at its place: [`Place`] writes, `tags` remembers.
+//! * [`CodeOffer`] hands the ticket of a delivery over to whoever has the code; [`redeem`] is the other end.
 //!
 //! It does not decide what is sent when (`delivery-plan`) nor how a segment is sealed (`delivery`); it
 //! prints nothing.
@@ -17,6 +18,7 @@
 //!
 //! Start reading at [`Sending::run`], then [`Offered::receive`].
 
+mod code;
 mod kept;
 mod place;
 mod progress;
@@ -26,6 +28,7 @@ mod source;
 mod survey;
 mod tags;
 
+pub use code::{CodeError, CodeNews, CodeOffer, redeem};
 pub use place::{Place, PlaceError, Placed};
 pub use progress::DeliveryProgress;
 pub use receive::{Offered, ReceiveError, Received};

@@ -12,6 +12,7 @@ pub struct DeliveryProgress {
     verified_bytes: AtomicU64,
     stream_bytes: AtomicU64,
     waits_for: Mutex<Option<String>>,
+    code: Mutex<Option<String>>,
 }
 
 impl DeliveryProgress {
@@ -27,16 +28,25 @@ impl DeliveryProgress {
         self.stream_bytes.load(Relaxed)
     }
 
-    /// What the job waits for.
+    /// What the job waits for: before the ticket is handed over, whoever has the code.
     #[must_use]
     pub fn waits_for(&self) -> Option<String> {
-        self.waits_for.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let read = |what: &Mutex<Option<String>>| {
+            what.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        };
+        // Once segments move nobody waits for a code, whoever brought the ticket.
+        let waits_for = read(&self.waits_for)?;
+        Some(read(&self.code).unwrap_or(waits_for))
     }
 
     pub(crate) fn verified(&self, segments: u64, stream_bytes: u64) {
         self.stream_bytes.store(stream_bytes, Relaxed);
         let bytes = segments.saturating_mul(SEGMENT_BYTES as u64).min(stream_bytes);
         self.verified_bytes.store(bytes, Relaxed);
+    }
+
+    pub(crate) fn offers_code(&self, waits_for: Option<String>) {
+        *self.code.lock().unwrap_or_else(PoisonError::into_inner) = waits_for;
     }
 
     pub(crate) fn waits(&self, what: Option<String>) {

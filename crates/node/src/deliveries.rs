@@ -5,10 +5,13 @@
 //! deliveries/out/ID/header          the header, as the recipient gets it
 //! deliveries/out/ID/receipt         what the recipient signed; the delivery is over then
 //! deliveries/in/ID/                 see `deliver`: what is here of a delivery that is being received
+//! deliveries/in/ID/code.json        the code it was asked for with, and the ticket that came: a secret
 //! ```
 //!
 //! A delivery that was interrupted is continued: the sender's by its id, the recipient's with the same
-//! ticket.
+//! ticket or code.
+
+mod codes;
 
 use std::fs;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -17,8 +20,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use deliver::{
-    DeliveryProgress, LeftOut, Offered, Origin, Outgoing, ReceiveError, SendError, Sending, Sent,
-    Source, SurveyError,
+    CodeError, DeliveryProgress, LeftOut, Offered, Origin, Outgoing, ReceiveError, SendError,
+    Sending, Sent, Source, SurveyError,
 };
 use delivery::{DeliveryId, DeliverySecret, HEADER_BYTES_MAX, Header, Ticket};
 use hub_client::{HubClient, Pin, Timeouts};
@@ -63,6 +66,13 @@ pub enum DeliveryError {
     /// Sending stopped.
     #[error("cannot deliver")]
     Send(#[from] SendError),
+    /// The ticket was not handed over.
+    #[error("cannot hand the ticket over by a code")]
+    Code(#[from] CodeError),
+    /// A code does not say where its sender is, and this machine is registered with no hub. Name the hub
+    /// that the sender named.
+    #[error("a code does not say at which hub its sender is, and none is known here")]
+    CodeWithoutHub,
     /// Receiving stopped.
     #[error("cannot receive")]
     Receive(#[from] ReceiveError),
@@ -147,6 +157,11 @@ impl Prepared {
     pub async fn send(&mut self, progress: &DeliveryProgress) -> Result<Sent, DeliveryError> {
         let _alone = self.alone()?;
         let sent = self.sending.run(progress).await?;
+        self.keep(sent)
+    }
+
+    /// Keeps the receipt, with which the delivery is over.
+    fn keep(&self, sent: Sent) -> Result<Sent, DeliveryError> {
         replace(&self.memory.join(RECEIPT), &sent.signed)?;
         let path = self.memory.join(FACTS);
         if let Some(remembered) = read_json::<Remembered>(&path)? {

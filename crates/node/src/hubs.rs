@@ -138,22 +138,45 @@ impl Node {
         hub: &KnownHub,
         timeouts: Timeouts,
     ) -> Result<HubLink, HubChoiceError> {
-        let pin = match &hub.fingerprint {
-            None => Pin::of_invitation(&hub.url, [0; 32]),
-            Some(text) => {
-                let mut fingerprint = [0; 32];
-                hex::decode_to_slice(text, &mut fingerprint).map_err(|_| StateError::Damaged {
-                    path: self.hubs_path(),
-                    reason: "a fingerprint is not 64 hexadecimal digits".into(),
-                })?;
-                Pin::Fingerprint(fingerprint)
-            }
-        };
+        let pin = self.pin(hub)?;
         let client = HubClient::with_timeouts(&hub.url, pin, Some(self.key().clone()), timeouts)
             .map_err(|source| HubChoiceError::Url { url: hub.url.clone(), source })?;
         let client = client.with_activity(self.activity());
         let identity = hub.fingerprint.clone().unwrap_or_else(|| hub.url.clone());
         Ok(HubLink { client: Arc::new(client), url: hub.url.clone(), identity })
+    }
+
+    fn pin(&self, hub: &KnownHub) -> Result<Pin, StateError> {
+        let Some(text) = &hub.fingerprint else {
+            return Ok(Pin::of_invitation(&hub.url, [0; 32]));
+        };
+        let mut fingerprint = [0; 32];
+        hex::decode_to_slice(text, &mut fingerprint).map_err(|_| StateError::Damaged {
+            path: self.hubs_path(),
+            reason: "a fingerprint is not 64 hexadecimal digits".into(),
+        })?;
+        Ok(Pin::Fingerprint(fingerprint))
+    }
+
+    /// A client without a key of the hub at `url`, or of the first one this node registered with. A hub that
+    /// is not registered here is not recognised by anything, so nothing may depend on what it says.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(crate) fn unproven_hub(&self, url: Option<&str>) -> Result<HubClient, HubChoiceError> {
+        let hubs: Vec<KnownHub> = read_json(&self.hubs_path())?.unwrap_or_default();
+        let wanted = url.map(|url| url.trim_end_matches('/'));
+        let is_wanted =
+            |hub: &&KnownHub| wanted.is_none_or(|it| hub.url.trim_end_matches('/') == it);
+        let (url, pin) = match (hubs.iter().find(is_wanted), wanted) {
+            (Some(hub), _) => (hub.url.clone(), self.pin(hub)?),
+            (None, Some(url)) if url.starts_with("https://") => (url.to_owned(), Pin::Unknown),
+            (None, Some(url)) => (url.to_owned(), Pin::None),
+            (None, None) => return Err(HubChoiceError::NoneKnown),
+        };
+        let client = HubClient::with_timeouts(&url, pin, None, Timeouts::default())
+            .map_err(|source| HubChoiceError::Url { url: url.clone(), source })?;
+        Ok(client.with_activity(self.activity()))
     }
 
     /// The trust in `name` at `hub`; on first use the owner the hub names is pinned.

@@ -9,8 +9,10 @@ use clap::Args as ClapArgs;
     after_help = "Example:\n  consign send plans/ notes.txt --subject 'The plans' --to ben\n  \
                         consign send plans/ --ticket-file ticket.txt\n  \
                         consign send --resume 6f0c8c3a5d1e4b7f9a2b3c4d5e6f7081\n\n\
-                        It prints a ticket and stays until the recipient, who runs `consign receive`, has\n\
-                        everything. Whoever has the ticket can collect the delivery: hand it on as you\n\
+                        It prints a code of a number and words, and stays until the recipient, who runs\n\
+                        `consign receive CODE`, has everything. A code works once; when somebody tries a\n\
+                        wrong one of its number it is void, and another is shown. With --ticket it prints a\n\
+                        ticket instead: whoever has that can collect the delivery, so hand it on as you\n\
                         would a key. The hub passes on what it cannot read and keeps nothing of it."
 )]
 pub(crate) struct SendDeliveryArgs {
@@ -23,13 +25,19 @@ pub(crate) struct SendDeliveryArgs {
     /// A text for the recipient; `-` reads it from standard input
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub(crate) message: String,
-    /// Handle of the recipient at the hub, who needs no ticket then
-    #[arg(long, value_name = "HANDLE", conflicts_with_all = ["ticket_file", "resume"])]
+    /// Handle of the recipient at the hub, who needs no code then
+    #[arg(long, value_name = "HANDLE", conflicts_with_all = ["code_file", "ticket", "ticket_file", "resume"])]
     pub(crate) to: Option<String>,
     /// Leave it to the node of this machine, `consign node`, which sends whenever the recipient is there
     #[arg(long, requires = "to")]
     pub(crate) background: bool,
-    /// Write the ticket to a file that only you can read, instead of printing it
+    /// Write the code to a file that only you can read, instead of printing it; another one replaces it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["ticket", "ticket_file"])]
+    pub(crate) code_file: Option<PathBuf>,
+    /// Print a ticket instead of a code
+    #[arg(long)]
+    pub(crate) ticket: bool,
+    /// Write a ticket to a file that only you can read, instead of printing a code
     #[arg(long, value_name = "FILE")]
     pub(crate) ticket_file: Option<PathBuf>,
     /// Go on with a delivery that was interrupted; `consign deliveries` lists them
@@ -38,13 +46,18 @@ pub(crate) struct SendDeliveryArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "Example:\n  consign receive --to ~/Downloads < ticket.txt\n  \
+#[command(after_help = "Example:\n  consign receive 4821-acid-lemon-orbit --to ~/Downloads\n  \
+                        consign receive 4821-acid-lemon-orbit --hub https://hub.example:7333\n  \
                         consign receive --yes --to /srv/incoming < ticket.txt\n\n\
-                        Needs no account. Interrupted, it goes on where it was with the same ticket. What has\n\
-                        a name that is taken gets a number; nothing is overwritten.")]
+                        Needs no account. A code needs the hub that `consign send` named, unless it is the\n\
+                        one of this machine; a ticket names its hub itself. Interrupted, it goes on where it\n\
+                        was with the same code or ticket. What has a name that is taken gets a number;\n\
+                        nothing is overwritten.")]
 pub(crate) struct ReceiveArgs {
-    /// What `consign send` printed; read from standard input, or asked for, when left out
-    pub(crate) ticket: Option<String>,
+    /// The code or the ticket that `consign send` printed; read from standard input, or asked for, when left
+    /// out
+    #[arg(value_name = "CODE or TICKET")]
+    pub(crate) handed: Option<String>,
     /// Directory to write into [default: the current directory]
     #[arg(long, value_name = "DIR")]
     pub(crate) to: Option<PathBuf>,

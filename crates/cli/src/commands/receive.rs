@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use deliver::{DeliveryProgress, Offered};
-use delivery::Ticket;
+use delivery::{Code, Ticket};
 use serde_json::json;
 
 use super::send::{look, read_input};
@@ -18,14 +18,19 @@ use crate::progress::watch;
 use crate::prompt;
 
 pub(super) async fn run(session: &Session, args: ReceiveArgs) -> anyhow::Result<Ended> {
-    let text = match &args.ticket {
-        Some(text) if text != "-" => text.clone(),
-        _ => match prompt::secret("Ticket: ".into()).await? {
-            Some(typed) => typed,
-            None => read_input("the ticket").await?,
-        },
+    let handed = match args.handed.as_deref() {
+        Some(text) if text != "-" => Handed::read(text)?,
+        _ => Handed::ask(session).await?,
     };
-    let ticket: Ticket = parse(text.trim())?;
+    let ticket = match handed {
+        Handed::Ticket(ticket) => ticket,
+        Handed::Code(code) => {
+            let (node, progress) = (session.node()?, DeliveryProgress::default());
+            let look = || look(&progress, "redeeming").with_calls_if_still(session, Instant::now());
+            let redeeming = node.redeem_code(&code, session.hub.as_deref(), &progress);
+            watch(session.output, redeeming, look).await?
+        }
+    };
     collect(session, ticket, args.to.as_deref(), args.yes).await
 }
 
@@ -81,6 +86,41 @@ pub(super) async fn collect(
         }),
     )?;
     Ok(Ended::Done)
+}
+
+/// What the sender handed over: the ticket itself, or what stands for it.
+enum Handed {
+    Ticket(Ticket),
+    Code(Code),
+}
+
+impl Handed {
+    /// Asks whoever is here until it can be read: a slip that is noticed here costs nothing. What is typed
+    /// is shown, for words typed unseen would be mistyped.
+    async fn ask(session: &Session) -> anyhow::Result<Self> {
+        loop {
+            let Some(typed) = prompt::line("Code or ticket: ".into()).await? else {
+                return Self::read(&read_input("the code or the ticket").await?);
+            };
+            if typed.is_empty() {
+                return Err(Usage("nothing was entered".into()).into());
+            }
+            match Self::read(&typed) {
+                Ok(handed) => return Ok(handed),
+                Err(error) => session.output.remark(error.to_string()),
+            }
+        }
+    }
+
+    /// By its shape: a code begins with a digit.
+    fn read(text: &str) -> anyhow::Result<Self> {
+        let text = text.trim();
+        if Code::is_meant_by(text) {
+            parse(text).map(Self::Code)
+        } else {
+            parse(text).map(Self::Ticket)
+        }
+    }
 }
 
 /// What is in it, before anything is written. All of it is somebody else's text.

@@ -1,21 +1,20 @@
 //! `consign send`
 
 mod addressed;
+mod handover;
 
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context as _;
 use deliver::{DeliveryProgress, LeftOut};
-use node::deliveries::{DeliveryRequest, Prepared};
-use serde_json::{Value, json};
+use node::deliveries::DeliveryRequest;
+use serde_json::json;
 
+use self::handover::Handover;
 use super::{Session, parse};
 use crate::args::SendDeliveryArgs;
 use crate::exit::{Ended, Usage};
-use crate::output::{Output, bytes, number, path, utc};
+use crate::output::{Output, bytes, path, utc};
 use crate::progress::{Look, watch};
 
 pub(super) async fn run(session: &Session, args: SendDeliveryArgs) -> anyhow::Result<Ended> {
@@ -37,20 +36,23 @@ pub(super) async fn run(session: &Session, args: SendDeliveryArgs) -> anyhow::Re
         }
     };
     report_left_out(session.output, &prepared.left_out)?;
-    match prepared.to.clone() {
-        Some(to) => addressed::address(session, &prepared, &to, args.background).await?,
-        None => announce(session, &args, &prepared)?,
-    }
+    let mut handover = match prepared.to.clone() {
+        Some(to) => {
+            addressed::address(session, &prepared, &to, args.background).await?;
+            Handover::Letters
+        }
+        None => Handover::new(session, &args),
+    };
     if args.background {
-        session
-            .output
-            .remark("the node of this machine sends it: `consign outbox` shows how it stands");
+        let how = "the node of this machine sends it: `consign outbox` shows how it stands";
+        session.output.remark(how);
         return Ok(if prepared.left_out.is_empty() { Ended::Done } else { Ended::InPart });
     }
+    handover.begin(session, &prepared)?;
     let progress = DeliveryProgress::default();
     let look = || look(&progress, "sending").with_calls_if_still(session, Instant::now());
     let started = Instant::now();
-    let sent = watch(session.output, prepared.send(&progress), look).await;
+    let sent = watch(session.output, handover.send(session, &mut prepared, &progress), look).await;
     let sent = sent.with_context(|| {
         format!(
             "delivery {} is not through; `consign send --resume` with its id goes on",
@@ -79,48 +81,6 @@ pub(super) async fn run(session: &Session, args: SendDeliveryArgs) -> anyhow::Re
         }),
     )?;
     Ok(if prepared.left_out.is_empty() { Ended::Done } else { Ended::InPart })
-}
-
-/// Says what is sent, and how the recipient gets it.
-fn announce(session: &Session, args: &SendDeliveryArgs, prepared: &Prepared) -> anyhow::Result<()> {
-    let ticket = prepared.ticket.to_string();
-    let (files, total) = prepared.header.totals();
-    let mut line = json!({
-        "event": "ticket",
-        "id": prepared.id.to_string(),
-        "hub": prepared.hub.url,
-        "files": files,
-        "bytes_total": total,
-    });
-    let what = format!("{} files, {}", number(files), bytes(total));
-    let file = args.ticket_file.as_deref().map(|file| session.path(file));
-    let human = match &file {
-        Some(file) => {
-            write_secret(file, &ticket)
-                .with_context(|| format!("cannot write the ticket to {}", file.display()))?;
-            format!("{what}, through {}: the ticket is in {}", prepared.hub.url, file.display())
-        }
-        None => {
-            if let Some(line) = line.as_object_mut() {
-                line.insert("ticket".into(), Value::from(&*ticket));
-            }
-            ticket
-        }
-    };
-    if file.is_none() {
-        session.output.remark(format!(
-            "{what}, through {}. The other side runs `consign receive` and pastes this ticket; whoever has it \
-             can collect the delivery.",
-            prepared.hub.url
-        ));
-    }
-    session.output.fact(human, &line)
-}
-
-fn write_secret(file: &Path, text: &str) -> std::io::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(file)?;
-    file.write_all(format!("{text}\n").as_bytes())
 }
 
 /// Reads standard input on a thread of its own, so that Ctrl-C is heard meanwhile.

@@ -5,6 +5,7 @@
     reason = "whatever has no exit code of its own is a plain failure, new errors too"
 )]
 
+mod delivering;
 mod people;
 mod proposing;
 
@@ -21,6 +22,7 @@ use node::communities::publisher::{RollBackError, SendError};
 use node::communities::rollout::RolloutError;
 use node::control::ControlError;
 use node::delegate::DelegateError;
+use node::deliveries::DeliveryError;
 use node::get::GetError;
 use node::hubs::{HubChoiceError, RegisterError};
 use node::people::PeopleError;
@@ -52,6 +54,9 @@ fn judge_one(cause: &(dyn std::error::Error + 'static)) -> Option<(Ended, Option
     }
     if cause.is::<Interrupted>() {
         return Some((Ended::Interrupted, hint("run the same command again to go on")));
+    }
+    if let Some(error) = cause.downcast_ref::<DeliveryError>() {
+        return delivering::judge_delivery(error);
     }
     if let Some(error) = cause.downcast_ref::<HubChoiceError>() {
         return match error {

@@ -28,6 +28,8 @@ const WITH_COMMANDS: [&str; 7] = [
 /// applied first. `PORT` becomes a free one.
 const SUBSTITUTIONS: &[(&str, &str)] = &[
     ("--data ./hub-data --listen 0.0.0.0:7400", "--data two-machines --listen 127.0.0.1:PORT"),
+    (HUB_OF_DELIVERIES, "hub --data hub-data --listen 127.0.0.1:PORT"),
+    ("https://127.0.0.1:7400", "https://127.0.0.1:PORT"),
     ("hub --data ./hub-data", "hub --data ./hub-data --listen 127.0.0.1:0"),
     (
         "--data /var/lib/consign --tls off --listen 127.0.0.1:7400",
@@ -44,6 +46,9 @@ const SUBSTITUTIONS: &[(&str, &str)] = &[
     ("systemctl --user enable --now consign-node", "consign node"),
     ("KEY", "$KEY"),
 ];
+
+/// Its address is typed by somebody who knows no more of it.
+const HUB_OF_DELIVERIES: &str = "hub --data ./hub-data --listen 127.0.0.1:7400";
 
 /// What is not run here: how it begins, and the test that runs it, or why none does.
 const ELSEWHERE: &[(&str, &str)] = &[
@@ -192,7 +197,7 @@ impl Reader {
             self.used.insert(start);
             return;
         }
-        if command.contains("0.0.0.0:7400") {
+        if command.contains("0.0.0.0:7400") || command.contains(HUB_OF_DELIVERIES) {
             self.port = free_port();
         }
         let line = self.here(command);

@@ -8,6 +8,7 @@
 mod administration;
 mod apart;
 mod cache;
+mod code;
 mod community;
 mod community_console;
 mod console;

@@ -4,6 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use deliver::CodeError;
+use delivery::HandoverError;
 use hub_api::{Hex, ProblemCode};
 use hub_client::WaitingFor;
 
@@ -87,6 +89,13 @@ fn all() -> Vec<anyhow::Error> {
             content::bounds::ENTRIES_MAX,
         ))
         .into(),
+        DeliveryError::CodeWithoutHub.into(),
+        DeliveryError::from(CodeError::Unknown { hub: "https://hub".into(), number: 4821 }).into(),
+        DeliveryError::from(CodeError::Used(4821)).into(),
+        DeliveryError::from(CodeError::Wrong { number: 4821, source: HandoverError::OtherCode })
+            .into(),
+        DeliveryError::from(CodeError::BrokenOff { number: 4821, reason: "the hub forgot it" })
+            .into(),
         NotSent("tools".into()).into(),
         LedgerError::NoLedger.into(),
         LedgerError::Newer { found: 9, known: 1 }.into(),

@@ -1,0 +1,44 @@
+//! Verdicts on what stops a delivery.
+
+use deliver::CodeError;
+use node::deliveries::DeliveryError;
+
+use super::{judge_client, judge_one};
+use crate::exit::Ended;
+
+const ANOTHER: &str = "ask the sender for the code that `consign send` shows now";
+
+pub(super) fn judge_delivery(error: &DeliveryError) -> Option<(Ended, Option<String>)> {
+    match error {
+        DeliveryError::Code(error) => judge_code(error),
+        DeliveryError::CodeWithoutHub => Some((
+            Ended::Failed,
+            Some("name the hub that `consign send` named beside the code: --hub URL".to_owned()),
+        )),
+        DeliveryError::Hub(error) => judge_one(error),
+        DeliveryError::Survey(_)
+        | DeliveryError::TooLarge(_)
+        | DeliveryError::Unknown(_)
+        | DeliveryError::Send(_)
+        | DeliveryError::Receive(_)
+        | DeliveryError::State(_) => None,
+    }
+}
+
+fn judge_code(error: &CodeError) -> Option<(Ended, Option<String>)> {
+    match error {
+        CodeError::Hub(source) => Some(judge_client(source)),
+        CodeError::Unknown { .. } => Some((
+            Ended::NotFound,
+            Some(
+                "compare the code and the hub with what `consign send` shows now; it has to run meanwhile"
+                    .to_owned(),
+            ),
+        )),
+        CodeError::Wrong { .. } => Some((Ended::Refused, Some(ANOTHER.to_owned()))),
+        CodeError::Used(_) | CodeError::BrokenOff { .. } => {
+            Some((Ended::Failed, Some(ANOTHER.to_owned())))
+        }
+        CodeError::Told(_) | CodeError::Random(_) => None,
+    }
+}
