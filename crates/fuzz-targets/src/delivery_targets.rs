@@ -1,8 +1,8 @@
 //! Targets for the decoders of the `delivery` crate.
 
 use delivery::{
-    DeliveryId, DeliverySecret, Header, Layout, Receipt, SEGMENT_BYTES, Tag, Ticket, Vault,
-    header_length,
+    Answer, Claim, Code, DeliveryId, DeliverySecret, Header, Layout, Receipt, SEGMENT_BYTES, Tag,
+    Ticket, Vault, header_length,
 };
 use documents::envelope::{self, Payload as _};
 
@@ -18,6 +18,45 @@ pub fn ticket_text(bytes: &[u8]) -> Verdict {
     let text = std::str::from_utf8(bytes).ok();
     let ticket = text.and_then(|text| text.parse::<Ticket>().ok());
     same(ticket.map(|ticket| ticket.to_string().into_bytes()), bytes)
+}
+
+/// A code as it is typed; one that is taken reads the same as it is written.
+#[must_use]
+pub fn code_text(bytes: &[u8]) -> Verdict {
+    let code = std::str::from_utf8(bytes).ok().and_then(|text| text.parse::<Code>().ok());
+    let Some(code) = code else { return Verdict::Refused };
+    assert_eq!(code.to_string().parse(), Ok(code));
+    Verdict::Accepted
+}
+
+/// That of the golden files.
+const CODE: &str = "4821-acid-lemon-orbit";
+
+/// A message of a handover, taken by each end in each place of the golden files' run. Whoever does not know
+/// the code gets nothing but an answer.
+#[must_use]
+pub fn code_message(bytes: &[u8]) -> Verdict {
+    let code: Code = CODE.parse().expect("a code");
+    let claim = Claim::new(&code, [5; 32]);
+    let answer = || Answer::new(&code, [6; 32], claim.message()).expect("a claim");
+    let ticket = Ticket {
+        url: "https://hub.example:7333".into(),
+        fingerprint: [3; 32],
+        id: ID,
+        secret: SECRET,
+    };
+    let is_claim = Answer::new(&code, [6; 32], bytes).is_ok();
+    let proven = Claim::new(&code, [5; 32]).prove(answer().message()).expect("an answer");
+    let is_proof = answer().hand_over(bytes, &ticket).is_ok();
+    assert!(!is_proof || bytes == proven.message(), "another proof is taken");
+    let opened = proven.open(bytes);
+    assert!(opened.is_err() || opened == Ok(ticket), "another ticket is opened");
+    let is_answer = claim.prove(bytes).is_ok();
+    if is_claim || is_answer || is_proof || opened.is_ok() || delivery::is_message(bytes) {
+        Verdict::Accepted
+    } else {
+        Verdict::Refused
+    }
 }
 
 /// The header of a delivery; of one that is taken every segment has its parts, without gaps.

@@ -38,8 +38,8 @@ pub use content_targets::{
     closure_head, closure_segment, frame, node, piece_list, sealed_chunk, sealed_message, tree_root,
 };
 pub use delivery_targets::{
-    delivery_header, delivery_prefix, delivery_receipt, delivery_receipt_payload, delivery_segment,
-    ticket_text,
+    code_message, code_text, delivery_header, delivery_prefix, delivery_receipt,
+    delivery_receipt_payload, delivery_segment, ticket_text,
 };
 pub use disk_targets::{checkout_journal, checkout_records, directory_index};
 pub use document_targets::{
@@ -138,6 +138,8 @@ targets![
     have_bitmap,
     segment_stream,
     ticket_text,
+    code_text,
+    code_message,
     delivery_header,
     delivery_prefix,
     delivery_segment,

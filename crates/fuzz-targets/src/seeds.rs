@@ -148,6 +148,11 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
             .iter()
             .map(|step| behind(step, golden("wire/segment-stream-1")))
             .collect(),
+        "code_text" => texts(&["4821-acid-lemon-orbit", " 1000 ACID  about-Orbit\n"]),
+        "code_message" => ["claim", "answer", "proof", "handover", "refusal"]
+            .iter()
+            .map(|message| golden(&format!("delivery/code-{message}-1")))
+            .collect(),
         "ticket_text" => vec![golden("delivery/ticket-1")],
         "delivery_header" => vec![golden("delivery/header-1")],
         "delivery_prefix" => vec![257u64.to_le_bytes().to_vec()],
