@@ -26,6 +26,7 @@ pub(crate) mod completions;
 pub(crate) mod config;
 mod console;
 mod deliveries;
+mod delivery_link;
 mod demo;
 mod diff;
 mod doctor;

@@ -163,10 +163,7 @@ impl Prepared {
     /// Keeps the receipt, with which the delivery is over.
     fn keep(&self, sent: Sent) -> Result<Sent, DeliveryError> {
         replace(&self.memory.join(RECEIPT), &sent.signed)?;
-        let path = self.memory.join(FACTS);
-        if let Some(remembered) = read_json::<Remembered>(&path)? {
-            write_json(&path, &Remembered { secret: None, ..remembered })?;
-        }
+        self.remember(|remembered| Remembered { secret: None, ..remembered })?;
         Ok(sent)
     }
 
@@ -174,7 +171,7 @@ impl Prepared {
     ///
     /// # Errors
     /// The state directory fails.
-    pub fn keep(&self) -> Result<(), DeliveryError> {
+    pub fn leave_to_node(&self) -> Result<(), DeliveryError> {
         self.remember(|remembered| Remembered { kept: true, ..remembered })
     }
 

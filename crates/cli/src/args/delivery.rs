@@ -8,6 +8,7 @@ use clap::Args as ClapArgs;
 #[command(
     after_help = "Example:\n  consign send plans/ notes.txt --subject 'The plans' --to ben\n  \
                         consign send plans/ --ticket-file ticket.txt\n  \
+                        consign send plans/ --link\n  \
                         consign send --resume 6f0c8c3a5d1e4b7f9a2b3c4d5e6f7081\n\n\
                         It prints a code of a number and words, and stays until the recipient, who runs\n\
                         `consign receive CODE`, has everything. A code works once; when somebody tries a\n\
@@ -26,7 +27,7 @@ pub(crate) struct SendDeliveryArgs {
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub(crate) message: String,
     /// Handle of the recipient at the hub, who needs no code then
-    #[arg(long, value_name = "HANDLE", conflicts_with_all = ["code_file", "ticket", "ticket_file", "resume"])]
+    #[arg(long, value_name = "HANDLE", conflicts_with_all = ["code_file", "link", "ticket", "ticket_file", "resume"])]
     pub(crate) to: Option<String>,
     /// Leave it to the node of this machine, `consign node`, which sends whenever the recipient is there
     #[arg(long, requires = "to")]
@@ -37,9 +38,18 @@ pub(crate) struct SendDeliveryArgs {
     /// Print a ticket instead of a code
     #[arg(long)]
     pub(crate) ticket: bool,
-    /// Write a ticket to a file that only you can read, instead of printing a code
+    /// Write a ticket, or the link, to a file that only you can read, instead of printing it
     #[arg(long, value_name = "FILE")]
     pub(crate) ticket_file: Option<PathBuf>,
+    /// Hand over a link that a browser opens, instead of a code
+    #[arg(long, conflicts_with_all = ["code_file", "ticket"])]
+    pub(crate) link: bool,
+    /// Lock the link with a passphrase, which is asked for
+    #[arg(long, requires = "link")]
+    pub(crate) passphrase: bool,
+    /// Lock the link with the passphrase in a file
+    #[arg(long, value_name = "FILE", requires = "link", conflicts_with = "passphrase")]
+    pub(crate) passphrase_file: Option<PathBuf>,
     /// Go on with a delivery that was interrupted; `consign deliveries` lists them
     #[arg(long, value_name = "ID", conflicts_with_all = ["paths", "subject", "message"])]
     pub(crate) resume: Option<String>,
@@ -54,10 +64,13 @@ pub(crate) struct SendDeliveryArgs {
                         was with the same code or ticket. What has a name that is taken gets a number;\n\
                         nothing is overwritten.")]
 pub(crate) struct ReceiveArgs {
-    /// The code or the ticket that `consign send` printed; read from standard input, or asked for, when left
+    /// The code, ticket or link that `consign send` printed; read from standard input, or asked for, when left
     /// out
-    #[arg(value_name = "CODE or TICKET")]
+    #[arg(value_name = "CODE, TICKET or LINK")]
     pub(crate) handed: Option<String>,
+    /// Read the passphrase of a locked link from a file, instead of asking for it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
     /// Directory to write into [default: the current directory]
     #[arg(long, value_name = "DIR")]
     pub(crate) to: Option<PathBuf>,

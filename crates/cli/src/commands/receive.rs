@@ -9,6 +9,7 @@ use deliver::{DeliveryProgress, Offered};
 use delivery::{Code, Ticket};
 use serde_json::json;
 
+use super::delivery_link::Given;
 use super::send::{look, read_input};
 use super::{Session, parse};
 use crate::args::ReceiveArgs;
@@ -23,7 +24,10 @@ pub(super) async fn run(session: &Session, args: ReceiveArgs) -> anyhow::Result<
         _ => Handed::ask(session).await?,
     };
     let ticket = match handed {
-        Handed::Ticket(ticket) => ticket,
+        Handed::Given(given) => {
+            let passphrase = args.passphrase_file.as_deref().map(|file| session.path(file));
+            given.ticket(passphrase.as_deref()).await?
+        }
         Handed::Code(code) => {
             let (node, progress) = (session.node()?, DeliveryProgress::default());
             let look = || look(&progress, "redeeming").with_calls_if_still(session, Instant::now());
@@ -90,7 +94,7 @@ pub(super) async fn collect(
 
 /// What the sender handed over: the ticket itself, or what stands for it.
 enum Handed {
-    Ticket(Ticket),
+    Given(Given),
     Code(Code),
 }
 
@@ -99,7 +103,7 @@ impl Handed {
     /// is shown, for words typed unseen would be mistyped.
     async fn ask(session: &Session) -> anyhow::Result<Self> {
         loop {
-            let Some(typed) = prompt::line("Code or ticket: ".into()).await? else {
+            let Some(typed) = prompt::line("Code, ticket or link: ".into()).await? else {
                 return Self::read(&read_input("the code or the ticket").await?);
             };
             if typed.is_empty() {
@@ -118,7 +122,7 @@ impl Handed {
         if Code::is_meant_by(text) {
             parse(text).map(Self::Code)
         } else {
-            parse(text).map(Self::Ticket)
+            Given::read(text).map(Self::Given)
         }
     }
 }

@@ -41,7 +41,7 @@ pub(super) async fn run(session: &Session, args: SendDeliveryArgs) -> anyhow::Re
             addressed::address(session, &prepared, &to, args.background).await?;
             Handover::Letters
         }
-        None => Handover::new(session, &args),
+        None => Handover::new(session, &args, &prepared).await?,
     };
     if args.background {
         let how = "the node of this machine sends it: `consign outbox` shows how it stands";

@@ -1,5 +1,6 @@
 // Drives a browser through the console. Told what to do by one JSON object on standard input:
 //   { journey, url, link, browser, playwright, screenshots, ... }
+// Journeys through other pages are in files of their own, which `journeys` names.
 // Says what it found as one JSON object on standard output; anything unexpected is an error.
 "use strict";
 
@@ -20,8 +21,28 @@ const LOOKS = {
 const faults = [];
 const requests = [];
 
+// Tests may run as root and in places without a sandbox; the pages are our own.
+const START = {
+  executablePath: told.browser,
+  args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
+};
+
 async function open(browser, look, more = {}) {
   const context = await browser.newContext({ ignoreHTTPSErrors: true, ...LOOKS[look], ...more });
+  await guard(context, more);
+  return context;
+}
+
+// A browser of its own whose disk outlives it.
+async function openKept(directory, look, more = {}) {
+  const options = { ...START, ignoreHTTPSErrors: true, ...LOOKS[look], ...more };
+  const context = await chromium.launchPersistentContext(directory, options);
+  await guard(context, more);
+  context.pages().forEach(watch);
+  return context;
+}
+
+async function guard(context, more) {
   if (more.javaScriptEnabled !== false) {
     await context.addInitScript(() => {
       addEventListener("securitypolicyviolation", (event) => {
@@ -31,10 +52,10 @@ async function open(browser, look, more = {}) {
   }
   context.on("request", (request) => {
     requests.push(request.url());
-    if (!request.url().startsWith(told.url)) faults.push(`asked elsewhere: ${request.url()}`);
+    const isOurs = request.url().startsWith(told.url) || request.url().startsWith(`blob:${told.url}`);
+    if (!isOurs) faults.push(`asked elsewhere: ${request.url()}`);
   });
   context.on("page", watch);
-  return context;
 }
 
 function watch(page) {
@@ -300,13 +321,11 @@ const journeys = {
 };
 
 async function main() {
-  const browser = await chromium.launch({
-    executablePath: told.browser,
-    // Tests may run as root and in places without a sandbox; the pages are our own.
-    args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"],
-  });
+  const browser = await chromium.launch(START);
+  const support = { told, LOOKS, requests, open, openKept, looksRight, shoot };
+  const all = told.journeys ? require(told.journeys)(support) : journeys;
   try {
-    const found = await journeys[told.journey](browser);
+    const found = await all[told.journey](browser);
     assert.deepEqual(faults, []);
     process.stdout.write(`${JSON.stringify(found)}\n`);
   } finally {

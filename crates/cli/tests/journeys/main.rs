@@ -23,6 +23,7 @@ mod gate;
 mod hook;
 mod interruption;
 mod json;
+mod link;
 mod managers;
 mod node;
 mod operation;

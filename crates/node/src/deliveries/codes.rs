@@ -32,6 +32,7 @@ impl Prepared {
         progress: &DeliveryProgress,
         told: impl FnMut(CodeNews) -> io::Result<()>,
     ) -> Result<Sent, DeliveryError> {
+        let _alone = self.alone()?;
         let client = Arc::clone(&self.hub.client);
         let offer = CodeOffer::new(client, self.ticket.clone(), fill).run(progress, told);
         let offer = async {

@@ -40,7 +40,7 @@ pub(super) async fn address(
         }),
     )?;
     if is_kept {
-        prepared.keep()?;
+        prepared.leave_to_node()?;
         return Ok(());
     }
     let reason = format!("{to} to let you in, since {}", utc(info.since));

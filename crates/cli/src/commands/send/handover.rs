@@ -11,6 +11,7 @@ use node::deliveries::{DeliveryError, Prepared};
 use serde_json::{Value, json};
 
 use super::super::Session;
+use super::super::delivery_link::{self, Spelling};
 use crate::args::SendDeliveryArgs;
 use crate::output::{bytes, number};
 
@@ -18,18 +19,33 @@ use crate::output::{bytes, number};
 pub(super) enum Handover {
     /// The recipient has a handle: the hub keeps it for them, sealed.
     Letters,
+    /// A code, into this file or else printed.
     Code(Option<PathBuf>),
-    Ticket(Option<PathBuf>),
+    /// A ticket or a link, into this file or else printed.
+    Spelled(Spelling, Option<PathBuf>),
 }
 
 impl Handover {
-    pub(super) fn new(session: &Session, args: &SendDeliveryArgs) -> Self {
+    pub(super) async fn new(
+        session: &Session,
+        args: &SendDeliveryArgs,
+        prepared: &Prepared,
+    ) -> anyhow::Result<Self> {
         let file = |file: &Option<PathBuf>| file.as_deref().map(|file| session.path(file));
-        if args.ticket || args.ticket_file.is_some() {
-            Self::Ticket(file(&args.ticket_file))
+        if args.link {
+            let secret = file(&args.passphrase_file);
+            let passphrase = match args.passphrase || secret.is_some() {
+                true => Some(delivery_link::passphrase(secret.as_deref()).await?),
+                false => None,
+            };
+            let link = Spelling::link(&prepared.ticket, passphrase.as_deref());
+            return Ok(Self::Spelled(link, file(&args.ticket_file)));
+        }
+        Ok(if args.ticket || args.ticket_file.is_some() {
+            Self::Spelled(Spelling::ticket(&prepared.ticket), file(&args.ticket_file))
         } else {
             Self::Code(file(&args.code_file))
-        }
+        })
     }
 
     /// Says what is sent. A ticket is there at once; a code is when the hub knows it.
@@ -41,7 +57,9 @@ impl Handover {
                 session.output.remark(what);
                 Ok(())
             }
-            Self::Ticket(file) => show_ticket(session, prepared, &what, file.as_deref()),
+            Self::Spelled(spelling, file) => {
+                show_spelled(session, prepared, spelling, &what, file.as_deref())
+            }
         }
     }
 
@@ -53,7 +71,7 @@ impl Handover {
         progress: &DeliveryProgress,
     ) -> Result<Sent, DeliveryError> {
         match self {
-            Self::Letters | Self::Ticket(_) => prepared.send(progress).await,
+            Self::Letters | Self::Spelled(..) => prepared.send(progress).await,
             Self::Code(file) => {
                 let (id, hub) = (prepared.id.to_string(), prepared.hub.url.clone());
                 let codes = Codes { session, id, hub, file: file.as_deref() };
@@ -70,16 +88,17 @@ fn describe(prepared: &Prepared) -> String {
     format!("{} files, {}, through {}", number(files), bytes(total), prepared.hub.url)
 }
 
-fn show_ticket(
+fn show_spelled(
     session: &Session,
     prepared: &Prepared,
+    spelling: &Spelling,
     what: &str,
     file: Option<&Path>,
 ) -> anyhow::Result<()> {
-    let ticket = prepared.ticket.to_string();
+    let Spelling { noun, use_, text } = spelling;
     let (files, total) = prepared.header.totals();
     let mut line = json!({
-        "event": "ticket",
+        "event": noun,
         "id": prepared.id.to_string(),
         "hub": prepared.hub.url,
         "files": files,
@@ -87,19 +106,22 @@ fn show_ticket(
     });
     let human = match file {
         Some(file) => {
-            write_secret(file, &ticket)
-                .with_context(|| format!("cannot write the ticket to {}", file.display()))?;
-            format!("{what}: the ticket is in {}", file.display())
+            write_secret(file, text)
+                .with_context(|| format!("cannot write the {noun} to {}", file.display()))?;
+            format!("{what}: the {noun} is in {}", file.display())
         }
         None => {
-            insert(&mut line, "ticket", &ticket);
-            session.output.remark(format!(
-                "{what}. The other side runs `consign receive` and pastes this ticket; whoever has it \
-                 can collect the delivery."
-            ));
-            ticket
+            insert(&mut line, noun, text);
+            session
+                .output
+                .remark(format!("{what}. {use_}; whoever has it can collect the delivery."));
+            text.clone()
         }
     };
+    if let Some(hindrance) = delivery_link::hindrance(&prepared.ticket).filter(|_| *noun == "link")
+    {
+        session.output.remark(hindrance);
+    }
     session.output.fact(human, &line)
 }
 
