@@ -1,8 +1,8 @@
 //! Targets for the decoders of the `delivery` crate.
 
 use delivery::{
-    Answer, Claim, Code, DeliveryId, DeliverySecret, Header, Layout, Receipt, SEGMENT_BYTES, Tag,
-    Ticket, Vault, header_length,
+    Answer, Claim, Code, DeliveryId, DeliverySecret, Header, Layout, Link, LockedLink, Receipt,
+    SEGMENT_BYTES, Tag, Ticket, Vault, header_length,
 };
 use documents::envelope::{self, Payload as _};
 
@@ -57,6 +57,15 @@ pub fn code_message(bytes: &[u8]) -> Verdict {
     } else {
         Verdict::Refused
     }
+}
+
+/// The link of a delivery as text, open or locked.
+#[must_use]
+pub fn link_text(bytes: &[u8]) -> Verdict {
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    let open = text.parse::<Link>().ok().map(|link| link.to_string());
+    let locked = || text.parse::<LockedLink>().ok().map(|link| link.to_string());
+    same(open.or_else(locked).map(String::into_bytes), bytes)
 }
 
 /// The header of a delivery; of one that is taken every segment has its parts, without gaps.

@@ -154,6 +154,7 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
             .map(|message| golden(&format!("delivery/code-{message}-1")))
             .collect(),
         "ticket_text" => vec![golden("delivery/ticket-1")],
+        "link_text" => vec![golden("delivery/link-1"), golden("delivery/locked-link-1")],
         "delivery_header" => vec![golden("delivery/header-1")],
         "delivery_prefix" => vec![257u64.to_le_bytes().to_vec()],
         "delivery_segment" => vec![golden("delivery/segment-raw-1")],
