@@ -123,6 +123,8 @@ pub struct Place {
     id: CommunityId,
     /// Which of the ways to the community is used: the first, until it failed.
     turn: Arc<AtomicUsize>,
+    /// What it passed on, if it is a relay.
+    counts: Arc<relay::Counts>,
 }
 
 /// What is remembered of a community.
@@ -217,7 +219,8 @@ impl Node {
     }
 
     fn place(&self, id: CommunityId) -> Place {
-        Place { node: self.clone(), id, turn: Arc::default() }
+        let counts = Arc::new(relay::Counts::begin());
+        Place { node: self.clone(), id, turn: Arc::default(), counts }
     }
 
     /// This node's exchange key.
@@ -238,6 +241,10 @@ impl Place {
     #[must_use]
     pub const fn node(&self) -> &Node {
         &self.node
+    }
+
+    fn counts(&self) -> &Arc<relay::Counts> {
+        &self.counts
     }
 
     pub(crate) fn directory(&self) -> PathBuf {
@@ -340,6 +347,9 @@ impl Place {
         let count = self.ways()?.len();
         let turn = (self.turn.load(Ordering::Relaxed) + 1) % count;
         self.turn.store(turn, Ordering::Relaxed);
+        if count > 1 {
+            self.counts.turned(unix_now());
+        }
         Ok(turn == 0)
     }
 

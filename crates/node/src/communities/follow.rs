@@ -105,22 +105,27 @@ impl Following {
     }
 }
 
+/// What there is to do, and that those above hear of it.
 async fn follow(place: Place, with: Arc<With>, status: Arc<Mutex<CommunityStatus>>) {
+    tokio::join!(go_on(&place, &with, &status), place.tell_of_itself());
+}
+
+async fn go_on(place: &Place, with: &With, status: &Arc<Mutex<CommunityStatus>>) {
     let mut pause = PAUSE_MIN;
     loop {
-        match once(&place, &with, &status).await {
+        match once(place, with, status).await {
             Ok(()) => pause = PAUSE_MIN,
             // Another hub or relay knows as much: only when none answers is there anything to wait for.
-            Err(error) if error.is_of_the_way(&place) && has_other_way(&place) => {
+            Err(error) if error.is_of_the_way(place) && has_other_way(place) => {
                 let reason = chain(&error);
                 tracing::warn!(community = %place.id(), error = reason, "goes on at the next hub");
-                note(&status, format!("another hub is asked: {reason}"));
+                note(status, format!("another hub is asked: {reason}"));
             }
             Err(error) => {
                 let reason = chain(&error);
                 tracing::warn!(community = %place.id(), error = reason, "cannot follow a community");
                 let next = format!("it is tried again within {} s", pause.as_secs());
-                say(&status, CommunityState::BackingOff, Some((reason, next)));
+                say(status, CommunityState::BackingOff, Some((reason, next)));
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(PAUSE_MAX);
             }

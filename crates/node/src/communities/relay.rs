@@ -7,7 +7,8 @@
 //! * charters, roster and renewals, so that the hub beside it knows who belongs;
 //! * releases that wait for targets whose routes lead through here, chunks before envelopes, so that
 //!   what a target is told of is there;
-//! * receipts, back to where the releases came from.
+//! * receipts, back to where the releases came from;
+//! * how it is, and what relays under it told of themselves, to the hub above.
 //!
 //! Nothing is remembered here but which hub it is: what is where, the two hubs say. So a relay that was
 //! stopped, cut off or lost its hub's database goes on from what there is, and everything can be done
@@ -18,6 +19,8 @@
 //! ```
 
 mod chunks;
+mod counts;
+mod telling;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -33,6 +36,8 @@ use hub_client::{ClientError, CommunityEvents};
 use serde::{Deserialize, Serialize};
 
 use self::chunks::{CopyError, copy_chunks};
+pub(super) use self::counts::Counts;
+pub use self::telling::{RelayTold, RelaysTold};
 use super::manager::fail;
 use super::publisher::{AT_ONCE, read_receipts};
 use super::{CommunityError, Place, Standing};
@@ -324,7 +329,9 @@ impl Place {
                 let mut taken = Vec::new();
                 for some in receipts.chunks(AT_ONCE) {
                     let signed = read_receipts(beside, &feed, some).await?;
+                    let bytes: usize = signed.iter().map(Vec::len).sum();
                     returned += hand_in(&hub, &feed, some, signed).await?;
+                    self.counts().passed_up(bytes as u64);
                     taken.extend(some.iter().map(|receipt| receipt.id));
                 }
                 // Only now: until they are above, they are kept here.
@@ -469,6 +476,10 @@ impl Place {
         if bytes == 0 && targets == 0 {
             return Ok(None);
         }
+        if targets > 0 {
+            let sealed: usize = envelopes.iter().map(|(_, envelope)| envelope.len()).sum();
+            self.counts().passed_down(sealed as u64);
+        }
         let publisher = &standing.roster().publishers[&which.publisher];
         let (publisher, sequence) = (publisher.peer.to_string(), which.sequence);
         Ok(Some(RelayNews::Release { publisher, sequence, bytes, targets }))
@@ -484,7 +495,7 @@ impl Place {
             .map_err(|source| Uncopied::Later(fail(&hub, "read a release", source).into()))?;
         let (manifest, _) = Manifest::open(&signed, &which.publisher)?;
         let sources = self.links().map_err(|error| Uncopied::Later(error.into()))?;
-        let copied = copy_chunks(&sources, &beside.client, &manifest).await;
+        let copied = copy_chunks(&sources, &beside.client, &manifest, self.counts()).await;
         let copied = copied.map_err(|error| match error {
             CopyError::Refused(reason) => Uncopied::Refused(reason),
             CopyError::Fetch(source) => {

@@ -14,6 +14,7 @@ use fetch::{FetchConfig, FetchError, Fetcher, HubSource, Priority, Want};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use hub_client::{ClientError, HubClient};
 
+use super::counts::Counts;
 use crate::hubs::HubLink;
 use crate::upload::frames_of;
 
@@ -45,13 +46,14 @@ pub(super) async fn copy_chunks(
     from: &[HubLink],
     to: &Arc<HubClient>,
     release: &Manifest,
+    counts: &Arc<Counts>,
 ) -> Result<u64, CopyError> {
     let sources = from.iter().map(|link| {
         let source = HubSource::new(link.url.clone(), Arc::clone(&link.client));
         Arc::new(source) as Arc<dyn fetch::Source>
     });
     let fetcher = Fetcher::new(sources.collect(), FetchConfig::default());
-    let copy = Copy { fetcher: Arc::new(fetcher), to: Arc::clone(to) };
+    let copy = Copy { fetcher: Arc::new(fetcher), to: Arc::clone(to), counts: Arc::clone(counts) };
     let (head_bytes, mut sent) = copy.chunk(&release.closure).await?;
     let head = ClosureHead::decode(&head_bytes).map_err(refused)?;
     if head.chunks > CLOSURE_CHUNKS_MAX {
@@ -72,6 +74,7 @@ fn refused(error: content::DecodeError) -> CopyError {
 struct Copy {
     fetcher: Arc<Fetcher>,
     to: Arc<HubClient>,
+    counts: Arc<Counts>,
 }
 
 impl Copy {
@@ -119,6 +122,7 @@ impl Copy {
         let framing = tokio::task::spawn_blocking(move || frames_of(&chunks, Codec::None));
         let frames = framing.await.expect("framing does not panic");
         self.to.upload(frames).await?;
+        self.counts.passed_down(bytes);
         Ok(bytes)
     }
 }
