@@ -30,6 +30,7 @@ mod peers;
 mod picture;
 mod receipt;
 mod records;
+mod relay;
 mod release;
 mod releases;
 mod rollout;

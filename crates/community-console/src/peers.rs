@@ -14,6 +14,7 @@ use serde::Deserialize;
 use crate::app::App;
 use crate::page::{Failure, Layout, Notice, Page, Person, Section, Shown};
 use crate::picture::{Machine, Picture};
+use crate::relay::RelayFacts;
 use crate::tally::Mark;
 use crate::topology::escape;
 
@@ -147,6 +148,9 @@ pub(crate) struct Peer {
     host: String,
     description: String,
     routes: Vec<String>,
+    /// Whether the hub tells how relays are.
+    is_told: bool,
+    relay: Option<RelayFacts>,
     releases: Vec<PeerRelease>,
     has_more: bool,
 }
@@ -168,10 +172,12 @@ pub(crate) async fn peer(
     _person: Person,
     Path(peer): Path<String>,
 ) -> Shown<Peer> {
-    let picture = Picture::take(&app, unix_now()).await?;
-    let found = picture.machines.into_iter().find(|machine| machine.name == peer);
+    let now = unix_now();
+    let picture = Picture::take(&app, now).await?;
+    let found = picture.machines.iter().find(|machine| machine.name == peer).cloned();
     let machine =
         found.ok_or_else(|| Failure::not_found("No peer of the community has this name now."))?;
+    let relay = picture.told(&machine).map(|told| RelayFacts::of(told, now));
     let mut releases = match app.records.get().await? {
         Some(ledger) => releases(&app, ledger.as_ref(), &machine.name).await?,
         None => Vec::new(),
@@ -186,6 +192,8 @@ pub(crate) async fn peer(
         host: text(&machine.host),
         description: text(&machine.description),
         routes: machine.routes.iter().map(|route| shown(route.as_bytes())).collect(),
+        is_told: picture.relays().is_some(),
+        relay,
         machine,
         releases,
         has_more,

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use community::Role;
 use documents::PublicKey;
 use ledger::{Latest, Ledger, LedgerError};
+use node::communities::relay::{RelayTold, RelaysTold};
 use package::label::Labels;
 use pages::format::{Moment, shown};
 
 use crate::app::{App, Looked};
+use crate::relay::RelayState;
 use crate::source::Known;
 use crate::tally::{Mark, Tally};
 
@@ -123,6 +125,21 @@ impl Picture {
 
     pub(crate) fn known(&self) -> Option<&Known> {
         self.looked.known.as_deref()
+    }
+
+    /// What the hub tells of relays and its queue; none when it is too old.
+    pub(crate) fn relays(&self) -> Option<&RelaysTold> {
+        self.known()?.relays.as_ref()
+    }
+
+    /// What was heard of a relay. That it is one, the roster says.
+    pub(crate) fn told(&self, relay: &Machine) -> Option<&RelayTold> {
+        self.relays()?.relays.get(&relay.key).filter(|_| relay.is(Role::Relay))
+    }
+
+    /// How a relay is; none when nobody tells.
+    pub(crate) fn relay_state(&self, relay: &Machine, now: u64) -> Option<RelayState> {
+        self.relays().map(|_| RelayState::of(self.told(relay), now))
     }
 }
 

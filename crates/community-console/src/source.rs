@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use community::{CommunityId, Membership, PeerName, RosterSeen};
 use documents::PublicKey;
 use node::communities::manager::Expected;
+use node::communities::relay::RelaysTold;
 use node::communities::{CommunityError, Place};
 
 /// What is known of a community.
@@ -27,6 +28,8 @@ pub struct Known {
     pub members: Arc<Vec<Membership>>,
     /// Who was defined here and has not joined.
     pub expected: Vec<Expected>,
+    /// How its relays are; none from a hub that is too old to tell.
+    pub relays: Option<RelaysTold>,
 }
 
 /// Where it is asked how a community stands.
@@ -80,6 +83,7 @@ impl Source for Place {
             until: standing.current.until,
             members,
             expected,
+            relays: self.relays().await?,
         })
     }
 }

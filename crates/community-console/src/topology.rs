@@ -43,6 +43,10 @@ pub(crate) struct Node {
     /// Class of its colour.
     pub(crate) colour: &'static str,
     pub(crate) link: Option<String>,
+    /// What goes through it and waits at it, in words.
+    pub(crate) load: String,
+    /// Whether something is on its way to it.
+    moves: bool,
     /// How its machines are, when it is several.
     pub(crate) tally: Option<Tally>,
     column: usize,
@@ -125,7 +129,7 @@ pub(crate) fn draw(
     let publishers = publishers(picture, newest, now, &mut nodes);
     let hub = nodes.len();
     nodes.push(hub_of(picture, now, &publishers));
-    let ways = relays(picture, &grouping, hub, &mut nodes);
+    let ways = relays(picture, &grouping, (hub, now), &mut nodes);
     let has_ways = ways.len() > 1;
     for group in grouping.groups(picture, BOXES_MAX) {
         let mut node = target(&group, now, if has_ways { 3 } else { 2 });
@@ -179,7 +183,7 @@ fn edges(nodes: &[Node]) -> Vec<Edge> {
             let middle = u32::midpoint(x0, x1);
             let moves = match &node.tally {
                 Some(tally) => tally.number(Mark::Pending) > 0,
-                None => node.colour == "warn",
+                None => node.moves || node.colour == "warn",
             };
             edges.push(Edge {
                 path: format!("M{x0} {y0}C{middle} {y0} {middle} {y1} {x1} {y1}"),
@@ -261,6 +265,10 @@ fn hub_of(picture: &Picture, now: u64, publishers: &[usize]) -> Node {
         None if picture.looked.known.is_some() => {
             node.state = "answers".into();
             node.colour = "good";
+            if let Some(told) = picture.relays().filter(|told| told.waiting > 0) {
+                node.state = format!("answers, {} wait", count(told.waiting));
+                node.load = format!("{} in its queue", count(told.waiting));
+            }
         }
         None => node.state = "is being asked".into(),
     }
@@ -277,23 +285,32 @@ fn host_of(url: &str) -> String {
 fn relays(
     picture: &Picture,
     grouping: &Grouping,
-    hub: usize,
+    (hub, now): (usize, u64),
     nodes: &mut Vec<Node>,
 ) -> Vec<(String, usize)> {
     let mut ways = vec![(String::new(), hub)];
     let known: BTreeSet<&str> = picture.targets().map(|target| grouping.way(target)).collect();
     let relays: Vec<&Machine> =
         picture.machines.iter().filter(|machine| machine.is(Role::Relay)).collect();
-    let machines = relays.iter().take(BOXES_MAX).map(|relay| (relay.name.as_str(), true));
+    let machines = relays.iter().take(BOXES_MAX).map(|relay| (relay.name.as_str(), Some(*relay)));
     let others = known
         .iter()
         .filter(|way| !way.is_empty() && !relays.iter().any(|relay| relay.name == **way))
-        .map(|way| (*way, false));
-    for (way, is_relay) in machines.chain(others.take(BOXES_MAX)) {
+        .map(|way| (*way, None));
+    for (way, relay) in machines.chain(others.take(BOXES_MAX)) {
         let through = picture.targets().filter(|target| grouping.way(target) == way).count() as u64;
-        let mut node = Node::new(if is_relay { "relay" } else { "route" }, 2, host_of(way));
-        node.state = format!("for {}", counted(through, "target"));
-        node.link = is_relay.then(|| format!("/peers/{way}"));
+        let kind = if relay.is_some() { "relay" } else { "route" };
+        let mut node = Node::new(kind, 2, host_of(way));
+        let served = format!("for {}", counted(through, "target"));
+        match relay.and_then(|relay| picture.relay_state(relay, now)) {
+            Some(state) => {
+                node.load = [served, state.line()].join("; ").trim_end_matches("; ").to_owned();
+                node.moves = state.rates.is_some();
+                (node.state, node.since, node.colour) = (state.words, state.since, state.colour);
+            }
+            None => node.state = served,
+        }
+        node.link = relay.map(|_| format!("/peers/{way}"));
         node.from = vec![hub];
         ways.push((way.to_owned(), nodes.len()));
         nodes.push(node);

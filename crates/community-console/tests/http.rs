@@ -26,6 +26,24 @@ async fn pages(scene: &Scene) -> Vec<(String, &'static str)> {
     ]
 }
 
+#[tokio::test]
+async fn a_relay_is_shown_with_its_rates_and_what_waits_behind_it() {
+    let scene = Scene::sent().await;
+    let cookie = scene.signed_in().await;
+    let plain = async |page: &str| scene.get(page, &cookie).await.body.replace('\u{a0}', " ");
+    let overview = plain("/").await;
+    for says in ["↓ 8.00 MB/s ↑ 180 B/s", "8.00 MB/s down, 180 B/s up; 12 entries wait"] {
+        assert!(overview.contains(says), "{says}: {overview}");
+    }
+    assert!(overview.contains("answers, 15 wait"), "the hub's own queue: {overview}");
+    let relay = plain("/peers/boss").await;
+    for says in ["3.00 GB, now 8.00 MB/s", "700 kB, now 180 B/s", "12 entries wait", "2 times"] {
+        assert!(relay.contains(says), "{says}: {relay}");
+    }
+    // Who is no relay by the roster is none by its own word.
+    assert!(!plain("/peers/press-1").await.contains("What it passes on"));
+}
+
 fn assert_inert(page: &str, body: &str) {
     for markup in ["<script>", "<img src=x", "onerror=\"", "style=\"", "javascript:"] {
         assert!(!body.contains(markup), "{page} holds {markup}");

@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::body::{Body, BodyDataStream};
 use axum::http::{HeaderName, Method, Request, StatusCode, header};
-use community::{CommunityId, ExchangeKey, Membership, Role, RosterSeen};
+use community::report::Beside;
+use community::{CommunityId, ExchangeKey, Membership, Passed, RelayReport, Role, RosterSeen};
 use community_console::{Console, Known, Records, Source};
 use content::ChunkId;
 use documents::{DocumentHash, NodeKey, PublicKey, ReleaseName};
@@ -19,6 +20,7 @@ use ledger::{
     RolloutProgress, RolloutState, TargetFilter,
 };
 use node::communities::CommunityError;
+use node::communities::relay::{RelayTold, RelaysTold};
 use node::publish::unix_now;
 use package::label::Labels;
 use package::receipt::{End, Output, Placed, Ran};
@@ -64,6 +66,26 @@ fn member(name: &str, role: Role, labels: &[(&str, &str)]) -> Membership {
     }
 }
 
+/// What relay `boss` told a moment ago.
+fn relays() -> RelaysTold {
+    let (now, relay) = (unix_now(), key("boss"));
+    let report = RelayReport {
+        community: community(),
+        relay,
+        made: now,
+        since: now - 7200,
+        total: Passed { down: 3_000_000_000, up: 700_000 },
+        seconds: 5,
+        recent: Passed { down: 40_000_000, up: 900 },
+        turns: Some((2, now - 600)),
+        beside: Beside::Waiting { entries: 12, oldest: now - 180 },
+    };
+    // One that says it of itself and is no relay.
+    let target = RelayReport { relay: key("press-1"), ..report.clone() };
+    let told = [report, target].map(|report| (report.relay, RelayTold { heard: now, report }));
+    RelaysTold { waiting: 15, oldest: Some(now - 200), relays: told.into() }
+}
+
 /// A hub as the test wants it.
 struct Told {
     members: Arc<Vec<Membership>>,
@@ -94,6 +116,7 @@ impl Source for Told {
             until: unix_now() + 6 * 86_400,
             members: Arc::clone(&self.members),
             expected: Vec::new(),
+            relays: Some(relays()),
         })
     }
 }
