@@ -136,6 +136,9 @@ pub const PENDING_SENDERS_MAX: usize = 100;
 pub const WAITING_DELIVERIES_MAX: usize = 100;
 /// Most devices of a person, on a list or not.
 pub const DEVICES_MAX: usize = 16;
+/// Most bytes of all lists of one person's devices: a thousand changes with three devices, and in base64
+/// they fit a response.
+pub const DEVICE_LISTS_BYTES_MAX: usize = 512 << 10;
 /// Bytes of the secret of a delivery as it is sealed for a device.
 pub const LETTER_BYTES: usize = 80;
 /// Most deliveries on one page.

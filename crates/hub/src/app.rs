@@ -19,6 +19,7 @@ use crate::deliveries::Deliveries;
 use crate::files::DataDir;
 use crate::member_trees::MemberTrees;
 use crate::metrics::Metrics;
+use crate::people::People;
 use crate::places::Places;
 use crate::readiness::Checks;
 use crate::refusal::Refusal;
@@ -73,6 +74,8 @@ pub(crate) struct App {
     pub(crate) deliveries: Arc<Deliveries>,
     /// Where tickets are handed over.
     pub(crate) codes: Arc<Codes>,
+    /// People, as far as the hub remembers them by itself.
+    pub(crate) people: People,
     /// What moves right now.
     pub(crate) transfers: Arc<Transfers>,
     pub(crate) console: Console,

@@ -109,6 +109,11 @@ pub struct Acme {
 /// The directory of Let's Encrypt.
 pub const LETS_ENCRYPT: &str = "https://acme-v02.api.letsencrypt.org/directory";
 
+/// The shortest [`HubLimits::delivery_window`].
+pub const DELIVERY_WINDOW_MIN: Duration = Duration::from_hours(1);
+/// The longest, and what it is when nobody says.
+pub const DELIVERY_WINDOW_MAX: Duration = Duration::from_hours(14 * 24);
+
 /// Bounds per hub and per request.
 #[derive(Debug, Clone)]
 pub struct HubLimits {
@@ -142,6 +147,9 @@ pub struct HubLimits {
     pub codes_per_account_max: usize,
     /// Codes that one IPv4 address or one IPv6 network of 64 bits may try in a minute.
     pub code_claims_per_minute_max: u32,
+    /// How long a delivery that is addressed to a person is kept while nothing happens to it: an hour to two
+    /// weeks, [`DELIVERY_WINDOW_MIN`] to [`DELIVERY_WINDOW_MAX`].
+    pub delivery_window: Duration,
     /// How long an upload, a fetch or a publication waits for another one to end before the
     /// client is told to come again; less than `request_time`.
     pub turn_time: Duration,
@@ -188,6 +196,7 @@ impl Default for HubLimits {
             codes_per_account_max: 32,
             // Enough for a household that mistypes, and 15 hours for all numbers.
             code_claims_per_minute_max: 10,
+            delivery_window: DELIVERY_WINDOW_MAX,
             turn_time: Duration::from_secs(20),
             handshake_time: Duration::from_secs(10),
             header_time: Duration::from_secs(30),

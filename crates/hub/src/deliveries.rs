@@ -3,7 +3,8 @@
 //! [`exchange`] decides what is held and what comes next, [`register`] who is let in; both are pure.
 //! Here are the clock, the waiting, and the memory: a permit goes with the bytes of each segment until
 //! the connection has written them, so a delivery takes no more than its window of segments, however
-//! slow its recipient is. Nothing here reaches the database, the data directory or the log.
+//! slow its recipient is. Nothing here reaches the database, the data directory or the log; of those
+//! that are addressed to a person `people` notes how they stand.
 
 mod exchange;
 mod place;
@@ -23,13 +24,13 @@ use hub_api::{
     SegmentTaken,
 };
 use hub_db::AccountKey;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::sleep_until;
 
 use self::exchange::{Announced, Exchange, Ticket, Unearned};
 pub(crate) use self::place::Waiting;
 pub(crate) use self::register::{Asker, NotAnnounced};
-use self::register::{Bounds, Register};
+use self::register::{Bounds, Entry, Register};
 use self::side::Now;
 pub(crate) use self::stream::SegmentStream;
 use crate::app::App;
@@ -45,12 +46,16 @@ struct Beside {
     stirred: watch::Sender<u64>,
     /// Room for as many segments as the window has.
     room: Arc<Semaphore>,
+    /// How it stands is noted in the database.
+    is_addressed: bool,
 }
 
 /// All deliveries of the hub.
 #[derive(Debug)]
 pub(crate) struct Deliveries {
     register: Mutex<Register<Bytes, Beside>>,
+    /// An addressed one may stand otherwise.
+    addressed_stirred: Notify,
 }
 
 /// A request for one delivery by somebody who was let in. While it lives, that side is here.
@@ -72,21 +77,53 @@ impl Deliveries {
             per_account_max: limits.deliveries_per_account_max,
             idle_time: limits.delivery_idle_time,
         };
-        Self { register: Mutex::new(Register::new(bounds)) }
+        Self { register: Mutex::new(Register::new(bounds)), addressed_stirred: Notify::new() }
     }
 
-    /// Whether it is new.
+    /// Whether it is new. How one stands that is addressed to somebody is noted.
     pub(crate) fn announce(
         &self,
         id: [u8; 16],
         sender: AccountKey,
         announcement: &DeliveryAnnouncement,
+        is_addressed: bool,
     ) -> Result<bool, NotAnnounced> {
         let DeliveryAnnouncement { segments, bytes, recipient } = *announcement;
         let announced = Announced { sender, segments, bytes, recipient: recipient.0 };
         let room = Arc::new(Semaphore::new(DELIVERY_WINDOW));
-        let beside = Beside { stirred: watch::Sender::new(0), room };
-        self.lock().announce(id, announced, beside, now())
+        let beside = Beside { stirred: watch::Sender::new(0), room, is_addressed };
+        let mut register = self.lock();
+        let is_new = register.announce(id, announced, beside, now())?;
+        if let Some(entry) = register.get_mut(&id) {
+            entry.beside.is_addressed |= is_addressed;
+        }
+        Ok(is_new)
+    }
+
+    /// How the addressed ones stand.
+    pub(crate) fn addressed(&self) -> Vec<([u8; 16], DeliveryStatus)> {
+        let (mut register, now) = (self.lock(), now());
+        let entries = register.iter_mut().filter(|(_, entry)| entry.beside.is_addressed);
+        let status = |(id, entry): (&[u8; 16], &mut Entry<Bytes, Beside>)| {
+            entry.change(|exchange| exchange.handle_time(now));
+            (*id, entry.exchange.status())
+        };
+        entries.map(status).collect()
+    }
+
+    /// Returns when an addressed one may stand otherwise than when this returned last.
+    pub(crate) async fn addressed_stirred(&self) {
+        self.addressed_stirred.notified().await;
+    }
+
+    /// Ends a delivery that this account announced, for somebody who was asked who they are elsewhere.
+    pub(crate) fn end(&self, id: &[u8; 16], sender: AccountKey, end: DeliveryEnd) {
+        let (mut register, now) = (self.lock(), now());
+        let Some(entry) = register.get_mut(id) else { return };
+        if entry.exchange.announced().sender == sender {
+            entry.change(|exchange| exchange.handle_end(end, now));
+            register.bound_ended(sender);
+        }
     }
 
     /// A request for a delivery; `None` when it is not there or not for this asker.
@@ -126,6 +163,19 @@ impl Deliveries {
     }
 }
 
+impl Entry<Bytes, Beside> {
+    /// Does something to the exchange, and wakes who waits for it.
+    fn change<T>(&mut self, act: impl FnOnce(&mut Exchange<Bytes>) -> T) -> T {
+        let before = self.exchange.stirs();
+        let result = act(&mut self.exchange);
+        let after = self.exchange.stirs();
+        if after != before {
+            self.beside.stirred.send_replace(after);
+        }
+        result
+    }
+}
+
 impl Delivery {
     /// Does something to the delivery, with a ticket that nobody had, and wakes who waits for it;
     /// `None` when it was forgotten meanwhile.
@@ -134,10 +184,9 @@ impl Delivery {
         let ticket = register.ticket();
         let entry = register.entry(&self.id, self.serial)?;
         let before = entry.exchange.stirs();
-        let result = act(&mut entry.exchange, ticket, now());
-        let after = entry.exchange.stirs();
-        if after != before {
-            entry.beside.stirred.send_replace(after);
+        let result = entry.change(|exchange| act(exchange, ticket, now()));
+        if entry.beside.is_addressed && entry.exchange.stirs() != before {
+            self.deliveries.addressed_stirred.notify_one();
         }
         Some(result)
     }
@@ -177,6 +226,12 @@ impl Delivery {
     /// What the sender is told of a segment.
     pub(crate) fn segment_taken(&self, taken: bool) -> Result<SegmentTaken, Refusal> {
         self.with(|exchange, _, _| exchange.taken(taken)).ok_or_else(Refusal::not_found)
+    }
+
+    /// Whether it is addressed to a person, and how it stands is noted.
+    pub(crate) fn is_addressed(&self) -> bool {
+        let mut register = self.deliveries.lock();
+        register.entry(&self.id, self.serial).is_some_and(|entry| entry.beside.is_addressed)
     }
 
     /// How many segments it has.

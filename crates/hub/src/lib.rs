@@ -55,6 +55,7 @@ mod observation;
 mod open_files;
 mod pages;
 mod peer;
+mod people;
 mod places;
 mod readiness;
 mod refusal;
@@ -68,7 +69,10 @@ mod tls;
 mod transfers;
 
 pub use backup::{BackedUp, BackupError, Restored, backup, restore};
-pub use config::{Acme, CertificateTrust, HubConfig, HubLimits, LETS_ENCRYPT, Tls};
+pub use config::{
+    Acme, CertificateTrust, DELIVERY_WINDOW_MAX, DELIVERY_WINDOW_MIN, HubConfig, HubLimits,
+    LETS_ENCRYPT, Tls,
+};
 pub use console::{ConsoleLinkError, console_link};
 pub use database::{BesideError, Database, DatabaseError, HubData};
 pub use gc::{GcError, gc};

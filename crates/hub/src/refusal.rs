@@ -44,6 +44,12 @@ impl Refusal {
         &self.problem
     }
 
+    /// To be tried again after so many seconds.
+    pub(crate) fn after(self, seconds: u64) -> Self {
+        let seconds = u32::try_from(seconds).unwrap_or(u32::MAX).max(1);
+        Self { retry_after_s: Some(seconds), ..self }
+    }
+
     /// Seconds after which to come again, when the client is told to.
     pub(crate) fn retry_after_s(&self) -> Option<u32> {
         self.retry_after_s

@@ -198,6 +198,28 @@ pub(crate) fn router(app: Arc<App>) -> Router {
                     .put(routes::put_code_message::put_code_message),
             ),
         )
+        .route(paths::PEOPLE, within(quick, post(routes::create_person::create_person)))
+        .route(paths::PERSON, within(quick, get(routes::read_person::read_person)))
+        .route(paths::LOGINS, within(quick, post(routes::log_in::log_in)))
+        .route(paths::ME, within(quick, get(routes::read_me::read_me).put(routes::put_me::put_me)))
+        .route(paths::MY_PASSWORD, within(quick, put(routes::put_password::put_password)))
+        .route(paths::MY_DEVICES, within(quick, put(routes::put_devices::put_devices)))
+        .route(paths::MY_DEVICE, within(quick, delete(routes::delete_device::delete_device)))
+        .route(paths::PERSON_CHECK, within(quick, get(routes::check_person::check_person)))
+        .route(
+            paths::MY_BOOK,
+            within(quick, get(routes::read_book::read_book).put(routes::put_book::put_book)),
+        )
+        .route(paths::MY_ROOM, within(quick, put(routes::put_room::put_room)))
+        .route(paths::MY_EVENTS, within(quick, get(routes::person_events::person_events)))
+        .route(paths::INBOX, within(quick, get(routes::list_inbox::list_inbox)))
+        .route(paths::OUTBOX, within(quick, get(routes::list_outbox::list_outbox)))
+        .route(paths::SENDERS, within(quick, get(routes::list_senders::list_senders)))
+        .route(paths::SENDER, within(quick, put(routes::put_sender::put_sender)))
+        .route(
+            paths::DELIVERY_ADDRESS,
+            within(quick, put(routes::address_delivery::address_delivery)),
+        )
         .route(paths::OPENAPI, within(quick, get(routes::openapi::openapi)))
         .route(paths::ERROR, within(quick, get(routes::explain_error::explain_error)))
         .merge(delivery_page::router().layer(middleware::from_fn_with_state(quick, limit_time)))

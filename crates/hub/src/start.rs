@@ -25,9 +25,10 @@ use crate::config::{HubConfig, Tls};
 use crate::console::Console;
 use crate::database::DatabaseError;
 use crate::deliveries::Deliveries;
-use crate::files::{Announcement, DataDir};
+use crate::files::{Announcement, DataDir, unix_now};
 use crate::member_trees::MemberTrees;
 use crate::metrics::Metrics;
+use crate::people::{self, People};
 use crate::places::Places;
 use crate::readiness::Checks;
 use crate::relay_reports::RelayReports;
@@ -39,6 +40,9 @@ pub(crate) const PUBLISHES_MAX: usize = 2;
 
 /// Directories or comparisons of trees in memory at once: a comparison takes up to some 100 MiB.
 const BROWSES_MAX: usize = 4;
+
+/// How often idle deliveries are looked for in the database.
+const SWEEP_DELIVERIES_INTERVAL: Duration = Duration::from_mins(10);
 
 /// How often deliveries and codes are forgotten that nobody needs: they hold memory meanwhile.
 const SWEEP_INTERVAL: Duration = Duration::from_mins(1);
@@ -162,6 +166,7 @@ impl Hub {
         database::must_belong(&*db, &key.public(), &data, &database).await?;
         // What the hub before left unfinished is nobody's now.
         db.drop_running_claims().await.map_err(StartError::Db)?;
+        db.stop_running(unix_now()).await.map_err(StartError::Db)?;
 
         let tls = tls::identity(&config.tls, &data).map_err(StartError::Tls)?;
         let (listener, local_addr) = listen(config.listen).await?;
@@ -215,6 +220,7 @@ impl Hub {
             event_streams: Arc::new(Semaphore::new(limits.event_streams_max)),
             deliveries: Arc::clone(&deliveries),
             codes: Arc::clone(&codes),
+            people: People::default(),
             transfers: Arc::default(),
             console: Console::new(&url, config.data.clone()),
             stopping: stopping.clone(),
@@ -249,6 +255,12 @@ impl Hub {
                 codes.sweep();
             }
         });
+        jobs.spawn(people::note_deliveries(Arc::clone(&app)));
+        jobs.spawn(people::note_presence(Arc::clone(&app)));
+        let window = limits.delivery_window;
+        // An hour is the shortest window, and nobody counts the minutes of it.
+        let sweep = people::sweep_deliveries(Arc::clone(&app), SWEEP_DELIVERIES_INTERVAL, window);
+        jobs.spawn(sweep);
         jobs.spawn(gc::hourly(app, data, config.gc_interval, config.gc_grace));
         let serving = tokio::spawn(async move {
             serve::serve(listener, acceptor, router, limits, stopping).await;

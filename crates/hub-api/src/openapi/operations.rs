@@ -8,6 +8,7 @@ mod deliveries;
 mod hub;
 mod joins;
 mod names;
+mod people;
 mod queues;
 mod releases;
 mod sessions;
@@ -205,6 +206,7 @@ static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
         queues::OPERATIONS,
         deliveries::OPERATIONS,
         codes::OPERATIONS,
+        people::OPERATIONS,
     ]
     .concat()
 });
@@ -305,6 +307,7 @@ fn path_parameter(segment: &str) -> Parameter {
         "{team}" => ("team", "The first part of the name.", name_part),
         "{name}" => ("name", "The second part of the name.", name_part),
         "{key}" => ("key", "A public key.", hex32),
+        "{handle}" => ("handle", "What a person is called.", handle),
         "{sequence}" => ("sequence", "Number of the release.", unsigned),
         "{community}" => ("community", "The id of the community.", uuid),
         "{delivery}" => ("delivery", "The id of the delivery.", hex16),
@@ -317,6 +320,10 @@ fn path_parameter(segment: &str) -> Parameter {
         other => unreachable!("{other} is described nowhere; a test reads all operations"),
     };
     Parameter { name, place: Place::Path, is_required: true, description, schema }
+}
+
+fn handle() -> Value {
+    json!({ "type": "string", "pattern": "^[a-z][a-z0-9._-]{2,31}$" })
 }
 
 fn name_part() -> Value {

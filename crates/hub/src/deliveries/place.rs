@@ -190,7 +190,7 @@ mod tests {
         let announcement =
             DeliveryAnnouncement { segments: 9, bytes: 9, recipient: Hex(*recipient.as_bytes()) };
         let key = AccountKey([1; 32]);
-        deliveries.announce([1; 16], key, &announcement).expect("announced");
+        deliveries.announce([1; 16], key, &announcement, false).expect("announced");
         let mut sender = deliveries.open([1; 16], Asker::Sender(key)).expect("is there");
         let taker = deliveries.open([1; 16], Asker::Recipient(recipient)).expect("is there");
         let stream = taker.with(|exchange, ticket, now| {

@@ -112,6 +112,16 @@ impl<B, D> Register<B, D> {
         self.entries.get_mut(id).filter(|entry| entry.serial == serial)
     }
 
+    /// The delivery with this id, whoever asks.
+    pub(crate) fn get_mut(&mut self, id: &[u8; 16]) -> Option<&mut Entry<B, D>> {
+        self.entries.get_mut(id)
+    }
+
+    /// All of them.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (&[u8; 16], &mut Entry<B, D>)> {
+        self.entries.iter_mut()
+    }
+
     /// Forgets those that nobody needs any more, and the longest ended of too many.
     pub(crate) fn sweep(&mut self, now: Now) {
         let idle_time = self.bounds.idle_time;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use hub_api::{DeliveryAnnouncement, DeliveryStatus, Hex, ProblemCode};
+use hub_db::{AccountKey, AddressedRecord, DeliveryState};
 
 use crate::app::App;
 use crate::body::Json;
@@ -12,7 +13,8 @@ use crate::caller::{Member, Segments};
 use crate::deliveries::{Asker, NotAnnounced};
 use crate::refusal::Refusal;
 
-/// By any account, with an id of its choice. Repeating it changes nothing.
+/// By any account, with an id of its choice. Repeating it changes nothing. One that is addressed to somebody
+/// is announced as it was addressed, once they let its sender in.
 pub(crate) async fn announce_delivery(
     State(app): State<Arc<App>>,
     Member(account): Member,
@@ -23,7 +25,11 @@ pub(crate) async fn announce_delivery(
     if announcement.segments == 0 {
         return Err(Refusal::malformed("a delivery has at least one segment"));
     }
-    let announced = app.deliveries.announce(id, account.key, &announcement);
+    let addressed = app.db.addressed(&id).await?;
+    if let Some(addressed) = &addressed {
+        check_addressed(addressed, account.key, &announcement)?;
+    }
+    let announced = app.deliveries.announce(id, account.key, &announcement, addressed.is_some());
     let is_new = announced.map_err(|error| match error {
         NotAnnounced::Conflict => Refusal::new(ProblemCode::DeliveryConflict, ""),
         NotAnnounced::TooManyOfAccount => {
@@ -34,4 +40,25 @@ pub(crate) async fn announce_delivery(
     let delivery = app.deliveries.open(id, Asker::Sender(account.key));
     let status = delivery.ok_or_else(Refusal::not_found)?.status()?;
     Ok((if is_new { StatusCode::CREATED } else { StatusCode::OK }, axum::Json(status)))
+}
+
+/// Refuses what does not go with the address that is kept under this id.
+fn check_addressed(
+    addressed: &AddressedRecord,
+    account: AccountKey,
+    announcement: &DeliveryAnnouncement,
+) -> Result<(), Refusal> {
+    let conflict = |why: &str| Err(Refusal::new(ProblemCode::DeliveryConflict, why));
+    let DeliveryAnnouncement { segments, bytes, recipient } = *announcement;
+    let is_same = addressed.account == account && addressed.token == recipient.0;
+    if !is_same || (addressed.segments, addressed.bytes) != (segments, bytes) {
+        return conflict("");
+    }
+    match addressed.state {
+        DeliveryState::Waiting | DeliveryState::Running => Ok(()),
+        DeliveryState::PendingApproval => conflict("its recipient has not let the sender in yet"),
+        DeliveryState::Received => conflict("it is over: the recipient has everything"),
+        DeliveryState::Terminated => conflict("it is over: somebody ended it"),
+        DeliveryState::Removed => conflict("it is over: nothing happened to it for too long"),
+    }
 }

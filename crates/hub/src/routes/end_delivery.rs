@@ -5,15 +5,19 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use hub_api::limits::DELIVERY_REASON_CHARS_MAX;
-use hub_api::{DeliveryEnding, Hex};
+use hub_api::{DeliveryEnd, DeliveryEnding, DeliveryParty, Hex};
+use hub_db::{AddressedRecord, EndedBy};
 
 use crate::app::App;
 use crate::body::Json;
 use crate::caller::Segments;
-use crate::deliveries::Participant;
+use crate::deliveries::{Asker, Participant};
+use crate::files::unix_now;
+use crate::people::tell_sides;
 use crate::refusal::Refusal;
 
-/// By either side. The first end stands, and repeating it changes nothing.
+/// By either side; one that is addressed to a person by any device of both, whether it runs or not. The first
+/// end stands, and repeating it changes nothing.
 pub(crate) async fn end_delivery(
     State(app): State<Arc<App>>,
     Participant(asker): Participant,
@@ -27,6 +31,48 @@ pub(crate) async fn end_delivery(
             format!("a reason has {DELIVERY_REASON_CHARS_MAX} characters at most, on a line");
         return Err(Refusal::malformed(most));
     }
-    app.deliveries.open(id, asker).ok_or_else(Refusal::not_found)?.end(reason);
+    let Some(addressed) = app.db.addressed(&id).await? else {
+        app.deliveries.open(id, asker).ok_or_else(Refusal::not_found)?.end(reason);
+        return Ok(StatusCode::NO_CONTENT);
+    };
+    let by = party(&app, &addressed, asker).await?.ok_or_else(Refusal::not_found)?;
+    let (noted, shown) = match by {
+        Side::Sender => (EndedBy::Sender, DeliveryParty::Sender),
+        Side::Recipient => (EndedBy::Recipient, DeliveryParty::Recipient),
+    };
+    if let Some(sides) = app.db.end_addressed(&id, noted, &reason, unix_now()).await? {
+        tell_sides(&app, &sides);
+    }
+    // Also what was over before: its place is free then.
+    app.deliveries.end(&id, addressed.account, DeliveryEnd { by: shown, reason });
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// As whom somebody takes part in an addressed delivery.
+enum Side {
+    Sender,
+    Recipient,
+}
+
+/// Beside the sending device and whoever has the token, the devices on the lists of both people.
+async fn party(
+    app: &App,
+    addressed: &AddressedRecord,
+    asker: Asker,
+) -> Result<Option<Side>, Refusal> {
+    let key = match asker {
+        // In constant time, as hashes are compared.
+        Asker::Recipient(hash) => return Ok((hash == addressed.token).then_some(Side::Recipient)),
+        Asker::Sender(key) if key == addressed.account => return Ok(Some(Side::Sender)),
+        Asker::Sender(key) => key,
+    };
+    let Some(account) = app.db.account(&key).await? else { return Ok(None) };
+    let belonging = app.db.belonging(account.id).await?;
+    Ok(belonging.filter(|belonging| belonging.is_listed).and_then(|belonging| {
+        if belonging.person == addressed.sender {
+            Some(Side::Sender)
+        } else {
+            (belonging.person == addressed.recipient).then_some(Side::Recipient)
+        }
+    }))
 }

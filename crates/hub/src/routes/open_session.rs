@@ -18,6 +18,23 @@ pub(crate) async fn open_session(
     Json(request): Json<SessionRequest>,
 ) -> Result<axum::Json<SessionResponse>, Refusal> {
     let now = unix_now();
+    let proved = prove(&app, &request, now)?;
+    let account = app.db.account(&AccountKey(request.key.0)).await?;
+    if account.is_none_or(|account| account.revoked.is_some()) {
+        return Err(Refusal::new(ProblemCode::NotRegistered, ""));
+    }
+    proved.redeem(&app, now)?;
+    Ok(axum::Json(proved.issue(&app, now)))
+}
+
+/// A key that was proved over a challenge that is open.
+pub(super) struct Proved {
+    key: PublicKey,
+    challenge: [u8; 32],
+}
+
+/// Looks at the proof of a key.
+pub(super) fn prove(app: &App, request: &SessionRequest, now: u64) -> Result<Proved, Refusal> {
     let key = PublicKey::from_bytes(request.key.0);
     let proof = SessionProof::open(&request.proof.0, &key)?;
     if proof.hub != app.identity {
@@ -26,15 +43,23 @@ pub(crate) async fn open_session(
     if !app.challenges.is_open(&proof.challenge, &request.key.0, now) {
         return Err(Refusal::new(ProblemCode::ProofRefused, "the challenge is not open"));
     }
-    let account = app.db.account(&AccountKey(request.key.0)).await?;
-    if account.is_none_or(|account| account.revoked.is_some()) {
-        return Err(Refusal::new(ProblemCode::NotRegistered, ""));
+    Ok(Proved { key, challenge: proof.challenge })
+}
+
+impl Proved {
+    /// Uses the challenge up.
+    pub(super) fn redeem(&self, app: &App, now: u64) -> Result<(), Refusal> {
+        match app.challenges.redeem(self.challenge, now) {
+            true => Ok(()),
+            false => Err(Refusal::new(ProblemCode::ProofRefused, "the challenge was used")),
+        }
     }
-    if !app.challenges.redeem(proof.challenge, now) {
-        return Err(Refusal::new(ProblemCode::ProofRefused, "the challenge was used"));
+
+    /// A token for the key.
+    pub(super) fn issue(&self, app: &App, now: u64) -> SessionResponse {
+        let expires = now + SESSION_LIFETIME.as_secs();
+        let token =
+            SessionToken { issuer: app.public_key, subject: self.key, issued: now, expires };
+        SessionResponse { token: Hidden(Base64Bytes(token.issue(&app.key))), expires }
     }
-    let expires = now + SESSION_LIFETIME.as_secs();
-    let token = SessionToken { issuer: app.public_key, subject: key, issued: now, expires };
-    let token = Hidden(Base64Bytes(token.issue(&app.key)));
-    Ok(axum::Json(SessionResponse { token, expires }))
 }

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use axum::extract::State;
 use hub_api::limits::DELIVERY_RECEIPT_BYTES_MAX;
 use hub_api::{DeliveryStatus, DeliveryVerified, Hex};
+use hub_db::{DeliveryNote, DeliveryState};
 
 use crate::app::App;
 use crate::body::Json;
 use crate::caller::Segments;
 use crate::deliveries::Recipient;
+use crate::files::unix_now;
+use crate::people::tell_sides;
 use crate::refusal::Refusal;
 
 /// By the recipient. The first receipt stands.
@@ -24,6 +27,14 @@ pub(crate) async fn verified_segments(
         return Err(Refusal::malformed("the receipt is too long"));
     }
     let delivery = app.deliveries.open(id, asker).ok_or_else(Refusal::not_found)?;
+    let is_through = receipt.is_some();
     delivery.verified(verified, receipt.map(|receipt| receipt.0))?;
+    if is_through && delivery.is_addressed() {
+        // At once, so that nobody can end what is through.
+        let note = DeliveryNote { state: DeliveryState::Received, verified };
+        if let Some(sides) = app.db.note_delivery(&id, note, unix_now()).await? {
+            tell_sides(&app, &sides);
+        }
+    }
     delivery.status().map(axum::Json)
 }

@@ -25,6 +25,8 @@ mod limits_streams;
 mod limits_transfers;
 mod mirrors;
 mod observing;
+mod people;
+mod people_deliveries;
 mod plant;
 mod postgres;
 mod postgres_tls;

@@ -45,15 +45,33 @@ pub(super) static OPERATIONS: &[Operation] = &[
             (201, Content::Json("DeliveryStatus"), "It is new."),
         ],
         problems: &[P::DeliveryConflict, P::TooManyRequests],
-        note: "It lives in the hub's memory alone: after a restart it is announced again.",
+        note: "It lives in the hub's memory alone: after a restart it is announced again. One that is \
+               addressed to a person is announced as it was addressed, once they let the sender in.",
         ..put(routes::DELIVERY, "announceDelivery", "Begins a delivery", Who::Account)
+    },
+    Operation {
+        request: Content::Json("AddressedDelivery"),
+        answers: &[
+            (200, Content::Json("DeliveryInfo"), "It was addressed with these values."),
+            (201, Content::Json("DeliveryInfo"), "It is kept for the recipient."),
+        ],
+        problems: &[
+            P::PersonRequired,
+            P::RecipientRefuses,
+            P::PersonConflict,
+            P::DeliveryConflict,
+            P::TooManyRequests,
+        ],
+        note: "By a person, before it is announced. It waits for approval when the recipient does not know \
+               the sender.",
+        ..put(routes::DELIVERY_ADDRESS, "addressDelivery", "Addresses a delivery", Who::Account)
     },
     Operation {
         query: &[AS_RECIPIENT],
         request: Content::Json("DeliveryEnding"),
         answers: &[(204, Content::Empty, "It is over.")],
         problems: &[P::SessionRequired, P::Forbidden],
-        note: "By either side. Segments that the hub held are gone; the other side's status says \
+        note: "By either side, and one that is addressed by any listed device of both people. Segments that the hub held are gone; the other side's status says \
                who ended it, and why.",
         ..delete(routes::DELIVERY, "endDelivery", "Ends a delivery", Who::Visitor)
     },

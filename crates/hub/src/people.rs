@@ -1,0 +1,38 @@
+//! People: registration, logins, devices, and who of them listens.
+//!
+//! A device is an account of today, with its sessions and its revocation; what makes it a person's is in
+//! the database. Whoever knows a password gets a device that stands on no list: it sees nothing and
+//! is sent nothing until another one signs it in.
+
+mod caller;
+mod lists;
+mod login;
+mod noting;
+mod passwords;
+mod presence;
+mod shown;
+mod unknown;
+mod upkeep;
+
+pub(crate) use ::people::Handle;
+
+pub(crate) use self::caller::{DeviceCaller, PersonCaller, network_of};
+pub(crate) use self::lists::{follow, keys_of};
+pub(crate) use self::login::try_password;
+pub(crate) use self::passwords::{Passwords, check as check_password};
+pub(crate) use self::presence::{PersonListener, Presence};
+pub(crate) use self::shown::{
+    book_document, check_details, delivery_info, my_person, pending_sender, person_card,
+};
+pub(crate) use self::unknown::UnknownHandles;
+pub(crate) use self::upkeep::{
+    note_deliveries, note_presence, sweep_deliveries, tell_settled, tell_sides,
+};
+
+/// What the hub remembers of people while it runs.
+#[derive(Debug, Default)]
+pub(crate) struct People {
+    pub(crate) passwords: Passwords,
+    pub(crate) presence: Presence,
+    pub(crate) unknown: UnknownHandles,
+}

@@ -1,0 +1,37 @@
+//! `GET /v1/me/outbox?before=&limit=`: what the calling person addressed, the newest first.
+
+use std::sync::Arc;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::header;
+use axum::response::{IntoResponse as _, Response};
+use hub_api::DeliveriesPage;
+use hub_api::limits::{DELIVERIES_PAGE_MAX, PAGE_DEFAULT};
+use hub_db::DeliveryState;
+
+use super::list_inbox::Page;
+use crate::app::App;
+use crate::pages::Rows;
+use crate::people::{PersonCaller, delivery_info};
+use crate::refusal::Refusal;
+
+pub(crate) async fn list_outbox(
+    State(app): State<Arc<App>>,
+    caller: PersonCaller,
+    page: Result<Query<Page>, QueryRejection>,
+) -> Result<Response, Refusal> {
+    let Query(page) = page?;
+    let rows = Rows::new(page.limit, PAGE_DEFAULT, DELIVERIES_PAGE_MAX);
+    let found = app.db.outbox(caller.person, page.before, rows.to_read()).await?;
+    let found = found.into_iter().map(|record| {
+        // Whoever was not let in, or is no more, does not learn when somebody is there.
+        let may_know = matches!(record.state, DeliveryState::Waiting | DeliveryState::Running);
+        let since = app.people.presence.online_since(record.recipient);
+        delivery_info(record, None, may_know && since.is_some())
+    });
+    let mut deliveries = found.collect();
+    let next = rows.cut(&mut deliveries, |last| last.number);
+    let page = axum::Json(DeliveriesPage { deliveries, next });
+    Ok(([(header::CACHE_CONTROL, "no-store")], page).into_response())
+}
