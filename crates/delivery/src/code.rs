@@ -49,6 +49,12 @@ pub enum ParseCodeError {
     },
 }
 
+/// The word with a number of ten bits; what is above them does not count.
+#[must_use]
+pub fn code_word(number: u16) -> &'static str {
+    WORDS[usize::from(number) & ((1 << WORD_BITS) - 1)]
+}
+
 impl Code {
     /// A code from random bytes.
     #[must_use]

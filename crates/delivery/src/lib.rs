@@ -34,7 +34,7 @@ mod receipt;
 mod ticket;
 mod vault;
 
-pub use code::{CODE_BYTES_MAX, Code, ParseCodeError};
+pub use code::{CODE_BYTES_MAX, Code, ParseCodeError, code_word};
 pub use handover::{Answer, Claim, HandoverError, Proven, is_message, refusal};
 pub use header::{
     HEADER_BYTES_MAX, Header, Item, ItemKind, MESSAGE_BYTES_MAX, SUBJECT_BYTES_MAX, check_path,

@@ -9,6 +9,7 @@
 //! * [`Devices`]: the signed list of a person's devices; each list is signed by a device of the one before
 //!   it. [`Known`] is how far somebody followed it, and its first list is the person's [`Identity`].
 //! * [`DeviceRequest`]: what a new device says of itself, for another one to approve.
+//! * [`Comparison`]: words by which two people make sure that each knows the other.
 //! * [`Letter`]: the secret of a delivery, sealed by one device for another.
 //! * [`Book`]: a person's contacts, sealed for their own devices.
 //!
@@ -18,6 +19,7 @@
 //! Start reading at [`Devices`].
 
 mod book;
+mod comparison;
 mod devices;
 #[doc(hidden)]
 pub mod fuzzing;
@@ -31,6 +33,7 @@ pub use book::{
     BOOK_BYTES_MAX, Book, BookError, CONTACTS_MAX, Contact, NAME_CHARS_MAX, NOTES_CHARS_MAX,
     SIGNATURE_CHARS_MAX,
 };
+pub use comparison::Comparison;
 pub use devices::{
     DEVICE_NAME_CHARS_MAX, DEVICES_MAX, Device, Devices, DevicesError, Identity, Known,
     check_device_name,

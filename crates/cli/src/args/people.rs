@@ -192,6 +192,8 @@ pub(crate) enum BookCommand {
     #[command(after_help = "Example:\n  consign book trust ben\n\n\
                             Ask them first, by another way than this hub: somebody else may have the handle.")]
     Trust(BookHandleArgs),
+    /// Show words that you and a contact compare, by another way than the hub
+    Verify(BookVerifyArgs),
     /// Say what becomes of senders who are no contacts
     #[command(
         after_help = "Example:\n  consign book policy block-all\n  consign book policy address-book"
@@ -224,6 +226,20 @@ pub(crate) struct BookAddArgs {
 pub(crate) struct BookHandleArgs {
     /// Handle
     pub(crate) handle: String,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(
+    after_help = "Example:\n  consign book verify ben\n  consign book verify ben --agreed\n\n\
+                        Both of you see the same nine words when the hub tells both of you the truth. Read them to\n\
+                        each other, on the telephone or face to face, and note with --agreed that they agree."
+)]
+pub(crate) struct BookVerifyArgs {
+    /// Handle
+    pub(crate) handle: String,
+    /// Note that the words agreed
+    #[arg(long)]
+    pub(crate) agreed: bool,
 }
 
 #[derive(Debug, Clone, ClapArgs)]

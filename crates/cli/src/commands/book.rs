@@ -2,7 +2,7 @@
 
 use hub_api::SenderPolicy;
 use node::people::Contacts;
-use people::{Contact, Handle};
+use people::{Comparison, Contact, Handle};
 use serde_json::json;
 
 use super::send::read_input;
@@ -16,6 +16,7 @@ pub(super) async fn run(session: &Session, args: BookArgs) -> anyhow::Result<End
         BookCommand::Add(args) => add(session, args).await,
         BookCommand::Remove(args) => remove(session, &args.handle).await,
         BookCommand::Trust(args) => trust(session, &args.handle).await,
+        BookCommand::Verify(args) => verify(session, &args.handle, args.agreed).await,
         BookCommand::Policy(args) => {
             let policy = match args.policy {
                 PolicyWord::AddressBook => SenderPolicy::AddressBook,
@@ -85,6 +86,31 @@ async fn trust(session: &Session, handle: &str) -> anyhow::Result<Ended> {
     let me = node.me(&link).await?;
     node.accept_identity(&link, &me, &handle).await?;
     list(session).await
+}
+
+async fn verify(session: &Session, handle: &str, is_agreed: bool) -> anyhow::Result<Ended> {
+    let handle: Handle = parse(handle)?;
+    let (node, link) = (session.node()?, session.link()?);
+    let me = node.me(&link).await?;
+    let (known, _) = node.recipient(&link, &me, &handle).await?;
+    if is_agreed {
+        let note = |contacts: &mut Contacts| {
+            contacts.know(&handle, known.identity);
+            contacts.contact(&handle)?.is_verified = true;
+            Ok(())
+        };
+        node.change_contacts(&link, &me, note).await?;
+        let line = json!({"event": "verified", "handle": handle.as_str()});
+        session.output.fact(format!("{handle} is noted as verified"), &line)?;
+        return Ok(Ended::Done);
+    }
+    let words = Comparison::of(me.known.identity, known.identity).to_string();
+    session
+        .output
+        .remark(format!("{handle} sees these words, too, if the hub tells both of you the truth:"));
+    let line = json!({"event": "words", "handle": handle.as_str(), "words": words});
+    session.output.fact(words, &line)?;
+    Ok(Ended::Done)
 }
 
 async fn list(session: &Session) -> anyhow::Result<Ended> {

@@ -110,6 +110,19 @@ fn people_send_each_other_folders_by_their_handles() {
 }
 
 #[test]
+fn two_people_see_the_same_words_and_note_that_they_compared_them() {
+    let world = World::new();
+    person(&world, "anna");
+    person(&world, "ben");
+    let words = |node, other| world.ok(node, &["book", "verify", other])["words"].clone();
+    assert_eq!(words("anna", "ben"), words("ben", "anna"));
+    assert_eq!(words("anna", "ben").as_str().expect("text").split_whitespace().count(), 9);
+    world.ok("anna", &["book", "verify", "ben", "--agreed"]);
+    let book = world.lines("anna", &["book"], 0);
+    assert_eq!(book[1]["verified"], true, "{book:?}");
+}
+
+#[test]
 fn a_stranger_waits_until_they_are_let_in_or_is_refused_or_blocked() {
     let world = World::new();
     person(&world, "anna");

@@ -206,7 +206,7 @@ impl<D> Rendezvous<D> {
     ) -> Option<(Option<Bytes>, &D)> {
         let entry = self.entries.get_mut(&number).filter(|entry| entry.until > now)?;
         let message = entry.messages.get(usize::from(index))?.clone();
-        if !entry.is_of(party, index % 2 == 0) {
+        if !entry.is_of(party, index.is_multiple_of(2)) {
             return None;
         }
         if entry.recipient.is_none() {
