@@ -5,12 +5,13 @@ use random::Random;
 
 const MUTATIONS: u64 = 5_000;
 
-/// Mutations of an input that goes through files: each takes milliseconds.
-const MUTATIONS_OF_FILES: u64 = 250;
+/// Mutations of an input that goes through files, or through key exchanges: each takes milliseconds.
+const MUTATIONS_SLOW: u64 = 250;
 
 fn mutations(target: &str) -> u64 {
-    let files = ["store_pack", "directory_index", "checkout_records", "checkout_journal"];
-    if files.contains(&target) { MUTATIONS_OF_FILES } else { MUTATIONS }
+    let slow =
+        ["store_pack", "directory_index", "checkout_records", "checkout_journal", "code_message"];
+    if slow.contains(&target) { MUTATIONS_SLOW } else { MUTATIONS }
 }
 
 /// Takes any bytes there can be in a few kilobytes: a stream of events has no wrong ones, and a
