@@ -45,6 +45,10 @@ pub(crate) enum CommunityCommand {
     Address(AddressArgs),
     /// Pass the community on through a hub beside this machine
     Relay(RelayArgs),
+    /// Show how the relays are: what they pass on, and what waits behind them
+    #[command(after_help = "Example:\n  consign community relays\n\n\
+                  For managers and publishers. Each relay signs what it tells.")]
+    Relays,
     /// Sign a change that another manager proposes
     Sign(SignArgs),
     /// Look at changes that more managers have to sign

@@ -4,6 +4,7 @@ mod console;
 mod list;
 mod peer;
 mod proposal;
+mod relays;
 mod route;
 mod status;
 
@@ -41,6 +42,7 @@ pub(super) async fn run(session: &Session, args: CommunityArgs) -> anyhow::Resul
         CommunityCommand::Label(args) => label(session, &place()?, args).await,
         CommunityCommand::Route(args) => route::set(session, &place()?, args).await,
         CommunityCommand::Address(args) => route::address(session, &place()?, args).await,
+        CommunityCommand::Relays => relays::run(session, &place()?).await,
         CommunityCommand::Relay(args) => route::relay(session, &place()?, &args),
         CommunityCommand::Sign(args) => proposal::sign(session, &place()?, args).await,
         CommunityCommand::Proposal(args) => proposal::run(session, &place()?, args.what).await,

@@ -6,7 +6,8 @@ use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use community::CommunityId;
+use community::report::Beside;
+use community::{CommunityId, Passed, RelayReport};
 use content::ChunkId;
 use documents::{DocumentHash, PublicKey, ReleaseName};
 use ledger::{
@@ -153,6 +154,31 @@ impl Sender {
     }
 }
 
+/// Says again and again what relay `north` passes on.
+async fn north_passes_on(state: std::path::PathBuf) {
+    let node = node::Node::open(&state).expect("opens");
+    let place = node.community(None).expect("belongs to one");
+    let hub = place.hub().expect("is known");
+    loop {
+        let made = now();
+        let report = RelayReport {
+            community: place.id(),
+            relay: node.key().public(),
+            made,
+            since: made - 7200,
+            total: Passed { down: 3_000_000_000, up: 700_000 },
+            seconds: 5,
+            recent: Passed { down: 40_000_000, up: 900 },
+            turns: Some((2, made - 600)),
+            beside: Beside::Waiting { entries: 12, oldest: made - 180 },
+        };
+        let reports = vec![report.sign(node.key()).into()];
+        let told = hub.client.tell_relays(&report.community, reports).await;
+        assert_eq!(told.expect("tells"), 1);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+}
+
 #[test]
 fn a_community_is_shown_live_and_what_targets_say_stays_text() {
     let Some(driver) = Driver::find() else { return };
@@ -163,6 +189,7 @@ fn a_community_is_shown_live_and_what_targets_say_stays_text() {
         let labels = ["--role", "target", "--label", &format!("site={site}")];
         community.peer(&format!("press-{}", number + 1), &labels);
     }
+    community.peer("north", &["--role", "relay"]);
     let world = &community.world;
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let (sender, package, rollout, receipt) = runtime.block_on(async {
@@ -179,6 +206,7 @@ fn a_community_is_shown_live_and_what_targets_say_stays_text() {
         (sender, package, rollout, receipt)
     });
 
+    let north = runtime.spawn(north_passes_on(world.path("north")));
     let mut command = world.command("ci", &["community", "console"]);
     let mut console = Process::start(command.env_remove("CONSIGN_CONFIG").stdout(Stdio::piped()));
     let mut said = BufReader::new(console.0.stdout.take().expect("piped"));
@@ -202,9 +230,11 @@ fn a_community_is_shown_live_and_what_targets_say_stays_text() {
         ["community-receipt", &receipt],
         ["community-peers", "/peers"],
         ["community-peer", "/peers/press-4"],
+        ["community-relay", "/peers/north"],
     ];
     let more = json!({
         "url": url, "link": first, "home": "/", "heading": "Plant 7", "pages": pages,
+        "relay": "↓ 8.00 MB/s ↑ 180 B/s",
         "receipt": receipt, "hostile": HOSTILE, "release": release,
         "before": "1 passed, 1 pending, 3 waiting", "after": "2 passed, 3 waiting",
     });
@@ -220,6 +250,7 @@ fn a_community_is_shown_live_and_what_targets_say_stays_text() {
     assert_eq!(line, "watching\n", "{rest}");
     eprintln!("{rest}");
     finished(watching.wait_with_output().expect("ends"));
+    assert!(!north.is_finished(), "the hub took every report");
     // The link was used, so there is another one.
     assert_ne!(link(), first);
     console.signal(Signal::INT);

@@ -43,6 +43,14 @@ fn last_news(community: &Community, node: &str) -> String {
     line.and_then(|line| line["last"].as_str().map(str::to_owned)).unwrap_or_default()
 }
 
+/// What a publisher is told of a relay.
+fn told_of(community: &Community, relay: &str) -> Value {
+    let told = lines(&community.world.run("ci", &["community", "relays"]));
+    assert_eq!(told[0]["event"], "backlog");
+    let found = told.into_iter().find(|line| line["event"] == "relay" && line["peer"] == relay);
+    found.expect("each relay has a line")
+}
+
 fn counted(community: &Community, sequence: u64, verdict: &str) -> u64 {
     let listed = lines(&community.world.run("ci", &["package", "list"]));
     let line = listed.iter().find(|line: &&Value| line["sequence"] == sequence);
@@ -76,6 +84,16 @@ fn a_package_comes_through_a_relay_below_a_relay_while_the_hub_is_away() {
     let _ci = serve(world, "ci");
     until("the receipt came back", || counted(&community, 1, "passed") == 1);
     assert_eq!(counted(&community, 1, "pending"), 1, "the other target was off");
+    // A publisher sees what went through both of them, the one below the other, too.
+    for relay in ["upper", "lower"] {
+        until("what the relay tells has come", || {
+            let told = told_of(&community, relay);
+            let number = |field: &str| told[field].as_u64().unwrap_or(0);
+            number("down_bytes") > 0 && number("up_bytes") > 0
+        });
+    }
+    world.tells("ci", &["community", "relays"], &["backlog", "relay"]);
+    world.fails("press-1", &["community", "relays"], 5);
     // Nobody on the way keeps a word of the package, of what it did, or of where it put things.
     for place in ["hub", "upper-hub", "upper", "lower-hub", "lower"] {
         for word in [SECRET, "page of 1", "placed", "ran >>"] {
