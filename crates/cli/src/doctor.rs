@@ -196,6 +196,7 @@ pub(crate) const CHECKS: &[Check] = checks! {
     Node "node-socket-stale", "the node's socket", running::socket_stale;
     Node "node-version", "the running node's version", running::version;
     Node "node-waiting", "what the running node waits for", running::waiting;
+    Node "script-limits", "limits that hold scripts of packages", running::script_limits;
     Node "watch-failing", "followed names", running::watch_failing;
     Nothing "get-interrupted", "interrupted fetches", work::get_interrupted;
     Nothing "publish-interrupted", "interrupted publications", work::publish_interrupted;

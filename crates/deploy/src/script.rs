@@ -50,7 +50,7 @@ use package::{Owner, Script};
 use crate::scratch::Scratch;
 pub use confine::can_confine;
 use group::Places;
-pub use hierarchy::{CanLimit, can_limit};
+pub use hierarchy::{CanLimit, Hindrance, can_limit, can_limit_of};
 use identity::Identity;
 use left::Left;
 use limits::Bounds;

@@ -4,6 +4,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use deploy::script::{CanLimit, Hindrance, can_limit_of};
 use node::control::{self, ControlError};
 use node_api::Status as NodeStatus;
 
@@ -139,6 +140,55 @@ pub(super) fn waiting(around: &Surroundings) -> Finding {
     }
 }
 
+/// Scripts run where the node runs that follows a community; what another command starts is held to
+/// what that command can.
+pub(super) fn script_limits(around: &Surroundings) -> Finding {
+    let (_, status) = match told(around) {
+        Ok(both) => both,
+        Err(skipped) => return skipped,
+    };
+    if status.communities.is_empty() {
+        return Finding::skipped("the node follows no community: nobody sends it scripts");
+    }
+    match can_limit_of(status.process) {
+        Ok((can, hindrance)) => judge_limits(can, hindrance.as_ref(), |path| around.path(path)),
+        Err(error) => {
+            Finding::skipped(format!("process {} cannot be looked at: {error}", status.process))
+        }
+    }
+}
+
+fn judge_limits(
+    can: CanLimit,
+    hindrance: Option<&Hindrance>,
+    shown: impl Fn(&Path) -> String,
+) -> Finding {
+    let Some(hindrance) = hindrance else {
+        return Finding::ok("it can limit the memory and the processes of scripts");
+    };
+    let limits = [(can.memory, "memory"), (can.processes, "processes")];
+    let lacks: Vec<&str> = limits.iter().filter(|(has, _)| !has).map(|(_, what)| *what).collect();
+    let lacks = format!("the node cannot limit the {} of scripts", lacks.join(" and "));
+    const UNIT: &str = "systemctl edit consign-node, or with --user for one user's node, and put \
+                        Delegate=yes below [Service]; then restart it";
+    match hindrance {
+        Hindrance::NoHierarchy => Finding::warn(
+            format!("{lacks}: no hierarchy of control groups is mounted where it runs"),
+            "run the node outside of the container, or give the container a cgroup 2 of its own: \
+             podman run --cgroupns=private, docker run --cgroupns=private",
+        ),
+        Hindrance::NotHandedOver { group } => Finding::warn(
+            format!("{lacks}: the group {} was not handed over to it", shown(group)),
+            UNIT,
+        ),
+        Hindrance::Without { controllers } => Finding::warn(
+            format!("{lacks}: its group has no controller {}", controllers.join(" and no ")),
+            "systemctl edit user@.service and put Delegate=cpu memory pids below [Service]; then \
+             log in again",
+        ),
+    }
+}
+
 pub(super) fn watch_failing(around: &Surroundings) -> Finding {
     let (_, status) = match told(around) {
         Ok(both) => both,
@@ -161,6 +211,42 @@ pub(super) fn watch_failing(around: &Surroundings) -> Finding {
                     watch.name
                 ),
             )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::Status;
+
+    #[test]
+    fn what_holds_no_scripts_is_named_with_the_way_out() {
+        let can = |groups, memory, processes| CanLimit { groups, memory, processes };
+        let judge = |can, hindrance: Option<Hindrance>| {
+            judge_limits(can, hindrance.as_ref(), |path| path.display().to_string())
+        };
+        assert_eq!(judge(can(true, true, true), None).status, Status::Ok);
+        let group = PathBuf::from("/sys/fs/cgroup/system.slice/x.service");
+        for (can, hindrance, saw, next) in [
+            (
+                can(false, false, false),
+                Hindrance::NotHandedOver { group },
+                "memory and processes of scripts: the group /sys/fs/cgroup/system.slice/x.service",
+                "Delegate=yes",
+            ),
+            (can(false, false, false), Hindrance::NoHierarchy, "no hierarchy", "cgroupns"),
+            (
+                can(true, false, true),
+                Hindrance::Without { controllers: vec!["memory"] },
+                "limit the memory of scripts: its group has no controller memory",
+                "memory pids",
+            ),
+        ] {
+            let finding = judge(can, Some(hindrance));
+            assert_eq!(finding.status, Status::Warn);
+            assert!(finding.evidence.contains(saw), "{}", finding.evidence);
+            assert!(finding.next.as_ref().is_some_and(|it| it.contains(next)), "{finding:?}");
         }
     }
 }

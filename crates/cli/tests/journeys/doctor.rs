@@ -257,6 +257,14 @@ set_ups! {
         let _node = FakeNode::telling(place);
         Some(place.found("node-waiting"))
     };
+    script_limits "script-limits" "warn" |place| {
+        place.make_state();
+        assert_eq!(place.found("script-limits")["status"], "skipped", "nobody runs scripts");
+        let _node = FakeNode::telling(place);
+        // Whatever this machine can do: where no group is to be seen, none can be made.
+        let hidden = "{ mount -t tmpfs none /sys/fs/cgroup 2>/dev/null || true; }";
+        place.isolated("--mount", hidden, "script-limits", &[])
+    };
     watch_failing "watch-failing" "warn" |place| {
         place.make_state();
         let _node = FakeNode::telling(place);

@@ -28,7 +28,10 @@ const MOVES_MAX: usize = 20;
 /// Where this process may make groups.
 pub(super) fn places() -> Places {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let hierarchies = hierarchies(&read("/proc/self/mountinfo"), &read("/proc/self/cgroup"));
+    places_in(hierarchies(&read("/proc/self/mountinfo"), &read("/proc/self/cgroup")))
+}
+
+fn places_in(hierarchies: Vec<Hierarchy>) -> Places {
     let mut places = Places::default();
     for Hierarchy { kind, group, is_top } in hierarchies {
         let is_ours = |group: &Path| is_writable(group) && (is_top || is_handed_over(group));
@@ -63,7 +66,50 @@ pub struct CanLimit {
 /// What this process can hold scripts to. Looks, and changes nothing.
 #[must_use]
 pub fn can_limit() -> CanLimit {
-    let places = places();
+    can_limit_in(&places())
+}
+
+/// Why a process cannot hold scripts to everything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hindrance {
+    /// No hierarchy of groups is mounted where it runs: a container without one, or an old kernel.
+    NoHierarchy,
+    /// The group it is in was not handed over to it: its unit does not say `Delegate=yes`.
+    NotHandedOver {
+        /// The group.
+        group: PathBuf,
+    },
+    /// The group was handed over without these controllers: the manager above does not pass them on.
+    Without {
+        /// `memory`, `pids`.
+        controllers: Vec<&'static str>,
+    },
+}
+
+/// What another process of the same user can hold scripts to, and what hinders it. Looks, and changes
+/// nothing.
+///
+/// # Errors
+/// There is no such process, or it may not be looked at.
+pub fn can_limit_of(process: u32) -> io::Result<(CanLimit, Option<Hindrance>)> {
+    let read = |name: &str| fs::read_to_string(format!("/proc/{process}/{name}"));
+    let hierarchies = hierarchies(&read("mountinfo")?, &read("cgroup")?);
+    let Some(first) = hierarchies.first().map(|it| it.group.clone()) else {
+        let none = CanLimit { groups: false, memory: false, processes: false };
+        return Ok((none, Some(Hindrance::NoHierarchy)));
+    };
+    let can = can_limit_in(&places_in(hierarchies));
+    if !can.groups {
+        return Ok((can, Some(Hindrance::NotHandedOver { group: first })));
+    }
+    let lacks = [(can.memory, CONTROLLERS[0]), (can.processes, CONTROLLERS[1])];
+    let lacks = lacks.into_iter().filter(|(has, _)| !has).map(|(_, controller)| controller);
+    let controllers: Vec<&str> = lacks.collect();
+    let hindrance = (!controllers.is_empty()).then_some(Hindrance::Without { controllers });
+    Ok((can, hindrance))
+}
+
+fn can_limit_in(places: &Places) -> CanLimit {
     let list =
         places.unified.as_ref().map(|base| fs::read_to_string(base.join("cgroup.controllers")));
     let list = list.and_then(Result::ok).unwrap_or_default();

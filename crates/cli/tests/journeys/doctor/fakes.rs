@@ -5,7 +5,9 @@ use std::net::TcpListener;
 use std::os::unix::net::{UnixListener, UnixStream};
 
 use hub_api::{Hex, HubInfo, Limits};
-use node_api::status::{JobStatus, Status, Waiting, WatchState, WatchStatus};
+use node_api::status::{
+    CommunityState, CommunityStatus, JobStatus, Status, Waiting, WatchState, WatchStatus,
+};
 use node_api::{Frame, FrameReader, FromNode, Hello, PROTOCOL};
 
 use super::place::Place;
@@ -63,7 +65,14 @@ impl FakeNode {
         };
         let status = Status {
             cache: None,
-            communities: Vec::new(),
+            communities: vec![CommunityStatus {
+                community: "01020304-0506-4708-890a-0b0c0d0e0f10".into(),
+                name: "Plant 7".into(),
+                state: CommunityState::Listening,
+                since: 1_000_000_000,
+                waits_for: None,
+                last: None,
+            }],
             version: env!("CARGO_PKG_VERSION").into(),
             process: std::process::id(),
             started: 1_000_000_000,

@@ -147,7 +147,13 @@ impl Place {
     }
 
     /// Runs in namespaces of its own; `None` where those are not allowed.
-    fn isolated(&self, kind: &str, script: &str, code: &str, more: &[&str]) -> Option<Value> {
+    pub(crate) fn isolated(
+        &self,
+        kind: &str,
+        script: &str,
+        code: &str,
+        more: &[&str],
+    ) -> Option<Value> {
         let user = if is_root() { "--fork" } else { "--map-root-user" };
         let options = [user, "--mount", "--ipc", kind];
         let unshare = require("unshare")?;
