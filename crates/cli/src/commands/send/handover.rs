@@ -34,9 +34,10 @@ impl Handover {
         let file = |file: &Option<PathBuf>| file.as_deref().map(|file| session.path(file));
         if args.link {
             let secret = file(&args.passphrase_file);
-            let passphrase = match args.passphrase || secret.is_some() {
-                true => Some(delivery_link::passphrase(secret.as_deref()).await?),
-                false => None,
+            let passphrase = if args.passphrase || secret.is_some() {
+                Some(delivery_link::passphrase(secret.as_deref()).await?)
+            } else {
+                None
             };
             let link = Spelling::link(&prepared.ticket, passphrase.as_deref());
             return Ok(Self::Spelled(link, file(&args.ticket_file)));
