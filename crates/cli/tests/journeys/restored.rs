@@ -261,3 +261,31 @@ fn a_node_gives_back_what_only_the_database_forgot() {
     let status = community.told_by_sending("three");
     assert_eq!(events(&status), [("sent", 3)]);
 }
+
+#[test]
+fn a_roll_out_goes_on_where_it_was_at_a_hub_that_was_restored() {
+    let mut community = plant();
+    community.back_up();
+    let package = community.word("one");
+    let staged = ["--canary", "1", "--canary-labels", "id=1", "--wave", "100%"];
+    let send = [&["package", "send", &package], &staged[..]].concat();
+    community.world.tells("ci", &send, &["sent", "rollout"]);
+    // The hub has the canary's answer, which nobody fetched, and forgets all of it.
+    community.works("press-1", 1, &["one"]);
+    assert_eq!(community.rollout(1)["wave"], 1);
+    community.restore();
+
+    let ci = serve(&community.world, "ci");
+    let canary = serve(&community.world, "press-1");
+    // Its turn has not come by the restore, but by the answer.
+    until("the canary's answer came", || community.listed(1, "passed") >= 1);
+    let rest = serve(&community.world, "press-2");
+    until("the roll-out is over", || community.rollout(1)["state"] == "finished");
+    for id in [1, 2] {
+        assert_eq!(community.said(id), ["one"], "press-{id} ran it once");
+    }
+    assert_eq!(community.listed(1, "passed"), 2);
+    for node in [ci, canary, rest] {
+        node.end(Signal::TERM);
+    }
+}

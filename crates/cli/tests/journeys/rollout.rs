@@ -7,7 +7,7 @@ use crate::process::{lines, until};
 
 impl Community {
     /// How the roll-out of a release stands.
-    fn rollout(&self, sequence: u64) -> Value {
+    pub(crate) fn rollout(&self, sequence: u64) -> Value {
         let shown = self.world.run("ci", &["package", "show", &sequence.to_string()]);
         let line = lines(&shown).into_iter().find(|line| line["event"] == "rollout");
         line.unwrap_or_else(|| panic!("release {sequence} is rolled out"))
