@@ -16,6 +16,10 @@ pub(super) fn judge_delivery(error: &DeliveryError) -> Option<(Ended, Option<Str
             Some("name the hub that `consign send` named beside the code: --hub URL".to_owned()),
         )),
         DeliveryError::Hub(error) => judge_one(error),
+        DeliveryError::InUse(_) => Some((
+            Ended::InUse,
+            Some("leave it to that process, perhaps `consign node`, or end that first".to_owned()),
+        )),
         DeliveryError::Survey(_)
         | DeliveryError::TooLarge(_)
         | DeliveryError::Unknown(_)
