@@ -53,6 +53,12 @@ pub(super) async fn run(session: &Session, args: SendDeliveryArgs) -> anyhow::Re
     let look = || look(&progress, "sending").with_calls_if_still(session, Instant::now());
     let started = Instant::now();
     let sent = watch(session.output, handover.send(session, &mut prepared, &progress), look).await;
+    if sent.is_err()
+        && prepared.to.is_some()
+        && let Some(over) = node.why_over(&prepared).await
+    {
+        return Err(over.into());
+    }
     let sent = sent.with_context(|| {
         format!(
             "delivery {} is not through; `consign send --resume` with its id goes on",

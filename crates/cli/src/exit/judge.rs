@@ -452,6 +452,9 @@ fn judge_tree(error: &TreeError) -> Option<(Ended, Option<String>)> {
 
 fn judge_client(error: &ClientError) -> (Ended, Option<String>) {
     let hint = |text: &str| Some(text.to_owned());
+    if let Some((ended, text)) = error.code().and_then(people::judge_code) {
+        return (ended, hint(text));
+    }
     match error {
         ClientError::Problem { code: ProblemCode::NameTaken, .. } => (
             Ended::NotAllowed,

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -75,10 +76,15 @@ fn segments_kept(world: &World, node: &str) -> u64 {
     tags.filter_map(|path| fs::metadata(path).ok()).map(|facts| facts.len() / TAG_BYTES).sum()
 }
 
-/// Lets the recipient come so far and stops it there, in the middle for sure.
-fn hold(world: &World, node: &str, process: &Process, segments: u64) {
-    until("segments come", || segments_kept(world, node) >= segments);
-    process.signal(Signal::STOP);
+/// Lets the recipient come so far and stops it there, in the middle for sure: it runs in slices, each too
+/// short for the rest of a delivery.
+pub(crate) fn hold(world: &World, node: &str, process: &Process, segments: u64) {
+    until("segments come", || {
+        process.signal(Signal::CONT);
+        std::thread::sleep(Duration::from_millis(5));
+        process.signal(Signal::STOP);
+        segments_kept(world, node) >= segments
+    });
 }
 
 /// Every byte that the hub keeps, and what it said.

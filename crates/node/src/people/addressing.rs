@@ -114,21 +114,14 @@ impl Node {
             let listed = self.outbox(&prepared.hub).await?;
             info = one_of(listed, &prepared.id.to_string())?;
         }
-        let by = match &info.ended {
-            Some(DeliveryEnd { by: DeliveryParty::Sender, .. }) => "the sender",
-            Some(DeliveryEnd { by: DeliveryParty::Recipient, .. }) => "the recipient",
-            Some(DeliveryEnd { by: DeliveryParty::Hub, .. }) | None => "the hub",
-        };
-        match info.state {
-            DeliveryState::Terminated | DeliveryState::Removed => {
-                let reason = info.ended.map_or_else(String::new, |end| end.reason);
-                Err(PeopleError::Ended { by, reason })
-            }
-            DeliveryState::PendingApproval
-            | DeliveryState::Waiting
-            | DeliveryState::Running
-            | DeliveryState::Received => Ok(()),
-        }
+        check_over(info)
+    }
+
+    /// Why a delivery is over at the hub without its receipt, if it is.
+    pub async fn why_over(&self, prepared: &Prepared) -> Option<PeopleError> {
+        let listed = self.outbox(&prepared.hub).await.ok()?;
+        let info = one_of(listed, &prepared.id.to_string()).ok()?;
+        check_over(info).err()
     }
 
     /// Makes sure that a receipt was signed by a device of the recipient's.
@@ -228,6 +221,25 @@ where
             Some(next) if before.is_none_or(|before| next < before) => before = Some(next),
             Some(_) | None => return Ok(found),
         }
+    }
+}
+
+/// Refuses a delivery that ended without a receipt.
+fn check_over(info: DeliveryInfo) -> Result<(), PeopleError> {
+    let by = match &info.ended {
+        Some(DeliveryEnd { by: DeliveryParty::Sender, .. }) => "the sender",
+        Some(DeliveryEnd { by: DeliveryParty::Recipient, .. }) => "the recipient",
+        Some(DeliveryEnd { by: DeliveryParty::Hub, .. }) | None => "the hub",
+    };
+    match info.state {
+        DeliveryState::Terminated | DeliveryState::Removed => {
+            let reason = info.ended.map_or_else(String::new, |end| end.reason);
+            Err(PeopleError::Ended { by, reason })
+        }
+        DeliveryState::PendingApproval
+        | DeliveryState::Waiting
+        | DeliveryState::Running
+        | DeliveryState::Received => Ok(()),
     }
 }
 

@@ -6,30 +6,33 @@ use node::people::PeopleError;
 use super::judge_client;
 use crate::exit::Ended;
 
+/// What a hub answers about people.
+pub(super) fn judge_code(code: ProblemCode) -> Option<(Ended, &'static str)> {
+    if code == ProblemCode::HandleTaken {
+        return Some((Ended::Refused, "choose another handle"));
+    }
+    if code == ProblemCode::PersonConflict {
+        return Some((Ended::InUse, "another device changed it meanwhile: try again"));
+    }
+    let hint = if code == ProblemCode::LoginRefused {
+        "check handle and password; after several tries wait an hour before the next"
+    } else if code == ProblemCode::PersonRequired {
+        "choose a handle with `consign account create`, or make this device one of an account with `consign account login`; a new device wants `consign account approve` on another one"
+    } else if code == ProblemCode::RecipientRefuses {
+        "ask them, by another way, to add you: `consign book add` with your handle"
+    } else {
+        return None;
+    };
+    Some((Ended::NotAllowed, hint))
+}
+
 pub(super) fn judge(error: &PeopleError) -> (Ended, Option<String>) {
     let hint = |text: &str| Some(text.to_owned());
     match error {
-        PeopleError::Hub(error) => match error.code() {
-            Some(ProblemCode::HandleTaken) => (Ended::Refused, hint("choose another handle")),
-            Some(ProblemCode::LoginRefused) => (
-                Ended::NotAllowed,
-                hint("check handle and password; after several tries wait an hour before the next"),
-            ),
-            Some(ProblemCode::PersonRequired) => (
-                Ended::NotAllowed,
-                hint(
-                    "choose a handle with `consign account create`, or make this device one of an account with `consign account login`",
-                ),
-            ),
-            Some(ProblemCode::RecipientRefuses) => (
-                Ended::NotAllowed,
-                hint("ask them, by another way, to add you: `consign book add` with your handle"),
-            ),
-            Some(ProblemCode::NotFound) => {
-                (Ended::NotFound, hint("check how the handle is spelled"))
-            }
-            _ => judge_client(error),
-        },
+        PeopleError::Hub(error) if error.code() == Some(ProblemCode::NotFound) => {
+            (Ended::NotFound, hint("check how the handle is spelled"))
+        }
+        PeopleError::Hub(error) => judge_client(error),
         PeopleError::Request(_) => {
             (Ended::Refused, hint("copy the whole line that the new device printed"))
         }
