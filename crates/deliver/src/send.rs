@@ -113,8 +113,10 @@ impl Sending {
             match outcome {
                 (action, Outcome::Status(answer)) => match *answer {
                     Ok(status) => {
+                        // With a receipt it was a process of this sender that was killed before it
+                        // kept that.
                         if let Some(ended) = &status.ended
-                            && ended.by != DeliveryParty::Sender
+                            && (ended.by != DeliveryParty::Sender || status.receipt.is_none())
                         {
                             return Err(ended_by(ended));
                         }
@@ -264,7 +266,7 @@ pub(crate) fn party(party: DeliveryParty) -> &'static str {
 fn waits_for(phase: SendPhase) -> Option<String> {
     let what = match phase {
         SendPhase::WaitingForHub => "the hub",
-        SendPhase::WaitingForRecipient => "the recipient, who has to collect it with the ticket",
+        SendPhase::WaitingForRecipient => "the recipient to collect it",
         SendPhase::WaitingForReceipt => "the recipient to write the rest and sign",
         SendPhase::Sending | SendPhase::Done => return None,
     };
