@@ -31,8 +31,8 @@ pub(crate) use self::package::{
     ReceiptsArgs, RollbackArgs, SendArgs, ShowArgs, Template,
 };
 pub(crate) use self::people::{
-    AcceptArgs, AccountArgs, AccountCommand, AccountCreateArgs, AccountLoginArgs, BlockArgs,
-    BookAddArgs, BookArgs, BookCommand, InboxArgs, OutboxArgs, PolicyWord, RefuseArgs,
+    AcceptArgs, AccountArgs, AccountCommand, AccountCreateArgs, AccountLoginArgs, AccountResetArgs,
+    BlockArgs, BookAddArgs, BookArgs, BookCommand, InboxArgs, OutboxArgs, PolicyWord, RefuseArgs,
     TerminateArgs,
 };
 pub(crate) use self::rights::{

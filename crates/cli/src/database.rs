@@ -9,7 +9,7 @@ use crate::exit::Usage;
 /// The variable with an address, which unlike an argument nobody else on the machine sees.
 const VARIABLE: &str = "CONSIGN_DATABASE";
 
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct DatabaseArgs {
     /// PostgreSQL database, as in postgres://USER@HOST/DATABASE [default: a file in --data]; an
     /// address with a password belongs in --database-file or the variable CONSIGN_DATABASE

@@ -5,7 +5,7 @@
 //! what is in a sealed tree, and does not talk to other machines by itself.
 //!
 //! * [`Hub::start`] opens a data directory and serves it; [`RunningHub`] is the handle.
-//! * [`invite()`] works beside a running hub, from another process.
+//! * [`invite()`] and [`reset_password()`] work beside a running hub, from another process.
 //! * `routes/` holds one file per endpoint, in straight lines; `router` lists them.
 //! * `caller` says who asks, `acts` notes what changes rights, `browse` reads in plain trees,
 //!   `idempotency`, `conditional` and `pages` are what the interface promises everywhere.
@@ -78,4 +78,5 @@ pub use database::{BesideError, Database, DatabaseError, HubData};
 pub use gc::{GcError, gc};
 pub use hub_db::Role;
 pub use invite::{InviteError, invite};
+pub use people::{ResetPasswordError, reset_password};
 pub use start::{Hub, RunningHub, StartError};

@@ -10,6 +10,7 @@ mod login;
 mod noting;
 mod passwords;
 mod presence;
+mod reset;
 mod shown;
 mod unknown;
 mod upkeep;
@@ -21,6 +22,7 @@ pub(crate) use self::lists::{follow, keys_of};
 pub(crate) use self::login::try_password;
 pub(crate) use self::passwords::{Passwords, check as check_password};
 pub(crate) use self::presence::{PersonListener, Presence};
+pub use self::reset::{ResetPasswordError, reset_password};
 pub(crate) use self::shown::{
     book_document, check_details, delivery_info, my_person, pending_sender, person_card,
 };

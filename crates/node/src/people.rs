@@ -178,22 +178,7 @@ impl Node {
         details: PersonDetails,
         device: &str,
     ) -> Result<Me, PeopleError> {
-        let now = unix_now();
-        let signer = self.key().public();
-        let own = people::Device {
-            exchange: self.exchange().public(),
-            name: device.to_owned(),
-            since: now,
-        };
-        let devices = [(signer, own)].into();
-        let list = Devices {
-            handle: handle.clone(),
-            number: 1,
-            previous: None,
-            issued: now,
-            devices,
-            signer,
-        };
+        let list = self.first_list(handle.clone(), device);
         let devices = Base64Bytes(list.sign(self.key()));
         let request = PersonRequest { handle: handle.to_string(), password, details, devices };
         let person = match hub.client.create_person(&request).await {
@@ -209,7 +194,8 @@ impl Node {
     }
 
     /// Makes this machine a device of a person, with their password. Another device has to approve it, by
-    /// the line that is returned; the first one after all were lost begins a new list.
+    /// the line that is returned; after a reset of the password there is none, and this machine is the first
+    /// device of a new list.
     ///
     /// # Errors
     /// See [`PeopleError`].
@@ -219,11 +205,26 @@ impl Node {
         handle: Handle,
         password: &Hidden<String>,
         device: &str,
-    ) -> Result<SignedRequest, PeopleError> {
+    ) -> Result<Option<SignedRequest>, PeopleError> {
         hub.client.log_in(self.key(), handle.as_str(), password).await?;
+        if hub.client.me().await?.lists.is_empty() {
+            let list = self.first_list(handle, device).sign(self.key());
+            hub.client.put_devices(&list).await?;
+            self.me(hub).await?;
+            return Ok(None);
+        }
         let (key, exchange) = (self.key().public(), self.exchange().public());
         let request = DeviceRequest { handle, key, exchange, name: device.to_owned() };
-        Ok(request.sign(self.key()))
+        Ok(Some(request.sign(self.key())))
+    }
+
+    /// A list that names this machine alone.
+    fn first_list(&self, handle: Handle, device: &str) -> Devices {
+        let (signer, issued) = (self.key().public(), unix_now());
+        let exchange = self.exchange().public();
+        let own = people::Device { exchange, name: device.to_owned(), since: issued };
+        let devices = [(signer, own)].into();
+        Devices { handle, number: 1, previous: None, issued, devices, signer }
     }
 
     /// The owner of this machine at a hub.

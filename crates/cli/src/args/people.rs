@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
+use super::DatabaseArgs;
+
 #[derive(Debug, Clone, ClapArgs)]
 #[command(after_help = "Example:\n  consign account create anna --first-name Anna\n  \
                         consign account login anna        (on another device)\n  \
@@ -32,6 +34,8 @@ pub(crate) enum AccountCommand {
     #[command(after_help = "Example:\n  consign account password\n  \
                             printf '%s\\n' \"$OLD\" \"$NEW\" | consign account password")]
     Password,
+    /// Give somebody another password, on the hub's own machine; their devices are logged out for good
+    Reset(AccountResetArgs),
     /// List all keys that are registered with the hub (administrators)
     #[command(after_help = "Example:\n  consign account list")]
     List,
@@ -96,6 +100,21 @@ pub(crate) struct AccountApproveArgs {
 pub(crate) struct AccountRemoveArgs {
     /// Name of the device, or the beginning of its key
     pub(crate) device: String,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(after_help = "Example:\n  consign account reset anna --data /var/lib/consign\n\n\
+                        For whoever lost the password or all devices. It prints a new password. Whoever logs in\n\
+                        with it first begins a new list of devices: contacts are told that it is somebody else,\n\
+                        and decide with `consign book trust`. What waited for them ends.")]
+pub(crate) struct AccountResetArgs {
+    /// Handle
+    pub(crate) handle: String,
+    /// The hub's data directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
 }
 
 #[derive(Debug, Clone, ClapArgs)]

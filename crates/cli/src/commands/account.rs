@@ -3,14 +3,16 @@
 use documents::PublicKey;
 use hub_api::{AccountInfo, Hidden, PasswordChange, PersonDetails};
 use node::people::Me;
-use people::SignedRequest;
+use people::{Handle, SignedRequest};
 use serde_json::json;
 
 use super::invitation::role_word;
 use super::pages::show_each;
 use super::send::read_input;
 use super::{Session, parse};
-use crate::args::{AccountArgs, AccountCommand, AccountCreateArgs, AccountLoginArgs};
+use crate::args::{
+    AccountArgs, AccountCommand, AccountCreateArgs, AccountLoginArgs, AccountResetArgs,
+};
 use crate::exit::{Ended, Usage};
 use crate::output::utc;
 use crate::prompt;
@@ -23,6 +25,7 @@ pub(super) async fn run(session: &Session, args: AccountArgs) -> anyhow::Result<
         AccountCommand::Approve(args) => approve(session, args.line).await,
         AccountCommand::Remove(args) => session.patiently(remove(session, &args.device)).await,
         AccountCommand::Password => change_password(session).await,
+        AccountCommand::Reset(args) => reset(session, args).await,
         AccountCommand::List => session.patiently(list(session)).await,
         AccountCommand::Revoke(args) => session.patiently(revoke(session, &args.key)).await,
     }
@@ -57,7 +60,14 @@ async fn log_in(session: &Session, args: AccountLoginArgs) -> anyhow::Result<End
     let question = format!("Password of {}: ", args.handle);
     let password = password(question).await?;
     let logging_in = node.log_in(&link, handle, &password, &device);
-    let request = session.patiently(logging_in).await?.to_string();
+    let key = node.key().public().to_string();
+    let Some(request) = session.patiently(logging_in).await? else {
+        let line =
+            json!({"event": "logged-in", "handle": args.handle, "key": key, "request": null});
+        session.output.fact("logged in; this is the first device of a new list", &line)?;
+        return Ok(Ended::Done);
+    };
+    let request = request.to_string();
     session.output.remark(
         "logged in; now approve this device on another one of the account: run `consign account approve` there \
          and paste this line",
@@ -188,6 +198,19 @@ fn device_name(wanted: Option<String>) -> anyhow::Result<String> {
         return Ok(name);
     }
     Err(Usage("a device has a name of 1 to 64 characters; say one with --device".into()).into())
+}
+
+async fn reset(session: &Session, args: AccountResetArgs) -> anyhow::Result<Ended> {
+    let handle: Handle = parse(&args.handle)?;
+    let hub = hub::HubData::new(args.data, args.database.named()?);
+    let password = hub::reset_password(hub, handle.as_str()).await?;
+    session.output.remark(
+        "tell them this password, by another way than the hub; `consign account login` takes it, and \
+         `consign account password` changes it:",
+    );
+    let line = json!({"event": "password-reset", "handle": handle.as_str(), "password": password});
+    session.output.fact(&password, &line)?;
+    Ok(Ended::Done)
 }
 
 async fn revoke(session: &Session, key: &str) -> anyhow::Result<Ended> {

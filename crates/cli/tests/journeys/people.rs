@@ -208,6 +208,36 @@ fn a_wrong_password_lets_nobody_in_and_the_right_one_can_be_changed() {
 }
 
 #[test]
+fn who_lost_all_devices_begins_anew_and_is_somebody_else_to_contacts() {
+    let world = World::new();
+    person(&world, "anna");
+    person(&world, "ben");
+    world.ok("anna", &["book", "add", "ben"]);
+    let data = world.text("hub");
+    let reset = world.ok("admin", &["account", "reset", "ben", "--data", &data]);
+    let password = reset["password"].as_str().expect("a password").to_owned();
+    world.fails("ben", &["account", "show"], 5);
+    world.fails("admin", &["account", "reset", "nobody", "--data", &data], 1);
+    world.join("new", &[]);
+    let (said, code) = with_input(&world, "new", &["account", "login", "ben"], &password);
+    assert_eq!((said["request"].is_null(), code), (true, Some(0)), "{said}");
+    let shown = world.lines("new", &["account", "show"], 0);
+    assert_eq!(shown.iter().filter(|line| line["approved"] == true).count(), 1, "{shown:?}");
+
+    fs::write(world.path("note.txt"), "hello").expect("written");
+    let note = world.text("note.txt");
+    let refused = world.fails("anna", &["send", &note, "--to", "ben"], 6);
+    assert!(refused["hint"].as_str().expect("advice").contains("book trust"), "{refused}");
+    world.ok("new", &["book", "add", "anna"]);
+    world.ok("anna", &["book", "trust", "ben"]);
+    let sending = Sending::start(&world, "anna", &[&note, "--to", "ben"]);
+    let to = world.text("in");
+    fs::create_dir(&to).expect("made");
+    world.ok("new", &["accept", &sending.id(), "--to", &to]);
+    assert_eq!(sending.last()["event"], "delivered");
+}
+
+#[test]
 fn a_delivery_to_a_person_goes_on_after_both_were_killed_and_can_be_taken_back() {
     let world = World::new();
     person(&world, "anna");

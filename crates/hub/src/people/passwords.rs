@@ -121,6 +121,12 @@ fn argon2() -> Argon2<'static> {
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
 }
 
+/// The hash of a password with a salt of its own, at once: for who serves nobody else meanwhile.
+pub(super) fn hashed(password: &str) -> Result<String, argon2::password_hash::Error> {
+    let salt = salt().map_err(|_| argon2::password_hash::Error::Internal)?;
+    hash(password, &salt)
+}
+
 fn hash(password: &str, salt: &[u8]) -> Result<String, argon2::password_hash::Error> {
     Ok(argon2().hash_password_with_salt(password.as_bytes(), salt)?.to_string())
 }
