@@ -24,6 +24,11 @@ use crate::{durable, installed};
 /// How long a script of a process that was killed is waited for: its supervisor kills it at once.
 const SETTLE_WITHIN: Duration = Duration::from_secs(60);
 
+/// A child of this process that does not run its own program yet holds a lock that was given back: for so
+/// long it is looked again.
+const LOCK_TRIES: u32 = 25;
+const LOCK_STEP: Duration = Duration::from_millis(10);
+
 /// What is to be applied, and where.
 #[derive(Debug, Clone, Copy)]
 pub struct Application<'a> {
@@ -73,10 +78,19 @@ impl State {
         }
         let file = fs::OpenOptions::new().write(true).create(true).truncate(false).open(&lock);
         let file = file.map_err(failed(&lock))?;
-        match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: file }),
-            Err(rustix::io::Errno::WOULDBLOCK) => Err(ApplyError::InUse(path.to_owned())),
-            Err(errno) => Err(failed(&lock)(errno.into())),
+        let mut tries = 0;
+        loop {
+            match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Self { path: path.to_owned(), _lock: file }),
+                Err(rustix::io::Errno::WOULDBLOCK) if tries < LOCK_TRIES => {
+                    tries += 1;
+                    std::thread::sleep(LOCK_STEP);
+                }
+                Err(rustix::io::Errno::WOULDBLOCK) => {
+                    return Err(ApplyError::InUse(path.to_owned()));
+                }
+                Err(errno) => return Err(failed(&lock)(errno.into())),
+            }
         }
     }
 
