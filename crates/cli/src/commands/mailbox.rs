@@ -125,8 +125,8 @@ fn line_of(one: &DeliveryInfo, box_name: &str) -> Value {
     })
 }
 
-/// A handle, or else the beginning of a delivery's id: one begins with a letter and has one beyond `f`,
-/// or is somebody who waits.
+/// The handle, when somebody of that handle waits to be let in; whatever else was typed begins a
+/// delivery's id.
 async fn pending(session: &Session, what: &str) -> anyhow::Result<Option<Handle>> {
     let Ok(handle) = what.parse::<Handle>() else { return Ok(None) };
     let waiting = session.patiently(session.link()?.client.pending_senders()).await?;

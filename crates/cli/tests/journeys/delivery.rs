@@ -88,7 +88,7 @@ pub(crate) fn hold(world: &World, node: &str, process: &Process, segments: u64) 
 }
 
 /// Every byte that the hub keeps, and what it said.
-fn assert_nowhere(directory: &Path, needle: &[u8]) {
+pub(crate) fn assert_nowhere(directory: &Path, needle: &[u8]) {
     for entry in fs::read_dir(directory).expect("listed") {
         let path = entry.expect("listed").path();
         if path.is_dir() {

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use testkit::noise;
 
 use crate::console::{Driver, finished};
+use crate::delivery::assert_nowhere;
 use crate::process::{Process, count, start_hub, told, until};
 use crate::world::World;
 
@@ -174,20 +175,6 @@ fn assert_archive(path: &Path, files: &[(&str, Vec<u8>)], hostile: &str) {
             name => name,
         };
         assert!(found.contains(&(name, contents.as_slice())), "{name}");
-    }
-}
-
-/// No file below has it.
-fn assert_nowhere(directory: &Path, needle: &[u8]) {
-    for entry in fs::read_dir(directory).expect("listed") {
-        let path = entry.expect("listed").path();
-        if path.is_dir() {
-            assert_nowhere(&path, needle);
-        } else {
-            let bytes = fs::read(&path).expect("readable");
-            let found = bytes.windows(needle.len()).any(|window| window == needle);
-            assert!(!found, "{} holds it", path.display());
-        }
     }
 }
 
