@@ -244,7 +244,7 @@ impl Delivery {
     pub(crate) fn verified(&self, segments: u64, receipt: Option<Vec<u8>>) -> Result<(), Refusal> {
         let done = self.with(|exchange, _, now| exchange.handle_verified(segments, receipt, now));
         done.ok_or_else(Refusal::not_found)?.map_err(|Unearned| {
-            Refusal::malformed("more than was handed out, or a receipt before the end")
+            Refusal::malformed("more segments than were handed out, or a receipt before the end")
         })
     }
 

@@ -283,7 +283,8 @@ const journeys = {
       assert.deepEqual(made, { scripts: 0, handlers: [], ran: false }, address);
     }
     await page.goto(told.url + "/");
-    await page.getByText(told.relay).first().waitFor();
+    // The picture names it in a title, too, which is never visible.
+    await page.locator("svg text").filter({ hasText: told.relay }).first().waitFor();
     await page.goto(told.url + told.receipt);
     await page.getByText(told.hostile).first().waitFor();
     await page.setViewportSize(LOOKS.light.viewport);

@@ -4,7 +4,7 @@
 //! for the driver and anything for tests.
 //!
 //! Invariants: segments are handed out in order, each once to one stream; held and coming ones are
-//! never more than [`WINDOW`] and lie in `[base, base + WINDOW)`; what is verified was handed out.
+//! never more than [`WINDOW`] and lie in `[base, base + WINDOW)`; what is verified was handed out, here or before a restart.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -225,16 +225,24 @@ impl<B> Exchange<B> {
 
     /// The recipient has verified and kept so many segments; a smaller number than before is of a
     /// request that was overtaken. The first receipt stands.
+    ///
+    /// Who has no stream may have got them from a hub that has forgotten it since: this one, before it
+    /// was started again. Its word counts for as much then as where it asks for a stream from.
     pub(crate) fn handle_verified(
         &mut self,
         segments: u64,
         receipt: Option<Vec<u8>>,
         now: Now,
     ) -> Result<(), Unearned> {
-        if segments > self.base || receipt.is_some() && segments < self.announced.segments {
+        let known = if self.stream.is_some() { self.base } else { self.announced.segments };
+        if segments > known || receipt.is_some() && segments < self.announced.segments {
             return Err(Unearned);
         }
         if self.ended.is_none() {
+            if segments > self.base {
+                self.base = segments;
+                self.window.retain(|number, _| *number >= segments);
+            }
             self.verified = self.verified.max(segments);
             self.receipt = self.receipt.take().or(receipt);
             self.stir(now);

@@ -118,6 +118,26 @@ fn only_what_was_handed_out_is_verified_and_a_receipt_is_for_all() {
 }
 
 #[test]
+fn a_recipient_that_has_segments_of_a_hub_that_forgot_them_is_believed() {
+    let mut exchange = exchange(9);
+    exchange.handle_verified(7, None, at(1)).expect("it had another hub, or this one before");
+    assert_eq!(exchange.status().verified, 7);
+    assert_eq!(exchange.handle_verified(10, None, at(1)), Err(Unearned), "there are not so many");
+    assert_eq!(exchange.handle_verified(8, Some(vec![1]), at(1)), Err(Unearned));
+    let stream = Ticket(100);
+    exchange.handle_stream(stream, 7, at(1)).expect("goes on");
+    assert_eq!(exchange.handle_verified(8, None, at(1)), Err(Unearned), "it gets them here now");
+    assert_eq!(bring(&mut exchange, 7, 0), Offer::Reserved);
+    assert_eq!(exchange.poll_segment(stream, at(1)), Handed::Segment(7, 7));
+    exchange.handle_stream_end(stream, at(2));
+    // The last one came before the next restart, and a receipt is all that is left to hand in.
+    exchange.handle_verified(9, Some(vec![1]), at(2)).expect("it has all");
+    assert_eq!(exchange.status().receipt, Some(Base64Bytes(vec![1])));
+    exchange.handle_stream(Ticket(101), 9, at(3)).expect("nothing is left");
+    assert_eq!(exchange.poll_segment(Ticket(101), at(3)), Handed::End);
+}
+
+#[test]
 fn an_end_lets_go_of_everything_and_the_first_stands() {
     let mut exchange = exchange(4);
     let stream = Ticket(100);
@@ -211,6 +231,10 @@ fn any_order_of_operations_keeps_order_and_bounds() {
                     expected = dice.below(segments + 1);
                     exchange.handle_stream(ticket, expected, now).expect("within");
                     stream = Some(ticket);
+                }
+                6 if stream.is_none() && dice.below(4) == 0 => {
+                    let told = dice.below(segments + 1);
+                    exchange.handle_verified(told, None, now).expect("without a stream");
                 }
                 7 if dice.below(12) == 0 => {
                     if let Some(open) = stream.take() {
