@@ -16,19 +16,8 @@ use crate::{
     RelayReport, Renewal, Role, Roster, Route, Seed, SignedReceipt,
 };
 
-/// Compares with `golden/NAME.hex`; `UPDATE_GOLDEN=1` writes a file that does not exist yet.
-#[expect(clippy::disallowed_methods, reason = "golden files are files")]
 fn golden(name: &str, bytes: &[u8]) {
-    let path = format!("{}/golden/{name}.hex", env!("CARGO_MANIFEST_DIR"));
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(_) if std::env::var_os("UPDATE_GOLDEN").is_some() => {
-            std::fs::write(&path, format!("{}\n", hex::encode(bytes))).expect("writable");
-            return;
-        }
-        Err(error) => panic!("{path}: {error}"),
-    };
-    assert_eq!(text.trim(), hex::encode(bytes), "{name}: a released format must not change");
+    golden::compare(env!("CARGO_MANIFEST_DIR"), name, bytes);
 }
 
 fn answer() -> JoinAnswer {

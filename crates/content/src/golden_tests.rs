@@ -7,20 +7,10 @@ use crate::{
     BlobId, ChunkId, ChunkRef, Closure, ClosureHead, Contents, ConvergenceSecret, Frame, Piece,
     Sealer, Totals, TreeRoot,
 };
+use golden::survives_damage;
 
-/// Compares with `golden/NAME.hex`; `UPDATE_GOLDEN=1` writes a file that does not exist yet.
-#[expect(clippy::disallowed_methods, reason = "a test that reads its golden files")]
 pub(crate) fn golden(name: &str, bytes: &[u8]) {
-    let path = format!("{}/golden/{name}.hex", env!("CARGO_MANIFEST_DIR"));
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(_) if std::env::var_os("UPDATE_GOLDEN").is_some() => {
-            std::fs::write(&path, format!("{}\n", hex::encode(bytes))).expect("writable");
-            return;
-        }
-        Err(error) => panic!("{path}: {error}"),
-    };
-    assert_eq!(text.trim(), hex::encode(bytes), "{name}: a released format must not change");
+    golden::compare(env!("CARGO_MANIFEST_DIR"), name, bytes);
 }
 
 fn root() -> TreeRoot {
@@ -72,27 +62,18 @@ fn every_released_format_has_its_golden_file() {
 /// Each decoder on every truncation and every single-bit flip: an error or the same bytes again.
 #[test]
 fn decoders_survive_damage() {
-    fn damage(bytes: &[u8], mut decode: impl FnMut(&[u8]) -> Option<Vec<u8>>) {
-        assert_eq!(decode(bytes).as_deref(), Some(bytes));
-        for length in 0..bytes.len() {
-            if let Some(again) = decode(&bytes[..length]) {
-                assert_eq!(again, &bytes[..length]);
-            }
-        }
-        for bit in 0..bytes.len() * 8 {
-            let mut altered = bytes.to_vec();
-            altered[bit / 8] ^= 1 << (bit % 8);
-            if let Some(again) = decode(&altered) {
-                assert_eq!(again, altered);
-            }
-        }
-    }
-    damage(&root().encode(), |bytes| TreeRoot::decode(bytes).ok().map(|root| root.encode()));
-    damage(&pieces().encode(), |bytes| PieceList::decode(bytes).ok().map(|list| list.encode()));
+    survives_damage(&root().encode(), |bytes| {
+        TreeRoot::decode(bytes).ok().map(|root| root.encode())
+    });
+    survives_damage(&pieces().encode(), |bytes| {
+        PieceList::decode(bytes).ok().map(|list| list.encode())
+    });
     let (segment, head) = closure();
-    damage(&segment.encode(), |bytes| Closure::decode(bytes).ok().map(|one| one.encode()));
-    damage(&head.encode(), |bytes| ClosureHead::decode(bytes).ok().map(|one| one.encode()));
-    damage(&frame(), |bytes| {
+    survives_damage(&segment.encode(), |bytes| Closure::decode(bytes).ok().map(|one| one.encode()));
+    survives_damage(&head.encode(), |bytes| {
+        ClosureHead::decode(bytes).ok().map(|one| one.encode())
+    });
+    survives_damage(&frame(), |bytes| {
         let frame = Frame::from_bytes(&bytes.to_vec().into()).ok()?;
         Some([frame.head_bytes(), frame.payload().clone()].concat())
     });

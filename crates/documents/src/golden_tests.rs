@@ -4,6 +4,7 @@
 
 use content::closure::ClosureEntry;
 use content::{ChunkId, ConvergenceSecret, Sealer, Totals, TreeRef};
+use golden::is_whole_or_nothing;
 use proptest::prelude::*;
 
 use crate::envelope::{Attributed, peek, sign};
@@ -12,19 +13,8 @@ use crate::{
     Registration, ReleaseName, SessionProof, SessionToken, Tenure,
 };
 
-/// Compares with `golden/NAME.hex`; `UPDATE_GOLDEN=1` writes a file that does not exist yet.
-#[expect(clippy::disallowed_methods, reason = "golden files are files")]
 fn golden(name: &str, bytes: &[u8]) {
-    let path = format!("{}/golden/{name}.hex", env!("CARGO_MANIFEST_DIR"));
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(_) if std::env::var_os("UPDATE_GOLDEN").is_some() => {
-            std::fs::write(&path, format!("{}\n", hex::encode(bytes))).expect("writable");
-            return;
-        }
-        Err(error) => panic!("{path}: {error}"),
-    };
-    assert_eq!(text.trim(), hex::encode(bytes), "{name}: a released format must not change");
+    golden::compare(env!("CARGO_MANIFEST_DIR"), name, bytes);
 }
 
 fn key() -> NodeKey {
@@ -135,24 +125,13 @@ fn golden_releases_open() {
 /// flip: an error or the same bytes again.
 #[test]
 fn decoders_survive_damage() {
-    fn damage(bytes: &[u8], mut decode: impl FnMut(&[u8]) -> Option<Vec<u8>>) {
-        assert_eq!(decode(bytes).as_deref(), Some(bytes));
-        for length in 0..bytes.len() {
-            assert_eq!(decode(&bytes[..length]), None, "{length} bytes of {}", bytes.len());
-        }
-        for bit in 0..bytes.len() * 8 {
-            let mut altered = bytes.to_vec();
-            altered[bit / 8] ^= 1 << (bit % 8);
-            if let Some(again) = decode(&altered) {
-                assert_eq!(again, altered);
-            }
-        }
-    }
     fn both<P: Attributed>(document: &P) {
-        damage(&document.encode(), |bytes| P::decode(bytes).ok().map(|one| one.encode()));
+        is_whole_or_nothing(&document.encode(), |bytes| {
+            P::decode(bytes).ok().map(|one| one.encode())
+        });
         let signed = sign(document, &key());
         // The signature is not looked at here, so only the rest can come back altered.
-        damage(&signed, |bytes| {
+        is_whole_or_nothing(&signed, |bytes| {
             let opened: P = peek(bytes).ok()?;
             let start = bytes.len() - 64;
             Some([&sign(&opened, &key())[..start], &bytes[start..]].concat())

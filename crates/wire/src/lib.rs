@@ -15,8 +15,6 @@
 //!
 //! Start reading at [`stream`].
 
-#[cfg(test)]
-mod golden;
 pub mod ids;
 pub mod segments;
 pub mod stream;

@@ -312,7 +312,8 @@ mod tests {
 
     #[test]
     fn the_released_stream_has_its_golden_file() {
-        crate::golden::compare("segment-stream-1", &encode(&records()[..2]));
+        let bytes = encode(&records()[..2]);
+        golden::compare(env!("CARGO_MANIFEST_DIR"), "segment-stream-1", &bytes);
     }
 
     proptest! {

@@ -55,6 +55,7 @@ const PLACES: &[(&str, Place)] = &[
     ("cli", Program),
     ("faults", Support),
     ("fuzz-targets", Support),
+    ("golden", Support),
     ("random", Support),
     ("simulation", Support),
     ("testkit", Support),

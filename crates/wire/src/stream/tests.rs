@@ -2,7 +2,10 @@ use content::frame::{Codec, FrameBuilder, FrameCodec, PLAIN_BYTES_MAX};
 use proptest::prelude::*;
 
 use super::*;
-use crate::golden::compare as golden;
+
+fn golden(name: &str, bytes: &[u8]) {
+    golden::compare(env!("CARGO_MANIFEST_DIR"), name, bytes);
+}
 
 fn frame_of(chunks: &[&[u8]], codec: Codec) -> Frame {
     let mut builder = FrameBuilder::default();
