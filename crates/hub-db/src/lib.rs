@@ -28,6 +28,7 @@ mod audit;
 mod book;
 mod chunk;
 mod claim;
+mod cluster;
 mod community;
 mod console;
 mod database;
@@ -57,6 +58,10 @@ pub use audit::{Actor, Audit, AuditEntry};
 pub use book::{Book, Books, Decision, Entry, Settled};
 pub use chunk::{Chunks, HolderId, LOOKUP_IDS_MAX};
 pub use claim::{CLAIM_LIFETIME, CLAIM_RUNNING, Claim, Claims};
+pub use cluster::{
+    Beaten, Cluster, Down, Entered, FrontEnd, FrontEndId, FrontEndSeen, Heard, Hearing, Manager,
+    Totals,
+};
 pub use community::{
     Communities, CommunityKey, CommunityRecord, Member, NewRoster, PeerRoles, Renewal, RosterOrder,
 };
@@ -107,6 +112,7 @@ pub trait HubDb:
     + Audit
     + Console
     + Claims
+    + Cluster
 {
     /// Whether this is the database of the hub with this public key. One that is nobody's yet
     /// becomes that hub's when it is to be adopted.

@@ -8,6 +8,20 @@ use crate::{AccountId, AccountKey, Caller, DbError};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NameId(pub(crate) i64);
 
+impl NameId {
+    /// The name with a number that a front-end was told.
+    #[must_use]
+    pub const fn from_number(number: i64) -> Self {
+        Self(number)
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn number(self) -> i64 {
+        self.0
+    }
+}
+
 /// A name as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameRecord {

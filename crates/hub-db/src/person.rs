@@ -19,6 +19,12 @@ impl PersonId {
     pub const fn from_number(number: i64) -> Self {
         Self(number)
     }
+
+    /// The number.
+    #[must_use]
+    pub const fn number(self) -> i64 {
+        self.0
+    }
 }
 
 /// What people tell of themselves.

@@ -16,6 +16,7 @@ mod audit;
 mod books;
 mod chunks;
 mod claims;
+mod cluster;
 mod communities;
 mod console;
 mod deliveries;
@@ -68,6 +69,8 @@ const SETTINGS: &str = "
 #[derive(Debug, Clone)]
 pub struct PostgresDb {
     pool: PgPool,
+    /// Of one connection, which listens for as long as the hub runs.
+    listeners: PgPool,
     answers: Arc<Answers>,
 }
 
@@ -103,7 +106,9 @@ impl PostgresDb {
             Err(error) => return Err(error.into()),
         };
         schema::migrate(&pool).await?;
-        Ok(Self { pool, answers: Arc::default() })
+        let listening = options.clone().application_name("consign-hub");
+        let listeners = PgPoolOptions::new().max_connections(1).connect_lazy_with(listening);
+        Ok(Self { pool, listeners, answers: Arc::default() })
     }
 
     async fn write(&self) -> Result<Transaction<'static, Postgres>, DbError> {
@@ -192,6 +197,7 @@ impl HubDb for PostgresDb {
     }
 
     async fn close(&self) {
+        self.listeners.close().await;
         self.pool.close().await;
     }
 }

@@ -11,6 +11,7 @@ mod audit;
 mod books;
 mod chunks;
 mod claims;
+mod cluster;
 mod communities;
 mod console;
 mod deliveries;

@@ -1,5 +1,6 @@
 //! Numbers, hashes and codes as rows hold them, the same in both databases.
 
+mod cluster;
 mod communities;
 mod people;
 
@@ -11,6 +12,7 @@ use crate::{
     ReceiptRecord, Release, Role, TokenId, TokenRecord, TokenScope, WaitingEntry,
 };
 
+pub(crate) use cluster::*;
 pub(crate) use communities::*;
 pub(crate) use people::*;
 

@@ -12,6 +12,7 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, RwLock, Semaphore, watch};
 use crate::access::Access;
 use crate::bus::Bus;
 use crate::challenges::Challenges;
+use crate::cluster::Cluster;
 use crate::codes::Codes;
 use crate::config::HubLimits;
 use crate::console::Console;
@@ -33,6 +34,8 @@ pub(crate) struct App {
     pub(crate) store: Arc<dyn ChunkStore>,
     pub(crate) access: Access,
     pub(crate) bus: Bus,
+    /// This hub among the front-ends of its database.
+    pub(crate) cluster: Cluster,
     pub(crate) challenges: Challenges,
     pub(crate) member_trees: MemberTrees,
     /// How relays are, by their own word.

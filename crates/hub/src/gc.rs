@@ -115,6 +115,14 @@ pub(crate) async fn hourly(app: Arc<App>, data: DataDir, interval: Duration, gra
 
 async fn once(app: &App, data: &DataDir, grace: Duration) {
     let now = unix_now();
+    if app.cluster.manages(&*app.db).await {
+        let_go(app, now).await;
+    }
+    collect(app, data, grace, now).await;
+}
+
+/// Forgets what has ended, once for all front-ends.
+async fn let_go(app: &App, now: u64) {
     if let Err(error) = app.db.drop_expired(now).await {
         tracing::error!(error = %Chain(&error), "cannot forget what has expired");
     }
@@ -127,6 +135,9 @@ async fn once(app: &App, data: &DataDir, grace: Duration) {
         }
         Err(error) => tracing::error!(error = %Chain(&error), "cannot let go of old releases"),
     }
+}
+
+async fn collect(app: &App, data: &DataDir, grace: Duration, now: u64) {
     let _removing = match Removing::begin(data) {
         Ok(Some(removing)) => removing,
         Ok(None) => {

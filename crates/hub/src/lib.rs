@@ -32,6 +32,7 @@ mod bus;
 mod caller;
 mod certificate_files;
 mod challenges;
+mod cluster;
 mod codes;
 mod communities;
 mod conditional;

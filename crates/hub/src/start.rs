@@ -20,6 +20,7 @@ use crate::access::Access;
 use crate::app::App;
 use crate::bus::Bus;
 use crate::challenges::Challenges;
+use crate::cluster::{self, Cluster};
 use crate::codes::Codes;
 use crate::config::{HubConfig, Tls};
 use crate::console::Console;
@@ -168,6 +169,8 @@ impl Hub {
         db.drop_running_claims().await.map_err(StartError::Db)?;
         db.stop_running(unix_now()).await.map_err(StartError::Db)?;
 
+        let cluster = Cluster::enter(&*db).await.map_err(StartError::Db)?;
+
         let tls = tls::identity(&config.tls, &data).map_err(StartError::Tls)?;
         let (listener, local_addr) = listen(config.listen).await?;
         let observed = match config.metrics_listen {
@@ -194,6 +197,7 @@ impl Hub {
             db,
             store,
             bus: Bus::default(),
+            cluster,
             member_trees: MemberTrees::default(),
             relay_reports: RelayReports::default(),
             challenges: Challenges::new().map_err(io::Error::other).map_err(in_data)?,
@@ -255,15 +259,17 @@ impl Hub {
                 codes.sweep();
             }
         });
+        jobs.spawn(cluster::live(Arc::clone(&app)));
         jobs.spawn(people::note_deliveries(Arc::clone(&app)));
         jobs.spawn(people::note_presence(Arc::clone(&app)));
         let window = limits.delivery_window;
         // An hour is the shortest window, and nobody counts the minutes of it.
         let sweep = people::sweep_deliveries(Arc::clone(&app), SWEEP_DELIVERIES_INTERVAL, window);
         jobs.spawn(sweep);
-        jobs.spawn(gc::hourly(app, data, config.gc_interval, config.gc_grace));
+        jobs.spawn(gc::hourly(Arc::clone(&app), data, config.gc_interval, config.gc_grace));
         let serving = tokio::spawn(async move {
             serve::serve(listener, acceptor, router, limits, stopping).await;
+            app.cluster.leave(&*app.db).await;
             done.send_replace(true);
         });
         Ok(RunningHub {

@@ -1,5 +1,7 @@
 //! Deliveries that are addressed to people.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use sqlx::{Executor, Postgres, Transaction};
 
@@ -171,11 +173,13 @@ impl Addressed for PostgresDb {
         .fetch_optional(&mut *transaction)
         .await?;
         let Some(row) = row else { return Ok(None) };
+        let sides = stored::sides(row)?;
         if is_received {
             forget_letters(&mut transaction, delivery).await?;
+            add_totals(&mut transaction, &sides).await?;
         }
         transaction.commit().await?;
-        stored::sides(row).map(Some)
+        Ok(Some(sides))
     }
 
     async fn end_addressed(
@@ -328,5 +332,33 @@ pub(super) async fn forget_letters(
     .bind(delivery.to_vec())
     .execute(&mut **transaction)
     .await?;
+    Ok(())
+}
+
+/// Counts a delivery for both sides; for one after the other by their numbers, so that no two wait crosswise.
+async fn add_totals(
+    transaction: &mut Transaction<'static, Postgres>,
+    sides: &Sides,
+) -> Result<(), DbError> {
+    for person in BTreeSet::from([sides.sender, sides.recipient]) {
+        sqlx::query(
+            "INSERT INTO totals (person, sent_deliveries, sent_bytes, received_deliveries,
+               received_bytes)
+             SELECT $2, CASE WHEN sender = $2 THEN 1 ELSE 0 END,
+                    CASE WHEN sender = $2 THEN bytes ELSE 0 END,
+                    CASE WHEN recipient = $2 THEN 1 ELSE 0 END,
+                    CASE WHEN recipient = $2 THEN bytes ELSE 0 END
+             FROM addressed WHERE delivery = $1
+             ON CONFLICT (person) DO UPDATE SET
+               sent_deliveries = totals.sent_deliveries + excluded.sent_deliveries,
+               sent_bytes = totals.sent_bytes + excluded.sent_bytes,
+               received_deliveries = totals.received_deliveries + excluded.received_deliveries,
+               received_bytes = totals.received_bytes + excluded.received_bytes",
+        )
+        .bind(sides.delivery.to_vec())
+        .bind(person.0)
+        .execute(&mut **transaction)
+        .await?;
+    }
     Ok(())
 }

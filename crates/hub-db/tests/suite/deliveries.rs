@@ -2,7 +2,7 @@
 
 use hub_db::{
     AddressOutcome, AddressRoom, AddressedRecord, Decision, DeliveryNote, DeliveryState, EndedBy,
-    Entry, HubDb, NewAddressed, Person, SenderPolicy,
+    Entry, HubDb, NewAddressed, Person, SenderPolicy, Totals,
 };
 
 use super::*;
@@ -223,4 +223,43 @@ pub(crate) async fn of_two_who_address_the_last_place_one_has_it(db: &dyn HubDb)
     let outcomes = futures_util::future::join_all(racing).await;
     let refused = outcomes.iter().filter(|one| **one == AddressOutcome::TooMany).count();
     assert_eq!(refused, 1, "{outcomes:?}");
+}
+
+pub(crate) async fn what_went_through_is_counted_by_person(db: &dyn HubDb) {
+    let (anna, _) = person(db, "anna", 1).await;
+    let (ben, _) = person(db, "ben", 2).await;
+    put_book(db, &ben, &["anna"], &[]).await;
+    let sent = async |handle, delivery, device, bytes| {
+        kept(
+            address(db, &NewAddressed { bytes, ..to(handle, delivery, &anna, 1, &[device]) }).await,
+        );
+    };
+    let note = async |delivery: u8, state| {
+        let note = DeliveryNote { state, verified: 1 };
+        db.note_delivery(&[delivery; 16], note, NOW).await.expect("notes");
+    };
+    for (delivery, bytes) in [(1, 100), (2, 30)] {
+        sent("ben", delivery, 2, bytes).await;
+        for state in [DeliveryState::Running, DeliveryState::Received, DeliveryState::Received] {
+            note(delivery, state).await;
+        }
+    }
+    sent("anna", 3, 1, 7).await;
+    note(3, DeliveryState::Received).await;
+    sent("ben", 4, 2, 1000).await;
+    note(4, DeliveryState::Running).await;
+
+    // The front-end that had it in its memory is gone.
+    assert_eq!(db.stop_homeless(NOW + 9).await.expect("stops"), 1);
+    assert_eq!(state(db, 4).await, DeliveryState::Waiting);
+
+    let own =
+        Totals { sent_deliveries: 3, sent_bytes: 137, received_deliveries: 1, received_bytes: 7 };
+    let bens = Totals { received_deliveries: 2, received_bytes: 130, ..Totals::default() };
+    assert_eq!(db.totals(anna.id).await.expect("reads"), own, "each once, and what came alone");
+    assert_eq!(db.totals(ben.id).await.expect("reads"), bens);
+    let all = [("anna".to_owned(), own), ("ben".to_owned(), bens)];
+    assert_eq!(db.all_totals(None, 10).await.expect("lists"), all);
+    assert_eq!(db.all_totals(Some("anna"), 10).await.expect("lists"), all[1..]);
+    assert_eq!(db.all_totals(None, 1).await.expect("lists"), all[..1]);
 }

@@ -4,6 +4,7 @@ mod accounts;
 mod audit;
 mod chunks;
 mod claims;
+mod cluster;
 mod communities;
 mod console;
 mod deliveries;
@@ -20,6 +21,7 @@ pub(crate) use accounts::*;
 pub(crate) use audit::*;
 pub(crate) use chunks::*;
 pub(crate) use claims::*;
+pub(crate) use cluster::*;
 pub(crate) use communities::*;
 pub(crate) use console::*;
 use content::ChunkId;
@@ -112,6 +114,15 @@ macro_rules! for_each_check {
             pending_senders_are_few_and_decided_about,
             what_becomes_of_a_delivery_is_noted_until_it_is_over,
             of_two_who_address_the_last_place_one_has_it,
+            what_went_through_is_counted_by_person,
+            of_several_front_ends_one_is_the_manager,
+            of_many_who_would_manage_one_does,
+            a_front_end_lives_while_it_beats,
+            chunks_are_kept_by_one_front_end,
+            a_thing_is_at_home_at_one_live_front_end,
+            people_are_online_where_they_listen,
+            a_challenge_is_answered_at_one_front_end,
+            a_hub_is_down_until_it_is_up,
             releases_follow_one_another,
             a_publisher_leaves_out_what_an_earlier_database_had,
             of_two_racing_releases_one_is_accepted,

@@ -95,10 +95,13 @@ async fn came_or_went(app: &App, person: PersonId) -> Result<(), hub_db::DbError
     Ok(())
 }
 
-/// Removes deliveries to which nothing happened for `window`.
+/// Removes deliveries to which nothing happened for `window`, while this front-end is the manager.
 pub(crate) async fn sweep_deliveries(app: Arc<App>, interval: Duration, window: Duration) {
     loop {
         sleep(interval).await;
+        if !app.cluster.manages(&*app.db).await {
+            continue;
+        }
         let now = unix_now();
         let idle_since = now.saturating_sub(window.as_secs());
         let over_before = now.saturating_sub(OVER_TIME.as_secs());
@@ -111,7 +114,7 @@ pub(crate) async fn sweep_deliveries(app: Arc<App>, interval: Duration, window: 
                         end_live(&app, &sides.delivery, DeliveryParty::Hub, reason).await;
                         tell_sides(&app, sides);
                     }
-                    if removed.len() < SWEEP_MAX as usize {
+                    if removed.len() < SWEEP_MAX as usize || !app.cluster.manages(&*app.db).await {
                         break;
                     }
                 }
