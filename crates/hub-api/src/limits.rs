@@ -62,7 +62,7 @@ pub const TOKEN_LIFETIME_MAX: Duration = Duration::from_hours(2 * 365 * 24);
 /// Longest life of an invitation.
 pub const INVITATION_LIFETIME_MAX: Duration = Duration::from_hours(365 * 24);
 /// Most keys that may register with one invitation.
-pub const INVITATION_USES_MAX: u32 = 1000;
+pub const INVITATION_USES_MAX: u32 = 1_000_000;
 /// Most characters of a token's label: one line of a listing.
 pub const LABEL_CHARS_MAX: usize = 80;
 

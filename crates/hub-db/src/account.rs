@@ -1,5 +1,7 @@
 //! Accounts, invitations, and who is asking.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use crate::{DbError, HolderId, TokenId};
@@ -107,6 +109,9 @@ impl From<&Account> for Caller {
     }
 }
 
+/// How long a registration counts for its network.
+pub const NETWORK_WINDOW: Duration = Duration::from_hours(24);
+
 /// An invitation to be recorded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewInvitation {
@@ -118,6 +123,8 @@ pub struct NewInvitation {
     pub grants: Vec<String>,
     /// How many keys may register with it.
     pub uses: u32,
+    /// How many of them from one network within [`NETWORK_WINDOW`]; `None` for any number.
+    pub each_network: Option<u32>,
     /// The account that makes it; `None` for the hub's own machine and its console.
     pub creator: Option<AccountId>,
     /// When it was made.
@@ -137,6 +144,8 @@ pub struct InvitationRecord {
     pub grants: Vec<String>,
     /// How many keys may still register with it.
     pub uses_left: u32,
+    /// How many from one network within [`NETWORK_WINDOW`].
+    pub each_network: Option<u32>,
     /// When it was made; 0 when it was made by a version that did not say.
     pub created: u64,
     /// When it ends.
@@ -155,6 +164,13 @@ pub enum RegisterError {
     /// As many keys as it allows have registered with it. Ask for a new one.
     #[error("the invitation has been used")]
     UsedUp,
+    /// As many keys as may have registered with it from this network within [`NETWORK_WINDOW`]. The
+    /// first of them counts no more at the time stated.
+    #[error("too many keys have registered from one network")]
+    Crowded {
+        /// When, in seconds since 1970.
+        until: u64,
+    },
     /// The key's account was revoked by an administrator; no invitation brings it back. Use another
     /// key.
     #[error("the account was revoked")]
@@ -182,11 +198,13 @@ pub trait Accounts: Send + Sync {
 
     /// Uses the invitation with this secret hash for `key`: creates the account, or raises the
     /// role of an existing one, and grants what the invitation grants. Repeating it with the
-    /// same key costs no further use. No roster takes the account back from then on.
+    /// same key costs no further use. No roster takes the account back from then on. `network` is where
+    /// it comes from, and kept where the invitation counts that.
     async fn register(
         &self,
         key: &AccountKey,
         secret_hash: &[u8; 32],
+        network: &str,
         now: u64,
     ) -> Result<Account, RegisterError>;
 

@@ -51,8 +51,8 @@ use std::path::Path;
 use async_trait::async_trait;
 
 pub use account::{
-    Account, AccountId, AccountKey, Accounts, Caller, InvitationRecord, NewInvitation,
-    RegisterError, Role,
+    Account, AccountId, AccountKey, Accounts, Caller, InvitationRecord, NETWORK_WINDOW,
+    NewInvitation, RegisterError, Role,
 };
 pub use audit::{Actor, Audit, AuditEntry};
 pub use book::{Book, Books, Decision, Entry, Settled};

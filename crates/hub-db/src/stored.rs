@@ -8,8 +8,9 @@ use content::ChunkId;
 
 use crate::{
     Account, AccountId, AccountKey, Actor, Answerable, AuditEntry, Backlog, Caller, Claim, DbError,
-    EventId, Grant, InvitationRecord, NameId, NameRecord, NameUsage, QueueEntry, QueuedTarget,
-    ReceiptRecord, Release, Role, TokenId, TokenRecord, TokenScope, WaitingEntry,
+    EventId, Grant, InvitationRecord, NETWORK_WINDOW, NameId, NameRecord, NameUsage, QueueEntry,
+    QueuedTarget, ReceiptRecord, RegisterError, Release, Role, TokenId, TokenRecord, TokenScope,
+    WaitingEntry,
 };
 
 pub(crate) use cluster::*;
@@ -94,19 +95,20 @@ pub(crate) fn account(
     })
 }
 
-/// id, role, admin, uses_left, created, expires, and one of its names; a row for each name, in
+/// id, role, admin, uses_left, each_network, created, expires, and one of its names; a row for each name, in
 /// order of ids.
-pub(crate) type InvitationRow = (i64, i64, bool, i64, i64, i64, Option<String>);
+pub(crate) type InvitationRow = (i64, i64, bool, i64, Option<i64>, i64, i64, Option<String>);
 
 pub(crate) fn invitations(rows: Vec<InvitationRow>) -> Result<Vec<InvitationRecord>, DbError> {
     let mut records: Vec<InvitationRecord> = Vec::new();
-    for (id, code, admin, uses_left, created, expires, name) in rows {
+    for (id, code, admin, uses_left, each_network, created, expires, name) in rows {
         if records.last().is_none_or(|last| last.id != id) {
             records.push(InvitationRecord {
                 id,
                 role: role(code, admin)?,
                 grants: Vec::new(),
                 uses_left: small(uses_left)?,
+                each_network: each_network.map(small).transpose()?,
                 created: unsigned(created)?,
                 expires: unsigned(expires)?,
             });
@@ -128,6 +130,19 @@ pub(crate) fn name((id, name, public, owner, key, latest): NameRow) -> Result<Na
         owner_key: AccountKey(hash(key)?),
         latest: latest.map(unsigned).transpose()?,
     })
+}
+
+/// Whether one more key may register from a network of which so many have, the first at `oldest`.
+pub(crate) fn check_network(
+    most: i64,
+    count: i64,
+    oldest: Option<i64>,
+) -> Result<(), RegisterError> {
+    if count < most {
+        return Ok(());
+    }
+    let oldest = unsigned(oldest.unwrap_or_default())?;
+    Err(RegisterError::Crowded { until: oldest + NETWORK_WINDOW.as_secs() })
 }
 
 /// name, releases, stored bytes of the latest and of all, chunks held

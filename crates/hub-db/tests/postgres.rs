@@ -46,6 +46,7 @@ async fn several_processes_may_create_and_write_one_database() {
                     role: Role::Reader,
                     grants: vec![],
                     uses: 1,
+                    each_network: None,
                     creator: None,
                     created: 1,
                     expires: 10,
@@ -70,7 +71,7 @@ async fn a_database_of_a_newer_version_is_left_alone() {
     open(&address).await.expect("opens").close().await;
     server.sql(&address, "UPDATE schema_version SET version = 99");
     let refused = open(&address).await.expect_err("is newer");
-    assert!(matches!(refused, DbError::Newer { found: 99, known: 8 }), "{refused}");
+    assert!(matches!(refused, DbError::Newer { found: 99, known: 9 }), "{refused}");
     assert!(refused.to_string().contains("run a newer version"), "{refused}");
     server.sql(&address, "DELETE FROM schema_version");
     let refused = open(&address).await.expect_err("is damaged");

@@ -21,6 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const BETWEEN_KILLS: u64 = 60;
 
 const NOW: u64 = 1_000_000;
+const NETWORK: &str = "192.0.2.0/24";
 
 /// What the writers share.
 struct Load {
@@ -116,6 +117,7 @@ async fn register(load: Arc<Load>, writer: u8) -> Vec<AccountKey> {
             role: Role::Reader,
             grants: vec!["team/tools".to_owned()],
             uses: 1,
+            each_network: None,
             creator: None,
             created: NOW,
             expires: NOW + 10,
@@ -124,7 +126,7 @@ async fn register(load: Arc<Load>, writer: u8) -> Vec<AccountKey> {
             if !load.goes_on() {
                 return keys;
             }
-            match load.db.register(&key, &secret_hash, NOW).await {
+            match load.db.register(&key, &secret_hash, NETWORK, NOW).await {
                 Ok(account) => {
                     assert_eq!(account.key, key);
                     break;
@@ -150,12 +152,13 @@ async fn owner(db: &dyn HubDb, number: u8) -> Account {
         role: Role::Publisher,
         grants: vec![],
         uses: 1,
+        each_network: None,
         creator: None,
         created: NOW,
         expires: NOW + 10,
     };
     db.create_invitation(&invitation).await.expect("invites");
-    db.register(&AccountKey([number; 32]), &[number; 32], NOW).await.expect("registers")
+    db.register(&AccountKey([number; 32]), &[number; 32], NETWORK, NOW).await.expect("registers")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -45,6 +45,7 @@ async fn several_processes_may_create_and_write_one_database() {
                     role: Role::Reader,
                     grants: vec![],
                     uses: 1,
+                    each_network: None,
                     creator: None,
                     created: 1,
                     expires: 10,
@@ -178,7 +179,7 @@ async fn a_database_of_the_first_version_moves_forward() {
     assert_eq!(invitations.len(), 1);
     assert_eq!((invitations[0].uses_left, invitations[0].created), (1, 0));
     assert_eq!(invitations[0].grants, ["team/tools"]);
-    db.register(&reader, &numbered(10), 1000).await.expect("costs no use");
+    db.register(&reader, &numbered(10), "192.0.2.0/24", 1000).await.expect("costs no use");
     assert_eq!(db.invitations(1000).await.expect("lists").len(), 1);
 
     let grants = db.grants("team/tools").await.expect("lists");

@@ -45,6 +45,7 @@ pub async fn invite(
         role,
         grants: grants.iter().map(|name| name.as_str().to_owned()).collect(),
         uses: 1,
+        each_network: None,
         creator: None,
         created: now,
         expires: now.saturating_add(expires.as_secs()),

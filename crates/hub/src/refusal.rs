@@ -1,6 +1,7 @@
 //! Errors as HTTP: the only place that knows which error is which problem document, and the
 //! place where the hub's own failures are logged, once.
 
+use crate::files::unix_now;
 use axum::extract::rejection::QueryRejection;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -214,6 +215,9 @@ impl From<RegisterError> for Refusal {
     fn from(error: RegisterError) -> Self {
         match error {
             RegisterError::Db(error) => error.into(),
+            RegisterError::Crowded { until } => {
+                Self::too_many(&error.to_string()).after(until.saturating_sub(unix_now()))
+            }
             RegisterError::Unknown
             | RegisterError::Expired
             | RegisterError::UsedUp

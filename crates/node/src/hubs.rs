@@ -30,6 +30,13 @@ pub enum HubChoiceError {
         #[source]
         source: ClientError,
     },
+    /// What stands behind the `#` of a hub's address is no fingerprint. Copy the address as a whole.
+    #[error("what follows the # in {0:?} is not the 64 digits of a certificate's fingerprint")]
+    Fingerprint(String),
+    /// The hub is registered here with another certificate than the address names. Ask whoever runs it
+    /// which of them is right.
+    #[error("hub {0} is registered here with another certificate than its address names")]
+    OtherCertificate(String),
     /// The state directory failed.
     #[error("cannot use this node's state")]
     State(#[from] StateError),
@@ -58,6 +65,21 @@ pub struct HubLink {
 }
 
 impl HubLink {
+    /// What a device that was never registered logs in at: the URL, and behind a `#` the SHA-256 of the
+    /// certificate where that is pinned.
+    #[must_use]
+    pub fn address(&self) -> String {
+        match self.known().fingerprint {
+            Some(fingerprint) => format!("{}#{fingerprint}", self.url),
+            None => self.url.clone(),
+        }
+    }
+
+    fn known(&self) -> KnownHub {
+        let fingerprint = (self.identity != self.url).then(|| self.identity.clone());
+        KnownHub { url: self.url.clone(), fingerprint }
+    }
+
     /// How others find this hub.
     #[must_use]
     pub fn route(&self) -> Route {
@@ -126,6 +148,39 @@ impl Node {
             }
         };
         self.link(&chosen)
+    }
+
+    /// The hub where its owner logs this machine in: one that is registered here, or any other by its
+    /// [address](HubLink::address). Without a fingerprint the authorities that this system trusts vouch for
+    /// it.
+    ///
+    /// # Errors
+    /// See [`HubChoiceError`].
+    pub fn hub_to_log_in(&self, address: Option<&str>) -> Result<HubLink, HubChoiceError> {
+        let Some(address) = address else { return self.hub(None) };
+        let (url, fingerprint) = match address.split_once('#') {
+            None => (address, None),
+            Some((url, text)) => {
+                let is_one = hex::decode_to_slice(text, &mut [0; 32]).is_ok();
+                let found = is_one.then(|| text.to_ascii_lowercase());
+                (url, Some(found.ok_or_else(|| HubChoiceError::Fingerprint(address.into()))?))
+            }
+        };
+        let url = url.trim_end_matches('/');
+        match self.hub(Some(url)) {
+            Ok(link) if fingerprint.is_none() || link.known().fingerprint == fingerprint => {
+                Ok(link)
+            }
+            Err(HubChoiceError::NotRegistered(url)) => self.link(&KnownHub { url, fingerprint }),
+            Ok(_) => Err(HubChoiceError::OtherCertificate(url.into())),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Remembers a hub that knows this machine now.
+    pub(crate) fn remember(&self, hub: &HubLink) -> Result<(), StateError> {
+        let known = hub.known();
+        if self.known_hubs()?.contains(&known) { Ok(()) } else { self.remember_hub(known) }
     }
 
     pub(crate) fn link(&self, hub: &KnownHub) -> Result<HubLink, HubChoiceError> {
@@ -208,6 +263,31 @@ pub enum RegisterError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_says_by_what_a_hub_is_recognised() {
+        let directory = tempfile::tempdir().expect("temporary directory");
+        let node = Node::open(directory.path()).expect("opens");
+        let (url, one, other) = ("https://hub.example:7333", "ab".repeat(32), "cd".repeat(32));
+        let pinned = format!("{url}/#{}", one.to_uppercase());
+        let link = node.hub_to_log_in(Some(&pinned)).expect("pinned");
+        assert_eq!((&*link.url, &link.identity), (url, &one));
+        assert_eq!(link.address(), format!("{url}#{one}"));
+        let vouched = node.hub_to_log_in(Some(url)).expect("the system's authorities");
+        assert_eq!((vouched.address(), &*vouched.identity), (url.to_owned(), url));
+        let cut = node.hub_to_log_in(Some(&pinned[..pinned.len() - 1])).err();
+        assert!(matches!(cut, Some(HubChoiceError::Fingerprint(_))), "{cut:?}");
+        let nowhere = node.hub_to_log_in(None).err();
+        assert!(matches!(nowhere, Some(HubChoiceError::NoneKnown)), "{nowhere:?}");
+
+        node.remember(&link).expect("remembered");
+        node.remember(&link).expect("once");
+        assert_eq!(node.known_hubs().expect("reads").len(), 1);
+        let known = node.hub_to_log_in(Some(url)).expect("is known");
+        assert_eq!(known.identity, one, "with what it was known by");
+        let swapped = node.hub_to_log_in(Some(&format!("{url}#{other}"))).err();
+        assert!(matches!(swapped, Some(HubChoiceError::OtherCertificate(_))), "{swapped:?}");
+    }
 
     #[test]
     fn hubs_that_are_registered_at_once_are_all_remembered() {

@@ -207,6 +207,7 @@ impl Node {
         device: &str,
     ) -> Result<Option<SignedRequest>, PeopleError> {
         hub.client.log_in(self.key(), handle.as_str(), password).await?;
+        self.remember(hub)?;
         if hub.client.me().await?.lists.is_empty() {
             let list = self.first_list(handle, device).sign(self.key());
             hub.client.put_devices(&list).await?;

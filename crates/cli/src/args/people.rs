@@ -74,7 +74,10 @@ pub(crate) struct AccountCreateArgs {
 
 #[derive(Debug, Clone, ClapArgs)]
 #[command(after_help = "Example:\n  consign account login anna --hub https://hub.example\n  \
+                        consign account login anna --hub 'https://hub.example:7333#9f86d081884c7d65…'\n  \
                         consign account login anna --device laptop < password.txt > line.txt\n\n\
+                        The second --hub is what `consign account show` tells on a device of the account; a hub whose\n\
+                        certificate an authority vouches for needs no more than its URL.\n\
                         It prints a line. `consign account approve` on another device of the account takes it.")]
 pub(crate) struct AccountLoginArgs {
     /// Handle of the account

@@ -131,7 +131,10 @@ pub(crate) enum InvitationCommand {
 
 #[derive(Debug, Clone, ClapArgs)]
 #[command(
-    after_help = "Example:\n  consign invitation create --role reader --read team/tools --uses 20"
+    after_help = "Example:\n  consign invitation create --role reader --read team/tools --uses 20\n  \
+                  consign invitation create --role reader --uses 5000 --each-network 10 --hours 8760\n\n\
+                  The second is for everybody: show it where people look, and take it back when it is\n\
+                  abused. Each network (/24 of IPv4, /64 of IPv6) registers ten nodes a day at most."
 )]
 pub(crate) struct InvitationCreateArgs {
     /// What the new account may do
@@ -141,8 +144,11 @@ pub(crate) struct InvitationCreateArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) read: Vec<String>,
     /// How many nodes may register with it
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) uses: u32,
+    /// How many of them from one network within a day [default: any number]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) each_network: Option<u32>,
     /// Hours until it expires
     #[arg(long, value_name = "HOURS", default_value_t = 72, value_parser = clap::value_parser!(u64).range(1..=8760))]
     pub(crate) hours: u64,

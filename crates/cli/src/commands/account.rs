@@ -2,6 +2,7 @@
 
 use documents::PublicKey;
 use hub_api::{AccountInfo, Hidden, PasswordChange, PersonDetails};
+use node::HubLink;
 use node::people::Me;
 use people::{Handle, SignedRequest};
 use serde_json::json;
@@ -55,7 +56,8 @@ async fn create(session: &Session, args: AccountCreateArgs) -> anyhow::Result<En
 
 async fn log_in(session: &Session, args: AccountLoginArgs) -> anyhow::Result<Ended> {
     let handle = parse(&args.handle)?;
-    let (node, link) = (session.node()?, session.link()?);
+    let node = session.node()?;
+    let link = node.hub_to_log_in(session.hub.as_deref())?;
     let device = device_name(args.device)?;
     let question = format!("Password of {}: ", args.handle);
     let password = password(question).await?;
@@ -81,11 +83,15 @@ async fn log_in(session: &Session, args: AccountLoginArgs) -> anyhow::Result<End
 async fn show_me(session: &Session) -> anyhow::Result<Ended> {
     let (node, link) = (session.node()?, session.link()?);
     let me = node.me(&link).await?;
-    show_devices(session, &me, &node.key().public())?;
+    show_devices(session, &link, &me, &node.key().public())?;
+    let (handle, address) = (me.handle(), link.address());
+    session
+        .output
+        .remark(format!("on another machine: consign account login {handle} --hub '{address}'"));
     Ok(if me.is_approved { Ended::Done } else { Ended::InPart })
 }
 
-fn show_devices(session: &Session, me: &Me, own: &PublicKey) -> anyhow::Result<()> {
+fn show_devices(session: &Session, link: &HubLink, me: &Me, own: &PublicKey) -> anyhow::Result<()> {
     let person = &me.person;
     let named = [&person.details.first_name, &person.details.last_name];
     let named: Vec<&str> =
@@ -98,6 +104,7 @@ fn show_devices(session: &Session, me: &Me, own: &PublicKey) -> anyhow::Result<(
             "first_name": person.details.first_name,
             "last_name": person.details.last_name,
             "organisation": person.details.organisation,
+            "address": link.address(),
             "created": person.created,
         }),
     )?;
@@ -141,14 +148,22 @@ async fn approve(session: &Session, line: Option<String>) -> anyhow::Result<Ende
     let request: SignedRequest = parse(line.trim())?;
     let (node, link) = (session.node()?, session.link()?);
     let me = session.patiently(node.approve_device(&link, &request)).await?;
-    show_devices(session, &me, &node.key().public())?;
+    show_devices(session, &link, &me, &node.key().public())?;
+    let (handle, address) = (me.handle(), link.address());
+    session
+        .output
+        .remark(format!("on another machine: consign account login {handle} --hub '{address}'"));
     Ok(Ended::Done)
 }
 
 async fn remove(session: &Session, device: &str) -> anyhow::Result<Ended> {
     let (node, link) = (session.node()?, session.link()?);
     let me = node.remove_device(&link, device).await?;
-    show_devices(session, &me, &node.key().public())?;
+    show_devices(session, &link, &me, &node.key().public())?;
+    let (handle, address) = (me.handle(), link.address());
+    session
+        .output
+        .remark(format!("on another machine: consign account login {handle} --hub '{address}'"));
     Ok(Ended::Done)
 }
 

@@ -38,6 +38,7 @@ async fn create(session: &Session, args: InvitationCreateArgs) -> anyhow::Result
         },
         names: args.read,
         uses: args.uses,
+        each_network: args.each_network,
         lifetime_s: args.hours * 3600,
     };
     let link = session.link()?;
@@ -73,6 +74,7 @@ fn show(session: &Session, invitation: &InvitationInfo) -> anyhow::Result<()> {
             "role": invitation.role,
             "names": invitation.names,
             "uses_left": invitation.uses_left,
+            "each_network": invitation.each_network,
             "created": invitation.created,
             "expires": invitation.expires,
         }),

@@ -66,6 +66,16 @@ fn judge_one(cause: &(dyn std::error::Error + 'static)) -> Option<(Ended, Option
                     "ask the hub's administrator for an invitation (`consign invite` on the hub) and run `consign register INVITATION`",
                 ),
             )),
+            HubChoiceError::OtherCertificate(_) => Some((
+                Ended::Refused,
+                hint("ask whoever runs the hub for the fingerprint of its certificate"),
+            )),
+            HubChoiceError::Fingerprint(_) => Some((
+                Ended::Failed,
+                hint(
+                    "copy the whole address, with its #, as `consign account show` tells it; in a shell, between quotes",
+                ),
+            )),
             HubChoiceError::Url { .. } | HubChoiceError::State(_) => None,
         };
     }

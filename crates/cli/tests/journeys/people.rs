@@ -32,11 +32,18 @@ fn person(world: &World, node: &str) {
     assert_eq!((created["event"].as_str(), code), (Some("account-created"), Some(0)), "{created}");
 }
 
-/// Logs another device in and approves it on the first.
+/// Logs another device in, which knows the hub by its address alone, and approves it on the first.
 fn second_device(world: &World, handle: &str, node: &str) {
-    world.join(node, &[]);
-    let login = ["account", "login", handle, "--device", "laptop"];
-    let (said, code) = with_input(world, node, &login, PASSWORD);
+    let shown = world.lines(handle, &["account", "show"], 0);
+    let address = shown[0]["address"].as_str().expect("a text");
+    assert_eq!(address.split_once('#').map(|(_, it)| it.len()), Some(64), "{address}");
+    let other = format!("{}{}", &address[..address.len() - 64], "0".repeat(64));
+    let login = ["account", "login", handle, "--device", "laptop", "--hub"];
+    let (stopped, code) = with_input(world, node, &[&login[..], &[&other]].concat(), PASSWORD);
+    assert_eq!(code, Some(6), "another certificate gets no password: {stopped}");
+    let login = [&login[..], &[address]].concat();
+    let login = &login[..];
+    let (said, code) = with_input(world, node, login, PASSWORD);
     assert_eq!(code, Some(0), "{said}");
     let line = said["request"].as_str().expect("a line");
     // Until another device approves it, it can do nothing in its owner's name.

@@ -57,8 +57,12 @@ pub struct InvitationRequest {
     #[cfg_attr(feature = "openapi", schema(max_items = 64))]
     pub names: Vec<String>,
     /// How many keys may register with it.
-    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 1000))]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 1_000_000))]
     pub uses: u32,
+    /// How many of them may do so from one network within a day: /24 of IPv4, /64 of IPv6.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1))]
+    pub each_network: Option<u32>,
     /// How long it is good, in seconds, at most a year.
     #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 31_536_000))]
     pub lifetime_s: u64,
@@ -87,6 +91,9 @@ pub struct InvitationInfo {
     pub names: Vec<String>,
     /// How many keys may still register with it.
     pub uses_left: u32,
+    /// How many from one network within a day, if that is bounded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub each_network: Option<u32>,
     /// When it was made.
     pub created: u64,
     /// When it ends.

@@ -6,8 +6,8 @@ use sqlx::{Executor, Postgres};
 use super::{PostgresDb, text};
 use crate::stored::{self, AccountRow, InvitationRow, role_codes, signed};
 use crate::{
-    Account, AccountId, AccountKey, Accounts, DbError, InvitationRecord, NewInvitation,
-    RegisterError,
+    Account, AccountId, AccountKey, Accounts, DbError, InvitationRecord, NETWORK_WINDOW,
+    NewInvitation, RegisterError,
 };
 
 #[async_trait]
@@ -28,13 +28,14 @@ impl Accounts for PostgresDb {
         }
         let (role, admin) = role_codes(invitation.role);
         let id: i64 = sqlx::query_scalar(
-            "INSERT INTO invitations (secret_hash, role, admin, uses_left, creator, created, expires)
-             VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id",
+            "INSERT INTO invitations (secret_hash, role, admin, uses_left, each_network, creator, created, expires)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id",
         )
         .bind(invitation.secret_hash.to_vec())
         .bind(role)
         .bind(admin)
         .bind(i64::from(invitation.uses))
+        .bind(invitation.each_network.map(i64::from))
         .bind(invitation.creator.map(|creator| creator.0))
         .bind(signed(invitation.created))
         .bind(signed(invitation.expires))
@@ -54,7 +55,7 @@ impl Accounts for PostgresDb {
 
     async fn invitations(&self, now: u64) -> Result<Vec<InvitationRecord>, DbError> {
         let rows: Vec<InvitationRow> = sqlx::query_as(
-            "SELECT i.id, i.role, i.admin, i.uses_left, i.created, i.expires, g.name
+            "SELECT i.id, i.role, i.admin, i.uses_left, i.each_network, i.created, i.expires, g.name
              FROM invitations i LEFT JOIN invitation_grants g ON g.invitation = i.id
              WHERE i.expires > $1 AND i.uses_left > 0 ORDER BY i.id, g.name",
         )
@@ -84,18 +85,20 @@ impl Accounts for PostgresDb {
         &self,
         key: &AccountKey,
         secret_hash: &[u8; 32],
+        network: &str,
         now: u64,
     ) -> Result<Account, RegisterError> {
         let mut transaction = self.write().await?;
-        let invitation: Option<(i64, i64, i64)> = sqlx::query_as(
-            "SELECT id, uses_left, expires FROM invitations WHERE secret_hash = $1
+        let invitation: Option<(i64, i64, Option<i64>, i64)> = sqlx::query_as(
+            "SELECT id, uses_left, each_network, expires FROM invitations WHERE secret_hash = $1
              FOR UPDATE",
         )
         .bind(secret_hash.to_vec())
         .fetch_optional(&mut *transaction)
         .await
         .map_err(DbError::from)?;
-        let (invitation, uses_left, expires) = invitation.ok_or(RegisterError::Unknown)?;
+        let (invitation, uses_left, each_network, expires) =
+            invitation.ok_or(RegisterError::Unknown)?;
         if expires <= signed(now) {
             return Err(RegisterError::Expired);
         }
@@ -123,11 +126,27 @@ impl Accounts for PostgresDb {
             if uses_left == 0 {
                 return Err(RegisterError::UsedUp);
             }
+            let since = signed(now) - signed(NETWORK_WINDOW.as_secs());
+            sqlx::query(FORGET_NETWORKS)
+                .bind(since)
+                .execute(&mut *transaction)
+                .await
+                .map_err(DbError::from)?;
+            if let Some(most) = each_network {
+                let (count, oldest): (i64, Option<i64>) = sqlx::query_as(COUNT_NETWORK)
+                    .bind(invitation)
+                    .bind(network)
+                    .fetch_one(&mut *transaction)
+                    .await
+                    .map_err(DbError::from)?;
+                stored::check_network(most, count, oldest)?;
+            }
             for statement in USE_INVITATION {
                 sqlx::query(statement)
                     .bind(invitation)
                     .bind(key.0.to_vec())
                     .bind(signed(now))
+                    .bind(each_network.map(|_| network))
                     .execute(&mut *transaction)
                     .await
                     .map_err(DbError::from)?;
@@ -180,7 +199,13 @@ impl Accounts for PostgresDb {
     }
 }
 
-/// `$1` is the invitation, `$2` the key, `$3` the time.
+const FORGET_NETWORKS: &str =
+    "UPDATE registrations SET network = NULL WHERE network IS NOT NULL AND registered <= $1";
+
+const COUNT_NETWORK: &str =
+    "SELECT count(*), min(registered) FROM registrations WHERE invitation = $1 AND network = $2";
+
+/// `$1` is the invitation, `$2` the key, `$3` the time, `$4` the network if it counts.
 const USE_INVITATION: [&str; 4] = [
     "UPDATE invitations SET uses_left = uses_left - 1 WHERE id = $1",
     "INSERT INTO accounts (key, role, admin, created)
@@ -189,7 +214,8 @@ const USE_INVITATION: [&str; 4] = [
      SET role = greatest(accounts.role, excluded.role), admin = accounts.admin OR excluded.admin,
        revoked = CASE WHEN accounts.of_community THEN NULL ELSE accounts.revoked END,
        of_community = false",
-    "INSERT INTO registrations (invitation, account) SELECT $1, id FROM accounts WHERE key = $2",
+    "INSERT INTO registrations (invitation, account, registered, network)
+     SELECT $1, id, $3, $4 FROM accounts WHERE key = $2",
     "INSERT INTO grants (key, name, level)
      SELECT $2, name, 0 FROM invitation_grants WHERE invitation = $1 ON CONFLICT DO NOTHING",
 ];

@@ -1,28 +1,49 @@
 //! Accounts and invitations.
 
-use hub_db::{Caller, HubDb, RegisterError, Role};
+use hub_db::{Caller, HubDb, NETWORK_WINDOW, RegisterError, Role};
 
 use super::*;
 
 pub(crate) async fn invitations_are_used_as_often_as_they_allow(db: &dyn HubDb) {
     db.create_invitation(&invitation(1, Role::Reader, 2)).await.expect("invites");
-    let unknown = db.register(&key(1), &[2; 32], NOW).await;
+    let unknown = db.register(&key(1), &[2; 32], NETWORK, NOW).await;
     assert!(matches!(unknown, Err(RegisterError::Unknown)), "{unknown:?}");
-    let late = db.register(&key(1), &[1; 32], NOW + 10).await;
+    let late = db.register(&key(1), &[1; 32], NETWORK, NOW + 10).await;
     assert!(matches!(late, Err(RegisterError::Expired)), "{late:?}");
 
-    let first = db.register(&key(1), &[1; 32], NOW).await.expect("registers");
+    let first = db.register(&key(1), &[1; 32], NETWORK, NOW).await.expect("registers");
     assert_eq!((first.role, first.created, first.revoked), (Role::Reader, NOW, None));
-    let again = db.register(&key(1), &[1; 32], NOW).await.expect("costs no use");
+    let again = db.register(&key(1), &[1; 32], NETWORK, NOW).await.expect("costs no use");
     assert_eq!(again, first);
-    db.register(&key(2), &[1; 32], NOW).await.expect("the second use");
-    let third = db.register(&key(3), &[1; 32], NOW).await;
+    db.register(&key(2), &[1; 32], NETWORK, NOW).await.expect("the second use");
+    let third = db.register(&key(3), &[1; 32], NETWORK, NOW).await;
     assert!(matches!(third, Err(RegisterError::UsedUp)), "{third:?}");
     assert_eq!(db.account(&key(3)).await.expect("reads"), None);
 
     assert_eq!(db.drop_expired_invitations(NOW).await.expect("none yet"), 0);
     assert_eq!(db.drop_expired_invitations(NOW + 10).await.expect("deletes"), 1);
     assert_eq!(db.account(&key(1)).await.expect("reads"), Some(first));
+}
+
+pub(crate) async fn a_network_registers_so_many_keys_a_day(db: &dyn HubDb) {
+    let day = NETWORK_WINDOW.as_secs();
+    let mut open = invitation(1, Role::Reader, 9);
+    open.each_network = Some(2);
+    open.expires = NOW + 10 * day;
+    db.create_invitation(&open).await.expect("invites");
+    let [here, there] = ["192.0.2.0/24", "198.51.100.0/24"];
+    db.register(&key(1), &[1; 32], here, NOW).await.expect("the first");
+    db.register(&key(2), &[1; 32], here, NOW + 5).await.expect("the second");
+    db.register(&key(1), &[1; 32], here, NOW + 6).await.expect("repeated");
+    let crowded = db.register(&key(3), &[1; 32], here, NOW + 7).await;
+    let Err(RegisterError::Crowded { until }) = crowded else { panic!("{crowded:?}") };
+    assert_eq!(until, NOW + day, "when the first counts no more");
+    db.register(&key(3), &[1; 32], there, NOW + 7).await.expect("another network");
+    db.register(&key(4), &[1; 32], here, NOW + day).await.expect("a day after the first");
+    let crowded = db.register(&key(5), &[1; 32], here, NOW + day).await;
+    assert!(matches!(crowded, Err(RegisterError::Crowded { until }) if until == NOW + 5 + day));
+    let [left] = &db.invitations(NOW).await.expect("reads")[..] else { panic!("one") };
+    assert_eq!((left.uses_left, left.each_network), (5, Some(2)));
 }
 
 pub(crate) async fn an_invitation_raises_roles_and_grants_names(db: &dyn HubDb) {
@@ -32,12 +53,12 @@ pub(crate) async fn an_invitation_raises_roles_and_grants_names(db: &dyn HubDb) 
     db.create_invitation(&invitation(2, Role::Publisher, 1)).await.expect("invites");
     db.create_invitation(&invitation(3, Role::Reader, 1)).await.expect("invites");
 
-    let reader = db.register(&key(1), &[1; 32], NOW).await.expect("registers");
+    let reader = db.register(&key(1), &[1; 32], NETWORK, NOW).await.expect("registers");
     let seen = db.name("team/granted", &(&reader).into()).await.expect("reads");
     assert_eq!(seen.map(|seen| seen.id), Some(name));
-    let raised = db.register(&key(1), &[2; 32], NOW).await.expect("registers");
+    let raised = db.register(&key(1), &[2; 32], NETWORK, NOW).await.expect("registers");
     assert_eq!((raised.id, raised.role), (reader.id, Role::Publisher));
-    let kept = db.register(&key(1), &[3; 32], NOW).await.expect("registers");
+    let kept = db.register(&key(1), &[3; 32], NETWORK, NOW).await.expect("registers");
     assert_eq!(kept.role, Role::Publisher, "an invitation never lowers a role");
 }
 
@@ -48,7 +69,7 @@ pub(crate) async fn revoked_accounts_stay_revoked(db: &dyn HubDb) {
     let revoked = db.account(&account.key).await.expect("reads").expect("is kept");
     assert_eq!(revoked.revoked, Some(NOW));
     db.create_invitation(&invitation(2, Role::Reader, 1)).await.expect("invites");
-    let refused = db.register(&account.key, &[2; 32], NOW).await;
+    let refused = db.register(&account.key, &[2; 32], NETWORK, NOW).await;
     assert!(matches!(refused, Err(RegisterError::Revoked)), "{refused:?}");
 }
 
@@ -64,22 +85,22 @@ pub(crate) async fn invitations_end_with_the_account_that_made_them(db: &dyn Hub
     for new in [by(21, 1, Some(&other)), by(22, 1, None)] {
         assert!(db.create_invitation(&new).await.expect("invites").is_some());
     }
-    db.register(&key(3), &[12; 32], NOW).await.expect("one of two uses");
-    db.register(&key(4), &[13; 32], NOW).await.expect("the only use");
+    db.register(&key(3), &[12; 32], NETWORK, NOW).await.expect("one of two uses");
+    db.register(&key(4), &[13; 32], NETWORK, NOW).await.expect("the only use");
     assert!(db.revoke_account(&creator.key, NOW).await.expect("revokes"));
     for secret in [11, 12] {
-        let refused = db.register(&key(5), &[secret; 32], NOW).await;
+        let refused = db.register(&key(5), &[secret; 32], NETWORK, NOW).await;
         assert!(matches!(refused, Err(RegisterError::Unknown)), "{refused:?}");
     }
     // Whom it invited before stays, and may ask again.
     assert_eq!(db.account(&key(3)).await.expect("reads").expect("is there").revoked, None);
-    db.register(&key(4), &[13; 32], NOW).await.expect("costs no use");
+    db.register(&key(4), &[13; 32], NETWORK, NOW).await.expect("costs no use");
     for (number, secret) in [(6, 21), (7, 22)] {
-        db.register(&key(number), &[secret; 32], NOW).await.expect("is another's");
+        db.register(&key(number), &[secret; 32], NETWORK, NOW).await.expect("is another's");
     }
     let late = db.create_invitation(&by(14, 1, Some(&creator))).await.expect("asks");
     assert_eq!(late, None, "a request that was under way");
-    let refused = db.register(&key(5), &[14; 32], NOW).await;
+    let refused = db.register(&key(5), &[14; 32], NETWORK, NOW).await;
     assert!(matches!(refused, Err(RegisterError::Unknown)), "{refused:?}");
 }
 
@@ -99,15 +120,15 @@ pub(crate) async fn invitations_are_listed_while_they_are_good(db: &dyn HubDb) {
     assert_eq!((listed[0].created, listed[0].expires), (NOW, NOW + 10));
     assert_eq!((listed[1].role, listed[1].grants.len()), (Role::Administrator, 0));
 
-    db.register(&key(1), &[1; 32], NOW).await.expect("registers");
+    db.register(&key(1), &[1; 32], NETWORK, NOW).await.expect("registers");
     assert_eq!(db.invitations(NOW).await.expect("lists")[0].uses_left, 1);
     assert_eq!(db.invitations(NOW + 10).await.expect("lists").len(), 1, "one has ended");
-    db.register(&key(2), &[1; 32], NOW).await.expect("registers");
+    db.register(&key(2), &[1; 32], NETWORK, NOW).await.expect("registers");
     assert_eq!(db.invitations(NOW).await.expect("lists")[0].id, second_id, "one is used up");
 
     assert!(db.revoke_invitation(second_id).await.expect("revokes"));
     assert!(!db.revoke_invitation(second_id).await.expect("was revoked"));
-    let refused = db.register(&key(3), &[2; 32], NOW).await;
+    let refused = db.register(&key(3), &[2; 32], NETWORK, NOW).await;
     assert!(matches!(refused, Err(RegisterError::Unknown)), "{refused:?}");
 }
 
@@ -115,8 +136,9 @@ pub(crate) async fn an_administrator_is_a_publisher_too(db: &dyn HubDb) {
     for (number, role) in [(1, Role::Reader), (2, Role::Administrator), (3, Role::Publisher)] {
         db.create_invitation(&invitation(number, role, 1)).await.expect("invites");
     }
-    let role =
-        async |secret: u8| db.register(&key(1), &[secret; 32], NOW).await.expect("registers").role;
+    let role = async |secret: u8| {
+        db.register(&key(1), &[secret; 32], NETWORK, NOW).await.expect("registers").role
+    };
     assert_eq!(role(1).await, Role::Reader);
     assert_eq!(role(2).await, Role::Administrator);
     assert_eq!(role(3).await, Role::Administrator, "an invitation never lowers a role");
@@ -140,7 +162,8 @@ pub(crate) async fn of_many_racing_registrations_as_many_as_allowed_succeed(db: 
     let mut invited = invitation(1, Role::Reader, 3);
     invited.grants.clear();
     db.create_invitation(&invited).await.expect("invites");
-    let registrations = (1..=8).map(async |number| db.register(&key(number), &[1; 32], NOW).await);
+    let registrations =
+        (1..=8).map(async |number| db.register(&key(number), &[1; 32], NETWORK, NOW).await);
     let results = futures_util::future::join_all(registrations).await;
     assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 3, "{results:?}");
     let refused = results.iter().filter(|it| matches!(it, Err(RegisterError::UsedUp))).count();

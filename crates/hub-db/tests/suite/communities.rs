@@ -233,7 +233,7 @@ pub(crate) async fn accounts_of_their_own_right_are_no_rosters_to_change(db: &dy
     let mut guest = invitation(77, Role::Reader, 9);
     guest.grants.clear();
     db.create_invitation(&guest).await.expect("invites");
-    let register = async |number| db.register(&key(number), &[77; 32], NOW).await;
+    let register = async |number| db.register(&key(number), &[77; 32], NETWORK, NOW).await;
     register(11).await.expect("registers");
     change(db, 1, &[10, 11, 12, 13, 14].map(|number| member(number, PUBLISHER)), &[]).await;
     assert_eq!(account(db, 11).await, Some((Role::Reader, true)), "the operator's decision");

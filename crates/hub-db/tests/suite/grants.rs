@@ -69,7 +69,7 @@ pub(crate) async fn a_name_is_transferred_to_accounts_that_may_publish(db: &dyn 
         (publisher(db, 1).await, publisher(db, 2).await, publisher(db, 3).await);
     let id = name_of(db, &owner, "team/tools", false).await;
     db.create_invitation(&invitation(4, Role::Reader, 1)).await.expect("invites");
-    db.register(&key(4), &[4; 32], NOW).await.expect("registers");
+    db.register(&key(4), &[4; 32], NETWORK, NOW).await.expect("registers");
     db.revoke_account(&gone.key, NOW).await.expect("revokes");
     for refused in [key(3), key(4), key(5)] {
         assert!(!db.transfer_name(id, &refused).await.expect("answers"), "{refused:?}");

@@ -44,6 +44,7 @@ macro_rules! for_each_check {
     ($callback:ident) => {
         $callback! {
             invitations_are_used_as_often_as_they_allow,
+            a_network_registers_so_many_keys_a_day,
             an_invitation_raises_roles_and_grants_names,
             revoked_accounts_stay_revoked,
             invitations_end_with_the_account_that_made_them,
@@ -137,6 +138,7 @@ macro_rules! for_each_check {
 }
 
 pub(crate) const NOW: u64 = 1_000_000;
+pub(crate) const NETWORK: &str = "192.0.2.0/24";
 
 pub(crate) fn key(number: u8) -> AccountKey {
     AccountKey([number; 32])
@@ -153,6 +155,7 @@ pub(crate) fn invitation(number: u8, role: Role, uses: u32) -> NewInvitation {
         role,
         grants,
         uses,
+        each_network: None,
         creator: None,
         created: NOW,
         expires: NOW + 10,
@@ -163,7 +166,7 @@ pub(crate) async fn publisher(db: &dyn HubDb, number: u8) -> Account {
     let mut invited = invitation(number, Role::Publisher, 1);
     invited.grants.clear();
     db.create_invitation(&invited).await.expect("invites");
-    db.register(&key(number), &[number; 32], NOW).await.expect("registers")
+    db.register(&key(number), &[number; 32], NETWORK, NOW).await.expect("registers")
 }
 
 pub(crate) async fn name_of(db: &dyn HubDb, owner: &Account, name: &str, public: bool) -> NameId {

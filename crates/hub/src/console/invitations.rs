@@ -145,6 +145,7 @@ pub(super) async fn invite(
         role,
         grants,
         uses: 1,
+        each_network: None,
         creator: None,
         created: now,
         expires: now + hours * 3_600,

@@ -32,6 +32,9 @@ pub(crate) async fn invite(
         let expected = format!("an invitation has 1 to {INVITATION_USES_MAX} uses");
         return Err(Refusal::malformed(expected));
     }
+    if asked.each_network == Some(0) {
+        return Err(Refusal::malformed("no network could register anybody"));
+    }
     let mut secret = [0; 16];
     getrandom::fill(&mut secret)?;
     let created = unix_now();
@@ -44,6 +47,7 @@ pub(crate) async fn invite(
         },
         grants: asked.names,
         uses: asked.uses,
+        each_network: asked.each_network,
         creator: Some(account.id),
         created,
         expires: created + asked.lifetime_s,
@@ -54,6 +58,7 @@ pub(crate) async fn invite(
     let act = Act::new(&app, &account, "invite", role.as_str().unwrap_or_default()).with(json!({
         "names": &invitation.grants,
         "uses": invitation.uses,
+        "each_network": invitation.each_network,
         "expires": invitation.expires,
     }));
     let work = {

@@ -37,6 +37,7 @@ fn invitation_info(record: InvitationRecord) -> InvitationInfo {
         role: role_word(record.role),
         names: record.grants,
         uses_left: record.uses_left,
+        each_network: record.each_network,
         created: record.created,
         expires: record.expires,
     }

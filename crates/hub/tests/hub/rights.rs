@@ -367,6 +367,7 @@ async fn administrators_alone_administer_and_every_act_is_noted() {
         role: AccountRole::Publisher,
         names: vec!["team/tools".to_owned()],
         uses: 1,
+        each_network: None,
         lifetime_s: 60,
     };
     let invited = admin.client.invite(&wanted).await.expect("invites");
@@ -477,6 +478,7 @@ async fn a_revoked_administrator_leaves_no_way_back() {
         role: AccountRole::Administrator,
         names: vec![],
         uses: 2,
+        each_network: None,
         lifetime_s: 60,
     };
     let invited = admin.client.invite(&wanted).await.expect("invites");
@@ -499,4 +501,28 @@ async fn a_revoked_administrator_leaves_no_way_back() {
     let (entries, _) = root.client.audit(None).await.expect("reads");
     let invites = entries.iter().filter(|entry| entry.actor != "local" && entry.action == "invite");
     assert_eq!(invites.count(), 1, "the one that was refused is not told of");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_invitation_for_everybody_lets_a_network_in_so_often_a_day() {
+    let scene = Scene::start(Tls::Off).await;
+    let admin = scene.person(1, Role::Administrator, &[]).await;
+    let mut wanted = InvitationRequest {
+        role: AccountRole::Reader,
+        names: vec![],
+        uses: 5000,
+        each_network: Some(0),
+        lifetime_s: 60,
+    };
+    assert_eq!(code(admin.client.invite(&wanted).await), ProblemCode::MalformedRequest);
+    wanted.each_network = Some(2);
+    let invited = admin.client.invite(&wanted).await.expect("invites");
+    let invitation = invited.invitation.0.parse().expect("an invitation");
+    let [first, second, third] = [3, 4, 5].map(|number| scene.stranger(number));
+    first.client.register(&invitation).await.expect("registers");
+    second.client.register(&invitation).await.expect("registers");
+    first.client.register(&invitation).await.expect("repeated, which costs nothing");
+    assert_eq!(code(third.client.register(&invitation).await), ProblemCode::TooManyRequests);
+    let (invitations, _) = admin.client.invitations(None).await.expect("lists");
+    assert_eq!((invitations[0].uses_left, invitations[0].each_network), (4998, Some(2)));
 }

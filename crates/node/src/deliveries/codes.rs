@@ -68,6 +68,8 @@ impl Node {
         let client = self.unproven_hub(url).map_err(|error| match error {
             HubChoiceError::NoneKnown => DeliveryError::CodeWithoutHub,
             HubChoiceError::NotRegistered(_)
+            | HubChoiceError::Fingerprint(_)
+            | HubChoiceError::OtherCertificate(_)
             | HubChoiceError::Url { .. }
             | HubChoiceError::State(_) => error.into(),
         })?;

@@ -61,6 +61,8 @@ fn all() -> Vec<anyhow::Error> {
         Usage("--range takes FIRST-LAST".into()).into(),
         HubChoiceError::NoneKnown.into(),
         HubChoiceError::NotRegistered("https://hub".into()).into(),
+        HubChoiceError::Fingerprint("https://hub#abc".into()).into(),
+        HubChoiceError::OtherCertificate("https://hub".into()).into(),
         RegisterError::Hub(problem(ProblemCode::InvitationRefused)).into(),
         RegisterError::Hub(unreachable()).into(),
         PublishError::RolledBack { name: name(), offered: 2, seen: 3 }.into(),
