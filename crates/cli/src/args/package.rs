@@ -92,13 +92,22 @@ pub(crate) struct CheckArgs {
 pub(crate) struct SendArgs {
     /// Specification, its directory, or the directory of a built package
     pub(crate) path: PathBuf,
+    #[command(flatten)]
+    pub(crate) whom: WhomArgs,
+    #[command(flatten)]
+    pub(crate) staging: super::StagingArgs,
+}
+
+/// Whom a release is for, and how long.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct WhomArgs {
     /// Which community, by its id or name [default: the only one this node knows]
     #[arg(long, value_name = "COMMUNITY")]
     pub(crate) community: Option<String>,
-    /// Only to this target (may be given several times) [default: to all]
+    /// Only this target (may be given several times) [default: all]
     #[arg(long, value_name = "PEER", conflicts_with = "labels")]
     pub(crate) to: Vec<String>,
-    /// Only to targets whose labels fit, as in 'site=berlin & !lab'
+    /// Only targets whose labels fit, as in 'site=berlin & !lab'
     #[arg(long, value_name = "EXPRESSION")]
     pub(crate) labels: Option<String>,
     /// Show who would get it, and send nothing
@@ -107,8 +116,6 @@ pub(crate) struct SendArgs {
     /// Days within which targets take it
     #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3650))]
     pub(crate) valid: u64,
-    #[command(flatten)]
-    pub(crate) staging: super::StagingArgs,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -120,21 +127,8 @@ pub(crate) struct RollbackArgs {
     /// Number of the release to go back to
     #[arg(value_name = "SEQUENCE", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) sequence: u64,
-    /// Which community, by its id or name [default: the only one this node knows]
-    #[arg(long, value_name = "COMMUNITY")]
-    pub(crate) community: Option<String>,
-    /// Only this target (may be given several times) [default: all]
-    #[arg(long, value_name = "PEER", conflicts_with = "labels")]
-    pub(crate) to: Vec<String>,
-    /// Only targets whose labels fit, as in 'site=berlin & !lab'
-    #[arg(long, value_name = "EXPRESSION")]
-    pub(crate) labels: Option<String>,
-    /// Show who would go back, and send nothing
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Days within which targets take it
-    #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3650))]
-    pub(crate) valid: u64,
+    #[command(flatten)]
+    pub(crate) whom: WhomArgs,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -12,14 +12,14 @@ use crate::commands::Session;
 use crate::exit::Ended;
 
 pub(super) async fn run(session: &Session, args: RollbackArgs) -> anyhow::Result<Ended> {
-    let place = session.node()?.community(args.community.as_deref())?;
+    let place = session.node()?.community(args.whom.community.as_deref())?;
     let request = RollBackRequest {
         release: args.sequence,
-        to: selection(&args.to, args.labels.as_deref())?,
-        valid_for: Duration::from_secs(args.valid.saturating_mul(86_400)),
+        to: selection(&args.whom.to, args.whom.labels.as_deref())?,
+        valid_for: Duration::from_secs(args.whom.valid.saturating_mul(86_400)),
     };
     let ledger = crate::ledger::open(session).await?;
-    if args.dry_run {
+    if args.whom.dry_run {
         let found = session.patiently(place.would_roll_back(&request, &*ledger)).await;
         ledger.close().await;
         let (old, targets) = found?;

@@ -21,11 +21,11 @@ use crate::progress::{Look, watch};
 
 pub(super) async fn run(session: &Session, args: SendArgs) -> anyhow::Result<Ended> {
     let node = session.node()?;
-    let place = node.community(args.community.as_deref())?;
-    let to = selection(&args.to, args.labels.as_deref())?;
+    let place = node.community(args.whom.community.as_deref())?;
+    let to = selection(&args.whom.to, args.whom.labels.as_deref())?;
     let path = session.path(&args.path);
     let opened = Opened::open(&path)?;
-    if args.dry_run {
+    if args.whom.dry_run {
         let targets = session.patiently(place.select(&to)).await?;
         for target in &targets {
             would_go_to(session, target)?;
@@ -44,7 +44,7 @@ pub(super) async fn run(session: &Session, args: SendArgs) -> anyhow::Result<End
         // However it is named now, it is found from elsewhere later.
         sources: fs::canonicalize(&path).ok(),
         to,
-        valid_for: Duration::from_secs(args.valid.saturating_mul(86_400)),
+        valid_for: Duration::from_secs(args.whom.valid.saturating_mul(86_400)),
         staging: super::rollout::staging(&args.staging),
     };
     let progress = PublishProgress::default();
