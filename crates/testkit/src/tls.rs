@@ -66,20 +66,26 @@ pub struct Dialler {
 #[derive(Debug)]
 pub struct Wire(TlsStream<TcpStream>);
 
+/// Connects to any hub, whatever its certificate.
+///
+/// # Panics
+/// Never: the provider has the default versions.
+#[must_use]
+pub fn any_connector() -> TlsConnector {
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Any))
+        .with_no_client_auth();
+    TlsConnector::from(Arc::new(config))
+}
+
 impl Dialler {
     /// To the hub at this address.
-    ///
-    /// # Panics
-    /// Never: the provider has the default versions.
     #[must_use]
     pub fn new(hub: SocketAddr) -> Self {
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .expect("versions")
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Any))
-            .with_no_client_auth();
-        Self { hub, connector: TlsConnector::from(Arc::new(config)) }
+        Self { hub, connector: any_connector() }
     }
 
     /// A connection from an address of this machine: all of 127/8 are.

@@ -9,18 +9,14 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use testkit::tls::any_connector;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
-use tokio_rustls::rustls::client::danger::{
-    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
-};
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use tokio_rustls::rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use tokio_rustls::rustls::pki_types::ServerName;
 
 /// Streams from one address of this machine.
 const STREAMS_PER_ADDRESS: usize = 4_000;
@@ -47,16 +43,6 @@ pub(crate) fn raise_open_files() -> Result<()> {
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).map_err(Into::into)
 }
 
-/// Connects to any hub, whatever its certificate.
-pub(crate) fn connector() -> Result<TlsConnector> {
-    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Any))
-        .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
-}
-
 /// Connection `number` of many, from one of the machine's addresses.
 pub(crate) async fn dial(
     connector: &TlsConnector,
@@ -71,7 +57,7 @@ pub(crate) async fn dial(
 }
 
 async fn open(hub: SocketAddr, name: &str, streams: usize) -> Result<Vec<TlsStream<TcpStream>>> {
-    let connector = connector()?;
+    let connector = any_connector();
     let request = Arc::new(format!("GET /v1/events?name={name} HTTP/1.1\r\nHost: hub\r\n\r\n"));
     let turns = Arc::new(Semaphore::new(HANDSHAKES));
     let mut opening = JoinSet::new();
@@ -107,42 +93,4 @@ pub(crate) async fn answer_head(stream: &mut TlsStream<TcpStream>) -> Result<(St
     let head = String::from_utf8_lossy(&came).into_owned();
     ensure!(head.starts_with("HTTP/1.1 200"), "a request was refused: {head}");
     Ok((head, rest))
-}
-
-#[derive(Debug)]
-struct Any;
-
-impl ServerCertVerifier for Any {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        ring::default_provider().signature_verification_algorithms.supported_schemes()
-    }
 }

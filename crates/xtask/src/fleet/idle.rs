@@ -12,6 +12,7 @@ use documents::SessionProof;
 use hub_api::{ChallengeRequest, ChallengeResponse, Hex, SessionRequest, SessionResponse, routes};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use testkit::tls::any_connector;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -20,7 +21,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::plant::{Plant, target_key};
-use crate::idle::{answer_head, connector, dial};
+use crate::idle::{answer_head, dial};
 
 /// Handshakes at once: a hub gives each ten seconds.
 const HANDSHAKES: usize = 64;
@@ -49,7 +50,7 @@ pub(crate) async fn measure(plant: Plant, hub: u32) -> Result<Idle> {
 async fn open(plant: &Plant) -> Result<Vec<TlsStream<TcpStream>>> {
     let hub: SocketAddr =
         plant.url.strip_prefix("https://").context("the hub has to speak TLS")?.parse()?;
-    let (connector, identity) = (connector()?, plant.fingerprint);
+    let (connector, identity) = (any_connector(), plant.fingerprint);
     let path = Arc::new(routes::of_community(routes::COMMUNITY_EVENTS, plant.id));
     let turns = Arc::new(Semaphore::new(HANDSHAKES));
     let mut opening = JoinSet::new();
