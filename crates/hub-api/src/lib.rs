@@ -40,12 +40,12 @@ pub use messages::{
     NewestRelease, OwnerSettings, PasswordChange, PendingSender, PendingSenders, PersonCard,
     PersonDetails, PersonEvent, PersonNews, PersonRequest, QueueEntryInfo, QueuePage, Queued,
     QueuedTargetInfo, QueuedTargetsPage, ReceiptInfo, ReceiptsPage, RecipientAnswer,
-    RecipientCheck, RegistrationRequest, RegistrationResponse, RelayReportInfo, RelayReports,
-    RelayReportsTaken, RelayStates, ReleaseAccepted, ReleaseEvent, ReleaseInfo, ReleasesPage,
-    RenewalDocument, Retention, RosterChange, SegmentTaken, SenderDecision, SenderPolicy,
-    SenderVerdict, SessionRequest, SessionResponse, Standing, TOKEN_PREFIX, TakenReceipts,
-    TokenCreated, TokenInfo, TokenRequest, TokenScope, TokensPage, UnlistedDevice, UploadResponse,
-    WaitingEntryInfo, WaitingPage,
+    RecipientCheck, Recovery, RecoveryRequest, RegistrationRequest, RegistrationResponse,
+    RelayReportInfo, RelayReports, RelayReportsTaken, RelayStates, ReleaseAccepted, ReleaseEvent,
+    ReleaseInfo, ReleasesPage, RenewalDocument, Retention, RosterChange, SegmentTaken,
+    SenderDecision, SenderPolicy, SenderVerdict, SessionRequest, SessionResponse, Standing,
+    TOKEN_PREFIX, TakenReceipts, TokenCreated, TokenInfo, TokenRequest, TokenScope, TokensPage,
+    UnlistedDevice, UploadResponse, WaitingEntryInfo, WaitingPage,
 };
 pub use problem::{Problem, ProblemCode};
 pub use text::{Base64Bytes, Hex, Hidden, ParseTextError};

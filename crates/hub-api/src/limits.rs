@@ -143,6 +143,12 @@ pub const DEVICE_LISTS_BYTES_MAX: usize = 512 << 10;
 pub const LETTER_BYTES: usize = 80;
 /// Most deliveries on one page.
 pub const DELIVERIES_PAGE_MAX: u32 = 200;
+/// How long a code that came by mail can be used.
+pub const RECOVERY_TIME: Duration = Duration::from_hours(1);
+/// Codes that go to one person within [`RECOVERY_TIME`], those that were used not counted.
+pub const RECOVERIES_MAX: u32 = 3;
+/// Codes that one network asks for within [`LOGIN_WINDOW`], whoever they are for.
+pub const RECOVERY_REQUESTS_MAX: u32 = 10;
 /// Failed logins for one handle from one network within [`LOGIN_WINDOW`], after which that network is refused until
 /// the window has passed; others are not.
 pub const FAILED_LOGINS_MAX: u32 = 3;

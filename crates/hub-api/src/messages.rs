@@ -38,8 +38,8 @@ pub use self::people::{
     AddressedDelivery, BookDocument, BookKept, DeliveriesPage, DeliveryInfo, DeliveryState,
     DeviceLetter, DeviceRoom, DevicesDocument, LoginRequest, MyPerson, PasswordChange,
     PendingSender, PendingSenders, PersonCard, PersonDetails, PersonEvent, PersonNews,
-    PersonRequest, RecipientAnswer, RecipientCheck, SenderDecision, SenderPolicy, SenderVerdict,
-    UnlistedDevice,
+    PersonRequest, RecipientAnswer, RecipientCheck, Recovery, RecoveryRequest, SenderDecision,
+    SenderPolicy, SenderVerdict, UnlistedDevice,
 };
 pub use self::retention::Retention;
 pub use self::tokens::{

@@ -22,11 +22,11 @@ use crate::{
     ManifestDocument, MembersPage, MyPerson, NameInfo, NameSettings, NamesPage, NewestRelease,
     OwnerSettings, PasswordChange, PendingSenders, PersonCard, PersonDetails, PersonEvent,
     PersonRequest, Problem, ProblemCode, QueuePage, Queued, QueuedTargetsPage, ReceiptsPage,
-    RecipientCheck, RegistrationRequest, RegistrationResponse, RelayReports, RelayReportsTaken,
-    RelayStates, ReleaseAccepted, ReleaseEvent, ReleaseInfo, ReleasesPage, RenewalDocument,
-    Retention, RosterChange, SegmentTaken, SenderVerdict, SessionRequest, SessionResponse,
-    Standing, TOKEN_PREFIX, TakenReceipts, TokenCreated, TokenRequest, TokensPage, UploadResponse,
-    WaitingPage, limits,
+    RecipientCheck, Recovery, RecoveryRequest, RegistrationRequest, RegistrationResponse,
+    RelayReports, RelayReportsTaken, RelayStates, ReleaseAccepted, ReleaseEvent, ReleaseInfo,
+    ReleasesPage, RenewalDocument, Retention, RosterChange, SegmentTaken, SenderVerdict,
+    SessionRequest, SessionResponse, Standing, TOKEN_PREFIX, TakenReceipts, TokenCreated,
+    TokenRequest, TokensPage, UploadResponse, WaitingPage, limits,
 };
 
 /// What goes into a body, by media type.
@@ -269,6 +269,8 @@ fn schemas() -> Value {
         QueuedTargetsPage,
         ReceiptsPage,
         RecipientCheck,
+        Recovery,
+        RecoveryRequest,
         RegistrationRequest,
         RegistrationResponse,
         RelayReports,

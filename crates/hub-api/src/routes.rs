@@ -152,6 +152,8 @@ pub const PERSON: &str = "/v1/people/{handle}";
 pub const PERSON_CHECK: &str = "/v1/people/{handle}/check";
 /// `POST`: [`LoginRequest`](crate::LoginRequest) in, [`SessionResponse`](crate::SessionResponse) out.
 pub const LOGINS: &str = "/v1/logins";
+/// `POST`: [`RecoveryRequest`](crate::RecoveryRequest). `PUT`: [`Recovery`](crate::Recovery).
+pub const RECOVERIES: &str = "/v1/recoveries";
 /// `GET`: [`MyPerson`](crate::MyPerson). `PUT`: [`PersonDetails`](crate::PersonDetails).
 pub const ME: &str = "/v1/me";
 /// `PUT`: [`PasswordChange`](crate::PasswordChange).
@@ -482,6 +484,7 @@ mod tests {
             PERSON,
             PERSON_CHECK,
             LOGINS,
+            RECOVERIES,
             ME,
             MY_PASSWORD,
             MY_DEVICES,

@@ -7,7 +7,8 @@ use hub_api::{
     AddressedDelivery, BookDocument, BookKept, DeliveriesPage, DeliveryInfo, DeviceRoom,
     DevicesDocument, EVENT_PERSON, Hex, Hidden, LoginRequest, MyPerson, PasswordChange,
     PendingSender, PendingSenders, PersonCard, PersonDetails, PersonEvent, PersonRequest,
-    RecipientCheck, SenderDecision, SenderVerdict, SessionResponse, limits, routes,
+    RecipientCheck, Recovery, RecoveryRequest, SenderDecision, SenderVerdict, SessionResponse,
+    limits, routes,
 };
 use hyper::Method;
 
@@ -51,6 +52,25 @@ impl HubClient {
         let _: SessionResponse = self.exchange.json(&call).await?;
         self.sessions.forget().await;
         Ok(())
+    }
+
+    /// Has a code sent to a person's mail address, if there is such a person who has told one.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; not found where the hub sends no mail.
+    pub async fn ask_recovery(&self, handle: &str) -> Result<(), ClientError> {
+        let request = RecoveryRequest { handle: handle.to_owned() };
+        let call = Call::new(Method::POST, routes::RECOVERIES, "ask for a code by mail");
+        self.unsigned(&call.json(&request).once()).await
+    }
+
+    /// Sets a password with a code that came by mail.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; [`LoginRefused`](hub_api::ProblemCode::LoginRefused).
+    pub async fn recover(&self, recovery: &Recovery) -> Result<(), ClientError> {
+        let call = Call::new(Method::PUT, routes::RECOVERIES, "set a password").json(recovery);
+        self.unsigned(&call.once()).await
     }
 
     /// The person whose device this node is.

@@ -40,6 +40,7 @@ mod name;
 mod person;
 mod postgres;
 mod queue;
+mod recovery;
 mod release;
 mod retention;
 mod sqlite;
@@ -86,6 +87,7 @@ pub use queue::{
     Answerable, Answered, Backlog, NewEntry, QueueEntry, QueuedTarget, Queues, ReceiptRecord,
     WaitingEntry,
 };
+pub use recovery::Recoveries;
 pub use release::{EventId, NewRelease, PublishError, Release, Releases, RenewError};
 pub use retention::{Retaining, Retention};
 pub use sqlite::SqliteDb;
@@ -107,6 +109,7 @@ pub trait HubDb:
     + Joins
     + People
     + Books
+    + Recoveries
     + Addressed
     + Tokens
     + Audit

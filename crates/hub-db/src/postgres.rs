@@ -25,6 +25,7 @@ mod joins;
 mod names;
 mod people;
 mod queues;
+mod recoveries;
 mod releases;
 mod retention;
 mod schema;

@@ -18,6 +18,7 @@ use crate::config::HubLimits;
 use crate::console::Console;
 use crate::deliveries::Deliveries;
 use crate::files::DataDir;
+use crate::mail::Mailer;
 use crate::member_trees::MemberTrees;
 use crate::metrics::Metrics;
 use crate::people::People;
@@ -34,6 +35,8 @@ pub(crate) struct App {
     pub(crate) store: Arc<dyn ChunkStore>,
     pub(crate) access: Access,
     pub(crate) bus: Bus,
+    /// What sends mail to people, if the hub sends any.
+    pub(crate) mailer: Option<Mailer>,
     /// This hub among the front-ends of its database.
     pub(crate) cluster: Cluster,
     pub(crate) challenges: Challenges,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::database::Database;
+use crate::mail::MailConfig;
 
 /// Settings of a hub.
 #[derive(Debug, Clone)]
@@ -22,6 +23,8 @@ pub struct HubConfig {
     pub url: Option<String>,
     /// Where collectors of metrics are answered, in plain HTTP; nowhere when `None`.
     pub metrics_listen: Option<SocketAddr>,
+    /// The server that mail to people goes through; without one none is sent.
+    pub mail: Option<MailConfig>,
     /// Addresses of proxies whose word on where a request came from is taken.
     pub trusted_proxies: Vec<IpAddr>,
     /// Most bytes the chunk store may take on disk.
@@ -50,6 +53,7 @@ impl HubConfig {
             tls: Tls::SelfSigned,
             url: None,
             metrics_listen: None,
+            mail: None,
             trusted_proxies: Vec::new(),
             quota_bytes: None,
             free_reserve_bytes: 1 << 30,

@@ -4,12 +4,17 @@
 //! the database. Whoever knows a password gets a device that stands on no list: it sees nothing and
 //! is sent nothing until another one signs it in.
 
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
 mod caller;
 mod lists;
 mod login;
 mod noting;
 mod passwords;
 mod presence;
+mod recovery;
 mod reset;
 mod shown;
 mod unknown;
@@ -22,6 +27,7 @@ pub(crate) use self::lists::{follow, keys_of};
 pub(crate) use self::login::try_password;
 pub(crate) use self::passwords::{Passwords, check as check_password};
 pub(crate) use self::presence::{PersonListener, Presence};
+pub(crate) use self::recovery::{ask_recovery, take_recovery};
 pub use self::reset::{ResetPasswordError, reset_password};
 pub(crate) use self::shown::{
     book_document, check_details, delivery_info, my_person, pending_sender, person_card,
@@ -31,10 +37,26 @@ pub(crate) use self::upkeep::{
     note_deliveries, note_presence, sweep_deliveries, tell_settled, tell_sides,
 };
 
+/// Mails that go to a server at once: it may be slow, and who asks for them need not be anybody.
+const MAILS_MAX: usize = 16;
+
 /// What the hub remembers of people while it runs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct People {
     pub(crate) passwords: Passwords,
     pub(crate) presence: Presence,
     pub(crate) unknown: UnknownHandles,
+    /// Places of mails that are on their way to a server.
+    pub(crate) mails: Arc<Semaphore>,
+}
+
+impl Default for People {
+    fn default() -> Self {
+        Self {
+            passwords: Passwords::default(),
+            presence: Presence::default(),
+            unknown: UnknownHandles::default(),
+            mails: Arc::new(Semaphore::new(MAILS_MAX)),
+        }
+    }
 }

@@ -201,6 +201,10 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route(paths::PEOPLE, within(quick, post(routes::create_person::create_person)))
         .route(paths::PERSON, within(quick, get(routes::read_person::read_person)))
         .route(paths::LOGINS, within(quick, post(routes::log_in::log_in)))
+        .route(
+            paths::RECOVERIES,
+            within(quick, post(routes::ask_recovery::ask_recovery).put(routes::recover::recover)),
+        )
         .route(paths::ME, within(quick, get(routes::read_me::read_me).put(routes::put_me::put_me)))
         .route(paths::MY_PASSWORD, within(quick, put(routes::put_password::put_password)))
         .route(paths::MY_DEVICES, within(quick, put(routes::put_devices::put_devices)))

@@ -27,6 +27,7 @@ use crate::console::Console;
 use crate::database::DatabaseError;
 use crate::deliveries::Deliveries;
 use crate::files::{Announcement, DataDir, unix_now};
+use crate::mail::{MailConfigError, Mailer};
 use crate::member_trees::MemberTrees;
 use crate::metrics::Metrics;
 use crate::people::{self, People};
@@ -89,6 +90,9 @@ pub enum StartError {
     /// The certificate or its key cannot be made, read or used. Check the files.
     #[error("cannot set up TLS")]
     Tls(#[source] io::Error),
+    /// The mail server cannot be used as it is configured. Its error says what to change.
+    #[error("cannot send mail as configured")]
+    Mail(#[source] MailConfigError),
     /// The address is taken, not this machine's, or not allowed. Choose another.
     #[error("cannot listen on {address}")]
     Listen {
@@ -186,6 +190,8 @@ impl Hub {
             Announcement { url: url.clone(), fingerprint: Hex(fingerprint), database };
         data.announce(&announcement).map_err(in_data)?;
 
+        let mailer = config.mail.as_ref().map(Mailer::new).transpose();
+        let mailer = mailer.map_err(StartError::Mail)?;
         let limits = open_files::fit(config.limits);
         let deliveries = Arc::new(Deliveries::new(&limits));
         let codes = Arc::new(Codes::new(&limits));
@@ -197,6 +203,7 @@ impl Hub {
             db,
             store,
             bus: Bus::default(),
+            mailer,
             cluster,
             member_trees: MemberTrees::default(),
             relay_reports: RelayReports::default(),

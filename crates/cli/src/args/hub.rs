@@ -64,6 +64,16 @@ pub(crate) struct HubArgs {
     /// Answer collectors of metrics here, in plain HTTP: /metrics, /healthz, /readyz
     #[arg(long, value_name = "ADDR")]
     pub(crate) metrics_listen: Option<String>,
+    /// Send mail through this server, as smtps://USER@HOST or smtp://USER@HOST:587 (STARTTLS), so that
+    /// people recover lost passwords by themselves [default: no mail is sent]
+    #[arg(long, value_name = "URL", requires = "mail_from")]
+    pub(crate) mail_server: Option<String>,
+    /// With --mail-server: file with the password of its user
+    #[arg(long, value_name = "FILE", requires = "mail_server")]
+    pub(crate) mail_password_file: Option<PathBuf>,
+    /// With --mail-server: whom mail is from, as 'Consign <hub@example.org>'
+    #[arg(long, value_name = "ADDRESS", requires = "mail_server")]
+    pub(crate) mail_from: Option<String>,
     /// Milliseconds between two collections of garbage; for tests, which cannot wait an hour
     #[arg(long, value_name = "MS", default_value_t = 3_600_000, hide = true)]
     pub(crate) collect_every: u64,

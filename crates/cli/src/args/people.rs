@@ -34,6 +34,8 @@ pub(crate) enum AccountCommand {
     #[command(after_help = "Example:\n  consign account password\n  \
                             printf '%s\\n' \"$OLD\" \"$NEW\" | consign account password")]
     Password,
+    /// Choose another password with a code by mail, when the old one is lost
+    Recover(AccountRecoverArgs),
     /// Give somebody another password, on the hub's own machine; their devices are logged out for good
     Reset(AccountResetArgs),
     /// List all keys that are registered with the hub (administrators)
@@ -85,6 +87,20 @@ pub(crate) struct AccountLoginArgs {
     /// What this device is called [default: the name of this machine]
     #[arg(long, value_name = "NAME")]
     pub(crate) device: Option<String>,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(after_help = "Example:\n  consign account recover anna\n  \
+                        consign account recover anna --code\n  \
+                        printf '%s\\n' \"$CODE\" \"$NEW\" | consign account recover anna --code\n\n\
+                        The first sends a code to the mail address of the account, if the hub sends mail; the second\n\
+                        takes it within the hour. Approved devices stay as they are.")]
+pub(crate) struct AccountRecoverArgs {
+    /// Handle of the account
+    pub(crate) handle: String,
+    /// The code has come: ask for it and for the new password
+    #[arg(long)]
+    pub(crate) code: bool,
 }
 
 #[derive(Debug, Clone, ClapArgs)]

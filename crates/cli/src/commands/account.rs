@@ -1,7 +1,7 @@
 //! `consign account`
 
 use documents::PublicKey;
-use hub_api::{AccountInfo, Hidden, PasswordChange, PersonDetails};
+use hub_api::{AccountInfo, Hidden, PasswordChange, PersonDetails, Recovery};
 use node::HubLink;
 use node::people::Me;
 use people::{Handle, SignedRequest};
@@ -12,7 +12,8 @@ use super::pages::show_each;
 use super::send::read_input;
 use super::{Session, parse};
 use crate::args::{
-    AccountArgs, AccountCommand, AccountCreateArgs, AccountLoginArgs, AccountResetArgs,
+    AccountArgs, AccountCommand, AccountCreateArgs, AccountLoginArgs, AccountRecoverArgs,
+    AccountResetArgs,
 };
 use crate::exit::{Ended, Usage};
 use crate::output::utc;
@@ -26,6 +27,7 @@ pub(super) async fn run(session: &Session, args: AccountArgs) -> anyhow::Result<
         AccountCommand::Approve(args) => approve(session, args.line).await,
         AccountCommand::Remove(args) => session.patiently(remove(session, &args.device)).await,
         AccountCommand::Password => change_password(session).await,
+        AccountCommand::Recover(args) => recover(session, args).await,
         AccountCommand::Reset(args) => reset(session, args).await,
         AccountCommand::List => session.patiently(list(session)).await,
         AccountCommand::Revoke(args) => session.patiently(revoke(session, &args.key)).await,
@@ -149,10 +151,6 @@ async fn approve(session: &Session, line: Option<String>) -> anyhow::Result<Ende
     let (node, link) = (session.node()?, session.link()?);
     let me = session.patiently(node.approve_device(&link, &request)).await?;
     show_devices(session, &link, &me, &node.key().public())?;
-    let (handle, address) = (me.handle(), link.address());
-    session
-        .output
-        .remark(format!("on another machine: consign account login {handle} --hub '{address}'"));
     Ok(Ended::Done)
 }
 
@@ -160,25 +158,44 @@ async fn remove(session: &Session, device: &str) -> anyhow::Result<Ended> {
     let (node, link) = (session.node()?, session.link()?);
     let me = node.remove_device(&link, device).await?;
     show_devices(session, &link, &me, &node.key().public())?;
-    let (handle, address) = (me.handle(), link.address());
-    session
-        .output
-        .remark(format!("on another machine: consign account login {handle} --hub '{address}'"));
+    Ok(Ended::Done)
+}
+
+/// Asks for something secret that lets a new password be chosen, and for that.
+async fn with_new_password(what: &str) -> anyhow::Result<(Hidden<String>, Hidden<String>)> {
+    let mut question = format!("{what}: ");
+    question[..1].make_ascii_uppercase();
+    if let Some(first) = prompt::secret(question).await? {
+        return Ok((Hidden(first), new_password().await?));
+    }
+    let both = read_input(&format!("the {what} and the new password")).await?;
+    let (first, new) = both.trim_end().split_once('\n').ok_or_else(|| {
+        Usage(format!("standard input has to hold the {what} and the new password, a line each"))
+    })?;
+    Ok((Hidden(first.trim_end().to_owned()), Hidden(new.to_owned())))
+}
+
+async fn recover(session: &Session, args: AccountRecoverArgs) -> anyhow::Result<Ended> {
+    let handle: Handle = parse(&args.handle)?;
+    let link = session.node()?.hub_to_log_in(session.hub.as_deref())?;
+    if !args.code {
+        session.patiently(link.client.ask_recovery(handle.as_str())).await?;
+        session.output.remark(format!("when it has come: consign account recover {handle} --code"));
+        session.output.fact(
+            format!("a code is on its way, if {handle} has told {} a mail address", link.url),
+            &json!({"event": "recovery-asked", "handle": handle.as_str(), "hub": link.url}),
+        )?;
+        return Ok(Ended::Done);
+    }
+    let (code, password) = with_new_password("code from the mail").await?;
+    let recovery = Recovery { handle: handle.to_string(), code, password };
+    session.patiently(link.client.recover(&recovery)).await?;
+    session.output.fact("the password is changed", &json!({"event": "password-changed"}))?;
     Ok(Ended::Done)
 }
 
 async fn change_password(session: &Session) -> anyhow::Result<Ended> {
-    let old = prompt::secret("Old password: ".into()).await?;
-    let (old, new) = match old {
-        Some(old) => (Hidden(old), new_password().await?),
-        None => {
-            let both = read_input("the passwords").await?;
-            let (old, new) = both.trim_end().split_once('\n').ok_or_else(|| {
-                Usage("standard input has to hold the old and the new password, a line each".into())
-            })?;
-            (Hidden(old.to_owned()), Hidden(new.to_owned()))
-        }
-    };
+    let (old, new) = with_new_password("old password").await?;
     let link = session.link()?;
     session.patiently(link.client.change_password(&PasswordChange { old, new })).await?;
     session.output.fact("the password is changed", &json!({"event": "password-changed"}))?;

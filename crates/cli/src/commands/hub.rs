@@ -33,6 +33,7 @@ async fn serve(session: &Session, args: HubArgs) -> anyhow::Result<Ended> {
     config.metrics_listen = metrics.transpose()?;
     config.database = args.database.named()?;
     config.tls = tls(&args)?;
+    config.mail = mail(&args)?;
     config.trusted_proxies = args.trusted_proxy.iter().map(|it| it.to_canonical()).collect();
     config.limits.connections_per_address_max = per_address(&args, &config);
     config.url = args.url;
@@ -115,6 +116,19 @@ fn per_address(args: &HubArgs, config: &hub::HubConfig) -> Option<usize> {
         None if behind_proxy => None,
         None => config.limits.connections_per_address_max,
     }
+}
+
+fn mail(args: &HubArgs) -> anyhow::Result<Option<hub::MailConfig>> {
+    let (Some(server), Some(from)) = (args.mail_server.clone(), args.mail_from.clone()) else {
+        return Ok(None);
+    };
+    let read = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the mail password in {}", path.display()))?;
+        anyhow::Ok(hub_api::Hidden(text.trim_end_matches(['\r', '\n']).to_owned()))
+    };
+    let password = args.mail_password_file.as_ref().map(read).transpose()?;
+    Ok(Some(hub::MailConfig { server, password, from }))
 }
 
 fn address(option: &str, text: &str) -> anyhow::Result<SocketAddr> {

@@ -76,6 +76,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "consign hub --data /var/lib/consign --listen 0.0.0.0:443 --tls acme",
         "cli::operation::acme::a_certificate_is_obtained_over_the_hubs_own_port_and_kept",
     ),
+    (
+        "consign hub --data /var/lib/consign --mail-server",
+        "cli::recovery::a_lost_password_is_replaced_with_a_code_that_came_by_mail",
+    ),
 ];
 
 /// What begins so runs until it is ended; it is ready when it has printed a line.

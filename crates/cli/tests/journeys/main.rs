@@ -31,6 +31,7 @@ mod package;
 mod people;
 mod process;
 mod publish;
+mod recovery;
 mod relay;
 mod release;
 mod restored;

@@ -12,10 +12,15 @@ use crate::files::{assert_same, make_tree};
 use crate::process::{Process, last_line, lines, told, until};
 use crate::world::World;
 
-const PASSWORD: &str = "correct horse";
+pub(crate) const PASSWORD: &str = "correct horse";
 
 /// Runs a command that reads this text; its last line and its exit code.
-fn with_input(world: &World, node: &str, args: &[&str], input: &str) -> (Value, Option<i32>) {
+pub(crate) fn with_input(
+    world: &World,
+    node: &str,
+    args: &[&str],
+    input: &str,
+) -> (Value, Option<i32>) {
     let mut command = world.command(node, args);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("starts");

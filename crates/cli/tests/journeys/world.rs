@@ -60,9 +60,14 @@ pub(crate) struct World {
 impl World {
     /// A hub that nobody has registered with.
     pub(crate) fn new() -> Self {
+        Self::with(&[])
+    }
+
+    /// A hub that is started with these options, too.
+    pub(crate) fn with(options: &[&str]) -> Self {
         let directory = tempfile::tempdir().expect("temporary directory");
         let data = directory.path().join("hub");
-        let (hub, hello) = start_hub(&data, &["--listen", "127.0.0.1:0"]);
+        let (hub, hello) = start_hub(&data, &[&["--listen", "127.0.0.1:0"], options].concat());
         assert_eq!(hello["fingerprint"].as_str().map(str::len), Some(64));
         let url = hello["url"].as_str().expect("a text").to_owned();
         Self { hub, hello, url, directory }

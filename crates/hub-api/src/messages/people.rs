@@ -55,6 +55,30 @@ pub struct LoginRequest {
     pub session: SessionRequest,
 }
 
+/// Asks for a code by mail, with which a password is set that was lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RecoveryRequest {
+    /// Whose password.
+    pub handle: String,
+}
+
+/// Sets a password with a code that came by mail.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Recovery {
+    /// Whose password.
+    pub handle: String,
+    /// The code.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub code: Hidden<String>,
+    /// The new password.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub password: Hidden<String>,
+}
+
 /// The calling person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

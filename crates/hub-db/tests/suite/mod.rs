@@ -109,6 +109,7 @@ macro_rules! for_each_check {
             a_device_logs_in_and_is_listed_by_another,
             of_two_racing_lists_of_devices_one_is_kept,
             a_new_password_logs_out_who_is_not_listed,
+            a_code_by_mail_is_taken_once_within_its_time,
             failed_logins_count_by_network_for_a_while,
             a_contact_is_let_in_and_a_stranger_waits,
             who_is_blocked_is_refused_and_ends,

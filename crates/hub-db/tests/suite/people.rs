@@ -169,6 +169,36 @@ pub(crate) async fn a_new_password_logs_out_who_is_not_listed(db: &dyn HubDb) {
     assert_eq!(listed(db, anna.id).await, [(key(3), true)]);
 }
 
+pub(crate) async fn a_code_by_mail_is_taken_once_within_its_time(db: &dyn HubDb) {
+    let (anna, _) = person(db, "anna", 1).await;
+    let (ben, _) = person(db, "ben", 2).await;
+    let begin = async |handle: &str, code: u8, now: u64| {
+        db.begin_recovery(handle, &[code; 32], 2, now - 60, now).await.expect("decides")
+    };
+    let take = async |handle: &str, code: u8, now: u64| {
+        db.take_recovery(handle, &[code; 32], now - 60).await.expect("decides")
+    };
+    let details = |email: &str| Details { email: email.to_owned(), ..Details::default() };
+    db.put_details(anna.id, &details("")).await.expect("puts");
+    assert_eq!(begin("anna", 1, NOW).await, None, "she has told no address");
+    db.put_details(anna.id, &details("anna@example.org")).await.expect("puts");
+    db.put_details(ben.id, &details("ben@example.org")).await.expect("puts");
+    assert_eq!(begin("carla", 1, NOW).await, None, "nobody");
+    assert_eq!(begin("anna", 1, NOW).await.as_deref(), Some("anna@example.org"));
+    assert_eq!(begin("anna", 2, NOW + 1).await.as_deref(), Some("anna@example.org"));
+    assert_eq!(begin("anna", 3, NOW + 2).await, None, "two within the time");
+    assert_eq!(begin("ben", 4, NOW + 2).await.as_deref(), Some("ben@example.org"));
+    assert_eq!(take("anna", 4, NOW + 2).await, None, "another person's");
+    assert_eq!(take("anna", 3, NOW + 2).await, None, "it was never made");
+    assert_eq!(take("anna", 1, NOW + 60).await, None, "its time is over");
+    assert_eq!(take("anna", 2, NOW + 60).await, Some(anna.id));
+    assert_eq!(take("anna", 2, NOW + 60).await, None, "once");
+    assert_eq!(begin("anna", 5, NOW + 3).await.as_deref(), Some("anna@example.org"));
+    assert_eq!(begin("anna", 6, NOW + 4).await.as_deref(), Some("anna@example.org"));
+    assert_eq!(take("anna", 5, NOW + 5).await, Some(anna.id));
+    assert_eq!(take("anna", 6, NOW + 5).await, None, "the others went with it");
+}
+
 pub(crate) async fn failed_logins_count_by_network_for_a_while(db: &dyn HubDb) {
     let begin = async |handle: &str, network: &str, now: u64| {
         db.begin_login(handle, network, 3, now - 60, now).await.expect("decides")

@@ -42,9 +42,7 @@ pub async fn reset_password(
     handle: &str,
 ) -> Result<String, ResetPasswordError> {
     let failed = |error: &dyn std::fmt::Display| ResetPasswordError::Password(error.to_string());
-    let mut random = [0; GROUPS * GROUP];
-    getrandom::fill(&mut random).map_err(|error| failed(&error))?;
-    let password = spell(&random);
+    let password = draw().map_err(|error| failed(&error))?;
     let hash = passwords::hashed(&password).map_err(|error| failed(&error))?;
     let (_, db) = beside(&hub.into()).await?;
     let reset = reset(&db, handle, &hash).await;
@@ -64,6 +62,13 @@ async fn reset(db: &Arc<dyn HubDb>, handle: &str, hash: &str) -> Result<bool, Db
     // Told first, so that nothing is changed unrecorded.
     db.record(&entry).await?;
     Ok(db.reset_person(handle, hash, now).await?.is_some())
+}
+
+/// Something that nobody guesses, of a hundred bits.
+pub(super) fn draw() -> Result<String, getrandom::Error> {
+    let mut random = [0; GROUPS * GROUP];
+    getrandom::fill(&mut random)?;
+    Ok(spell(&random))
 }
 
 /// Five bits of every byte, in groups.

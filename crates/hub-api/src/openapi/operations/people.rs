@@ -33,6 +33,21 @@ pub(super) static OPERATIONS: &[Operation] = &[
         ..post(routes::LOGINS, "logIn", "Logs a device in by handle and password", Who::Anybody)
     },
     Operation {
+        request: Content::Json("RecoveryRequest"),
+        answers: &[(202, Content::Empty, "It is on its way, if that person has told an address.")],
+        problems: &[P::NotFound, P::TooManyRequests],
+        note: "Not found where the hub sends no mail. Otherwise the answer does not tell whether there is \
+               such a person.",
+        ..post(routes::RECOVERIES, "askRecovery", "Has a code sent by mail", Who::Anybody)
+    },
+    Operation {
+        request: Content::Json("Recovery"),
+        answers: DONE,
+        problems: &[P::LoginRefused],
+        note: "A wrong code counts as a failed login. Devices on no list are logged out.",
+        ..put(routes::RECOVERIES, "recover", "Sets a password with a code", Who::Anybody)
+    },
+    Operation {
         answers: &[(200, Content::Json("MyPerson"), "The calling person.")],
         problems: &[P::PersonRequired],
         note: "A device on no list sees no details, and of the devices on no list itself alone.",
