@@ -70,8 +70,8 @@ const SETTINGS: &str = "
 #[derive(Debug, Clone)]
 pub struct PostgresDb {
     pool: PgPool,
-    /// Of one connection, which listens for as long as the hub runs.
-    listeners: PgPool,
+    /// How to connect, for who listens as long as the hub runs.
+    options: PgConnectOptions,
     answers: Arc<Answers>,
 }
 
@@ -107,9 +107,8 @@ impl PostgresDb {
             Err(error) => return Err(error.into()),
         };
         schema::migrate(&pool).await?;
-        let listening = options.clone().application_name("consign-hub");
-        let listeners = PgPoolOptions::new().max_connections(1).connect_lazy_with(listening);
-        Ok(Self { pool, listeners, answers: Arc::default() })
+        let options = options.clone().application_name("consign-hub");
+        Ok(Self { pool, options, answers: Arc::default() })
     }
 
     async fn write(&self) -> Result<Transaction<'static, Postgres>, DbError> {
@@ -198,7 +197,6 @@ impl HubDb for PostgresDb {
     }
 
     async fn close(&self) {
-        self.listeners.close().await;
         self.pool.close().await;
     }
 }

@@ -16,6 +16,7 @@ use hub_db::{Account, Actor, AuditEntry};
 use serde_json::Value;
 
 use crate::app::App;
+use crate::cluster::Wake;
 use crate::files::unix_now;
 use crate::refusal::{Chain, Refusal};
 
@@ -84,6 +85,7 @@ impl Act {
             if self.takes_away {
                 // Also after a failure: it may have come after the change.
                 self.app.access.forget();
+                self.app.cluster.post().tell(Wake::TakenAway);
             }
             match outcome {
                 Ok(Outcome::Changed(result)) => {

@@ -1,22 +1,29 @@
 //! Tells waiting streams that a name has a new release, or that something of a community is new.
 //!
-//! Messages only wake: what happened is read from the database.
+//! Messages only wake: what happened is read from the database. What happened here is told to the other front-ends
+//! of the hub, too, through a [`Post`]; a hub that is alone has an empty one.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hub_api::CommunityNews;
+use hub_api::{CommunityNews, Hex};
 use hub_db::{AccountKey, CommunityKey, NameId};
 use tokio::sync::Notify;
 
-/// The hub's bus within one process.
+use crate::cluster::{Post, Wake};
+
+/// The hub's bus.
 ///
 /// Who waits is found by what is waited for: thousands of targets wait, and most of what is told is
 /// for one of them.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Bus(Arc<Mutex<Ears>>);
+pub(crate) struct Bus {
+    /// Who waits in this process.
+    ears: Arc<Mutex<Ears>>,
+    post: Post,
+}
 
 /// Who waits for what.
 #[derive(Debug, Default)]
@@ -56,19 +63,57 @@ pub(crate) struct Listener {
 }
 
 impl Bus {
+    /// One that tells other front-ends, too.
+    pub(crate) fn new(post: Post) -> Self {
+        Self { ears: Arc::default(), post }
+    }
+
+    /// Wakes those who wait here for what another front-end told.
+    pub(crate) fn wake(&self, wake: &Wake) {
+        match wake {
+            Wake::Released { name } => self.released_here(NameId::from_number(*name)),
+            Wake::Changed { community } => self.changed_here(CommunityKey(community.0)),
+            Wake::Queued { community, targets } => {
+                let targets: Vec<_> = targets.iter().map(|key| AccountKey(key.0)).collect();
+                self.queued_here(CommunityKey(community.0), &targets);
+            }
+            Wake::Answered { community, publisher } => {
+                self.answered_here(CommunityKey(community.0), AccountKey(publisher.0));
+            }
+            Wake::Joined { community } => self.joined_here(CommunityKey(community.0)),
+            Wake::Everything => self.ears().tell_everybody(),
+            Wake::Person { .. } | Wake::Listens { .. } | Wake::Ended { .. } | Wake::TakenAway => {}
+        }
+    }
+
     pub(crate) fn released(&self, name: NameId) {
+        self.post.tell(Wake::released(name));
+        self.released_here(name);
+    }
+
+    fn released_here(&self, name: NameId) {
         let ears = self.ears();
         ears.names.get(&name).into_iter().flatten().for_each(|woken| woken.notify_one());
     }
 
     /// The charter, the roster or its renewal is new.
     pub(crate) fn changed(&self, community: CommunityKey) {
+        self.post.tell(Wake::Changed { community: Hex(community.0) });
+        self.changed_here(community);
+    }
+
+    fn changed_here(&self, community: CommunityKey) {
         self.ears().all_of(&community).for_each(|ear| ear.tell(CommunityNews::Standing));
     }
 
     /// A release waits for these.
-    pub(crate) fn queued(&self, community: CommunityKey, targets: Vec<AccountKey>) {
-        self.tell(&community, &targets, CommunityNews::Queue);
+    pub(crate) fn queued(&self, community: CommunityKey, targets: &[AccountKey]) {
+        Wake::queued(community, targets).for_each(|wake| self.post.tell(wake));
+        self.queued_here(community, targets);
+    }
+
+    fn queued_here(&self, community: CommunityKey, targets: &[AccountKey]) {
+        self.tell(&community, targets, CommunityNews::Queue);
         let ears = self.ears();
         let carriers = ears.carriers.get(&community).into_iter().flatten();
         carriers.for_each(|ear| ear.tell(CommunityNews::Queue));
@@ -76,6 +121,12 @@ impl Bus {
 
     /// A receipt waits for a publisher.
     pub(crate) fn answered(&self, community: CommunityKey, publisher: AccountKey) {
+        let (key, publisher_key) = (Hex(community.0), Hex(publisher.0));
+        self.post.tell(Wake::Answered { community: key, publisher: publisher_key });
+        self.answered_here(community, publisher);
+    }
+
+    fn answered_here(&self, community: CommunityKey, publisher: AccountKey) {
         self.tell(&community, &[publisher], CommunityNews::Receipts);
         let ears = self.ears();
         let carriers = ears.carriers.get(&community).into_iter().flatten();
@@ -85,6 +136,11 @@ impl Bus {
 
     /// A joining has come, or is a step further.
     pub(crate) fn joined(&self, community: CommunityKey) {
+        self.post.tell(Wake::Joined { community: Hex(community.0) });
+        self.joined_here(community);
+    }
+
+    fn joined_here(&self, community: CommunityKey) {
         let ears = self.ears();
         let managers = ears.all_of(&community).filter(|ear| ear.is_manager.load(Ordering::Relaxed));
         managers.for_each(|ear| ear.tell(CommunityNews::Joins));
@@ -97,7 +153,7 @@ impl Bus {
     }
 
     fn ears(&self) -> MutexGuard<'_, Ears> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.ears.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn waiter(&self, name: NameId) -> Waiter {
@@ -134,6 +190,21 @@ impl Bus {
 }
 
 impl Ears {
+    /// Anything may be new for anybody.
+    fn tell_everybody(&self) {
+        self.names.values().flatten().for_each(|woken| woken.notify_one());
+        let peers = self.peers.values().flat_map(HashMap::values).flatten();
+        let all = peers.chain(self.joining.values().flatten());
+        for ear in all {
+            for news in [CommunityNews::Standing, CommunityNews::Queue, CommunityNews::Receipts] {
+                ear.tell(news);
+            }
+            if ear.is_manager.load(Ordering::Relaxed) {
+                ear.tell(CommunityNews::Joins);
+            }
+        }
+    }
+
     fn all_of(&self, community: &CommunityKey) -> impl Iterator<Item = &Arc<Ear>> {
         let peers = self.peers.get(community).into_iter().flat_map(HashMap::values).flatten();
         peers.chain(self.joining.get(community).into_iter().flatten())
@@ -236,9 +307,9 @@ mod tests {
         manager.set_manager(true);
         bus.changed(CommunityKey([2; 16]));
         bus.joined(COMMUNITY);
-        bus.queued(COMMUNITY, vec![key(4)]);
-        bus.queued(COMMUNITY, vec![key(4), key(5)]);
-        bus.queued(COMMUNITY, vec![key(5)]);
+        bus.queued(COMMUNITY, &[key(4)]);
+        bus.queued(COMMUNITY, &[key(4), key(5)]);
+        bus.queued(COMMUNITY, &[key(5)]);
         bus.changed(COMMUNITY);
         assert_eq!(target.news().await, [CommunityNews::Queue, CommunityNews::Standing]);
         assert_eq!(manager.news().await, [CommunityNews::Joins, CommunityNews::Standing]);
@@ -254,14 +325,35 @@ mod tests {
         let mut mirror = bus.listener(COMMUNITY, key(8));
         mirror.set_carrier(false, true);
         bus.answered(COMMUNITY, key(5));
-        bus.queued(COMMUNITY, vec![key(4)]);
+        bus.queued(COMMUNITY, &[key(4)]);
         assert_eq!(relay.news().await, [CommunityNews::Queue]);
         assert_eq!(mirror.news().await, [CommunityNews::Receipts, CommunityNews::Queue]);
         // Who is no relay any more hears what is for its key alone.
         relay.set_carrier(false, false);
-        bus.queued(COMMUNITY, vec![key(4)]);
+        bus.queued(COMMUNITY, &[key(4)]);
         bus.changed(COMMUNITY);
         assert_eq!(relay.news().await, [CommunityNews::Standing]);
+    }
+
+    #[tokio::test]
+    async fn what_another_front_end_told_wakes_as_what_happened_here() {
+        let (post, mut posted) = Post::new();
+        let (bus, elsewhere) = (Bus::new(post), Bus::default());
+        let mut target = elsewhere.listener(COMMUNITY, key(5));
+        let mut waiter = elsewhere.waiter(NameId::from_number(7));
+        bus.queued(COMMUNITY, &[key(4), key(5)]);
+        bus.changed(COMMUNITY);
+        bus.answered(COMMUNITY, key(5));
+        bus.released(NameId::from_number(7));
+        for _ in 0..4 {
+            elsewhere.wake(&posted.next().await.expect("was told"));
+        }
+        let news = [CommunityNews::Queue, CommunityNews::Standing, CommunityNews::Receipts];
+        assert_eq!(target.news().await, news);
+        waiter.woken().await;
+        elsewhere.wake(&Wake::Everything);
+        assert_eq!(target.news().await.len(), 3);
+        waiter.woken().await;
     }
 
     #[tokio::test]

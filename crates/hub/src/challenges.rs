@@ -3,7 +3,8 @@
 //! A challenge is 16 random bytes and a 16-byte MAC over them, the asking key and the current
 //! window of time, under a secret that lives as long as the process. So anybody may ask as
 //! often as they like at no cost in memory; only challenges answered with a valid signature of
-//! a registered key are remembered, until their time is over, so that none is used twice.
+//! a registered key are remembered, until their time is over, so that none is used twice. Several
+//! front-ends of a hub have one secret, which follows from its key, and remember in the database.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -22,6 +23,12 @@ impl Challenges {
         let mut secret = [0; 32];
         getrandom::fill(&mut secret)?;
         Ok(Self { secret, used: Mutex::default() })
+    }
+
+    /// The same at all front-ends of the hub with this secret key. They remember in the database which were used.
+    pub(crate) fn of_hub(secret: &[u8; 32]) -> Self {
+        let secret = blake3::derive_key("consign 2026-11 challenges of front-ends", secret);
+        Self { secret, used: Mutex::default() }
     }
 
     fn mac(&self, nonce: &[u8], key: &[u8; 32], window: u64) -> [u8; 16] {
@@ -59,6 +66,11 @@ impl Challenges {
     }
 }
 
+/// When a challenge that is open now is so no more.
+pub(crate) fn ends(now: u64) -> u64 {
+    (window(now) + 2) * CHALLENGE_LIFETIME.as_secs()
+}
+
 /// A challenge is good in its window and the next: between one and two lifetimes.
 fn window(now: u64) -> u64 {
     now / CHALLENGE_LIFETIME.as_secs()
@@ -85,6 +97,11 @@ mod tests {
         assert!(!challenges.is_open(&forged, &[1; 32], NOW));
         let other = Challenges::new().expect("randomness");
         assert!(!other.is_open(&challenge, &[1; 32], NOW));
+        let [one, second, strange] = [1, 1, 2].map(|hub| Challenges::of_hub(&[hub; 32]));
+        let common = one.issue(&[1; 32], NOW).expect("randomness");
+        assert!(second.is_open(&common, &[1; 32], NOW) && !strange.is_open(&common, &[1; 32], NOW));
+        assert!(second.is_open(&common, &[1; 32], ends(NOW) - lifetime - 1));
+        assert!(!second.is_open(&common, &[1; 32], ends(NOW)));
 
         assert!(challenges.redeem(challenge, NOW));
         assert!(!challenges.redeem(challenge, NOW + lifetime));

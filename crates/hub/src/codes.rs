@@ -107,6 +107,11 @@ impl Codes {
         self.lock().sweep(Instant::now());
     }
 
+    /// Forgets all, as a restart does.
+    pub(crate) fn forget_all(&self) {
+        self.lock().forget_all();
+    }
+
     /// How many there are.
     pub(crate) fn known(&self) -> usize {
         self.lock().known()

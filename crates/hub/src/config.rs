@@ -37,8 +37,21 @@ pub struct HubConfig {
     pub gc_interval: Duration,
     /// How long an uploaded chunk is kept without a release: the longest a publish may take.
     pub gc_grace: Duration,
+    /// How this hub is one of several front-ends on one database; alone when `None`.
+    pub front_end: Option<FrontEndConfig>,
     /// Bounds on what clients may take of memory, connections and time.
     pub limits: HubLimits,
+}
+
+/// How a hub is one of several front-ends on one database. All of them have the same `hub.key`.
+#[derive(Debug, Clone)]
+pub struct FrontEndConfig {
+    /// Where this one listens for the others, on a network of theirs; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// Where the others reach it, as HOST:PORT, when it is not where it listens.
+    pub address: Option<String>,
+    /// Whether it keeps the chunks; one does, and the others pass requests for chunks on to it.
+    pub keeps_chunks: bool,
 }
 
 impl HubConfig {
@@ -60,6 +73,7 @@ impl HubConfig {
             certificate_interval: Duration::from_mins(1),
             gc_interval: Duration::from_hours(1),
             gc_grace: Duration::from_hours(24),
+            front_end: None,
             limits: HubLimits::default(),
         }
     }

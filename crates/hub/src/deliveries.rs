@@ -148,6 +148,21 @@ impl Deliveries {
         Some(delivery)
     }
 
+    /// Whether it is here, whoever asks.
+    pub(crate) fn has(&self, id: &[u8; 16]) -> bool {
+        self.lock().get_mut(id).is_some()
+    }
+
+    /// The ids of all that are here.
+    pub(crate) fn ids(&self) -> Vec<[u8; 16]> {
+        self.lock().iter_mut().map(|(id, _)| *id).collect()
+    }
+
+    /// Forgets all, as a restart does: they may be at another front-end by now. Both sides begin anew.
+    pub(crate) fn forget_all(&self) {
+        self.lock().forget_all();
+    }
+
     /// Forgets deliveries that nobody needs any more.
     pub(crate) fn sweep(&self) {
         self.lock().sweep(now());

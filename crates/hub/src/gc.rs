@@ -118,7 +118,9 @@ async fn once(app: &App, data: &DataDir, grace: Duration) {
     if app.cluster.manages(&*app.db).await {
         let_go(app, now).await;
     }
-    collect(app, data, grace, now).await;
+    if app.cluster.keeps_chunks() {
+        collect(app, data, grace, now).await;
+    }
 }
 
 /// Forgets what has ended, once for all front-ends.

@@ -71,9 +71,10 @@ mod tls;
 mod transfers;
 
 pub use backup::{BackedUp, BackupError, Restored, backup, restore};
+pub use cluster::NotEntered;
 pub use config::{
-    Acme, CertificateTrust, DELIVERY_WINDOW_MAX, DELIVERY_WINDOW_MIN, HubConfig, HubLimits,
-    LETS_ENCRYPT, Tls,
+    Acme, CertificateTrust, DELIVERY_WINDOW_MAX, DELIVERY_WINDOW_MIN, FrontEndConfig, HubConfig,
+    HubLimits, LETS_ENCRYPT, Tls,
 };
 pub use console::{ConsoleLinkError, console_link};
 pub use database::{BesideError, Database, DatabaseError, HubData};

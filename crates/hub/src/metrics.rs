@@ -79,6 +79,8 @@ pub(crate) struct Metrics {
     pub(crate) releases_expired: Counter,
     deliveries: Gauge,
     codes: Gauge,
+    /// Requests passed on to other front-ends.
+    pub(crate) passed_on: Counter,
     /// Segments of deliveries handed to recipients.
     pub(crate) delivered_segments: Counter,
     /// Their bytes.
@@ -125,6 +127,7 @@ impl Metrics {
             releases_expired: Counter::default(),
             deliveries: Gauge::default(),
             codes: Gauge::default(),
+            passed_on: Counter::default(),
             delivered_segments: Counter::default(),
             delivered_bytes: Counter::default(),
             collections: Family::default(),
@@ -160,6 +163,7 @@ impl Metrics {
             releases_expired "releases_expired" "Releases let go of because no rule kept them"
             deliveries "deliveries" "Live deliveries that run"
             codes "codes" "Codes of words that are known"
+            passed_on "passed_on" "Requests passed on to other front-ends"
             delivered_segments "delivered_segments" "Segments of deliveries handed to recipients"
             delivered_bytes "delivered_bytes" "Bytes of those segments"
             collections "collections" "Garbage collections ended"

@@ -12,6 +12,7 @@ mod caller;
 mod lists;
 mod login;
 mod noting;
+mod online;
 mod passwords;
 mod presence;
 mod recovery;
@@ -22,11 +23,14 @@ mod upkeep;
 
 pub(crate) use ::people::Handle;
 
+use crate::cluster::Post;
+
 pub(crate) use self::caller::{DeviceCaller, PersonCaller, network_of};
 pub(crate) use self::lists::{follow, keys_of};
 pub(crate) use self::login::try_password;
+pub(crate) use self::online::online;
 pub(crate) use self::passwords::{Passwords, check as check_password};
-pub(crate) use self::presence::{PersonListener, Presence};
+pub(crate) use self::presence::{EVERYTHING, PersonListener, Presence};
 pub(crate) use self::recovery::{ask_recovery, take_recovery};
 pub use self::reset::{ResetPasswordError, reset_password};
 pub(crate) use self::shown::{
@@ -34,13 +38,13 @@ pub(crate) use self::shown::{
 };
 pub(crate) use self::unknown::UnknownHandles;
 pub(crate) use self::upkeep::{
-    note_deliveries, note_presence, sweep_deliveries, tell_settled, tell_sides,
+    end_as_noted, note_deliveries, note_presence, sweep_deliveries, tell_settled, tell_sides,
 };
 
 /// Mails that go to a server at once: it may be slow, and who asks for them need not be anybody.
 const MAILS_MAX: usize = 16;
 
-/// What the hub remembers of people while it runs.
+/// What this front-end remembers of people while it runs.
 #[derive(Debug)]
 pub(crate) struct People {
     pub(crate) passwords: Passwords,
@@ -58,5 +62,12 @@ impl Default for People {
             unknown: UnknownHandles::default(),
             mails: Arc::new(Semaphore::new(MAILS_MAX)),
         }
+    }
+}
+
+impl People {
+    /// Of a front-end that tells others, too.
+    pub(crate) fn new(post: Post) -> Self {
+        Self { presence: Presence::new(post), ..Self::default() }
     }
 }

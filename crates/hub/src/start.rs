@@ -10,7 +10,7 @@ use content::Buffers;
 use documents::{NodeKey, origin_identity};
 use hub_api::Hex;
 use hub_db::{DatabaseUrl, DbError};
-use store::{ChunkStore, DiskOptions, DiskStore, StoreError};
+use store::{ChunkStore, DiskOptions, DiskStore, MemoryStore, StoreError};
 use tokio::net::TcpListener;
 use tokio::sync::{Mutex, Notify, RwLock, Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
@@ -20,9 +20,9 @@ use crate::access::Access;
 use crate::app::App;
 use crate::bus::Bus;
 use crate::challenges::Challenges;
-use crate::cluster::{self, Cluster};
+use crate::cluster::{self, Cluster, Membership, NotEntered, Post};
 use crate::codes::Codes;
-use crate::config::{HubConfig, Tls};
+use crate::config::{FrontEndConfig, HubConfig, HubLimits, Tls};
 use crate::console::Console;
 use crate::database::DatabaseError;
 use crate::deliveries::Deliveries;
@@ -93,6 +93,12 @@ pub enum StartError {
     /// The mail server cannot be used as it is configured. Its error says what to change.
     #[error("cannot send mail as configured")]
     Mail(#[source] MailConfigError),
+    /// It cannot be one of several front-ends.
+    #[error("cannot be one of the front-ends of this hub")]
+    NotEntered(#[from] NotEntered),
+    /// The others do not know where to reach it. Say `--front-end-address`.
+    #[error("other front-ends cannot reach this one at {0}: say --front-end-address HOST:PORT")]
+    FrontEndAddress(SocketAddr),
     /// The address is taken, not this machine's, or not allowed. Choose another.
     #[error("cannot listen on {address}")]
     Listen {
@@ -116,6 +122,8 @@ pub struct RunningHub {
     pub local_addr: SocketAddr,
     /// Where metrics are told, if anywhere.
     pub metrics_addr: Option<SocketAddr>,
+    /// Where other front-ends are answered, if there may be any.
+    pub front_end_addr: Option<SocketAddr>,
     look_at_certificate: Arc<Notify>,
     stop: watch::Sender<bool>,
     stopped: watch::Receiver<bool>,
@@ -136,6 +144,10 @@ impl Hub {
         // With half of its files it would begin anew, and collect the chunks as garbage.
         if data.restoring().exists() {
             return Err(StartError::Restoring(config.data));
+        }
+        if config.front_end.as_ref().is_some_and(|it| !it.keeps_chunks) {
+            // Never asked for any: they are passed on.
+            return Self::start_on(config, Arc::new(MemoryStore::with_quota(0))).await;
         }
         // The store first: its lock keeps a second hub away from everything else.
         let options = DiskOptions {
@@ -167,13 +179,28 @@ impl Hub {
         let (place, database) = database::choose(&data, config.database.as_ref())?;
         let opened = database::open_within(database::START_PATIENCE, &place).await;
         let db = opened.map_err(|source| StartError::Open { place, source })?;
-        let key = NodeKey::from_secret_bytes(data.key().map_err(in_data)?);
+        let secret = data.key().map_err(in_data)?;
+        let key = NodeKey::from_secret_bytes(secret);
         database::must_belong(&*db, &key.public(), &data, &database).await?;
-        // What the hub before left unfinished is nobody's now.
-        db.drop_running_claims().await.map_err(StartError::Db)?;
-        db.stop_running(unix_now()).await.map_err(StartError::Db)?;
-
-        let cluster = Cluster::enter(&*db).await.map_err(StartError::Db)?;
+        let front_end = match &config.front_end {
+            Some(front_end) => Some(membership(front_end, &secret).await?),
+            None => None,
+        };
+        let (membership, between) = front_end.unzip();
+        let front_end_addr = between.as_ref().and_then(|it| it.local_addr().ok());
+        let (post, posted) = match &membership {
+            Some(_) => {
+                let (post, posted) = Post::new();
+                (post, Some(posted))
+            }
+            None => (Post::default(), None),
+        };
+        if membership.is_none() {
+            // What the hub before left unfinished is nobody's now.
+            db.drop_running_claims().await.map_err(StartError::Db)?;
+            db.stop_running(unix_now()).await.map_err(StartError::Db)?;
+        }
+        let cluster = Cluster::enter(&*db, membership, post.clone()).await?;
 
         let tls = tls::identity(&config.tls, &data).map_err(StartError::Tls)?;
         let (listener, local_addr) = listen(config.listen).await?;
@@ -198,16 +225,20 @@ impl Hub {
         let fetches = Arc::new(Semaphore::new(limits.fetches_max));
         let (stop, stopping) = watch::channel(false);
         let (done, stopped) = watch::channel(false);
+        let challenges = match posted {
+            Some(_) => Challenges::of_hub(&secret),
+            None => Challenges::new().map_err(io::Error::other).map_err(in_data)?,
+        };
         let app = Arc::new(App {
             access: Access::new(Arc::clone(&db)),
             db,
             store,
-            bus: Bus::default(),
+            bus: Bus::new(post.clone()),
             mailer,
             cluster,
             member_trees: MemberTrees::default(),
             relay_reports: RelayReports::default(),
-            challenges: Challenges::new().map_err(io::Error::other).map_err(in_data)?,
+            challenges,
             url: url.clone(),
             public_key: key.public(),
             key,
@@ -231,7 +262,7 @@ impl Hub {
             event_streams: Arc::new(Semaphore::new(limits.event_streams_max)),
             deliveries: Arc::clone(&deliveries),
             codes: Arc::clone(&codes),
-            people: People::default(),
+            people: People::new(post),
             transfers: Arc::default(),
             console: Console::new(&url, config.data.clone()),
             stopping: stopping.clone(),
@@ -267,6 +298,15 @@ impl Hub {
             }
         });
         jobs.spawn(cluster::live(Arc::clone(&app)));
+        if let (Some(posted), Some(listener)) = (posted, between) {
+            jobs.spawn(cluster::tell(Arc::clone(&app), posted));
+            jobs.spawn(cluster::hear(Arc::clone(&app)));
+            let server = app.cluster.between().map(|between| TlsAcceptor::from(between.server()));
+            let inner = cluster::router(&app, router.clone());
+            // The other front-ends limit their clients themselves.
+            let limits = HubLimits { connections_per_address_max: None, ..limits.clone() };
+            jobs.spawn(serve::serve(listener, server, inner, limits, stopping.clone()));
+        }
         jobs.spawn(people::note_deliveries(Arc::clone(&app)));
         jobs.spawn(people::note_presence(Arc::clone(&app)));
         let window = limits.delivery_window;
@@ -284,6 +324,7 @@ impl Hub {
             fingerprint,
             local_addr,
             metrics_addr,
+            front_end_addr,
             look_at_certificate,
             stop,
             stopped,
@@ -291,6 +332,20 @@ impl Hub {
             jobs,
         })
     }
+}
+
+/// What is needed to be one of several front-ends, and where the others are listened to.
+async fn membership(
+    config: &FrontEndConfig,
+    secret: &[u8; 32],
+) -> Result<(Membership, TcpListener), StartError> {
+    let (listener, local) = listen(config.listen).await?;
+    if config.address.is_none() && local.ip().is_unspecified() {
+        return Err(StartError::FrontEndAddress(local));
+    }
+    let address = config.address.clone().unwrap_or_else(|| local.to_string());
+    let membership = Membership::new(secret, address, config.keeps_chunks);
+    Ok((membership.map_err(StartError::Tls)?, listener))
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {

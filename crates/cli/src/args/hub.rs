@@ -36,6 +36,15 @@ pub(crate) struct HubArgs {
     /// for --domain, or CERT,KEY files
     #[arg(long, value_name = "self|off|acme|CERT,KEY", default_value = "self")]
     pub(crate) tls: String,
+    /// With --database on a server: be one of several front-ends, and listen for the others here
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) front_end_listen: Option<String>,
+    /// Where the other front-ends reach this one, when it is not where it listens
+    #[arg(long, value_name = "HOST:PORT", requires = "front_end_listen")]
+    pub(crate) front_end_address: Option<String>,
+    /// Keep no chunks: pass requests for them on to the front-end that does
+    #[arg(long, requires = "front_end_listen")]
+    pub(crate) without_chunks: bool,
     /// Address that invitations name, when it is not the one listened on
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,

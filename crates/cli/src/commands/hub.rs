@@ -32,6 +32,7 @@ async fn serve(session: &Session, args: HubArgs) -> anyhow::Result<Ended> {
     let mut config = hub::HubConfig::new(data.clone(), listen);
     config.metrics_listen = metrics.transpose()?;
     config.database = args.database.named()?;
+    config.front_end = front_end(&args)?;
     config.tls = tls(&args)?;
     config.mail = mail(&args)?;
     config.trusted_proxies = args.trusted_proxy.iter().map(|it| it.to_canonical()).collect();
@@ -129,6 +130,13 @@ fn mail(args: &HubArgs) -> anyhow::Result<Option<hub::MailConfig>> {
     };
     let password = args.mail_password_file.as_ref().map(read).transpose()?;
     Ok(Some(hub::MailConfig { server, password, from }))
+}
+
+fn front_end(args: &HubArgs) -> anyhow::Result<Option<hub::FrontEndConfig>> {
+    let Some(listen) = &args.front_end_listen else { return Ok(None) };
+    let listen = address("--front-end-listen", listen)?;
+    let keeps_chunks = !args.without_chunks;
+    Ok(Some(hub::FrontEndConfig { listen, address: args.front_end_address.clone(), keeps_chunks }))
 }
 
 fn address(option: &str, text: &str) -> anyhow::Result<SocketAddr> {

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::postgres::PgListener;
+use sqlx::postgres::{PgListener, PgPoolOptions};
 
-use super::{PostgresDb, text};
+use super::{ACQUIRE_TIME, PostgresDb, text};
 use crate::stored::{
     self, FrontEndRow, ManagerRow, SeenRow, TotalsRow, front_end_id, milliseconds, signed,
 };
@@ -327,7 +327,9 @@ impl Cluster for PostgresDb {
 
     async fn hear(&self) -> Result<Option<Box<dyn Hearing>>, DbError> {
         // A connection of its own: it is held for as long as the hub runs.
-        let mut listener = PgListener::connect_with(&self.listeners).await?;
+        let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(ACQUIRE_TIME);
+        let pool = pool.connect_with(self.options.clone()).await?;
+        let mut listener = PgListener::connect_with(&pool).await?;
         listener.listen(CHANNEL).await?;
         Ok(Some(Box::new(Listening(listener))))
     }

@@ -215,6 +215,11 @@ impl<D> Rendezvous<D> {
         Some((message, &entry.beside))
     }
 
+    /// Forgets all codes; what was tried is counted on.
+    pub(crate) fn forget_all(&mut self) {
+        self.entries.clear();
+    }
+
     /// Forgets what nobody needs any more.
     pub(crate) fn sweep(&mut self, now: Instant) {
         self.entries.retain(|_, entry| entry.until > now);

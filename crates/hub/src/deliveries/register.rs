@@ -117,6 +117,11 @@ impl<B, D> Register<B, D> {
         self.entries.get_mut(id)
     }
 
+    /// Forgets all of them.
+    pub(crate) fn forget_all(&mut self) {
+        self.entries.clear();
+    }
+
     /// All of them.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (&[u8; 16], &mut Entry<B, D>)> {
         self.entries.iter_mut()

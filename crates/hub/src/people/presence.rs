@@ -5,9 +5,20 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hub_api::PersonNews;
+use hub_api::{Hex, PersonNews};
 use hub_db::{AccountKey, PersonId};
 use tokio::sync::Notify;
+
+use crate::cluster::{Post, Wake};
+
+/// All there is to ask for.
+pub(crate) const EVERYTHING: [PersonNews; 5] = [
+    PersonNews::Inbox,
+    PersonNews::Outbox,
+    PersonNews::Senders,
+    PersonNews::Devices,
+    PersonNews::Book,
+];
 
 /// The people who listen.
 #[derive(Debug, Clone, Default)]
@@ -15,6 +26,8 @@ pub(crate) struct Presence {
     people: Arc<Mutex<People>>,
     /// Somebody came or went.
     stirred: Arc<Notify>,
+    /// Where other front-ends are told.
+    post: Post,
 }
 
 #[derive(Debug, Default)]
@@ -80,6 +93,49 @@ impl Here {
 }
 
 impl Presence {
+    /// Of a front-end that tells others, too.
+    pub(crate) fn new(post: Post) -> Self {
+        Self { post, ..Self::default() }
+    }
+
+    /// Tells those who listen here what another front-end told.
+    pub(crate) fn wake(&self, wake: &Wake) {
+        match wake {
+            Wake::Person { person, news } => {
+                self.tell_here(PersonId::from_number(*person), *news);
+            }
+            Wake::Listens { person, key } => {
+                let people = self.people();
+                let here = people.here.get(&PersonId::from_number(*person));
+                let ear = here.and_then(|here| here.ears.get(&AccountKey(key.0)));
+                if let Some(ear) = ear {
+                    ear.told.tell(PersonNews::Elsewhere);
+                }
+            }
+            Wake::Everything => {
+                let people: Vec<PersonId> = self.people().here.keys().copied().collect();
+                for person in people {
+                    EVERYTHING.iter().for_each(|news| self.tell_here(person, *news));
+                }
+            }
+            Wake::Released { .. }
+            | Wake::Changed { .. }
+            | Wake::Queued { .. }
+            | Wake::Answered { .. }
+            | Wake::Joined { .. }
+            | Wake::Ended { .. }
+            | Wake::TakenAway => {}
+        }
+    }
+
+    /// Has it noted anew of everybody here that they are.
+    pub(crate) fn note_all(&self) {
+        let mut people = self.people();
+        let here: Vec<PersonId> = people.here.keys().copied().collect();
+        people.changed.extend(here);
+        self.stirred.notify_one();
+    }
+
     fn people(&self) -> MutexGuard<'_, People> {
         self.people.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -114,11 +170,17 @@ impl Presence {
         if let Some(before) = before {
             before.told.tell(PersonNews::Elsewhere);
         }
+        self.post.tell(Wake::Listens { person: person.number(), key: Hex(key.0) });
         PersonListener { presence: self.clone(), person, key, told }
     }
 
     /// Something is new for a person.
     pub(crate) fn tell(&self, person: PersonId, news: PersonNews) {
+        self.post.tell(Wake::person(person, news));
+        self.tell_here(person, news);
+    }
+
+    fn tell_here(&self, person: PersonId, news: PersonNews) {
         let people = self.people();
         let ears = people.here.get(&person).into_iter().flat_map(|here| here.ears.values());
         ears.filter(|ear| ear.is_listed || is_for_unlisted(news))
@@ -219,6 +281,24 @@ mod tests {
         assert_eq!(presence.online_since(ANNA), Some(10), "the other one listens");
         presence.tell(ANNA, PersonNews::Book);
         assert_eq!(after.news().await, [PersonNews::Book]);
+    }
+
+    #[tokio::test]
+    async fn a_device_that_listens_at_another_front_end_is_told_here() {
+        let (post, mut posted) = Post::new();
+        let (one, other) = (Presence::default(), Presence::new(post));
+        let mut before = one.listen(ANNA, key(1), true, 10);
+        let mut second = one.listen(ANNA, key(2), true, 10);
+        let _after = other.listen(ANNA, key(1), true, 20);
+        other.tell(ANNA, PersonNews::Inbox);
+        for _ in 0..2 {
+            one.wake(&posted.next().await.expect("was told"));
+        }
+        let both: Vec<_> = before.news().await;
+        assert!(both.contains(&PersonNews::Elsewhere), "{both:?}");
+        assert_eq!(second.news().await, [PersonNews::Inbox]);
+        one.wake(&Wake::Everything);
+        assert_eq!(second.news().await.len(), EVERYTHING.len());
     }
 
     #[tokio::test]

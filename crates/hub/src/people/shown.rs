@@ -61,19 +61,21 @@ fn shown_state(state: hub_db::DeliveryState) -> DeliveryState {
     }
 }
 
+pub(super) fn shown_party(by: EndedBy) -> DeliveryParty {
+    match by {
+        EndedBy::Sender => DeliveryParty::Sender,
+        EndedBy::Recipient => DeliveryParty::Recipient,
+        EndedBy::Hub => DeliveryParty::Hub,
+    }
+}
+
 pub(crate) fn delivery_info(
     record: AddressedRecord,
     letter: Option<Vec<u8>>,
     other_online: bool,
 ) -> DeliveryInfo {
-    let ended = record.ended.map(|(by, reason)| {
-        let by = match by {
-            EndedBy::Sender => DeliveryParty::Sender,
-            EndedBy::Recipient => DeliveryParty::Recipient,
-            EndedBy::Hub => DeliveryParty::Hub,
-        };
-        DeliveryEnd { by, reason }
-    });
+    let ended = record.ended;
+    let ended = ended.map(|(by, reason)| DeliveryEnd { by: shown_party(by), reason });
     DeliveryInfo {
         delivery: Hex(record.delivery),
         number: record.number,

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hub_api::{DeliveryEnd, DeliveryParty, PersonNews};
-use hub_db::{PersonId, Settled, Sides};
+use hub_api::{DeliveryEnd, DeliveryParty, Hex, PersonNews};
+use hub_db::{DeliveryState, PersonId, Settled, Sides};
 use tokio::time::sleep;
 
 use super::noting::{Change, Noting};
+use super::shown::shown_party;
 use crate::app::App;
+use crate::cluster::Wake;
 use crate::files::unix_now;
 use crate::refusal::Chain;
 
@@ -22,6 +24,9 @@ const TOLD_MAX: u32 = 1000;
 const SWEEP_MAX: u32 = 500;
 /// How long what is over stays in lists.
 const OVER_TIME: Duration = Duration::from_hours(90 * 24);
+
+/// Why the hub ends a delivery.
+const IDLE_REASON: &str = "nothing happened to it for too long";
 
 /// Tells both sides of a delivery that it stands otherwise.
 pub(crate) fn tell_sides(app: &App, sides: &Sides) {
@@ -38,8 +43,34 @@ pub(crate) async fn tell_settled(app: &App, settled: &Settled) {
     }
 }
 
-/// Ends what of an addressed delivery is in memory, after it was ended in the database.
+/// Ends what of an addressed delivery is in memory, here or at another front-end, after it was ended in the
+/// database.
 pub(crate) async fn end_live(app: &App, delivery: &[u8; 16], by: DeliveryParty, reason: String) {
+    app.cluster.post().tell(Wake::Ended { delivery: Hex(*delivery) });
+    end_here(app, delivery, by, reason).await;
+}
+
+/// Ends what of an addressed delivery is in memory here, after another front-end ended it in the database.
+pub(crate) async fn end_as_noted(app: &App, delivery: &[u8; 16]) {
+    if !app.deliveries.has(delivery) {
+        return;
+    }
+    let (by, reason) = match app.db.addressed(delivery).await {
+        Ok(Some(record)) => match (record.state, record.ended) {
+            (DeliveryState::Terminated, Some((by, reason))) => (shown_party(by), reason),
+            (DeliveryState::Removed, _) => (DeliveryParty::Hub, IDLE_REASON.to_owned()),
+            _ => return,
+        },
+        Ok(None) => return,
+        Err(error) => {
+            tracing::warn!(error = %Chain(&error), "a delivery that is over may go on");
+            return;
+        }
+    };
+    end_here(app, delivery, by, reason).await;
+}
+
+async fn end_here(app: &App, delivery: &[u8; 16], by: DeliveryParty, reason: String) {
     match app.db.addressed(delivery).await {
         Ok(Some(record)) => {
             app.deliveries.end(delivery, record.account, DeliveryEnd { by, reason });
@@ -88,6 +119,10 @@ pub(crate) async fn note_presence(app: Arc<App>) {
 }
 
 async fn came_or_went(app: &App, person: PersonId) -> Result<(), hub_db::DbError> {
+    if app.cluster.has_others() {
+        let since = app.people.presence.online_since(person);
+        app.db.set_online(person, app.cluster.id(), since).await?;
+    }
     app.db.note_presence(person, unix_now()).await?;
     for sender in app.db.senders_waiting(person, TOLD_MAX).await? {
         app.people.presence.tell(sender, PersonNews::Outbox);
@@ -110,7 +145,7 @@ pub(crate) async fn sweep_deliveries(app: Arc<App>, interval: Duration, window: 
             match removed {
                 Ok(removed) => {
                     for sides in &removed {
-                        let reason = "nothing happened to it for too long".to_owned();
+                        let reason = IDLE_REASON.to_owned();
                         end_live(&app, &sides.delivery, DeliveryParty::Hub, reason).await;
                         tell_sides(&app, sides);
                     }

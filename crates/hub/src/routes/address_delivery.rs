@@ -12,7 +12,7 @@ use crate::app::App;
 use crate::body::Json;
 use crate::caller::Segments;
 use crate::files::unix_now;
-use crate::people::{Handle, PersonCaller, delivery_info};
+use crate::people::{Handle, PersonCaller, delivery_info, online};
 use crate::refusal::Refusal;
 
 const ROOM: AddressRoom =
@@ -80,6 +80,6 @@ pub(crate) async fn address_delivery(
         app.people.presence.tell(record.sender, PersonNews::Outbox);
     }
     let is_contact = record.state != DeliveryState::PendingApproval;
-    let other = app.people.presence.online_since(record.recipient).filter(|_| is_contact);
-    Ok((status, axum::Json(delivery_info(*record, None, other.is_some()))))
+    let is_online = is_contact && !online(&app, [record.recipient]).await?.is_empty();
+    Ok((status, axum::Json(delivery_info(*record, None, is_online))))
 }

@@ -29,6 +29,10 @@ pub(crate) async fn announce_delivery(
     if let Some(addressed) = &addressed {
         check_addressed(addressed, account.key, &announcement)?;
     }
+    // Before it is in memory here: who lost its home to another front-end is passed on to that one.
+    if !app.cluster.is_home(&*app.db, &id).await? {
+        return Err(Refusal::busy("the delivery was just begun at another front-end"));
+    }
     let announced = app.deliveries.announce(id, account.key, &announcement, addressed.is_some());
     let is_new = announced.map_err(|error| match error {
         NotAnnounced::Conflict => Refusal::new(ProblemCode::DeliveryConflict, ""),

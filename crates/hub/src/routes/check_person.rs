@@ -13,7 +13,7 @@ use serde::Deserialize;
 use crate::app::App;
 use crate::caller::Segments;
 use crate::files::unix_now;
-use crate::people::PersonCaller;
+use crate::people::{PersonCaller, online};
 use crate::refusal::Refusal;
 
 /// What is to be sent.
@@ -57,7 +57,7 @@ async fn check(
         }
         (None, SenderPolicy::AddressBook) => return told(RecipientAnswer::PendingApproval),
     }
-    let online = app.people.presence.online_since(person.id);
+    let online: Option<u64> = online(app, [person.id]).await?.remove(&person.id);
     if online.is_none() && person.first_online.is_none() {
         return told(RecipientAnswer::NeverOnline);
     }

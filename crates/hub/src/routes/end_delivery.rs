@@ -11,6 +11,7 @@ use hub_db::{AddressedRecord, EndedBy};
 use crate::app::App;
 use crate::body::Json;
 use crate::caller::Segments;
+use crate::cluster::Wake;
 use crate::deliveries::{Asker, Participant};
 use crate::files::unix_now;
 use crate::people::tell_sides;
@@ -43,6 +44,7 @@ pub(crate) async fn end_delivery(
     if let Some(sides) = app.db.end_addressed(&id, noted, &reason, unix_now()).await? {
         tell_sides(&app, &sides);
     }
+    app.cluster.post().tell(Wake::Ended { delivery: Hex(id) });
     // Also what was over before: its place is free then.
     app.deliveries.end(&id, addressed.account, DeliveryEnd { by: shown, reason });
     Ok(StatusCode::NO_CONTENT)

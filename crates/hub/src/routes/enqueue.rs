@@ -40,8 +40,8 @@ pub(crate) async fn enqueue(
     let queued = app.db.enqueue(feed.name.id, sequence, &entries, unix_now()).await?;
     let queued = queued.ok_or_else(Refusal::not_found)?;
     if queued > 0 {
-        let targets = entries.into_iter().map(|entry| entry.target).collect();
-        app.bus.queued(key_of(&feed.community), targets);
+        let targets: Vec<_> = entries.into_iter().map(|entry| entry.target).collect();
+        app.bus.queued(key_of(&feed.community), &targets);
     }
     Ok(axum::Json(Queued { queued }))
 }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::app::App;
 use crate::pages::Rows;
-use crate::people::{PersonCaller, delivery_info};
+use crate::people::{PersonCaller, delivery_info, online};
 use crate::refusal::Refusal;
 
 #[derive(Deserialize)]
@@ -30,8 +30,9 @@ pub(crate) async fn list_inbox(
     let rows = Rows::new(page.limit, PAGE_DEFAULT, DELIVERIES_PAGE_MAX);
     let found =
         app.db.inbox(caller.person, &caller.account.key, page.before, rows.to_read()).await?;
+    let online = online(&app, found.iter().map(|(record, _)| record.sender)).await?;
     let found = found.into_iter().map(|(record, letter)| {
-        let is_online = app.people.presence.online_since(record.sender).is_some();
+        let is_online = online.contains_key(&record.sender);
         delivery_info(record, letter, is_online)
     });
     let mut deliveries = found.collect();

@@ -13,7 +13,7 @@ use hub_db::DeliveryState;
 use super::list_inbox::Page;
 use crate::app::App;
 use crate::pages::Rows;
-use crate::people::{PersonCaller, delivery_info};
+use crate::people::{PersonCaller, delivery_info, online};
 use crate::refusal::Refusal;
 
 pub(crate) async fn list_outbox(
@@ -24,11 +24,12 @@ pub(crate) async fn list_outbox(
     let Query(page) = page?;
     let rows = Rows::new(page.limit, PAGE_DEFAULT, DELIVERIES_PAGE_MAX);
     let found = app.db.outbox(caller.person, page.before, rows.to_read()).await?;
+    let online = online(&app, found.iter().map(|record| record.recipient)).await?;
     let found = found.into_iter().map(|record| {
         // Whoever was not let in, or is no more, does not learn when somebody is there.
         let may_know = matches!(record.state, DeliveryState::Waiting | DeliveryState::Running);
-        let since = app.people.presence.online_since(record.recipient);
-        delivery_info(record, None, may_know && since.is_some())
+        let is_online = online.contains_key(&record.recipient);
+        delivery_info(record, None, may_know && is_online)
     });
     let mut deliveries = found.collect();
     let next = rows.cut(&mut deliveries, |last| last.number);

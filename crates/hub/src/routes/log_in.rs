@@ -27,7 +27,7 @@ pub(crate) async fn log_in(
     let now = unix_now();
     let proved = prove(&app, &request.session, now)?;
     // Before the password: a proof is good for one try.
-    proved.redeem(&app, now)?;
+    proved.redeem(&app, now).await?;
     let refused = |why: &str| Refusal::new(ProblemCode::LoginRefused, why);
     let handle: Handle = request.handle.parse().map_err(|_| refused(""))?;
     let network = network_of(peer.client(&headers, &app.trusted_proxies));

@@ -10,6 +10,7 @@ use hub_db::AccountKey;
 
 use crate::app::App;
 use crate::body::Json;
+use crate::challenges;
 use crate::files::unix_now;
 use crate::refusal::Refusal;
 
@@ -23,7 +24,7 @@ pub(crate) async fn open_session(
     if account.is_none_or(|account| account.revoked.is_some()) {
         return Err(Refusal::new(ProblemCode::NotRegistered, ""));
     }
-    proved.redeem(&app, now)?;
+    proved.redeem(&app, now).await?;
     Ok(axum::Json(proved.issue(&app, now)))
 }
 
@@ -48,8 +49,12 @@ pub(super) fn prove(app: &App, request: &SessionRequest, now: u64) -> Result<Pro
 
 impl Proved {
     /// Uses the challenge up.
-    pub(super) fn redeem(&self, app: &App, now: u64) -> Result<(), Refusal> {
-        match app.challenges.redeem(self.challenge, now) {
+    pub(super) async fn redeem(&self, app: &App, now: u64) -> Result<(), Refusal> {
+        let is_first = match app.cluster.has_others() {
+            true => app.db.answer_challenge(&self.challenge, challenges::ends(now), now).await?,
+            false => app.challenges.redeem(self.challenge, now),
+        };
+        match is_first {
             true => Ok(()),
             false => Err(Refusal::new(ProblemCode::ProofRefused, "the challenge was used")),
         }

@@ -14,17 +14,8 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use crate::app::App;
 use crate::files::unix_now;
-use crate::people::{DeviceCaller, PersonListener};
+use crate::people::{DeviceCaller, EVERYTHING, PersonListener};
 use crate::refusal::Refusal;
-
-/// All there is to ask for, once.
-const EVERYTHING: [PersonNews; 5] = [
-    PersonNews::Inbox,
-    PersonNews::Outbox,
-    PersonNews::Senders,
-    PersonNews::Devices,
-    PersonNews::Book,
-];
 
 /// The person is online while a device on their list listens. The first event names everything: the device asks
 /// for it then, and misses nothing from there on.

@@ -15,6 +15,7 @@ mod deliveries;
 mod deliveries_hostile;
 mod delivery_page;
 mod early;
+mod front_ends;
 mod http;
 mod interface;
 mod limits_connections;
