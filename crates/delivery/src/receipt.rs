@@ -74,6 +74,15 @@ impl Receipt {
         envelope::sign(self, key)
     }
 
+    /// Verifies that the key which the receipt names signed it.
+    ///
+    /// # Errors
+    /// It did not, or this is no receipt.
+    pub fn read(signed: &[u8]) -> Result<Self, ReceiptError> {
+        let claimed: Self = envelope::peek(signed)?;
+        Ok(envelope::open(signed, &claimed.recipient)?)
+    }
+
     /// Verifies that somebody received just this. The receipt names the key; whose it is, the reader
     /// has to know.
     ///
@@ -85,8 +94,7 @@ impl Receipt {
         digest: Digest,
         tally: Tally,
     ) -> Result<Self, ReceiptError> {
-        let claimed: Self = envelope::peek(signed)?;
-        let receipt: Self = envelope::open(signed, &claimed.recipient)?;
+        let receipt = Self::read(signed)?;
         if (receipt.id, receipt.digest, receipt.tally) != (id, digest, tally) {
             return Err(ReceiptError::Other);
         }

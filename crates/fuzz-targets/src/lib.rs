@@ -54,7 +54,7 @@ pub use package_targets::{
     label_expression, package_instructions, package_receipt, package_specification,
 };
 pub use people_targets::{
-    book, device_request_payload, device_request_text, devices_payload, sealed_book,
+    book, device_request_payload, device_request_text, devices_payload, receipt_file, sealed_book,
 };
 pub use request_targets::{
     console_form, console_query, forwarded_for, if_none_match, page_query, range_header,
@@ -151,6 +151,7 @@ targets![
     device_request_text,
     sealed_book,
     book,
+    receipt_file,
     node_frame_stream,
     node_hello,
     to_node,

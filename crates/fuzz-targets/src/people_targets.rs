@@ -1,6 +1,6 @@
 //! Targets for the decoders of the `people` crate.
 
-use people::{SignedRequest, fuzzing};
+use people::{ReceiptFile, SignedRequest, fuzzing};
 
 use crate::{Verdict, same};
 
@@ -38,4 +38,15 @@ pub fn sealed_book(bytes: &[u8]) -> Verdict {
 #[must_use]
 pub fn book(bytes: &[u8]) -> Verdict {
     same(fuzzing::book(bytes), bytes)
+}
+
+/// The file of a receipt.
+#[must_use]
+pub fn receipt_file(bytes: &[u8]) -> Verdict {
+    let file = ReceiptFile::decode(bytes).ok();
+    if let Some(file) = &file {
+        // A fuzzer finds the golden one alone: it is signed.
+        let _ = file.prove();
+    }
+    same(file.map(|file| file.encode()), bytes)
 }

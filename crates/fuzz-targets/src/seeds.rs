@@ -165,6 +165,7 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
         "device_request_text" => vec![golden("people/device-request-1")],
         "sealed_book" => vec![golden("people/book-1")],
         "book" => vec![people_book()],
+        "receipt_file" => vec![golden("people/receipt-file-1")],
         "id_list" => vec![golden("wire/id-list-1")],
         "have_bitmap" => vec![behind(&10u16.to_le_bytes(), golden("wire/have-bitmap-1"))],
         "node_frame_stream" => {

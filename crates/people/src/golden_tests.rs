@@ -1,10 +1,13 @@
 //! Golden files: the bytes of each released format. Nothing in them is drawn at random.
 
-use delivery::{DeliveryId, DeliverySecret};
+use delivery::{DeliveryId, DeliverySecret, Digest, Receipt, Tag, Tally};
 use documents::{DocumentHash, ExchangeKey, MessageSeed, NodeKey};
 use proptest::prelude::*;
 
-use crate::{Book, Contact, Device, DeviceRequest, Devices, Handle, Known, Letter, SignedRequest};
+use crate::{
+    Book, Contact, Device, DeviceRequest, Devices, Handle, Known, Letter, ReceiptFile,
+    SignedRequest,
+};
 
 fn golden(name: &str, bytes: &[u8]) {
     golden::compare(env!("CARGO_MANIFEST_DIR"), name, bytes);
@@ -64,6 +67,16 @@ fn every_released_format_has_its_golden_file() {
     let seed = || MessageSeed::from_random([7; 32]);
     let sealed = book.seal(&known, 1, (&signer, &exchange), &[8; 32], seed).expect("seals");
     golden("book-1", &sealed);
+    let receipt = Receipt {
+        id: DeliveryId::from_bytes([3; 16]),
+        digest: Digest::of([Tag::from_bytes([9; 32])]),
+        tally: Tally { items: 3, stream_bytes: 1_500_000 },
+        received: 1_795_000_002,
+        recipient: two.public(),
+    };
+    let file = ReceiptFile { receipt: receipt.sign(&two), lists: vec![first, second] };
+    file.prove().expect("proves");
+    golden("receipt-file-1", &file.encode());
 }
 
 proptest! {

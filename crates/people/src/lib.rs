@@ -12,6 +12,7 @@
 //! * [`Comparison`]: words by which two people make sure that each knows the other.
 //! * [`Letter`]: the secret of a delivery, sealed by one device for another.
 //! * [`Book`]: a person's contacts, sealed for their own devices.
+//! * [`ReceiptFile`]: the receipt of a delivery with what says whose device signed it.
 //!
 //! Invariant: a hub cannot slip a device into a list that somebody follows. It can begin another list for
 //! the same handle; that is another identity, and whoever knew the first one sees the change and is asked.
@@ -27,6 +28,7 @@ pub mod fuzzing;
 mod golden_tests;
 mod handle;
 mod letter;
+mod receipt_file;
 mod request;
 
 pub use book::{
@@ -40,4 +42,5 @@ pub use devices::{
 };
 pub use handle::{Handle, ParseHandleError};
 pub use letter::{LETTER_BYTES, Letter};
+pub use receipt_file::{ProvenReceipt, RECEIPT_FILE_BYTES_MAX, ReceiptFile, ReceiptFileError};
 pub use request::{DeviceRequest, RequestError, SignedRequest};
