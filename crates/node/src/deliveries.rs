@@ -172,7 +172,7 @@ impl Prepared {
     /// # Errors
     /// The state directory fails.
     pub fn leave_to_node(&self) -> Result<(), DeliveryError> {
-        self.remember(|remembered| Remembered { kept: true, ..remembered })
+        Ok(self.remember(|remembered| Remembered { kept: true, ..remembered })?)
     }
 
     /// It is over without a receipt.
@@ -181,10 +181,20 @@ impl Prepared {
     /// The state directory fails.
     pub fn end(&self, reason: &str) -> Result<(), DeliveryError> {
         let ended = Some(reason.to_owned());
-        self.remember(|remembered| Remembered { secret: None, ended, ..remembered })
+        Ok(self.remember(|remembered| Remembered { secret: None, ended, ..remembered })?)
     }
 
-    fn remember(&self, change: impl FnOnce(Remembered) -> Remembered) -> Result<(), DeliveryError> {
+    /// Forgets a delivery of which nobody was told.
+    ///
+    /// # Errors
+    /// The state directory fails.
+    pub fn discard(self) -> Result<(), DeliveryError> {
+        let path = self.memory;
+        fs::remove_dir_all(&path)
+            .map_err(|source| StateError::Io { action: "remove", path, source }.into())
+    }
+
+    fn remember(&self, change: impl FnOnce(Remembered) -> Remembered) -> Result<(), StateError> {
         let path = self.memory.join(FACTS);
         if let Some(remembered) = read_json::<Remembered>(&path)? {
             write_json(&path, &change(remembered))?;

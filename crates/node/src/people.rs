@@ -90,6 +90,29 @@ pub enum PeopleError {
     /// Nothing can be sealed for a device of the recipient: its program is broken.
     #[error("nothing can be sealed for a device of {0}")]
     Weak(Handle),
+    /// Nobody at the hub has that handle.
+    #[error("nobody at this hub is called {0}")]
+    Unknown(Handle),
+    /// Somebody lets nobody in but their contacts, or has blocked the owner of this machine: the hub does
+    /// not say which.
+    #[error("{0} takes no deliveries from you")]
+    Refuses(Handle),
+    /// None of the recipient's devices has room for it, as far as they said.
+    #[error("no device of {to} has room for {bytes} bytes")]
+    NoRoom {
+        /// The recipient.
+        to: Handle,
+        /// What was to be sent.
+        bytes: u64,
+    },
+    /// A file is larger than the file systems of the recipient's devices take, as far as they said.
+    #[error("no device of {to} takes a file of {largest} bytes")]
+    FileTooLarge {
+        /// The recipient.
+        to: Handle,
+        /// Bytes of the largest file that was to be sent.
+        largest: u64,
+    },
     /// Nothing, or more than one thing, of that id is there.
     #[error("no single delivery begins with {0:?}")]
     NoSuchDelivery(String),

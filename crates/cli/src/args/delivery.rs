@@ -29,6 +29,9 @@ pub(crate) struct SendDeliveryArgs {
     /// Handle of the recipient at the hub, who needs no code then
     #[arg(long, value_name = "HANDLE", conflicts_with_all = ["code_file", "link", "ticket", "ticket_file", "resume"])]
     pub(crate) to: Option<String>,
+    /// Send it although the devices of the recipient said that they have no room for it
+    #[arg(long, requires = "to")]
+    pub(crate) anyway: bool,
     /// Leave it to the node of this machine, `consign node`, which sends whenever the recipient is there
     #[arg(long, requires = "to")]
     pub(crate) background: bool,

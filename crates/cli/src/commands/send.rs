@@ -31,11 +31,21 @@ pub(super) async fn run(session: &Session, args: SendDeliveryArgs) -> anyhow::Re
             }
             let paths = args.paths.iter().map(|path| session.path(path)).collect();
             let to = args.to.as_deref().map(parse).transpose()?;
+            let link = session.link()?;
+            if let Some(to) = &to {
+                addressed::ask(session, &link, to).await?;
+            }
             let request = DeliveryRequest { paths, subject: args.subject.clone(), message, to };
-            node.prepare_delivery(session.link()?, request)?
+            node.prepare_delivery(link, request)?
         }
     };
     report_left_out(session.output, &prepared.left_out)?;
+    if let Some(to) = prepared.to.clone().filter(|_| args.resume.is_none() && !args.anyway)
+        && let Err(error) = addressed::fits(session, &prepared, &to).await
+    {
+        prepared.discard()?;
+        return Err(error);
+    }
     let mut handover = match prepared.to.clone() {
         Some(to) => {
             addressed::address(session, &prepared, &to, args.background).await?;

@@ -73,14 +73,21 @@ impl Sending {
         let mut command = world.command(node, &[&["send"], args].concat());
         command.stdout(fs::File::create(&facts).expect("made")).stderr(Stdio::null());
         let process = Process::start(&mut command);
-        until("it is addressed", || fs::read_to_string(&facts).expect("there").ends_with('\n'));
-        Self { process, facts }
+        let sending = Self { process, facts };
+        until("it is addressed", || sending.addressed().is_some());
+        sending
+    }
+
+    /// The line that says so, when it is there in full.
+    fn addressed(&self) -> Option<Value> {
+        let text = fs::read_to_string(&self.facts).expect("there");
+        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        let mut told = whole.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+        told.find(|line: &Value| line["event"] == "addressed")
     }
 
     fn id(&self) -> String {
-        let text = fs::read_to_string(&self.facts).expect("there");
-        let line: Value = serde_json::from_str(text.lines().next().expect("a line")).expect("JSON");
-        assert_eq!(line["event"], "addressed", "{line}");
+        let line = self.addressed().expect("it is addressed");
         line["id"].as_str().expect("an id").to_owned()
     }
 
@@ -165,11 +172,47 @@ fn a_stranger_waits_until_they_are_let_in_or_is_refused_or_blocked() {
     world.ok("ben", &["book", "policy", "block-all"]);
     let again = world.fails("anna", &["send", &note, "--to", "ben"], 5);
     for refused in [&refused, &again] {
-        assert!(refused["message"].as_str().expect("text").contains(" 403 recipient-refuses"));
+        assert_eq!(refused["message"], "ben takes no deliveries from you");
     }
     assert_eq!(again["hint"], refused["hint"]);
     let unknown = world.fails("anna", &["send", &note, "--to", "nobody"], 4);
     assert!(unknown["hint"].as_str().expect("advice").contains("spelled"), "{unknown}");
+}
+
+#[test]
+fn a_sender_hears_of_the_recipient_before_anything_is_sent() {
+    let world = World::new();
+    person(&world, "anna");
+    person(&world, "ben");
+    let answer = |node, args: &[&str]| {
+        let told = lines(&world.run(node, &[&["send"], args].concat()));
+        let line = told.into_iter().find(|line| line["event"] == "recipient").expect("told");
+        line["answer"].as_str().expect("a word").to_owned()
+    };
+    // What is not there is found after the recipient was asked about.
+    let missing = world.text("missing");
+    assert_eq!(answer("anna", &[&missing, "--to", "ben"]), "pending-approval");
+    world.ok("ben", &["book", "add", "anna"]);
+    assert_eq!(answer("anna", &[&missing, "--to", "ben"]), "never-online");
+    let (node, _) = Process::start_ready(&mut world.command("ben", &["node"]));
+    until("ben is online", || answer("anna", &[&missing, "--to", "ben"]) == "ready");
+
+    // The node said how much room there is: a file with a hole is larger than any disk here.
+    let hole = fs::File::create(world.path("hole")).expect("made");
+    hole.set_len(1 << 43).expect("a hole");
+    let hole = world.text("hole");
+    until("ben's room is known", || {
+        let refused = world.run("anna", &["send", &hole, "--to", "ben", "--background"]);
+        refused.status.code() == Some(9)
+    });
+    let before = world.lines("anna", &["deliveries"], 0);
+    let refused = world.fails("anna", &["send", &hole, "--to", "ben"], 9);
+    assert!(refused["message"].as_str().expect("text").contains("has room for"), "{refused}");
+    assert_eq!(world.lines("anna", &["deliveries"], 0), before, "nothing of it is left to be sent");
+    let anyway = ["send", &hole, "--to", "ben", "--background", "--anyway"];
+    assert_eq!(world.ok("anna", &anyway)["event"], "addressed");
+    drop(node);
+    until("ben is seen to be away", || answer("anna", &[&missing, "--to", "ben"]) == "offline");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use delivery::Ticket;
 use documents::PublicKey;
 use hub_api::{
     AddressedDelivery, DeliveriesPage, DeliveryEnd, DeliveryInfo, DeliveryParty, DeliveryState,
-    DeviceLetter, Hex, ProblemCode,
+    DeviceLetter, Hex, ProblemCode, RecipientAnswer, RecipientCheck,
 };
 use hub_client::ClientError;
 use people::{Handle, Known, Letter};
@@ -42,6 +42,33 @@ pub enum Opening {
 }
 
 impl Node {
+    /// Asks whether somebody can be sent so much, before it is: `bytes` in all, in files of which the
+    /// largest has `largest`. Who has yet to let the sender in, or is away, is waited for.
+    ///
+    /// # Errors
+    /// [`PeopleError::Unknown`], [`PeopleError::Refuses`], [`PeopleError::NoRoom`] or
+    /// [`PeopleError::FileTooLarge`] when it cannot be; see [`PeopleError`].
+    pub async fn check_recipient(
+        &self,
+        hub: &HubLink,
+        to: &Handle,
+        bytes: u64,
+        largest: u64,
+    ) -> Result<RecipientCheck, PeopleError> {
+        let check = hub.client.check_recipient(to.as_str(), bytes, largest).await?;
+        let to = to.clone();
+        match check.answer {
+            RecipientAnswer::Ready
+            | RecipientAnswer::Offline
+            | RecipientAnswer::NeverOnline
+            | RecipientAnswer::PendingApproval => Ok(check),
+            RecipientAnswer::Unknown => Err(PeopleError::Unknown(to)),
+            RecipientAnswer::Blocked => Err(PeopleError::Refuses(to)),
+            RecipientAnswer::DiskFull => Err(PeopleError::NoRoom { to, bytes }),
+            RecipientAnswer::FileTooLarge => Err(PeopleError::FileTooLarge { to, largest }),
+        }
+    }
+
     /// Addresses a delivery to somebody, for all their devices.
     ///
     /// # Errors

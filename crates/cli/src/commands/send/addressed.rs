@@ -1,6 +1,8 @@
 //! A delivery for somebody who has a handle at the hub.
 
 use documents::PublicKey;
+use hub_api::RecipientAnswer;
+use node::HubLink;
 use node::deliveries::Prepared;
 use people::Handle;
 use serde_json::json;
@@ -8,6 +10,50 @@ use serde_json::json;
 use super::super::Session;
 use crate::output::{bytes, number, utc};
 use crate::progress::{Look, watch_silence};
+
+/// Asks about the recipient before anything is looked at, and says what it will wait for.
+pub(super) async fn ask(session: &Session, hub: &HubLink, to: &Handle) -> anyhow::Result<()> {
+    let node = session.node()?;
+    let check = session.patiently(node.check_recipient(hub, to, 0, 0)).await?;
+    let since = check.since.map_or_else(String::new, |since| format!(" since {}", utc(since)));
+    let words = match check.answer {
+        RecipientAnswer::Offline => format!("{to} is away{since}: it waits until they are there"),
+        RecipientAnswer::NeverOnline => {
+            format!("{to} has never been online at this hub: it waits until they are")
+        }
+        RecipientAnswer::PendingApproval => {
+            format!(
+                "{to} does not know you yet: it waits until they run `consign accept` with your handle"
+            )
+        }
+        // The others are errors, and not heard of here.
+        RecipientAnswer::Ready
+        | RecipientAnswer::Blocked
+        | RecipientAnswer::DiskFull
+        | RecipientAnswer::FileTooLarge
+        | RecipientAnswer::Unknown => format!("{to} is online{since}"),
+    };
+    let line = json!({
+        "event": "recipient",
+        "handle": to.as_str(),
+        "answer": check.answer,
+        "since": check.since,
+    });
+    session.output.fact(words, &line)
+}
+
+/// Makes sure that a device of the recipient's has room for it, as far as they said.
+pub(super) async fn fits(
+    session: &Session,
+    prepared: &Prepared,
+    to: &Handle,
+) -> anyhow::Result<()> {
+    let node = session.node()?;
+    let (_, bytes) = prepared.header.totals();
+    let largest = prepared.header.largest();
+    session.patiently(node.check_recipient(&prepared.hub, to, bytes, largest)).await?;
+    Ok(())
+}
 
 /// Addresses the delivery.
 pub(super) async fn address(

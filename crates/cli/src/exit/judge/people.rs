@@ -33,6 +33,22 @@ pub(super) fn judge(error: &PeopleError) -> (Ended, Option<String>) {
             (Ended::NotFound, hint("check how the handle is spelled"))
         }
         PeopleError::Hub(error) => judge_client(error),
+        PeopleError::Unknown(_) => (Ended::NotFound, hint("check how the handle is spelled")),
+        PeopleError::Refuses(_) => {
+            (Ended::NotAllowed, judge_code(ProblemCode::RecipientRefuses).map(|(_, it)| it.into()))
+        }
+        PeopleError::NoRoom { .. } => (
+            Ended::NoSpace,
+            hint(
+                "ask them to make room, or send less; --anyway sends it, for a recipient who has another disk for it",
+            ),
+        ),
+        PeopleError::FileTooLarge { .. } => (
+            Ended::NoSpace,
+            hint(
+                "send it in parts; --anyway sends it, for a recipient who has another disk for it",
+            ),
+        ),
         PeopleError::Request(_) => {
             (Ended::Refused, hint("copy the whole line that the new device printed"))
         }

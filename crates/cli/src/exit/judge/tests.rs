@@ -98,6 +98,10 @@ fn all() -> Vec<anyhow::Error> {
             .into(),
         DeliveryError::from(CodeError::BrokenOff { number: 4821, reason: "the hub forgot it" })
             .into(),
+        PeopleError::Unknown("ben".parse().expect("a handle")).into(),
+        PeopleError::Refuses("ben".parse().expect("a handle")).into(),
+        PeopleError::NoRoom { to: "ben".parse().expect("a handle"), bytes: 4096 }.into(),
+        PeopleError::FileTooLarge { to: "ben".parse().expect("a handle"), largest: 4096 }.into(),
         NotSent("tools".into()).into(),
         LedgerError::NoLedger.into(),
         LedgerError::Newer { found: 9, known: 1 }.into(),
