@@ -10,6 +10,7 @@
 
 mod addressing;
 mod book;
+mod carried;
 pub mod courier;
 mod devices;
 
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::addressing::{Arrived, Opening};
 pub use self::book::{Contacts, Seen};
+pub use self::carried::{CARRIED_BOOK_BYTES_MAX, CarriedBookError, Imported};
 use crate::hubs::HubLink;
 use crate::publish::unix_now;
 use crate::state::{Node, StateError, random, read_json, write_json};

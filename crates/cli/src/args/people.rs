@@ -237,6 +237,16 @@ pub(crate) enum BookCommand {
         after_help = "Example:\n  consign book policy block-all\n  consign book policy address-book"
     )]
     Policy(BookPolicyArgs),
+    /// Write the contacts and who is blocked to a file
+    #[command(after_help = "Example:\n  consign book export contacts.json\n\n\
+                            The file is JSON: per handle `first_name`, `last_name`, `notes` and `identity`, each of\n\
+                            which may be left out, and only you can read it.")]
+    Export(BookFileArgs),
+    /// Add what is in such a file, and say whom nobody at the hub is called
+    #[command(after_help = "Example:\n  consign book import contacts.json\n\n\
+                            Names and notes in the file replace those in the book. As whom somebody is known\n\
+                            stays, whatever the file says, and who is blocked stays so.")]
+    Import(BookFileArgs),
     /// Set the text that goes under every message; read from standard input
     #[command(after_help = "Example:\n  consign book signature < signature.txt")]
     Signature,
@@ -258,6 +268,12 @@ pub(crate) struct BookAddArgs {
     /// Notes, up to 256 characters
     #[arg(long, value_name = "TEXT")]
     pub(crate) notes: Option<String>,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub(crate) struct BookFileArgs {
+    /// The file
+    pub(crate) file: PathBuf,
 }
 
 #[derive(Debug, Clone, ClapArgs)]

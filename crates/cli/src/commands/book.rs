@@ -1,14 +1,19 @@
 //! `consign book` and `consign block`
 
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use anyhow::Context as _;
 use hub_api::SenderPolicy;
-use node::people::Contacts;
+use node::people::{CARRIED_BOOK_BYTES_MAX, Contacts, Imported};
 use people::{Comparison, Contact, Handle};
 use serde_json::json;
 
 use super::send::read_input;
 use super::{Session, parse};
 use crate::args::{BookAddArgs, BookArgs, BookCommand, PolicyWord};
-use crate::exit::Ended;
+use crate::exit::{Ended, Usage};
 
 pub(super) async fn run(session: &Session, args: BookArgs) -> anyhow::Result<Ended> {
     match args.what.unwrap_or(BookCommand::List) {
@@ -24,6 +29,8 @@ pub(super) async fn run(session: &Session, args: BookArgs) -> anyhow::Result<End
             };
             change(session, |contacts| contacts.policy = policy).await
         }
+        BookCommand::Export(args) => export(session, &session.path(&args.file)).await,
+        BookCommand::Import(args) => import(session, &session.path(&args.file)).await,
         BookCommand::Signature => {
             let text = read_input("the signature").await?.trim_end().to_owned();
             change(session, |contacts| contacts.book.signature.clone_from(&text)).await
@@ -69,6 +76,39 @@ async fn add(session: &Session, args: BookAddArgs) -> anyhow::Result<Ended> {
         }
     })
     .await
+}
+
+async fn export(session: &Session, file: &Path) -> anyhow::Result<Ended> {
+    let (node, link) = (session.node()?, session.link()?);
+    let me = node.me(&link).await?;
+    let contacts = node.contacts(&link, &me).await?;
+    // Only its owner can read it: it has notes about people.
+    let mut options = std::fs::File::options();
+    let options = options.write(true).create(true).truncate(true).mode(0o600);
+    let written = options.open(file).and_then(|mut file| {
+        file.write_all(contacts.carried().as_bytes())?;
+        file.sync_all()
+    });
+    written.with_context(|| format!("cannot write the address book to {}", file.display()))?;
+    let (count, shown) = (contacts.book.contacts.len(), file.display().to_string());
+    let line = json!({"event": "book-exported", "contacts": count, "file": shown});
+    session.output.fact(format!("{count} contacts are in {shown}"), &line)?;
+    Ok(Ended::Done)
+}
+
+async fn import(session: &Session, file: &Path) -> anyhow::Result<Ended> {
+    let cannot = || format!("cannot read {}", file.display());
+    let mut text = String::new();
+    let opened = std::fs::File::open(file).with_context(cannot)?;
+    opened
+        .take(CARRIED_BOOK_BYTES_MAX as u64 + 1)
+        .read_to_string(&mut text)
+        .with_context(cannot)?;
+    let imported =
+        Imported::read(&text).map_err(|error| Usage(format!("{}: {error}", file.display())))?;
+    let line = json!({"event": "book-imported", "entries": imported.count()});
+    session.output.fact(format!("{} entries in {}", imported.count(), file.display()), &line)?;
+    change(session, |contacts| imported.add_to(contacts)).await
 }
 
 async fn remove(session: &Session, handle: &str) -> anyhow::Result<Ended> {

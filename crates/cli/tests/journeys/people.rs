@@ -216,6 +216,31 @@ fn a_sender_hears_of_the_recipient_before_anything_is_sent() {
 }
 
 #[test]
+fn an_address_book_is_carried_in_a_file() {
+    let world = World::new();
+    for name in ["anna", "ben", "clara"] {
+        person(&world, name);
+    }
+    world.ok("anna", &["book", "add", "ben", "--notes", "plays the oboe"]);
+    let file = world.text("contacts.json");
+    assert_eq!(world.ok("anna", &["book", "export", &file])["contacts"], 1);
+    let text = fs::read_to_string(&file).expect("there");
+    fs::write(&file, text.replace("\"contacts\": {", "\"contacts\": {\n\"nobody\": {},"))
+        .expect("written");
+    let output = world.run("clara", &["book", "import", &file]);
+    assert_eq!(output.status.code(), Some(0), "{}", told(&output));
+    let said = lines(&output);
+    assert_eq!((&said[0]["event"], &said[0]["entries"]), (&"book-imported".into(), &2.into()));
+    let ben = said.iter().find(|line| line["handle"] == "ben").expect("a contact");
+    assert_eq!(ben["notes"], "plays the oboe", "{ben}");
+    assert_eq!(ben["identity"], world.lines("anna", &["book"], 0)[1]["identity"]);
+    let unknown = said.iter().find(|line| line["event"] == "unknown-contact");
+    assert_eq!(unknown.expect("told")["handle"], "nobody");
+    fs::write(&file, "not a book").expect("written");
+    world.fails("clara", &["book", "import", &file], 2);
+}
+
+#[test]
 fn a_second_device_is_approved_receives_reads_the_book_and_can_be_taken_away() {
     let world = World::new();
     person(&world, "anna");
