@@ -21,7 +21,9 @@ pub(crate) use self::community::{
     JoinArgs, LabelArgs, ManagerCommand, OpenArgs, PeerAddArgs, PeerCommand, PeerNameArgs,
     PeerRole, ProposalCommand, ProposalFile, RelayArgs, RoleArgs, RouteArgs, SeedArgs, SignArgs,
 };
-pub(crate) use self::delivery::{DeliveriesArgs, ReceiveArgs, SendDeliveryArgs};
+pub(crate) use self::delivery::{
+    DeliveriesArgs, DeliveryReceiptsArgs, ReceiveArgs, SendDeliveryArgs,
+};
 pub(crate) use self::hub::{
     HubArgs, HubBackupArgs, HubCommand, HubRestoreArgs, PerAddress, Recognised,
 };
@@ -109,6 +111,8 @@ pub(crate) enum Command {
     Receive(ReceiveArgs),
     /// List what was sent from here
     Deliveries(DeliveriesArgs),
+    /// List the signed receipts of what was sent and received here, and verify them
+    Receipts(DeliveryReceiptsArgs),
     /// List what people sent to this account
     Inbox(InboxArgs),
     /// List what this account sent to people

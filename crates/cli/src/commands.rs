@@ -49,6 +49,7 @@ mod pages;
 mod pin;
 mod publish;
 mod put;
+mod receipts;
 mod receive;
 mod register;
 mod revoke;
@@ -240,6 +241,7 @@ async fn dispatch(session: &Session, command: Command) -> anyhow::Result<Ended> 
         Command::Send(args) => send::run(session, args).await,
         Command::Receive(args) => receive::run(session, args).await,
         Command::Deliveries(_) => deliveries::run(session),
+        Command::Receipts(args) => receipts::run(session, &args),
         Command::Inbox(args) => session.patiently(mailbox::inbox(session, &args)).await,
         Command::Outbox(args) => session.patiently(mailbox::outbox(session, &args)).await,
         Command::Accept(args) => mailbox::accept(session, args).await,

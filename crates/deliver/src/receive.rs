@@ -86,6 +86,8 @@ pub struct Received {
     pub placed: Vec<Placed>,
     /// What this machine signed.
     pub receipt: Receipt,
+    /// The signed receipt, to be kept.
+    pub signed: Vec<u8>,
     /// Whether the sender has the receipt; else it waits at the hub for a while.
     pub taken: bool,
     /// How many segments were here from an earlier try.
@@ -124,6 +126,12 @@ impl Offered {
         Ok(Self { client, ticket, memory, vault, header, encoded, layout, first })
     }
 
+    /// Address of the hub it comes through.
+    #[must_use]
+    pub fn hub(&self) -> &str {
+        &self.ticket.url
+    }
+
     /// What is in it.
     #[must_use]
     pub fn header(&self) -> &Header {
@@ -154,7 +162,8 @@ impl Offered {
     }
 
     /// Receives into the directory `to` until everything is there and the sender has the receipt, which `key`
-    /// signs. Dropping the future stops; receiving again goes on.
+    /// signs. Dropping the future stops; receiving again goes on. Once the receipt is kept, what is remembered of
+    /// the delivery can go.
     ///
     /// # Errors
     /// See [`ReceiveError`]. A hub or a sender that is away is waited for.
@@ -176,7 +185,6 @@ impl Offered {
             })?;
             let (placed, resumed) = (Vec::new(), driver.layout.segments());
             let taken = driver.run(key, progress, Some((placed, receipt, signed))).await?;
-            let _ = std::fs::remove_dir_all(&memory);
             return Ok(Received { resumed, ..taken });
         }
         remember(&memory, to, &encoded)?;
@@ -198,8 +206,6 @@ impl Offered {
         }
         driver.kept = Some(kept);
         let received = driver.run(key, progress, None).await?;
-        // What is remembered is worth nothing any more; a rest of it costs nothing either.
-        let _ = std::fs::remove_dir_all(&memory);
         Ok(Received { resumed, ..received })
     }
 }
@@ -376,8 +382,8 @@ impl Driver {
             }
             let taken = plan.phase() == ReceivePhase::Done;
             let is_over = taken || give_up.is_some_and(|at| at <= Instant::now());
-            if let Some((placed, receipt, _)) = finished.take_if(|_| is_over) {
-                return Ok(Received { placed, receipt, taken, resumed: 0 });
+            if let Some((placed, receipt, signed)) = finished.take_if(|_| is_over) {
+                return Ok(Received { placed, receipt, signed, taken, resumed: 0 });
             }
             let wake = plan.poll_timeout().into_iter().chain(give_up).min();
             tokio::select! {

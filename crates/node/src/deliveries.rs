@@ -4,6 +4,7 @@
 //! deliveries/out/ID/delivery.json   what is sent, through which hub, and what opens it: a secret
 //! deliveries/out/ID/header          the header, as the recipient gets it
 //! deliveries/out/ID/receipt         what the recipient signed; the delivery is over then
+//! deliveries/received/ID/           the receipt of what came, and what it was
 //! deliveries/in/ID/                 see `deliver`: what is here of a delivery that is being received
 //! deliveries/in/ID/code.json        the code it was asked for with, and the ticket that came: a secret
 //! ```
@@ -12,6 +13,7 @@
 //! ticket or code.
 
 mod codes;
+mod receipts;
 
 use std::fs;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -25,9 +27,10 @@ use deliver::{
 };
 use delivery::{DeliveryId, DeliverySecret, HEADER_BYTES_MAX, Header, Ticket};
 use hub_client::{HubClient, Pin, Timeouts};
-use people::Handle;
+use people::{Handle, Identity, ReceiptFile};
 use serde::{Deserialize, Serialize};
 
+pub use self::receipts::{KeptReceipt, ReceiptProblem, Way};
 use crate::hubs::{HubChoiceError, HubLink};
 use crate::publish::unix_now;
 use crate::state::{
@@ -60,6 +63,9 @@ pub enum DeliveryError {
     /// There is no delivery of that id here that is still to be sent.
     #[error("no unfinished delivery {0} here")]
     Unknown(String),
+    /// No receipt, or more than one, is kept of deliveries whose id begins so.
+    #[error("no single receipt is kept of a delivery that begins with {0:?}")]
+    NoReceipt(String),
     /// Another process of this machine sends it. Leave it to that one, or end it first.
     #[error("delivery {0} is being sent by another process")]
     InUse(DeliveryId),
@@ -142,6 +148,12 @@ struct Remembered {
     /// Why it ended without a receipt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ended: Option<String>,
+    /// Whom it was sealed for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    identity: Option<String>,
+    /// Of what was sent, once the receipt is here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    digest: Option<String>,
     /// Absent once the receipt is here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     secret: Option<String>,
@@ -162,9 +174,26 @@ impl Prepared {
 
     /// Keeps the receipt, with which the delivery is over.
     fn keep(&self, sent: Sent) -> Result<Sent, DeliveryError> {
-        replace(&self.memory.join(RECEIPT), &sent.signed)?;
-        self.remember(|remembered| Remembered { secret: None, ..remembered })?;
+        let digest = Some(sent.receipt.digest.to_string());
+        self.keep_receipt(&ReceiptFile { receipt: sent.signed.clone(), lists: Vec::new() })?;
+        self.remember(|remembered| Remembered { secret: None, digest, ..remembered })?;
         Ok(sent)
+    }
+
+    pub(crate) fn keep_receipt(&self, file: &ReceiptFile) -> Result<(), StateError> {
+        replace(&self.memory.join(RECEIPT), &file.encode())
+    }
+
+    /// Notes whom the delivery is sealed for.
+    pub(crate) fn seal_for(&self, identity: Identity) -> Result<(), StateError> {
+        let identity = Some(identity.to_string());
+        self.remember(|remembered| Remembered { identity, ..remembered })
+    }
+
+    /// Whom the delivery was sealed for.
+    pub(crate) fn sealed_for(&self) -> Result<Option<String>, StateError> {
+        let remembered = read_json::<Remembered>(&self.memory.join(FACTS))?;
+        Ok(remembered.and_then(|remembered| remembered.identity))
     }
 
     /// Leaves it to the node of this machine, which goes on whenever the recipient is there.
@@ -257,6 +286,8 @@ impl Node {
             to: request.to.as_ref().map(Handle::to_string),
             kept: false,
             ended: None,
+            identity: None,
+            digest: None,
             secret: Some(hex::encode(secret.as_bytes())),
             origins: origins.iter().map(hexadecimal).collect(),
         };
@@ -320,15 +351,11 @@ impl Node {
         let mut found = Vec::new();
         for entry in fs::read_dir(&directory).map_err(failed)? {
             let path = entry.map_err(failed)?.path();
-            let mut id = [0; 16];
-            let name = path.file_name().unwrap_or_default();
-            if hex::decode_to_slice(name.as_bytes(), &mut id).is_err() {
-                continue;
-            }
+            let Some(id) = id_of(&path) else { continue };
             // One that was being made when its process was killed was never sent.
             let Some(remembered) = read_json::<Remembered>(&path.join(FACTS))? else { continue };
             found.push(SentDelivery {
-                id: DeliveryId::from_bytes(id),
+                id,
                 made: remembered.made,
                 hub: remembered.hub,
                 subject: remembered.subject,
@@ -367,6 +394,13 @@ impl Node {
         create_private_directory(&directory)?;
         Ok(directory)
     }
+}
+
+/// The delivery whose directory this is.
+fn id_of(path: &Path) -> Option<DeliveryId> {
+    let mut id = [0; 16];
+    hex::decode_to_slice(path.file_name()?.as_bytes(), &mut id).ok()?;
+    Some(DeliveryId::from_bytes(id))
 }
 
 fn origin((name, path): &(String, String)) -> Option<Origin> {

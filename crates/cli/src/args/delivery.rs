@@ -85,3 +85,22 @@ pub(crate) struct ReceiveArgs {
 #[derive(Debug, ClapArgs)]
 #[command(after_help = "Example:\n  consign deliveries\n  consign deliveries --json")]
 pub(crate) struct DeliveriesArgs {}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Example:\n  consign receipts\n  consign receipts 6f0c8c3a --export plans.receipt\n  \
+                        consign receipts --check plans.receipt\n\n\
+                        A receipt says which device received what and when, signed by that device. The file of\n\
+                        one proves it to anybody, without a hub: compare the identity with the one you know."
+)]
+pub(crate) struct DeliveryReceiptsArgs {
+    /// The one delivery whose id begins so
+    #[arg(value_name = "ID")]
+    pub(crate) id: Option<String>,
+    /// Write its receipt to a file that can be handed on
+    #[arg(long, value_name = "FILE", requires = "id")]
+    pub(crate) export: Option<PathBuf>,
+    /// Verify the file of a receipt, of whomever
+    #[arg(long, value_name = "FILE", conflicts_with = "id")]
+    pub(crate) check: Option<PathBuf>,
+}

@@ -155,7 +155,8 @@ pub(super) async fn accept(session: &Session, args: AcceptArgs) -> anyhow::Resul
             Err(::node::people::PeopleError::IdentityChanged(sender.clone()).into())
         }
         Opening::Ticket(ticket, Seen::New | Seen::Same) => {
-            collect(session, *ticket, args.to.as_deref(), true).await
+            let from = Some((&link, sender));
+            collect(session, *ticket, from, args.to.as_deref(), true).await
         }
     }
 }

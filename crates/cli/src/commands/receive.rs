@@ -7,6 +7,8 @@ use std::time::Instant;
 
 use deliver::{DeliveryProgress, Offered};
 use delivery::{Code, Ticket};
+use node::HubLink;
+use people::Handle;
 use serde_json::json;
 
 use super::delivery_link::Given;
@@ -35,13 +37,14 @@ pub(super) async fn run(session: &Session, args: ReceiveArgs) -> anyhow::Result<
             watch(session.output, redeeming, look).await?
         }
     };
-    collect(session, ticket, args.to.as_deref(), args.yes).await
+    collect(session, ticket, None, args.to.as_deref(), args.yes).await
 }
 
 /// Receives what a ticket opens, once whoever sits here agrees.
 pub(super) async fn collect(
     session: &Session,
     ticket: Ticket,
+    from: Option<(&HubLink, &Handle)>,
     to: Option<&Path>,
     is_agreed: bool,
 ) -> anyhow::Result<Ended> {
@@ -64,7 +67,7 @@ pub(super) async fn collect(
     }
     let (files, total) = offered.header().totals();
     let started = Instant::now();
-    let receiving = offered.receive(&to, node.key(), &progress);
+    let receiving = node.receive_delivery(offered, &to, from, &progress);
     let received = watch(session.output, receiving, watched).await?;
     let seconds = started.elapsed().as_secs_f64();
     for placed in &received.placed {

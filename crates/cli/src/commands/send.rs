@@ -78,7 +78,7 @@ pub(super) async fn run(session: &Session, args: SendDeliveryArgs) -> anyhow::Re
     let seconds = started.elapsed().as_secs_f64();
     let recipient = sent.receipt.recipient.to_string();
     if let Some(to) = &prepared.to {
-        addressed::confirm(session, &prepared, to, &sent.receipt.recipient).await?;
+        addressed::confirm(session, &prepared, to, &sent).await?;
     }
     session.output.fact(
         format!(

@@ -9,6 +9,7 @@ mod delivering;
 mod people;
 mod proposing;
 
+use ::people::ReceiptFileError;
 use checkout::CheckoutError;
 use deploy::ApplyError;
 use fetch::{Fault, FetchError, SourceReason};
@@ -22,7 +23,7 @@ use node::communities::publisher::{RollBackError, SendError};
 use node::communities::rollout::RolloutError;
 use node::control::ControlError;
 use node::delegate::DelegateError;
-use node::deliveries::DeliveryError;
+use node::deliveries::{DeliveryError, ReceiptProblem};
 use node::get::GetError;
 use node::hubs::{HubChoiceError, RegisterError};
 use node::people::PeopleError;
@@ -129,6 +130,12 @@ fn judge_one(cause: &(dyn std::error::Error + 'static)) -> Option<(Ended, Option
             | ApplyError::Plan(_),
         )
         | None => {}
+    }
+    if cause.is::<ReceiptFileError>() || cause.is::<ReceiptProblem>() {
+        return Some((
+            Ended::Refused,
+            hint("ask whoever sent or received it for their copy: both keep one"),
+        ));
     }
     if let Some(error) = cause.downcast_ref::<PeopleError>() {
         return Some(people::judge(error));

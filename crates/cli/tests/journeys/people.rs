@@ -216,6 +216,52 @@ fn a_sender_hears_of_the_recipient_before_anything_is_sent() {
 }
 
 #[test]
+fn both_keep_a_receipt_which_proves_itself_anywhere() {
+    let world = World::new();
+    person(&world, "anna");
+    person(&world, "ben");
+    world.ok("ben", &["book", "add", "anna"]);
+    fs::write(world.path("note.txt"), "hello").expect("written");
+    let note = world.text("note.txt");
+    let sending = Sending::start(&world, "anna", &[&note, "--to", "ben", "--subject", "A note"]);
+    let id = sending.id();
+    let to = world.text("in");
+    fs::create_dir(&to).expect("made");
+    let received = world.ok("ben", &["accept", &id, "--to", &to]);
+    assert_eq!(sending.last()["event"], "delivered");
+
+    let (sent, came) = (world.ok("anna", &["receipts"]), world.ok("ben", &["receipts", &id[..6]]));
+    for (line, way, with) in [(&sent, "sent", "ben"), (&came, "received", "anna")] {
+        assert_eq!(line["event"], "delivery-receipt", "{line}");
+        assert_eq!((line["way"].as_str(), line["with"].as_str()), (Some(way), Some(with)));
+        assert_eq!(line["recipient"], "ben", "{line}");
+        assert_eq!(line["digest"], received["digest"], "{line}");
+        assert_eq!(line["subject"], "A note");
+    }
+    assert_eq!(sent["identity"], came["identity"]);
+
+    let file = world.text("a.receipt");
+    world.ok("anna", &["receipts", &id, "--export", &file]);
+    // By somebody who knows nobody and asks no hub.
+    let checked = world.ok("stranger", &["receipts", "--check", &file]);
+    assert_eq!(checked["event"], "receipt-checked", "{checked}");
+    assert_eq!((&checked["digest"], &checked["identity"]), (&sent["digest"], &sent["identity"]));
+    let mut bytes = fs::read(&file).expect("there");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&file, bytes).expect("written");
+    world.fails("stranger", &["receipts", "--check", &file], 6);
+
+    // What was changed on the sender's own disk is noticed.
+    let kept = world.path("anna/deliveries/out").join(&id).join("delivery.json");
+    let facts = fs::read_to_string(&kept).expect("there");
+    let digest = sent["digest"].as_str().expect("text");
+    fs::write(&kept, facts.replace(digest, &"0".repeat(64))).expect("written");
+    let refused = world.lines("anna", &["receipts"], 6);
+    assert!(refused[0]["problem"].is_string(), "{refused:?}");
+}
+
+#[test]
 fn an_address_book_is_carried_in_a_file() {
     let world = World::new();
     for name in ["anna", "ben", "clara"] {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use deliver::Sent;
 use delivery::Ticket;
 use documents::PublicKey;
 use hub_api::{
@@ -9,9 +10,9 @@ use hub_api::{
     DeviceLetter, Hex, ProblemCode, RecipientAnswer, RecipientCheck,
 };
 use hub_client::ClientError;
-use people::{Handle, Known, Letter};
+use people::{Handle, Known, Letter, ReceiptFile};
 
-use super::{Me, PeopleError, Seen, seed};
+use super::{Me, PeopleError, Seen, follow, seed};
 use crate::deliveries::Prepared;
 use crate::hubs::HubLink;
 use crate::state::Node;
@@ -86,7 +87,10 @@ impl Node {
             let address = self.letters(me, prepared, &known)?;
             let id = *prepared.id.as_bytes();
             match hub.client.address_delivery(id, &address).await {
-                Ok(info) => return Ok((info, known)),
+                Ok(info) => {
+                    prepared.seal_for(known.identity)?;
+                    return Ok((info, known));
+                }
                 Err(error) if error.code() == Some(ProblemCode::PersonConflict) => {
                     // A device came or went since: that list is another one now, or the hub is wrong.
                     let again = self.devices_of(hub, to).await?;
@@ -151,20 +155,28 @@ impl Node {
         check_over(info).err()
     }
 
-    /// Makes sure that a receipt was signed by a device of the recipient's.
+    /// Makes sure that a receipt was signed by a device of the recipient's, and keeps what proves it.
     ///
     /// # Errors
     /// [`PeopleError::ForeignReceipt`] when it was not; see [`PeopleError`].
     pub async fn confirm_receipt(
         &self,
-        hub: &HubLink,
+        prepared: &Prepared,
         to: &Handle,
-        signer: &PublicKey,
+        sent: &Sent,
     ) -> Result<(), PeopleError> {
-        if self.devices_of(hub, to).await?.list.devices.contains_key(signer) {
-            return Ok(());
+        let lists = prepared.hub.client.person(to.as_str()).await?.lists;
+        let known = follow(to, &lists)?;
+        let sealed_for = prepared.sealed_for()?;
+        if sealed_for.is_some_and(|identity| identity != known.identity.to_string()) {
+            return Err(PeopleError::IdentityChanged(to.clone()));
         }
-        Err(PeopleError::ForeignReceipt { to: to.clone(), signer: *signer })
+        let signer = sent.receipt.recipient;
+        if !known.list.devices.contains_key(&signer) {
+            return Err(PeopleError::ForeignReceipt { to: to.clone(), signer });
+        }
+        let lists = lists.into_iter().map(|list| list.0).collect();
+        Ok(prepared.keep_receipt(&ReceiptFile { receipt: sent.signed.clone(), lists })?)
     }
 
     /// What came for the owner of this machine, the newest first.

@@ -185,7 +185,7 @@ async fn try_to_deliver(node: &Node, id: DeliveryId) -> Result<(), CourierError>
     let ended = prepared.send(&DeliveryProgress::default()).await;
     match ended {
         Ok(sent) => {
-            node.confirm_receipt(&prepared.hub, &to, &sent.receipt.recipient).await?;
+            node.confirm_receipt(&prepared, &to, &sent).await?;
             tracing::info!(%id, %to, "delivered");
             Ok(())
         }

@@ -1,6 +1,6 @@
 //! A delivery for somebody who has a handle at the hub.
 
-use documents::PublicKey;
+use deliver::Sent;
 use hub_api::RecipientAnswer;
 use node::HubLink;
 use node::deliveries::Prepared;
@@ -99,8 +99,8 @@ pub(super) async fn confirm(
     session: &Session,
     prepared: &Prepared,
     to: &Handle,
-    signer: &PublicKey,
+    sent: &Sent,
 ) -> anyhow::Result<()> {
     let node = session.node()?;
-    Ok(session.patiently(node.confirm_receipt(&prepared.hub, to, signer)).await?)
+    Ok(session.patiently(node.confirm_receipt(prepared, to, sent)).await?)
 }

@@ -20,6 +20,10 @@ pub(super) fn judge_delivery(error: &DeliveryError) -> Option<(Ended, Option<Str
             Ended::InUse,
             Some("leave it to that process, perhaps `consign node`, or end that first".to_owned()),
         )),
+        DeliveryError::NoReceipt(_) => Some((
+            Ended::NotFound,
+            Some("`consign receipts` lists them; give more of the id".to_owned()),
+        )),
         DeliveryError::Survey(_)
         | DeliveryError::TooLarge(_)
         | DeliveryError::Unknown(_)

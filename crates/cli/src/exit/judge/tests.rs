@@ -92,6 +92,9 @@ fn all() -> Vec<anyhow::Error> {
         ))
         .into(),
         DeliveryError::CodeWithoutHub.into(),
+        DeliveryError::NoReceipt("6f0c".into()).into(),
+        ReceiptProblem::Other.into(),
+        ReceiptFileError::TooLong.into(),
         DeliveryError::from(CodeError::Unknown { hub: "https://hub".into(), number: 4821 }).into(),
         DeliveryError::from(CodeError::Used(4821)).into(),
         DeliveryError::from(CodeError::Wrong { number: 4821, source: HandoverError::OtherCode })
