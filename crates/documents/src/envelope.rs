@@ -54,10 +54,12 @@ pub enum Context {
     DeviceRequest,
     /// What a relay tells of itself.
     RelayReport,
+    /// An [`crate::audit::AuditHead`].
+    AuditHead,
 }
 
 impl Context {
-    pub(crate) const ALL: [Self; 17] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::Release,
         Self::Head,
         Self::Delegation,
@@ -75,6 +77,7 @@ impl Context {
         Self::Devices,
         Self::DeviceRequest,
         Self::RelayReport,
+        Self::AuditHead,
     ];
 
     /// The string that is signed with the document.
@@ -98,6 +101,7 @@ impl Context {
             Self::Devices => "consign/devices/1",
             Self::DeviceRequest => "consign/device-request/1",
             Self::RelayReport => "consign/relay-report/1",
+            Self::AuditHead => "consign/audit-head/1",
         }
     }
 }

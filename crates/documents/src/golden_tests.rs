@@ -7,6 +7,7 @@ use content::{ChunkId, ConvergenceSecret, Sealer, Totals, TreeRef};
 use golden::is_whole_or_nothing;
 use proptest::prelude::*;
 
+use crate::audit::{AuditHead, AuditRecord};
 use crate::envelope::{Attributed, peek, sign};
 use crate::{
     Capability, Context, Delegation, DocumentHash, Head, Invitation, Manifest, NodeKey,
@@ -80,6 +81,20 @@ fn delegation() -> Delegation {
     }
 }
 
+/// An entry of an audit log, and the head that names it.
+fn audit() -> (AuditRecord, AuditHead) {
+    let record = AuditRecord {
+        number: 7,
+        time: 1_700_000_000,
+        actor: "local".into(),
+        action: "invite".into(),
+        subject: "reader".into(),
+        detail: r#"{"names":["team/tools"]}"#.into(),
+    };
+    let (number, link) = (record.number, record.link(&[9; 32]));
+    (record, AuditHead { key: key().public(), number, link, issued: 1_700_000_060 })
+}
+
 fn proof() -> SessionProof {
     SessionProof { hub: [2; 32], challenge: [3; 32], key: key().public() }
 }
@@ -99,6 +114,9 @@ fn every_released_document_has_its_golden_file() {
     golden("manifest-sealed-1", &sealed().sign(&key()));
     golden("head-1", &head().sign(&key()));
     golden("delegation-1", &delegation().sign(&key()));
+    let (record, head) = audit();
+    golden("audit-entry-1", &record.link(&[9; 32]));
+    golden("audit-head-1", &head.sign(&key()));
     golden("session-proof-1", &proof().sign(&key()));
     golden("registration-1", &registration().sign(&key()));
     golden("session-token-1", &token().issue(&key()));
@@ -141,6 +159,7 @@ fn decoders_survive_damage() {
     both(&sealed());
     both(&head());
     both(&delegation());
+    both(&audit().1);
     both(&proof());
     both(&registration());
     both(&token());

@@ -25,6 +25,7 @@
 //! Start reading at [`release`], then [`accept`].
 
 pub mod accept;
+pub mod audit;
 pub mod capability;
 pub mod date;
 pub mod delegation;

@@ -2,6 +2,7 @@
 
 use content::closure::ClosureEntry;
 use content::{ChunkId, ChunkRef, TreeRef};
+use documents::audit::AuditHead;
 use documents::{
     Authority, Capability, Context, DOCUMENT_BYTES_MAX, Delegation, Head, Invitation, Manifest,
     NodeKey, Registration, ReleaseName, SessionProof, SessionToken, UtcTime, Validity,
@@ -57,6 +58,19 @@ pub fn delegation(bytes: &[u8]) -> Verdict {
 #[must_use]
 pub fn delegation_payload(bytes: &[u8]) -> Verdict {
     delegation(&signed(bytes, Context::Delegation))
+}
+
+/// The signed head of an audit log.
+#[must_use]
+pub fn audit_head(bytes: &[u8]) -> Verdict {
+    let head = AuditHead::open(bytes).ok().filter(|head| head.key == key().public());
+    same(head.map(|head| head.sign(&key())), bytes)
+}
+
+/// The head of an audit log inside a valid envelope.
+#[must_use]
+pub fn audit_head_payload(bytes: &[u8]) -> Verdict {
+    audit_head(&signed(bytes, Context::AuditHead))
 }
 
 /// A signed session proof.

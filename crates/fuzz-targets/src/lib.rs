@@ -43,10 +43,10 @@ pub use delivery_targets::{
 };
 pub use disk_targets::{checkout_journal, checkout_records, directory_index};
 pub use document_targets::{
-    accept_head, capability_text, certificate_validity, delegation, delegation_payload, head,
-    head_payload, invitation_text, manifest, manifest_payload, registration, registration_payload,
-    release_name, sealed_root, session_proof, session_proof_payload, session_token,
-    session_token_payload,
+    accept_head, audit_head, audit_head_payload, capability_text, certificate_validity, delegation,
+    delegation_payload, head, head_payload, invitation_text, manifest, manifest_payload,
+    registration, registration_payload, release_name, sealed_root, session_proof,
+    session_proof_payload, session_token, session_token_payload,
 };
 pub use hub_targets::{event_stream, http_date, hub_request, hub_response, id_text};
 pub use node_targets::{from_node, node_frame_stream, node_hello, node_text, to_node};
@@ -102,6 +102,8 @@ targets![
     manifest_payload,
     head,
     head_payload,
+    audit_head,
+    audit_head_payload,
     delegation,
     delegation_payload,
     session_proof,

@@ -91,6 +91,8 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
         }
         "head" => vec![golden("documents/head-1")],
         "head_payload" => vec![payload("documents/head-1")],
+        "audit_head" => vec![golden("documents/audit-head-1")],
+        "audit_head_payload" => vec![payload("documents/audit-head-1")],
         "delegation" => vec![golden("documents/delegation-1")],
         "delegation_payload" => vec![payload("documents/delegation-1")],
         "session_proof" => vec![golden("documents/session-proof-1")],
