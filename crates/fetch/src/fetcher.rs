@@ -43,6 +43,15 @@ impl Fetcher {
         Self { sources, config, dishonest: Mutex::default() }
     }
 
+    /// The sources that sent wrong bytes, and what: nothing is asked of them any more.
+    #[must_use]
+    pub fn dropped(&self) -> Vec<(&str, String)> {
+        let dishonest = self.dishonest.lock().unwrap_or_else(PoisonError::into_inner);
+        let named =
+            |(source, reason): (&usize, &String)| (self.sources[*source].name(), reason.clone());
+        dishonest.iter().map(named).collect()
+    }
+
     /// Fetches what `wants` names, until that channel is closed and everything is there.
     ///
     /// Wants are taken only while little enough is wanted and not fetched, so a sender that

@@ -63,7 +63,7 @@ impl HubClient {
             let call = Call::new(Method::POST, routes::CHUNKS_FETCH, "fetch chunks")
                 .octets([IdList::encode_ids(ids)]);
             let response = self.sessions.call(&self.exchange, &call, Need::Wanted).await?;
-            let mut body = response.into_body();
+            let mut body = response.into_body().with_pace();
             let mut awaited: HashSet<ChunkId> = ids.iter().copied().collect();
             let decoder = FrameStreamDecoder::new(self.buffers.clone());
             let received = receive(decoder, &mut body, &mut awaited, &frames).await;

@@ -17,6 +17,11 @@ use crate::failure::broken;
 /// Longest detail of a problem that is kept, in characters; a paragraph.
 const DETAIL_CHARS_MAX: usize = 500;
 
+/// How much has to come in [`PACE_WINDOW`] of waiting, where a pace is kept: what the slowest of links
+/// carries, far below any that chunks are fetched over. Whoever sends less holds the connection on purpose.
+const PACE_BYTES: u64 = 1024;
+const PACE_WINDOW: Duration = Duration::from_mins(5);
+
 /// A body as it arrives, and what it is the answer to.
 pub(crate) struct Incoming {
     body: hyper::body::Incoming,
@@ -24,6 +29,26 @@ pub(crate) struct Incoming {
     doing: &'static str,
     idle: Duration,
     entry: Option<Entry>,
+    pace: Option<Pace>,
+}
+
+/// What came since the window began, and how long was waited for it.
+#[derive(Default)]
+struct Pace {
+    came_bytes: u64,
+    waited: Duration,
+}
+
+impl Pace {
+    /// Whether it is kept after this.
+    fn is_kept(&mut self, came: &Bytes, waited: Duration) -> bool {
+        self.came_bytes += came.len() as u64;
+        self.waited += waited;
+        if self.came_bytes >= PACE_BYTES {
+            *self = Self::default();
+        }
+        self.waited < PACE_WINDOW
+    }
 }
 
 impl Incoming {
@@ -33,7 +58,12 @@ impl Incoming {
         doing: &'static str,
         idle: Duration,
     ) -> Self {
-        Self { body, url, doing, idle, entry: None }
+        Self { body, url, doing, idle, entry: None, pace: None }
+    }
+
+    /// Ends with an error when it comes slower than any link is, however regularly.
+    pub(crate) fn with_pace(self) -> Self {
+        Self { pace: Some(Pace::default()), ..self }
     }
 
     /// Keeps the call in the list of those under way until the body was read or dropped.
@@ -52,6 +82,7 @@ impl Incoming {
             if let Some(entry) = &self.entry {
                 entry.waits("more of the answer", "gives up", Instant::now() + self.idle);
             }
+            let began = tokio::time::Instant::now();
             let frame = match timeout(self.idle, self.body.frame()).await {
                 Ok(Some(Ok(frame))) => frame,
                 Ok(Some(Err(error))) => return Err(broken(self.url.clone(), self.doing, &error)),
@@ -60,7 +91,13 @@ impl Incoming {
             };
             match frame.into_data() {
                 Ok(bytes) if bytes.is_empty() => {}
-                Ok(bytes) => return Ok(Some(bytes)),
+                Ok(bytes) => {
+                    let pace = self.pace.as_mut();
+                    if pace.is_none_or(|pace| pace.is_kept(&bytes, began.elapsed())) {
+                        return Ok(Some(bytes));
+                    }
+                    return Err(self.timed_out(PACE_WINDOW));
+                }
                 // Trailers: nothing in them is for us.
                 Err(_) => {}
             }

@@ -125,6 +125,8 @@ pub struct Place {
     turn: Arc<AtomicUsize>,
     /// What it passed on, if it is a relay.
     counts: Arc<relay::Counts>,
+    /// What comes in at the moment, if it is a target.
+    fetching: Arc<target::Fetching>,
 }
 
 /// What is remembered of a community.
@@ -220,7 +222,8 @@ impl Node {
 
     fn place(&self, id: CommunityId) -> Place {
         let counts = Arc::new(relay::Counts::begin());
-        Place { node: self.clone(), id, turn: Arc::default(), counts }
+        let (turn, fetching) = (Arc::default(), Arc::default());
+        Place { node: self.clone(), id, turn, counts, fetching }
     }
 
     /// This node's exchange key.
@@ -456,10 +459,13 @@ impl Place {
                 url: hub.url.clone(),
                 source,
             })?;
+            let is_empty = page.members.is_empty();
             all.extend(page.members.into_iter().map(|member| member.0));
-            // A hub that never ends must not fill the memory.
+            // A hub that never ends must neither fill the memory nor keep us here.
             match page.next {
-                Some(next) if all.len() <= hub_api::limits::MEMBERS_MAX => after = Some(next),
+                Some(next) if !is_empty && all.len() <= hub_api::limits::MEMBERS_MAX => {
+                    after = Some(next);
+                }
                 Some(_) | None => return Ok(all),
             }
         }

@@ -8,6 +8,7 @@
 //! * [`Library`]: chunks made from a seed.
 //! * [`Honest`]: a source with a rate, a delay and perhaps gaps; counts what it gave.
 //! * [`Hostile`]: a source with a [`Manner`] of misbehaving.
+//! * [`Meddler`]: a hub that alters what a real one answers.
 //! * [`Watching`]: a destination that keeps everything, once, and notes how far ahead a source
 //!   ran.
 //! * [`parts`]: programs that a machine may lack, and what happens then.
@@ -21,6 +22,7 @@ mod destination;
 mod honest;
 mod hostile;
 mod library;
+mod meddler;
 pub mod parts;
 mod postgres;
 mod small_disk;
@@ -30,5 +32,6 @@ pub use destination::Watching;
 pub use honest::Honest;
 pub use hostile::{Hostile, Manner};
 pub use library::{Library, frame_of, noise, words};
+pub use meddler::{Meddler, Meddling};
 pub use postgres::Postgres;
 pub use small_disk::SmallDisk;

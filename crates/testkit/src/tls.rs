@@ -93,15 +93,32 @@ impl Dialler {
     /// # Panics
     /// When the hub does not take it.
     pub async fn connect(&self, from: Ipv4Addr) -> Wire {
-        let socket = TcpSocket::new_v4().expect("a socket");
-        socket.bind(SocketAddr::new(from.into(), 0)).expect("binds");
-        let stream = socket.connect(self.hub).await.expect("connects");
+        self.try_connect(from).await.expect("connects")
+    }
+
+    /// The same to a hub that may be gone.
+    ///
+    /// # Errors
+    /// It does not take the connection.
+    ///
+    /// # Panics
+    /// Never: the name is one.
+    pub async fn try_connect(&self, from: Ipv4Addr) -> std::io::Result<Wire> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(SocketAddr::new(from.into(), 0))?;
+        let stream = socket.connect(self.hub).await?;
         let name = ServerName::try_from("localhost").expect("a name");
-        Wire(self.connector.connect(name, stream).await.expect("a handshake"))
+        Ok(Wire(self.connector.connect(name, stream).await?))
     }
 }
 
 impl Wire {
+    /// The connection, to speak another way over it.
+    #[must_use]
+    pub fn into_stream(self) -> TlsStream<TcpStream> {
+        self.0
+    }
+
     /// The certificate that was shown.
     ///
     /// # Panics

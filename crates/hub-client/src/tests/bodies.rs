@@ -107,6 +107,24 @@ async fn a_slow_body_is_waited_for_and_a_silent_one_is_not() {
     assert!(error.is_retryable());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_body_that_trickles_is_not_waited_for_to_its_end() {
+    let started = tokio::time::Instant::now();
+    let (result, _, _) = fetch(&ids(), |_| {
+        let stream = [stream_of(&two_frames()), wire::encode_end(&[])].concat();
+        let bytes = stream.chunks(1).map(Bytes::copy_from_slice).map(Step::Send);
+        script(bytes.flat_map(|byte| [byte, Step::Wait(Duration::from_secs(20))]))
+    })
+    .await;
+    let error = result.expect_err("it takes an hour");
+    let ClientError::TimedOut { waiting_for: WaitingFor::Body, after, .. } = &error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(*after, Duration::from_mins(5));
+    assert!(error.is_retryable());
+    assert!(started.elapsed() < Duration::from_mins(6), "{:?}", started.elapsed());
+}
+
 #[tokio::test]
 async fn a_full_channel_holds_the_answer_back_and_a_closed_one_ends_it() {
     let frames: Vec<Frame> =

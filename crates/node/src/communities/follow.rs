@@ -47,6 +47,7 @@ struct With {
 }
 
 struct Job {
+    place: Place,
     status: Arc<Mutex<CommunityStatus>>,
     task: JoinHandle<()>,
 }
@@ -63,7 +64,13 @@ impl Following {
     #[must_use]
     pub fn status(&self) -> Vec<CommunityStatus> {
         let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        let status = |job: &Job| job.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let status = |job: &Job| {
+            let mut status = job.status.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if status.waits_for.is_none() {
+                status.waits_for = job.place.fetching();
+            }
+            status
+        };
         jobs.values().map(status).collect()
     }
 
@@ -91,9 +98,8 @@ impl Following {
             waits_for: None,
             last: None,
         }));
-        let id = place.id();
-        let task = tokio::spawn(follow(place, Arc::clone(&self.with), Arc::clone(&status)));
-        jobs.insert(id, Job { status, task });
+        let followed = follow(place.clone(), Arc::clone(&self.with), Arc::clone(&status));
+        jobs.insert(place.id(), Job { place, status, task: tokio::spawn(followed) });
     }
 
     /// Ends what is followed. A package that is being carried out goes on when the node runs again.
@@ -318,7 +324,8 @@ impl FollowError {
             )
             | Self::Send(_)
             | Self::Relay(RelayError::Fetch { .. } | RelayError::State(_)) => return false,
-            Self::Relay(RelayError::Endless { url }) => {
+            Self::Target(TargetError::Endless { url })
+            | Self::Relay(RelayError::Endless { url }) => {
                 return place.hub().is_ok_and(|hub| hub.url == *url);
             }
         };

@@ -294,15 +294,17 @@ impl Place {
         &self,
         beside: &HubLink,
     ) -> Result<BTreeMap<PeerName, Vec<u8>>, CommunityError> {
-        let (mut all, mut after) = (BTreeMap::new(), None);
+        let (mut all, mut listed, mut after) = (BTreeMap::new(), 0, None);
         loop {
             let page = beside.client.members(&self.id(), after.as_deref()).await;
             let page = page.map_err(|source| fail(beside, "list whom it knows", source))?;
+            let is_empty = page.members.is_empty();
+            listed += page.members.len();
             for member in page.members {
                 all.insert(Membership::decode(&member.0)?.peer, member.0);
             }
             match page.next {
-                Some(next) if all.len() <= MEMBERS_MAX => after = Some(next),
+                Some(next) if !is_empty && listed <= MEMBERS_MAX => after = Some(next),
                 Some(_) | None => return Ok(all),
             }
         }
@@ -386,7 +388,9 @@ impl Place {
             let last = page.entries.last().map(|entry| entry.id);
             listed += page.entries.len();
             match page.next {
-                Some(next) if next > after && listed < ENTRIES_MAX => after = next,
+                Some(next) if last.is_some() && next > after && listed < ENTRIES_MAX => {
+                    after = next;
+                }
                 Some(_) => return Err(RelayError::Endless { url: hub.url.clone() }),
                 None => {
                     after = last.unwrap_or(after);
@@ -431,7 +435,7 @@ impl Place {
                 }
             }
             match page.next {
-                Some(next) if next > after => after = next,
+                Some(next) if !page.entries.is_empty() && next > after => after = next,
                 Some(_) => return Err(RelayError::Endless { url: beside.url.clone() }),
                 None => return Ok(()),
             }

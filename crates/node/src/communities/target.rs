@@ -14,6 +14,7 @@
 //! trees/KEY/PACKAGE/   the last tree of each package, so that the next costs what changed
 //! ```
 
+mod fetching;
 mod receipts;
 
 use std::fs;
@@ -35,6 +36,7 @@ use package::label::Labels;
 use package::{INSTRUCTIONS, Package, Receipt, Verdict};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::fetching::Fetching;
 use self::receipts::receipt_path;
 use super::manager::fail;
 use super::{CommunityError, Place, Standing};
@@ -46,6 +48,9 @@ use crate::state::{
     Node, StateError, create_private_directory, io, random, read_json, replace, write_json,
 };
 use crate::tree::{FoundTree, TreeError};
+
+/// Most that can wait for one target: a hundred releases of each of the most publishers.
+const ENTRIES_MAX: usize = 100 * community::roster::PUBLISHERS_MAX;
 
 /// What happened with a release.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,6 +105,13 @@ pub enum TargetError {
         #[source]
         source: ApplyError,
     },
+    /// A hub lists more than can wait, or lists it in a circle. It is faulty or hostile: what of it could
+    /// be carried out was; another hub or relay is asked.
+    #[error("{url} lists without end what waits for this machine")]
+    Endless {
+        /// The hub.
+        url: String,
+    },
     /// The state directory failed.
     #[error("cannot use this node's state")]
     State(#[from] StateError),
@@ -145,6 +157,11 @@ struct Which {
 }
 
 impl Place {
+    /// What comes in at the moment, if something does.
+    pub(crate) fn fetching(&self) -> Option<node_api::status::Waiting> {
+        self.fetching.waits_for()
+    }
+
     fn target_directory(&self) -> PathBuf {
         self.directory().join("target")
     }
@@ -204,9 +221,10 @@ impl Place {
         let known = Known::of(standing);
         for hub in self.links()?.iter().skip(1) {
             match self.work_queue_at(hub, &known, launch, &mut news).await {
-                Err(TargetError::Community(error @ CommunityError::Hub { .. })) => {
-                    tracing::debug!(community = %self.id(), error = chain(&error), "left out");
-                }
+                Err(
+                    error @ (TargetError::Community(CommunityError::Hub { .. })
+                    | TargetError::Endless { .. }),
+                ) => tracing::debug!(community = %self.id(), error = chain(&error), "left out"),
                 result => result?,
             }
         }
@@ -220,7 +238,7 @@ impl Place {
         launch: &Launch,
         news: &mut Vec<TargetNews>,
     ) -> Result<(), TargetError> {
-        let mut after = None;
+        let (mut after, mut listed) = (None, 0);
         loop {
             let page = hub.client.queue(&self.id(), after).await;
             let page =
@@ -229,9 +247,18 @@ impl Place {
                 news.extend(self.work_entry(known, entry, launch).await?);
                 self.hand_in_receipts(hub).await?;
             }
+            listed += page.entries.len();
             match page.next {
-                Some(next) => after = Some(next),
                 None => return Ok(()),
+                // Of an honest hub no page is empty but the last.
+                Some(next)
+                    if after.is_none_or(|after| next > after)
+                        && !page.entries.is_empty()
+                        && listed < ENTRIES_MAX =>
+                {
+                    after = Some(next);
+                }
+                Some(_) => return Err(TargetError::Endless { url: hub.url.clone() }),
             }
         }
     }
@@ -278,7 +305,7 @@ impl Place {
                 return self.give_up(known, which, why.to_string()).map(Some);
             }
         };
-        match self.fetch(self.links()?, which, tree).await {
+        match self.fetch(self.links()?, &publisher, which, tree).await {
             Ok(tree) => {
                 let (publisher, manifest) =
                     (Hex(*which.publisher.as_bytes()), Hex(*hash.as_bytes()));
@@ -298,9 +325,14 @@ impl Place {
     async fn fetch(
         &self,
         links: Vec<HubLink>,
+        publisher: &str,
         which: Which,
         tree: TreeRef,
     ) -> Result<PathBuf, Unfetched> {
+        let progress = Arc::new(CheckoutProgress::default());
+        let urls: Vec<&str> = links.iter().map(|link| &*link.url).collect();
+        let what = format!("release {} of {publisher} from {}", which.sequence, urls.join(" and "));
+        let _fetching = self.fetching.begin(what, &progress);
         let store =
             self.node().metadata_store().map_err(|error| Unfetched::of_tree(error.into()))?;
         // Whatever one of them lacks or is cut off in comes from another, within the transfer.
@@ -328,8 +360,10 @@ impl Place {
         let (to, memory) = (place.join("tree"), place.join("memory"));
         create_private_directory(&to)?;
         create_private_directory(&memory)?;
-        let progress = Arc::new(CheckoutProgress::default());
         let checked = found.check_out(&to, &memory, CheckoutOptions::default(), &progress).await;
+        for (source, reason) in found.fetcher.dropped() {
+            tracing::warn!(community = %self.id(), source, reason, "a source sent wrong bytes");
+        }
         checked.map_err(Unfetched::of_get)?;
         Ok(to)
     }
