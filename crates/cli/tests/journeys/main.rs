@@ -7,6 +7,7 @@
 
 mod administration;
 mod apart;
+mod attacks;
 mod cache;
 mod code;
 mod community;
