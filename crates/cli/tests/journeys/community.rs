@@ -144,6 +144,39 @@ fn a_package_reaches_its_targets_and_they_answer_once() {
 }
 
 #[test]
+fn a_package_goes_to_a_list_of_targets_and_to_nobody_else() {
+    let community = Community::create();
+    community.peer("ci", &["--role", "publisher"]);
+    for peer in ["press-1", "press-2", "press-3"] {
+        community.peer(peer, &["--role", "target"]);
+    }
+    let world = &community.world;
+    let list = ["--to", "press-1", "--to", "press-3"];
+    let package =
+        community.package("1", &format!("echo ran >> {}", community.ran_file().display()));
+    let dry = [&["package", "send", &package, "--dry-run"], &list[..]].concat();
+    let told = world.lines("ci", &dry, 0);
+    let peers: Vec<&Value> =
+        told.iter().filter(|line| line["event"] == "target").map(|line| &line["peer"]).collect();
+    assert_eq!(peers, ["press-1", "press-3"], "{told:?}");
+    let sent = community.send(&package, &list);
+    assert_eq!(sent["targets"], serde_json::json!(["press-1", "press-3"]));
+    // To one, then to all: each gets what is for it, in the order in which it was sent.
+    community.send(&package, &["--to", "press-2"]);
+    let last = format!("echo last >> {}", community.ran_file().display());
+    community.send(&community.package("2", &last), &[]);
+    let _targets = ["press-1", "press-2", "press-3"].map(|peer| serve(world, peer));
+    until("all was carried out", || community.ran() == 6);
+    let ran = fs::read_to_string(community.ran_file()).expect("read");
+    assert_eq!(ran.matches("last").count(), 3, "{ran}");
+    for (number, targets) in [(1, 2), (2, 1), (3, 3)] {
+        let shown = lines(&world.run("ci", &["package", "show", &number.to_string()]));
+        let addressed = shown.iter().filter(|line| line["event"] == "addressed").count();
+        assert_eq!(addressed, targets, "release {number}: {shown:?}");
+    }
+}
+
+#[test]
 fn a_revoked_target_receives_nothing_more() {
     let community = Community::create();
     community.peer("ci", &["--role", "publisher"]);

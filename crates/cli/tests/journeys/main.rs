@@ -40,6 +40,7 @@ mod rollout;
 mod sent;
 mod site;
 mod sources;
+mod staged;
 mod stalls;
 mod terminal;
 mod transfers;
