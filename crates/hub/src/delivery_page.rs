@@ -1,4 +1,4 @@
-//! The page on which a browser receives a delivery: `/d/ID#KEY`.
+//! The page on which a browser receives a delivery: `/d/ID#KEY`; and the modules of that page and of a person's.
 //!
 //! Static: it is the same for every delivery, whether there is one or not, and knows nothing. The key stands
 //! in the fragment, which browsers send to nobody; scripts of the page show the recipient's token to the
@@ -24,14 +24,17 @@ use pages::assets::FOREVER;
 use crate::app::App;
 use crate::console;
 
-/// Names below the folder, and contents.
+/// Names below the folder, and contents; the words of codes and comparisons stand where Rust has them.
 macro_rules! modules {
     ($($name:literal),+ $(,)?) => {
-        [$(($name, include_bytes!(concat!("../assets/delivery/", $name)) as &[u8])),+]
+        [
+            ("me/words.txt", include_bytes!("../../delivery/words.txt") as &[u8]),
+            $(($name, include_bytes!(concat!("../assets/delivery/", $name)) as &[u8])),+
+        ]
     };
 }
 
-const MODULES: [(&str, &[u8]); 29] = modules![
+const MODULES: &[(&str, &[u8])] = &modules![
     "bytes.js",
     "cbor.js",
     "delivery.css",
@@ -40,7 +43,24 @@ const MODULES: [(&str, &[u8]); 29] = modules![
     "kept.js",
     "layout.js",
     "link.js",
+    "me/account.js",
+    "me/book.js",
+    "me/comparison.js",
+    "me/contacts.js",
+    "me/devices.js",
+    "me/draft.js",
+    "me/drawing.js",
+    "me/events.js",
+    "me/hpke.js",
+    "me/inbox.js",
+    "me/memory.js",
+    "me/outbox.js",
+    "me/page.js",
+    "me/person.js",
+    "me/send_worker.js",
+    "me/states.js",
     "names.js",
+    "outgoing.js",
     "page.js",
     "plan.js",
     "problem.js",
@@ -48,6 +68,10 @@ const MODULES: [(&str, &[u8]); 29] = modules![
     "recipient.js",
     "records.js",
     "saving.js",
+    "send_plan.js",
+    "sender.js",
+    "signed.js",
+    "survey.js",
     "tags.js",
     "vault.js",
     "vendor/fzstd/index.js",
@@ -58,6 +82,7 @@ const MODULES: [(&str, &[u8]); 29] = modules![
     "vendor/noble-hashes/blake2.js",
     "vendor/noble-hashes/blake3.js",
     "vendor/noble-hashes/utils.js",
+    "view.js",
     "words.js",
     "worker.js",
     "zip.js",
@@ -88,13 +113,17 @@ pub(crate) fn router() -> Router<Arc<App>> {
         .layer(middleware::from_fn(console::secure))
 }
 
+/// Where the modules are.
+pub(crate) fn folder() -> String {
+    format!("/d/assets/{}", *VERSION)
+}
+
 /// `GET /d/{delivery}`, for anybody. Whether there is such a delivery, only its recipient may learn.
 async fn page(app: console::State, Path(delivery): Path<String>) -> Response {
     if delivery.parse::<Hex<16>>().is_err() {
         return StatusCode::NOT_FOUND.into_response();
     }
-    let folder = format!("/d/assets/{}", *VERSION);
-    match (Page { host: app.console.host(), folder }).render() {
+    match (Page { host: app.console.host(), folder: folder() }).render() {
         Ok(text) => Html(text).into_response(),
         Err(error) => {
             tracing::error!(%error, "the page of a delivery cannot be rendered");
@@ -107,8 +136,11 @@ async fn page(app: console::State, Path(delivery): Path<String>) -> Response {
 async fn module(Path((version, file)): Path<(String, String)>) -> Response {
     let found = MODULES.iter().find(|(name, _)| *name == file && version == *VERSION);
     let Some((name, bytes)) = found else { return StatusCode::NOT_FOUND.into_response() };
-    let is_style = name.rsplit_once('.').is_some_and(|(_, ending)| ending == "css");
-    let media = if is_style { "text/css; charset=utf-8" } else { "text/javascript; charset=utf-8" };
+    let media = match name.rsplit_once('.') {
+        Some((_, "css")) => "text/css; charset=utf-8",
+        Some((_, "txt")) => "text/plain; charset=utf-8",
+        _ => "text/javascript; charset=utf-8",
+    };
     let headers = [(header::CONTENT_TYPE, media), (header::CACHE_CONTROL, FOREVER)];
     (headers, Bytes::from_static(bytes)).into_response()
 }
@@ -134,7 +166,7 @@ mod tests {
     #[test]
     fn modules_import_what_is_served_and_nothing_from_elsewhere() {
         let mut imports = 0;
-        for (name, bytes) in MODULES.iter().filter(|(name, _)| !name.ends_with(".css")) {
+        for (name, bytes) in MODULES.iter().filter(|(name, _)| name.ends_with(".js")) {
             let text = std::str::from_utf8(bytes).expect("UTF-8");
             // Examples in comments name packages in single quotes.
             let lines = text.lines().filter(|line| line.starts_with("import "));

@@ -5,7 +5,7 @@ use documents::{DocumentHash, ExchangeKey, MessageSeed, NodeKey};
 use proptest::prelude::*;
 
 use crate::{
-    Book, Contact, Device, DeviceRequest, Devices, Handle, Known, Letter, ReceiptFile,
+    Book, Comparison, Contact, Device, DeviceRequest, Devices, Handle, Known, Letter, ReceiptFile,
     SignedRequest,
 };
 
@@ -56,6 +56,8 @@ fn every_released_format_has_its_golden_file() {
     let (secret, seed) = (DeliverySecret::from_bytes([5; 32]), MessageSeed::from_random([6; 32]));
     let device = ExchangeKey::derive(&two).public();
     golden("letter-1", &letter.seal(&exchange, &device, &secret, seed).expect("seals"));
+    let words = Comparison::of(known.identity, DocumentHash::from_bytes([4; 32])).to_string();
+    golden("comparison-1", words.as_bytes());
     let ben = Contact {
         first_name: "Ben".into(),
         notes: "plays the oboe".into(),

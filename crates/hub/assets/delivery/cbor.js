@@ -1,7 +1,7 @@
 // Deterministic CBOR (RFC 8949, section 4.2.1), read and written. The reader takes the one encoding of
 // a value and nothing else: shortest heads, definite lengths, nothing behind the end.
 
-import { concat } from "./bytes.js";
+import { concat, join } from "./bytes.js";
 
 const UNSIGNED = 0;
 const NEGATIVE = 1;
@@ -75,6 +75,11 @@ export class Reader {
     return this.#head(MAP);
   }
 
+  /** @param {number} expected What the value that follows is said to be. */
+  tag(expected) {
+    if (this.#head(TAG) !== expected) throw new Malformed("a value that is said to be another");
+  }
+
   #major() {
     if (this.left === 0) throw new Malformed("it ends too early");
     return this.#bytes[this.#at] >> 5;
@@ -131,6 +136,8 @@ function head(major, value) {
 export const write = {
   /** @param {number} value */
   unsigned: (value) => head(UNSIGNED, value),
+  /** @param {number} value */
+  integer: (value) => (value < 0 ? head(NEGATIVE, -1 - value) : head(UNSIGNED, value)),
   /** @param {Uint8Array} bytes */
   bytes: (bytes) => concat(head(BYTES, bytes.length), bytes),
   /** @param {string} text */
@@ -140,9 +147,14 @@ export const write = {
   },
   /** @param {...Uint8Array} items */
   array: (...items) => concat(head(ARRAY, items.length), ...items),
+  /** @param {Uint8Array[]} items As many as one likes. */
+  list: (items) => join([head(ARRAY, items.length), ...items]),
   /** @param {...Uint8Array} values Under the keys 0, 1, 2 and so on. */
   map: (...values) =>
     concat(head(MAP, values.length), ...values.flatMap((value, key) => [head(UNSIGNED, key), value])),
+  /** @param {...[number, Uint8Array]} fields Keys, ascending, and their values. */
+  fields: (...fields) =>
+    concat(head(MAP, fields.length), ...fields.flatMap(([key, value]) => [head(UNSIGNED, key), value])),
   /**
    * @param {number} tag
    * @param {Uint8Array} value

@@ -1,6 +1,6 @@
 // What is in a delivery (docs/format.md, section 15.1).
 
-import { Malformed, Reader } from "./cbor.js";
+import { Malformed, Reader, write } from "./cbor.js";
 
 /** The longest header, in bytes. */
 export const HEADER_BYTES_MAX = 64 << 20;
@@ -126,6 +126,26 @@ function checkHierarchy(items) {
     if (isDirectory.has(path)) throw new Malformed("a path stands twice");
     isDirectory.set(path, item.kind === "directory");
   }
+}
+
+/**
+ * Of files and directories: a browser is given nothing else.
+ * @param {Header} header
+ * @returns {Uint8Array}
+ */
+export function encodeHeader({ subject, message, sent, items }) {
+  const item = (/** @type {Item} */ { path, kind, mode, mtime, size }) => {
+    const time = write.array(write.integer(mtime), write.unsigned(0));
+    const facts = [write.bytes(path), write.unsigned(kind === "file" ? 0 : 1), write.unsigned(mode), time];
+    return write.array(...facts, ...(kind === "file" ? [write.unsigned(size)] : []));
+  };
+  return write.map(
+    write.unsigned(1),
+    write.text(subject),
+    write.text(message),
+    write.unsigned(sent),
+    write.list(items.map(item)),
+  );
 }
 
 /** @param {Header} header */

@@ -6,9 +6,12 @@ import { recipientToken } from "./vault.js";
 
 /** An answer that ends nothing: the hub is away or busy, or does not know the delivery now. */
 export class NotNow extends Error {
-  /** @param {"hub" | "delivery"} whom What is waited for. */
-  constructor(whom) {
-    super(`the ${whom} is not there`);
+  /**
+   * @param {"hub" | "delivery"} whom What is waited for.
+   * @param {string} [detail] In the hub's words.
+   */
+  constructor(whom, detail) {
+    super(detail || `the ${whom} is not there`);
     this.name = "NotNow";
     this.whom = whom;
   }

@@ -1,7 +1,7 @@
 // The link: which delivery, and the secret that opens it (docs/format.md, section 15.5).
 
 import { blake3 } from "./vendor/noble-hashes/blake3.js";
-import { concat, equal, unbase64url, unhex } from "./bytes.js";
+import { base64url, concat, equal, unbase64url, unhex } from "./bytes.js";
 import { Problem } from "./problem.js";
 
 const PLAIN = "1.";
@@ -22,6 +22,8 @@ const WHOLE = "Copy the whole link that the sender gave you, to its last letter.
  * @property {string} name The id as the hub knows it.
  * @property {Uint8Array} secret Thirty-two bytes that nobody else may see.
  * @property {boolean} isLocked The secret is of no use before it was unlocked.
+ * @property {{ key: Uint8Array, secret: CryptoKey }} [signer] The device that signs the receipt; without one, a key
+ *   that is made for it.
  */
 
 /**
@@ -47,11 +49,29 @@ export function parseLink(path, fragment) {
   const isWhole = bytes?.length === SECRET_BYTES + CHECK_BYTES || bytes?.length === most;
   if (!bytes || !isWhole) throw new Problem("The link is cut short or altered.", WHOLE);
   const given = bytes.subarray(0, bytes.length - CHECK_BYTES);
-  const check = blake3(concat(id, given), { context: CHECK }).subarray(0, CHECK_BYTES);
-  if (!equal(check, bytes.subarray(given.length))) {
+  if (!equal(checkOf(id, given), bytes.subarray(given.length))) {
     throw new Problem("The link was altered: its letters do not fit together.", WHOLE);
   }
   return { id, name, secret: given.slice(0, SECRET_BYTES), isLocked };
+}
+
+/**
+ * @param {Uint8Array} id
+ * @param {Uint8Array} given
+ */
+function checkOf(id, given) {
+  return blake3(concat(id, given), { context: CHECK }).subarray(0, CHECK_BYTES);
+}
+
+/**
+ * The link of a delivery, for whoever is to have it.
+ * @param {string} url Of the hub.
+ * @param {Uint8Array} fingerprint By which terminals know the hub; all zero where they need none.
+ * @param {{ id: Uint8Array, name: string, secret: Uint8Array }} delivery
+ */
+export function linkText(url, fingerprint, { id, name, secret }) {
+  const given = fingerprint.some((byte) => byte !== 0) ? concat(secret, fingerprint) : secret;
+  return `${url.replace(/\/+$/, "")}/d/${name}#${PLAIN}${base64url(concat(given, checkOf(id, given)))}`;
 }
 
 /**

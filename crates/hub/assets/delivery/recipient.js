@@ -8,9 +8,10 @@ import { Malformed } from "./cbor.js";
 import { BrokenStream, RecordReader } from "./records.js";
 import { Delay, ReceivePlan } from "./plan.js";
 import { NotAuthentic, Vault } from "./vault.js";
+import { deviceSigner } from "./signed.js";
 import { Problem, impossible } from "./problem.js";
 import { decodeHeader } from "./header.js";
-import { signReceipt } from "./receipt.js";
+import { nobody, signReceipt } from "./receipt.js";
 
 /** Heart-beats come every ten seconds; a stream without three of them has broken. */
 const SILENCE_MS = 35_000;
@@ -184,8 +185,9 @@ export class Recipient {
       streamBytes: layout.streamBytes,
       received: Math.floor(Date.now() / 1000),
     };
-    // A key for this delivery alone: a browser is nobody in particular.
-    const signed = await signReceipt(receipt, crypto.getRandomValues(new Uint8Array(32)));
+    const { signer } = this.#link;
+    const who = signer ? deviceSigner(signer) : await nobody(crypto.getRandomValues(new Uint8Array(32)));
+    const signed = await signReceipt(receipt, who);
     await this.#kept.keepReceipt(signed);
     return signed;
   }

@@ -40,7 +40,7 @@ export function recipientToken(secret) {
   return derive(secret, "recipient token");
 }
 
-/** Opens segments of one delivery, and seals its receipt. */
+/** Opens and seals segments of one delivery, and its receipt. */
 export class Vault {
   #id;
   #tags;
@@ -84,13 +84,23 @@ export class Vault {
   }
 
   /**
-   * Uncompressed: for receipts, which are short.
+   * What was not compressed, of any length: receipts, which are short.
+   * @param {number} number
+   * @param {Uint8Array} sealed
+   */
+  async openAny(number, sealed) {
+    return (await this.open(number, Math.max(0, sealed.length - OVERHEAD_BYTES), sealed)).plain;
+  }
+
+  /**
+   * Uncompressed.
    * @param {number} number
    * @param {Uint8Array} plain
+   * @param {Uint8Array} [known] Its tag.
    * @returns {Promise<Uint8Array>}
    */
-  async seal(number, plain) {
-    const tag = this.tag(number, plain);
+  async seal(number, plain, known) {
+    const tag = known ?? this.tag(number, plain);
     const cipher = await this.#cipher(tag, "encrypt");
     const parameters = { name: "AES-GCM", iv: NONCE, additionalData: this.#place(number) };
     const message = concat(Uint8Array.of(RAW), plain);

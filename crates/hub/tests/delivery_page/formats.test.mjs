@@ -11,7 +11,7 @@ const { Malformed, Reader, write } = await import("../../assets/delivery/cbor.js
 const { decodeHeader, totals } = await import("../../assets/delivery/header.js");
 const { Layout, SEGMENT_BYTES, headerLength, segmentLength } = await import("../../assets/delivery/layout.js");
 const { parseLink, unlock } = await import("../../assets/delivery/link.js");
-const { signReceipt } = await import("../../assets/delivery/receipt.js");
+const { nobody, openReceipt, signReceipt } = await import("../../assets/delivery/receipt.js");
 const { KeyedHasher } = await import("../../assets/delivery/tags.js");
 const { NotAuthentic, Vault, recipientToken } = await import("../../assets/delivery/vault.js");
 
@@ -91,10 +91,29 @@ test("a receipt is signed and sealed as Rust does it", async () => {
     streamBytes: 1_048_577,
     received: 1_795_000_000,
   };
-  const signed = await signReceipt(receipt, new Uint8Array(32).fill(4));
+  const signer = await nobody(new Uint8Array(32).fill(4));
+  const signed = await signReceipt(receipt, signer);
   assert.equal(hex(signed), hex(golden("receipt-1")));
   const sealed = await new Vault(ID, SECRET, "receipt").seal(0, signed);
   assert.equal(hex(sealed), hex(golden("sealed-receipt-1")));
+  const opened = await openReceipt(signed, receipt);
+  assert.deepEqual(opened, { received: receipt.received, recipient: signer.key });
+});
+
+test("a receipt that was altered, or is for something else, is none", async () => {
+  const signed = golden("receipt-1");
+  const first = await segments.open(7, 15, golden("segment-raw-1"));
+  const second = await segments.open(8, 16384, golden("segment-zstd-1"));
+  const sent = { id: ID, digest: blake3(concat(first.tag, second.tag)), items: 4, streamBytes: 1_048_577 };
+  for (const other of [{ id: SECRET.subarray(16) }, { digest: SECRET }, { items: 5 }, { streamBytes: 1 }]) {
+    await assert.rejects(openReceipt(signed, { ...sent, ...other }), Malformed);
+  }
+  for (let at = 0; at < signed.length; at += 3) {
+    const altered = signed.slice();
+    altered[at] ^= 1;
+    await assert.rejects(openReceipt(altered, sent), Malformed, `byte ${at}`);
+    await assert.rejects(openReceipt(signed.subarray(0, at), sent), Malformed);
+  }
 });
 
 test("the golden header reads as it was written, and nothing less does", () => {

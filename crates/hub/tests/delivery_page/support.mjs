@@ -7,9 +7,9 @@ globalThis.crypto ??= webcrypto;
 
 const { unhex } = await import("../../assets/delivery/bytes.js");
 
-/** The bytes of a format as `crates/delivery` has them. */
-export function golden(name) {
-  const url = new URL(`../../../delivery/golden/${name}.hex`, import.meta.url);
+/** The bytes of a format as `crates/delivery`, or another crate, has them. */
+export function golden(name, owner = "delivery") {
+  const url = new URL(`../../../${owner}/golden/${name}.hex`, import.meta.url);
   return unhex(readFileSync(url, "utf8").trim());
 }
 

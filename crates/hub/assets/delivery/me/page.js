@@ -1,0 +1,299 @@
+// A person's page: the door, at which a browser becomes one of their devices, and the desk behind it.
+
+import { Account, Refused } from "./account.js";
+import { Contacts } from "./contacts.js";
+import { Draft } from "./draft.js";
+import { Inbox } from "./inbox.js";
+import { Outbox } from "./outbox.js";
+import { Person } from "./person.js";
+import { Problem } from "../problem.js";
+import { by, input } from "./drawing.js";
+import { checkBrowser, closeDelivery, openDelivery } from "../view.js";
+import { dropDelivery, forgetAll, makeKeys, remember, remembered } from "./memory.js";
+import { explained } from "./states.js";
+import { hex, unhex } from "../bytes.js";
+import { isDeviceName, isHandle } from "./devices.js";
+import { listen } from "./events.js";
+
+const { identity = "", fingerprint = "", url = "" } = document.body.dataset;
+/** What the hub is recognised by in proofs. */
+const HUB = unhex(identity) ?? new Uint8Array(32);
+/** How often free room is looked at. */
+const ROOM_EVERY_MS = 60_000;
+const ROOMS = ["inbox", "send", "outbox", "contacts", "delivery"];
+const AWAY = "The hub does not answer. It is tried again and again.";
+/** Who this browser is nobody's device any more. */
+const NOBODY = ["not-registered", "person-required"];
+
+/**
+ * @param {string} id
+ * @param {string} text
+ * @param {string} [colour]
+ * @param {string} [todo]
+ */
+function tell(id, text, colour = "plain", todo = "") {
+  const place = by(id);
+  place.hidden = text === "";
+  place.className = `notice ${colour}`;
+  place.setAttribute("role", colour === "bad" ? "alert" : "status");
+  place.textContent = [text, todo].filter((part) => part).join(" ");
+}
+
+/** @param {string} step What the door shows: `sign-in`, `approve`, `left` or nothing. */
+function showDoor(step) {
+  by("desk").hidden = true;
+  by("door").hidden = false;
+  for (const id of ["sign-in", "approve", "left"]) by(id).hidden = id !== step;
+}
+
+/**
+ * Does something, and says at the door what failed.
+ * @param {() => Promise<unknown>} act
+ */
+async function atDoor(act) {
+  try {
+    await act();
+  } catch (error) {
+    const { message, todo } = explained(error);
+    tell("door-state", message, "bad", todo);
+  }
+}
+
+/** Everything behind the door. */
+export class Desk {
+  #person;
+  #inbox;
+  #contacts;
+  #outbox;
+  #told = NaN;
+
+  /** @param {Person} person */
+  constructor(person) {
+    this.#person = person;
+    this.#inbox = new Inbox(person, this);
+    this.#contacts = new Contacts(person, this);
+    const draft = new Draft((act) => this.attempt(act));
+    const hub = { identity: HUB, fingerprint: unhex(fingerprint) ?? new Uint8Array(), url };
+    this.#outbox = new Outbox(person, this, draft, hub);
+    addEventListener("hashchange", () => this.#show());
+  }
+
+  enter() {
+    by("door").hidden = true;
+    by("desk").hidden = false;
+    by("who").textContent = this.#person.handle;
+    this.#show();
+    this.heard(["inbox", "senders", "outbox", "book"]);
+    const tellRoom = () => void this.#tellRoom().catch(() => {});
+    setInterval(tellRoom, ROOM_EVERY_MS);
+    tellRoom();
+  }
+
+  #show() {
+    const asked = location.hash.slice(1);
+    const room = ROOMS.includes(asked) ? asked : "inbox";
+    // Loaded again there is no delivery to show.
+    const shown = room === "delivery" && !by("delivery").dataset.shown ? "inbox" : room;
+    for (const id of ROOMS) by(`room-${id}`).hidden = id !== shown;
+    if (shown !== "delivery") {
+      delete by("delivery").dataset.shown;
+      closeDelivery();
+      document.title = `${by("who").textContent} · Consign`;
+    }
+    for (const link of document.querySelectorAll("#desk nav a")) {
+      if (link.getAttribute("href") === `#${shown}`) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
+    }
+  }
+
+  /**
+   * Does something, and says what failed.
+   * @param {() => Promise<unknown>} act
+   */
+  async attempt(act) {
+    try {
+      await act();
+    } catch (error) {
+      const { message, todo } = explained(error);
+      tell("notice", message, "bad", todo);
+    }
+  }
+
+  /** @param {string} text */
+  notice(text) {
+    tell("notice", text, "good");
+  }
+
+  /**
+   * Shows a delivery that came.
+   * @param {import("../link.js").Link} link
+   * @param {string} name
+   */
+  open(link, name) {
+    tell("notice", "");
+    by("delivery").dataset.shown = name;
+    const gone = async () => {
+      await dropDelivery(name);
+      await this.attempt(() => this.#inbox.showDeliveries());
+    };
+    location.hash = "#delivery";
+    this.#show();
+    openDelivery(link, { gone: () => void gone() });
+  }
+
+  /** @param {string[]} news */
+  heard(news) {
+    const shows = {
+      devices: () => this.#person.arrive(),
+      senders: async () => {
+        await this.#inbox.showSenders();
+        await this.#inbox.showDeliveries();
+      },
+      inbox: () => this.#inbox.showDeliveries(),
+      outbox: () => this.#outbox.show(),
+      book: () => this.#contacts.show(),
+    };
+    // One after the other: what is shown of people rests on their devices.
+    void this.attempt(async () => {
+      for (const [what, show] of Object.entries(shows)) if (news.includes(what)) await show();
+    });
+  }
+
+  /** Says how much room there is, so that others learn whether something fits. */
+  async #tellRoom() {
+    const { quota = 0, usage = 0 } = await navigator.storage.estimate();
+    const free = Math.max(0, quota - usage);
+    if (Math.abs(free - this.#told) < this.#told / 10) return;
+    await this.#person.account.call("PUT", "/v1/me/room", { free, largest: free });
+    this.#told = free;
+  }
+}
+
+/**
+ * The password is shown to the hub once, and the keys stay.
+ * @param {import("./account.js").Own} own
+ */
+async function signIn(own) {
+  const [handle, name] = [input("handle").value.trim(), input("device").value.trim()];
+  if (!isHandle(handle)) throw new Problem("That is no handle.", "A handle is 3 to 32 of a-z, 0-9 and ._- , and begins with a letter.");
+  if (!isDeviceName(name)) throw new Problem("A browser has a name of 1 to 64 characters.", "Type another one.");
+  const password = input("password").value;
+  input("password").value = "";
+  tell("door-state", "Signing in.");
+  await new Account(own, HUB).logIn(handle, password);
+  await remember({ handle, name, own, seen: null });
+  void navigator.storage.persist();
+  location.reload();
+}
+
+function askWho() {
+  showDoor("sign-in");
+  tell("door-state", "");
+  input("device").value = browserName();
+  // The same keys for every try, so that a lost answer leaves no device that nobody is.
+  const own = makeKeys();
+  by("sign-in-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    void atDoor(async () => signIn(await own));
+  });
+  input("handle").focus();
+}
+
+/** What its owner will recognise it by. */
+function browserName() {
+  const found = [["Edg/", "Edge"], ["Firefox/", "Firefox"], ["Chrome/", "Chrome"], ["Safari/", "Safari"]];
+  const [, name] = found.find(([mark]) => navigator.userAgent.includes(mark)) ?? ["", "Browser"];
+  return name;
+}
+
+/** @param {Person} person */
+async function askApproval(person) {
+  showDoor("approve");
+  by("request").textContent = await person.request();
+  by("own-key").textContent = hex(person.own.key);
+  tell("door-state", `Signed in as ${person.handle}. Waiting for another device to approve this browser; it goes on by itself.`, "warn");
+}
+
+/** @param {import("./memory.js").Memory} memory */
+async function arrive(memory) {
+  const account = new Account(memory.own, HUB);
+  const person = new Person(memory, account);
+  /** @type {Desk | null} */
+  let desk = null;
+  const enter = async () => {
+    if (!(await person.arrive())) return askApproval(person);
+    if (desk) return;
+    desk = new Desk(person);
+    desk.enter();
+  };
+  const heard = (/** @type {string[]} */ news) => {
+    if (desk) desk.heard(news);
+    else void atDoor(enter);
+  };
+  const away = (/** @type {boolean} */ isAway) => {
+    tell("away", isAway ? AWAY : "", "warn");
+    if (isAway && !desk) tell("door-state", AWAY, "warn");
+  };
+  await listen(account, heard, away);
+  tell("away", "This browser's keys are in use elsewhere: load the page again to go on here.", "warn");
+}
+
+/**
+ * Forgets whose device this browser is, once that was asked twice.
+ * @param {HTMLElement} button
+ */
+async function forget(button) {
+  if (!button.dataset.asked) {
+    button.dataset.asked = "yes";
+    button.textContent = "Sure? What is not saved is gone";
+    return;
+  }
+  closeDelivery();
+  await forgetAll();
+  location.hash = "";
+  location.reload();
+}
+
+/** One page of this browser at a time, as one device listens once. */
+function alone() {
+  return new Promise((resolve) => {
+    const hold = () => {
+      resolve(undefined);
+      return new Promise(() => {});
+    };
+    void navigator.locks.request("consign person", { ifAvailable: true }, (lock) => {
+      if (lock) return hold();
+      tell("door-state", "Your page is open in another tab of this browser. This one goes on when that is closed.", "warn");
+      void navigator.locks.request("consign person", hold);
+      return undefined;
+    });
+  });
+}
+
+async function begin() {
+  showDoor("");
+  checkBrowser();
+  await alone();
+  tell("door-state", "Asking the hub.");
+  for (const button of document.querySelectorAll("button.forget")) {
+    button.addEventListener("click", () => void atDoor(() => forget(/** @type {HTMLElement} */ (button))));
+  }
+  const memory = await remembered();
+  if (!memory) {
+    await makeKeys().catch(() => {
+      throw new Problem("This browser lacks what a device needs: keys of the kinds Ed25519 and X25519.", "Use a current Firefox, Chrome, Edge or Safari.");
+    });
+    return askWho();
+  }
+  try {
+    await arrive(memory);
+  } catch (error) {
+    if (!(error instanceof Refused && NOBODY.includes(error.code))) throw error;
+    const what = `This browser is no device of ${memory.handle} any more: it was removed, or the account began anew.`;
+    closeDelivery();
+    showDoor("left");
+    tell("door-state", what, "bad", "Forget it here, and sign in again if you like.");
+  }
+}
+
+void atDoor(begin);

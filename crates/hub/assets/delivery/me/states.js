@@ -1,0 +1,73 @@
+// How addressed deliveries stand, in words.
+
+import { NotNow } from "../hub.js";
+import { Problem, problemOf } from "../problem.js";
+import { Refused } from "./account.js";
+import { shownText } from "../names.js";
+import { when } from "./drawing.js";
+
+const OVER = ["received", "terminated", "removed"];
+
+/** @param {import("./account.js").Delivery} delivery */
+export function isOver({ state }) {
+  return OVER.includes(state);
+}
+
+/**
+ * What it waits for, or how it ended, and since when.
+ * @param {import("./account.js").Delivery} delivery
+ * @param {boolean} isIn Whether it is addressed to us.
+ * @returns {{ text: string, colour: string }} `colour` of its badge.
+ */
+export function standing({ state, since, segments, verified, letter, from, to, other_online: isOnline, ended }, isIn) {
+  const at = when(since);
+  const plain = (/** @type {string} */ text, colour = "") => ({ text, colour });
+  switch (state) {
+    case "pending-approval":
+      return plain(isIn ? `waits for you to let ${from} in since ${at}` : `waits for ${to} to let you in since ${at}`, "warn");
+    case "waiting":
+      if (isIn && !letter) return plain("is for another device of yours");
+      // Whoever sends from a terminal may be there without listening.
+      if (isIn) return isOnline ? plain("can be received now", "accent") : plain(`can be received while ${from} sends it`, "warn");
+      return plain(isOnline ? `waits for ${to} to accept it since ${at}` : `waits for ${to} to be online since ${at}`, "warn");
+    case "running":
+      // Its sender is there.
+      if (isIn && verified === 0) return plain("can be received now", "accent");
+      return plain(`${Math.floor((100 * verified) / Math.max(1, segments))} % received`, "move");
+    case "received":
+      return plain(`received ${at}`, "good");
+    case "terminated": {
+      const who = { sender: isIn ? from : "you", recipient: isIn ? "you" : to, hub: "the hub" }[ended?.by ?? "hub"] ?? "somebody";
+      return plain(`ended by ${who} ${at}: ${shownText(ended?.reason ?? "")}`, "bad");
+    }
+    case "removed":
+      return plain(`forgotten by the hub ${at}: nobody asked for it`, "bad");
+    default:
+      return plain("in a state that this page does not know");
+  }
+}
+
+/**
+ * What any failure of the page is for people.
+ * @param {unknown} error
+ * @returns {Problem}
+ */
+export function explained(error) {
+  if (error instanceof NotNow) {
+    return new Problem(`The hub does not do it now: ${shownText(error.message)}.`, "Try again in a moment.", { again: true });
+  }
+  if (error instanceof Refused) {
+    const todo = REFUSALS[error.code] ?? "When it says so again, ask whoever runs the hub.";
+    return new Problem(`The hub refuses: ${shownText(error.message)}.`, todo);
+  }
+  return problemOf(error);
+}
+
+/** @type {Record<string, string>} */
+const REFUSALS = {
+  "login-refused": "Look at handle and password. After three wrong ones, wait an hour; or ask whoever runs the hub for another password.",
+  "recipient-refuses": "Ask them to put you into their address book.",
+  "handle-taken": "Choose another handle.",
+  "person-required": "Approve this browser on another device of yours first.",
+  "invitation-refused": "Ask whoever runs the hub for another invitation.",
+};
