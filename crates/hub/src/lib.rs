@@ -58,6 +58,7 @@ mod open_files;
 mod pages;
 mod peer;
 mod people;
+mod person_page;
 mod places;
 mod readiness;
 mod refusal;

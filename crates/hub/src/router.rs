@@ -18,6 +18,7 @@ use crate::console;
 use crate::delivery_page;
 use crate::metrics::count;
 use crate::peer::Peer;
+use crate::person_page;
 use crate::refusal::Refusal;
 use crate::routes;
 
@@ -228,6 +229,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route(paths::OPENAPI, within(quick, get(routes::openapi::openapi)))
         .route(paths::ERROR, within(quick, get(routes::explain_error::explain_error)))
         .merge(delivery_page::router().layer(middleware::from_fn_with_state(quick, limit_time)))
+        .merge(person_page::router().layer(middleware::from_fn_with_state(quick, limit_time)))
         .merge(console::router(&app).layer(middleware::from_fn_with_state(quick, limit_time)))
         .fallback(async || Refusal::not_found())
         .method_not_allowed_fallback(async || {

@@ -30,6 +30,7 @@ mod node;
 mod operation;
 mod package;
 mod people;
+mod person_page;
 mod process;
 mod publish;
 mod recovery;

@@ -30,7 +30,7 @@ pub(crate) fn with_input(
 }
 
 /// A device that is registered with the hub, and a person on it.
-fn person(world: &World, node: &str) {
+pub(crate) fn person(world: &World, node: &str) {
     world.join(node, &[]);
     let create = ["account", "create", node, "--first-name", "N", "--device", "desk"];
     let (created, code) = with_input(world, node, &create, &format!("{PASSWORD}\n"));
@@ -62,13 +62,13 @@ fn second_device(world: &World, handle: &str, node: &str) {
 }
 
 /// Somebody who sends to a handle, and what was said.
-struct Sending {
+pub(crate) struct Sending {
     process: Process,
     facts: std::path::PathBuf,
 }
 
 impl Sending {
-    fn start(world: &World, node: &str, args: &[&str]) -> Self {
+    pub(crate) fn start(world: &World, node: &str, args: &[&str]) -> Self {
         let facts = world.path(&format!("facts of {node} {}", args.len()));
         let mut command = world.command(node, &[&["send"], args].concat());
         command.stdout(fs::File::create(&facts).expect("made")).stderr(Stdio::null());
@@ -86,12 +86,12 @@ impl Sending {
         told.find(|line: &Value| line["event"] == "addressed")
     }
 
-    fn id(&self) -> String {
+    pub(crate) fn id(&self) -> String {
         let line = self.addressed().expect("it is addressed");
         line["id"].as_str().expect("an id").to_owned()
     }
 
-    fn last(mut self) -> Value {
+    pub(crate) fn last(mut self) -> Value {
         self.process.0.wait().expect("it ends");
         let text = fs::read_to_string(&self.facts).expect("there");
         serde_json::from_str(text.lines().last().expect("a line")).expect("JSON")

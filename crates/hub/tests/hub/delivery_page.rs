@@ -37,6 +37,25 @@ async fn the_page_is_the_same_for_every_delivery_and_lets_nothing_in_or_out() {
 }
 
 #[tokio::test]
+async fn a_persons_page_is_the_same_for_everybody_and_sets_no_cookie() {
+    let scene = Scene::start(Tls::Off).await;
+    let page = get(&scene, "/me", "").await;
+    assert_eq!(page.status, 200, "{}", page.body);
+    for (name, value) in pages::policy::HEADERS {
+        assert_eq!(page.header(name), value, "{name}");
+    }
+    assert_eq!(page.header("cache-control"), "no-store");
+    assert_eq!(page.header("set-cookie"), "");
+    assert!(!page.body.contains("<script>") && !page.body.contains(" style="), "nothing inline");
+    // Whatever cookie a browser sends, the page is the same, and the routes it asks know nobody by one.
+    let cookie = "Cookie: consign-console=00; session=11\r\n";
+    assert_eq!(get(&scene, "/me", cookie).await.body, page.body);
+    for path in ["/v1/me", "/v1/me/inbox", "/v1/me/book", "/v1/me/events"] {
+        assert_eq!(get(&scene, path, cookie).await.status, 401, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn what_names_no_delivery_has_no_page() {
     let scene = Scene::start(Tls::Off).await;
     for path in ["/d/", "/d/x", &format!("/d/{ID}0"), &format!("/d/{ID}/x"), "/d/assets/x/page.js"]
@@ -62,6 +81,16 @@ fn run(name: &str) {
 #[test]
 fn the_page_reads_and_writes_the_formats_as_rust_does() {
     run("formats");
+}
+
+#[test]
+fn a_persons_page_signs_and_seals_as_rust_does() {
+    run("people");
+}
+
+#[test]
+fn a_persons_page_sends_what_was_chosen_whatever_breaks() {
+    run("send");
 }
 
 #[test]

@@ -1,0 +1,290 @@
+// Journeys through a person's page. See browser.cjs. What the test has to do in between, it is told on standard error,
+// one line each: a word, and what belongs to it.
+"use strict";
+
+const assert = require("node:assert/strict");
+const fs = require("node:fs");
+const path = require("node:path");
+
+const PATIENCE = { timeout: 20_000 };
+
+module.exports = ({ told, LOOKS, requests, open, looksRight, shoot }) => {
+  const say = (...words) => process.stderr.write(`${words.join(" ")}\n`);
+  const button = (page, name) => page.getByRole("button", { name, exact: true });
+  const state = (page, text) => page.locator("#state", { hasText: text }).waitFor(PATIENCE);
+  const notice = (page, text) => page.locator("#notice", { hasText: text }).waitFor(PATIENCE);
+  const door = (page, text) => page.locator("#door-state", { hasText: text }).waitFor(PATIENCE);
+  const room = async (page, name) => {
+    await page.getByRole("navigation").getByRole("link", { name }).click();
+    await page.getByRole("heading", { name, level: 1 }).waitFor(PATIENCE);
+  };
+
+  async function inEveryLook(page, name) {
+    for (const look of Object.keys(LOOKS)) {
+      await page.setViewportSize(LOOKS[look].viewport);
+      await page.emulateMedia({ colorScheme: LOOKS[look].colorScheme });
+      await looksRight(page, `${name} (${look})`);
+      await shoot(page, name, look);
+    }
+    await page.setViewportSize(LOOKS.light.viewport);
+    await page.emulateMedia({ colorScheme: "light" });
+  }
+
+  // Until the test has done what it was asked for.
+  async function until(name) {
+    for (let left = 1200; !fs.existsSync(path.join(told.place, name)); left--) {
+      assert.ok(left > 0, `the test did not do what it was asked for: ${name}`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
+  async function signIn(page, password = told.password) {
+    await page.goto(`${told.url}/me`);
+    const form = page.locator("#sign-in-form");
+    await form.getByLabel("Handle").fill(told.handle);
+    await form.getByLabel("Password").fill(password);
+    await form.getByLabel("Name of this browser").fill("Browser");
+    await page.keyboard.press("Enter");
+  }
+
+  // A device of the person, approved by the test on another one.
+  async function arrive(browser, more = {}) {
+    const context = await open(browser, "light", { acceptDownloads: true, ...more });
+    const page = await context.newPage();
+    await signIn(page);
+    await page.getByRole("heading", { name: "Approve this browser" }).waitFor(PATIENCE);
+    say("approve", await page.locator("#request").textContent());
+    await page.getByRole("heading", { name: "Inbox", level: 1 }).waitFor(PATIENCE);
+    return page;
+  }
+
+  async function saved(page, press) {
+    const waiting = page.waitForEvent("download", PATIENCE);
+    await press();
+    const download = await waiting;
+    const name = download.suggestedFilename();
+    await download.saveAs(path.join(told.place, name));
+    return name;
+  }
+
+  return {
+    // In by the password and another device's word, then out for good.
+    async door(browser) {
+      const page = await (await open(browser, "light")).newPage();
+      await page.goto(`${told.url}/me`);
+      await page.locator("#handle").waitFor();
+      await inEveryLook(page, "person-door");
+      await signIn(page, "wrong horse");
+      await door(page, "The hub refuses");
+      await signIn(page);
+      await page.getByRole("heading", { name: "Approve this browser" }).waitFor(PATIENCE);
+      await door(page, "Waiting for another device");
+      await inEveryLook(page, "person-approve");
+      // Loaded again it asks with the same keys.
+      const line = await page.locator("#request").textContent();
+      await page.reload();
+      await page.getByRole("heading", { name: "Approve this browser" }).waitFor(PATIENCE);
+      assert.equal(await page.locator("#request").textContent(), line);
+      const other = await page.context().newPage();
+      await other.goto(`${told.url}/me`);
+      await door(other, "open in another tab");
+      await other.close();
+      say("approve", line);
+      await page.getByRole("heading", { name: "Inbox", level: 1 }).waitFor(PATIENCE);
+      const keys = await page.evaluate(async () => {
+        const request = indexedDB.open("consign-person");
+        const database = await new Promise((resolve) => (request.onsuccess = () => resolve(request.result)));
+        const got = database.transaction("person").objectStore("person").get("me");
+        const { own } = await new Promise((resolve) => (got.onsuccess = () => resolve(got.result)));
+        database.close();
+        const tries = [own.secret, own.exchange.secret].map((key) => crypto.subtle.exportKey("pkcs8", key));
+        return (await Promise.allSettled(tries)).map(({ status }) => status);
+      });
+      assert.deepEqual(keys, ["rejected", "rejected"], "a key can be read");
+      const elsewhere = await page.evaluate(() => [document.cookie, localStorage.length, sessionStorage.length]);
+      assert.deepEqual(elsewhere, ["", 0, 0]);
+      assert.ok(!requests.some((url) => /horse/.test(url)), "a password stood in an address");
+      // Another device takes it off: the page says so.
+      say("remove");
+      await door(page, "This browser is no device of");
+      await button(page, "Forget this browser").click();
+      await button(page, "Sure? What is not saved is gone").click();
+      await page.locator("#handle").waitFor(PATIENCE);
+      const left = await page.evaluate(async () => {
+        const request = indexedDB.open("consign-person");
+        const database = await new Promise((resolve) => (request.onsuccess = () => resolve(request.result)));
+        const counts = [...database.objectStoreNames].map((store) => {
+          const counted = database.transaction(store).objectStore(store).count();
+          return new Promise((resolve) => (counted.onsuccess = () => resolve(counted.result)));
+        });
+        return Promise.all(counts);
+      });
+      assert.ok(left.length > 0 && left.every((count) => count === 0), `something is left: ${left}`);
+      return {};
+    },
+
+    // What was sent from a terminal comes, is received and saved, and stays until it is removed.
+    async receive(browser) {
+      const page = await arrive(browser);
+      await inEveryLook(page, "person-inbox-empty");
+      say("send");
+      const row = page.locator("#inbox-rows tr").first();
+      await row.getByText("can be received").waitFor(PATIENCE);
+      await inEveryLook(page, "person-inbox");
+      await row.getByRole("button", { name: "Open the delivery of anna" }).click();
+      await state(page, "Nothing is saved before you say so");
+      await page.getByRole("heading", { name: told.subject }).waitFor();
+      await page.getByRole("cell", { name: told.file, exact: true }).waitFor();
+      await inEveryLook(page, "person-delivery");
+      await button(page, "Receive").click();
+      await state(page, "The sender has the receipt");
+      const name = await saved(page, () => page.getByRole("button", { name: `Save ${told.file}` }).click());
+      assert.equal(await page.evaluate(() => window.ran === true), false);
+      // What is here is opened again, though the hub has no letter any more.
+      await page.reload();
+      await row.getByText("received").waitFor(PATIENCE);
+      await row.getByRole("button", { name: "Open the delivery of anna" }).click();
+      await state(page, "The sender has the receipt");
+      await button(page, "Remove from this browser").click();
+      await button(page, "Sure? What is not saved is gone").click();
+      await state(page, "Nothing of the delivery is left");
+      await page.getByRole("link", { name: "Back to the inbox" }).click();
+      await row.waitFor();
+      await page.waitForFunction(() => document.querySelectorAll("#inbox-rows button").length === 0, null, PATIENCE);
+      return { name };
+    },
+
+    // Strangers wait, and are let in, refused and blocked; the book that the page writes is the terminal's.
+    async contacts(browser) {
+      const page = await arrive(browser);
+      say("send");
+      const row = page.locator("#inbox-rows tr", { hasText: "anna" });
+      await button(page, "Let anna in").waitFor(PATIENCE);
+      await page.locator("#sender-rows").getByText(told.name).waitFor(PATIENCE);
+      await inEveryLook(page, "person-senders");
+      await button(page, "Let anna in").click();
+      await notice(page, "anna is a contact now");
+      await row.getByText("can be received").waitFor(PATIENCE);
+      await button(page, "Refuse dora").click();
+      await notice(page, "dora is not let in");
+      await page.locator("#senders").waitFor({ state: "hidden", ...PATIENCE });
+      const refuse = button(page, "Refuse the delivery of anna");
+      await refuse.click();
+      await button(page, "Sure? It ends for both").click();
+      await row.getByText("ended by you").waitFor(PATIENCE);
+      await room(page, "Contacts");
+      const form = page.locator("#add-contact");
+      await form.getByLabel("Handle").fill("carla");
+      await page.getByLabel("First name").fill("Carla");
+      await page.getByLabel("Notes").fill("plays the oboe");
+      await button(page, "Add").click();
+      await notice(page, "carla is a contact now");
+      await inEveryLook(page, "person-contacts");
+      await form.getByLabel("Handle").fill("nobody-here");
+      await button(page, "Add").click();
+      await notice(page, "Nobody at this hub is called nobody-here");
+      await page.getByRole("button", { name: "Compare words with carla" }).click();
+      await page.locator("#compared").waitFor(PATIENCE);
+      const words = await page.locator("#compared-words").textContent();
+      await inEveryLook(page, "person-compare");
+      await button(page, "The words agree").click();
+      await notice(page, "carla is noted as compared");
+      await page.locator('tr[data-contact="carla"]').getByText("compared").waitFor(PATIENCE);
+      await page.getByRole("button", { name: "Block anna" }).click();
+      await button(page, "Sure? Block").click();
+      await page.locator("#blocked-rows").getByText("anna").waitFor(PATIENCE);
+      await page.getByLabel("Everybody else").selectOption("block-all");
+      say("look");
+      await until("changed");
+      // A change of another device is shown.
+      await page.locator('tr[data-contact="carla"]').getByText("and the flute").waitFor(PATIENCE);
+      // Carla began anew: nobody is taken for her until that is accepted.
+      say("reset");
+      await until("reset");
+      await page.getByRole("button", { name: "Compare words with carla" }).click();
+      await page.getByText("carla is not the person whom your address book knows").waitFor(PATIENCE);
+      await inEveryLook(page, "person-changed");
+      await button(page, "Accept who they are now").click();
+      await button(page, "Sure? Accept").click();
+      await notice(page, "carla is who they are now");
+      await page.locator('tr[data-contact="carla"]').getByText("not compared").waitFor(PATIENCE);
+      assert.equal(await page.evaluate(() => window.ran === true), false);
+      return { words };
+    },
+
+    // By a link to a terminal, then files and a folder to a person, whose receipt is believed.
+    async send(browser) {
+      const page = await arrive(browser);
+      await room(page, "Send");
+      await inEveryLook(page, "person-send");
+      await page.getByRole("radio", { name: "Whoever has the link" }).check();
+      await page.getByLabel("Subject").fill("The plans");
+      await page.getByLabel("Message").fill("As promised.");
+      await page.locator("#send-files").setInputFiles(told.files);
+      await page.locator("#chosen").getByText("ground.dwg").waitFor();
+      await inEveryLook(page, "person-send-filled");
+      await button(page, "Send").click();
+      await page.locator("#link").waitFor(PATIENCE);
+      const link = await page.locator("#link-text").textContent();
+      await page.locator("#outbox-rows").getByText("waits for the recipient to collect it").waitFor(PATIENCE);
+      await inEveryLook(page, "person-outbox");
+      assert.ok(!requests.some((url) => url.includes(link.split("#")[1])), "the key stood in a request");
+      say("receive", link);
+      await page.locator("#outbox-rows").getByText("received").waitFor(PATIENCE);
+      await room(page, "Send");
+      await page.getByLabel("Handle of the recipient").fill("nobody-here");
+      await page.locator("#send-folder").setInputFiles(told.folder);
+      await button(page, "Send").click();
+      await notice(page, "nobody-here");
+      await page.getByLabel("Handle of the recipient").fill("anna");
+      await button(page, "Send").click();
+      const row = page.locator("#outbox-rows tr", { hasText: "anna" });
+      await row.getByText(/waits for/).waitFor(PATIENCE);
+      say("accept", await row.getAttribute("data-delivery"));
+      await row.getByText("received").waitFor(PATIENCE);
+      await inEveryLook(page, "person-outbox-received");
+      await row.getByRole("button", { name: "Remove from the list" }).click();
+      await room(page, "Send");
+      await page.getByLabel("Handle of the recipient").fill("anna");
+      await page.getByLabel("Subject").fill("A mistake");
+      await button(page, "Send").click();
+      const mistake = page.locator("#outbox-rows tr", { hasText: "A mistake" });
+      await mistake.getByRole("button", { name: "End the delivery" }).click();
+      await button(page, "Sure? It ends for both").click();
+      await mistake.getByText("ended by you").waitFor(PATIENCE);
+      return {};
+    },
+
+    // Paused, gone with its page, and gone on with the same files and no others.
+    async resend(browser) {
+      let page = await arrive(browser);
+      await room(page, "Send");
+      await page.getByRole("radio", { name: "Whoever has the link" }).check();
+      await page.locator("#send-files").setInputFiles(told.files);
+      await button(page, "Send").click();
+      const bar = page.locator("#outbox-rows progress");
+      await page.locator("#link").waitFor(PATIENCE);
+      say("receive", await page.locator("#link-text").textContent());
+      await page.waitForFunction(() => document.querySelector("#outbox-rows progress")?.value >= 4 << 20, null, { ...PATIENCE, polling: 20 });
+      await button(page, "Pause").click();
+      await page.locator("#outbox-rows").getByText("paused").waitFor(PATIENCE);
+      await button(page, "Go on").click();
+      await bar.waitFor(PATIENCE);
+      const context = page.context();
+      await page.close();
+      page = await context.newPage();
+      await page.goto(`${told.url}/me#outbox`);
+      await page.locator("#outbox-rows").getByText("choose the same files to go on").waitFor(PATIENCE);
+      const choose = async (files) => {
+        const choosing = page.waitForEvent("filechooser", PATIENCE);
+        await button(page, "Choose files").click();
+        await (await choosing).setFiles(files);
+      };
+      await choose(told.others);
+      await notice(page, "These are not the files that are being sent");
+      await choose(told.files);
+      await page.locator("#outbox-rows").getByText("received").waitFor(PATIENCE);
+      return {};
+    },
+  };
+};

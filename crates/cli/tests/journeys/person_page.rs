@@ -1,0 +1,210 @@
+//! A person's page: a browser that is a device of somebody, beside the ones that are terminals.
+//!
+//! What the browser does is in `console/person.cjs`; it says what is to be done in between.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
+use std::process::{Child, ChildStderr};
+
+use serde_json::{Value, json};
+use testkit::noise;
+
+use crate::console::{Driver, finished};
+use crate::delivery::assert_nowhere;
+use crate::people::{PASSWORD, Sending, person, with_input};
+use crate::world::World;
+
+/// A name that would run if it were markup.
+const HOSTILE: &str = "<img src=x onerror=\"window.ran=true\">";
+
+/// A browser that goes its way.
+struct Browser {
+    driver: Child,
+    said: BufReader<ChildStderr>,
+}
+
+impl Browser {
+    /// Sends it on a journey as a device of ben's; `None` where no browser is.
+    fn start(world: &World, journey: &str, more: Value) -> Option<Self> {
+        let driver = Driver::find()?;
+        let place = world.path("place");
+        fs::create_dir_all(&place).expect("made");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/console/person.cjs");
+        let mut told =
+            json!({"journeys": script, "place": place, "handle": "ben", "password": PASSWORD});
+        for (name, value) in more.as_object().expect("an object") {
+            told[name] = value.clone();
+        }
+        let mut driver = driver.start(world, journey, told);
+        let said = BufReader::new(driver.stderr.take().expect("piped"));
+        Some(Self { driver, said })
+    }
+
+    /// Waits until it asks for this; what belongs to it.
+    fn asks(&mut self, word: &str) -> String {
+        let mut line = String::new();
+        self.said.read_line(&mut line).expect("readable");
+        let (first, rest) = line.trim_end().split_once(' ').unwrap_or((line.trim_end(), ""));
+        if first == word {
+            return rest.to_owned();
+        }
+        let mut all = line.clone();
+        self.said.read_to_string(&mut all).expect("readable");
+        panic!("the browser was to ask for {word}: {all}");
+    }
+
+    /// Has another device of ben's approve it.
+    fn approved(&mut self, world: &World) {
+        let line = self.asks("approve");
+        let (approved, code) = with_input(world, "ben", &["account", "approve"], &line);
+        assert_eq!(code, Some(0), "{approved}");
+    }
+
+    fn found(mut self) -> Value {
+        let mut rest = String::new();
+        self.said.read_to_string(&mut rest).expect("readable");
+        let output = self.driver.wait_with_output().expect("ends");
+        assert!(output.status.success(), "{rest}");
+        finished(output)
+    }
+}
+
+/// Anna and ben, each on a terminal.
+fn two_people() -> World {
+    let world = World::new();
+    person(&world, "anna");
+    person(&world, "ben");
+    world
+}
+
+#[test]
+fn a_browser_becomes_a_device_by_the_password_and_the_word_of_another_one() {
+    let world = two_people();
+    let Some(mut browser) = Browser::start(&world, "door", json!({})) else { return };
+    browser.approved(&world);
+    browser.asks("remove");
+    world.lines("ben", &["account", "remove", "Browser"], 0);
+    browser.found();
+    assert_nowhere(&world.path("hub"), PASSWORD.as_bytes());
+}
+
+#[test]
+fn what_a_terminal_sends_is_received_on_a_persons_page() {
+    let world = two_people();
+    world.ok("ben", &["book", "add", "anna"]);
+    let plans = noise(5, 3_000_000).to_vec();
+    fs::write(world.path("ground.dwg"), &plans).expect("written");
+    fs::write(world.path(HOSTILE.trim_end_matches('>')), "x").expect("written");
+    let subject = format!("{HOSTILE} Plans");
+    let told = json!({"subject": subject, "file": "ground.dwg"});
+    let Some(mut browser) = Browser::start(&world, "receive", told) else { return };
+    browser.approved(&world);
+    browser.asks("send");
+    let (plan, hostile) = (world.text("ground.dwg"), world.text(HOSTILE.trim_end_matches('>')));
+    let args = [&*plan, &hostile, "--subject", &subject, "--to", "ben"];
+    let sending = Sending::start(&world, "anna", &args);
+    let found = browser.found();
+    // The receipt is by a device of ben's, or anna would not believe it.
+    assert_eq!(sending.last()["event"], "delivered");
+    let name = found["name"].as_str().expect("a name");
+    assert!(fs::read(world.path("place").join(name)).expect("there") == plans);
+    assert_nowhere(&world.path("hub"), b"ground.dwg");
+}
+
+#[test]
+fn whom_a_page_lets_in_or_compares_or_blocks_the_terminal_knows_so() {
+    let world = two_people();
+    person(&world, "carla");
+    let details = ["account", "create", "dora", "--first-name", HOSTILE];
+    world.join("dora", &[]);
+    assert_eq!(with_input(&world, "dora", &details, PASSWORD).1, Some(0));
+    fs::write(world.path("note.txt"), "hello").expect("written");
+    let note = world.text("note.txt");
+    let Some(mut browser) = Browser::start(&world, "contacts", json!({"name": HOSTILE})) else {
+        return;
+    };
+    browser.approved(&world);
+    browser.asks("send");
+    let _stranger = Sending::start(&world, "dora", &[&note, "--subject", "x", "--to", "ben"]);
+    let _sending = Sending::start(&world, "anna", &[&note, "--to", "ben"]);
+    browser.asks("look");
+    let book = world.lines("ben", &["book"], 0);
+    let carla = book.iter().find(|line| line["handle"] == "carla").expect("a contact");
+    assert_eq!(
+        (&carla["first_name"], &carla["notes"], &carla["verified"]),
+        (&json!("Carla"), &json!("plays the oboe"), &json!(true)),
+    );
+    assert!(book.iter().any(|line| line["event"] == "blocked" && line["handle"] == "anna"));
+    assert_eq!(book[0]["policy"], "block-all");
+    let words = world.ok("ben", &["book", "verify", "carla"])["words"].clone();
+    world.ok("ben", &["book", "add", "carla", "--notes", "plays the oboe and the flute"]);
+    fs::write(world.path("place/changed"), "").expect("written");
+    browser.asks("reset");
+    let data = world.text("hub");
+    let reset = world.lines("carla", &["account", "reset", "carla", "--data", &data], 0);
+    let password = reset.last().expect("a line")["password"].as_str().expect("a text").to_owned();
+    world.join("carla-anew", &[]);
+    let login = ["account", "login", "carla"];
+    assert_eq!(with_input(&world, "carla-anew", &login, &password).1, Some(0));
+    fs::write(world.path("place/reset"), "").expect("written");
+    let found = browser.found();
+    assert_eq!(found["words"], words);
+    let now = world.ok("ben", &["book", "verify", "carla"])["words"].clone();
+    assert_ne!(now, words, "she is somebody else now");
+}
+
+#[test]
+fn what_a_page_sends_is_collected_by_a_link_and_by_a_person() {
+    let world = two_people();
+    world.ok("anna", &["book", "add", "ben"]);
+    let plans = noise(6, 5_000_000).to_vec();
+    fs::write(world.path("ground.dwg"), &plans).expect("written");
+    fs::write(world.path("empty"), "").expect("written");
+    let folder = world.path("pictures");
+    fs::create_dir_all(folder.join("deep")).expect("made");
+    fs::write(folder.join("one.txt"), "one").expect("written");
+    fs::write(folder.join("deep/two.bin"), noise(7, 2_000_000)).expect("written");
+    let told = json!({"files": [world.text("ground.dwg"), world.text("empty")], "folder": folder});
+    let Some(mut browser) = Browser::start(&world, "send", told) else { return };
+    browser.approved(&world);
+    let link = browser.asks("receive");
+    let to = world.text("in");
+    fs::create_dir(&to).expect("made");
+    let received = world.ok("carla", &["receive", "--yes", "--to", &to, &link]);
+    assert_eq!(received["event"], "received", "{received}");
+    assert!(fs::read(world.path("in/ground.dwg")).expect("there") == plans);
+    assert_eq!(fs::read(world.path("in/empty")).expect("there"), b"");
+    let id = browser.asks("accept");
+    let to = world.text("of-anna");
+    fs::create_dir(&to).expect("made");
+    let received = world.ok("anna", &["accept", &id, "--to", &to]);
+    assert_eq!(received["event"], "received", "{received}");
+    for name in ["one.txt", "deep/two.bin"] {
+        let came = fs::read(world.path("of-anna/pictures").join(name)).expect("there");
+        assert!(came == fs::read(folder.join(name)).expect("there"), "{name}");
+    }
+    browser.found();
+    let (_, secret) = link.split_once('#').expect("a link");
+    for needle in [b"ground.dwg".as_slice(), b"As promised", secret.as_bytes()] {
+        assert_nowhere(&world.path("hub"), needle);
+    }
+}
+
+#[test]
+fn what_a_page_was_sending_goes_on_with_the_same_files_when_it_is_opened_again() {
+    let world = two_people();
+    let film = noise(8, 96 << 20).to_vec();
+    fs::write(world.path("film.mkv"), &film).expect("written");
+    fs::write(world.path("other.mkv"), "other").expect("written");
+    let told = json!({"files": [world.text("film.mkv")], "others": [world.text("other.mkv")]});
+    let Some(mut browser) = Browser::start(&world, "resend", told) else { return };
+    browser.approved(&world);
+    let link = browser.asks("receive");
+    let to = world.text("in");
+    fs::create_dir(&to).expect("made");
+    let received = world.ok("carla", &["receive", "--yes", "--to", &to, &link]);
+    assert_eq!(received["event"], "received", "{received}");
+    browser.found();
+    assert!(fs::read(world.path("in/film.mkv")).expect("there") == film);
+}
