@@ -5,14 +5,16 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
-use std::process::{Child, ChildStderr};
+use std::process::{Child, ChildStderr, Stdio};
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use testkit::noise;
 
 use crate::console::{Driver, finished};
-use crate::delivery::assert_nowhere;
+use crate::delivery::{assert_nowhere, hold};
 use crate::people::{PASSWORD, Sending, person, with_input};
+use crate::process::Process;
 use crate::world::World;
 
 /// A name that would run if it were markup.
@@ -194,7 +196,7 @@ fn what_a_page_sends_is_collected_by_a_link_and_by_a_person() {
 #[test]
 fn what_a_page_was_sending_goes_on_with_the_same_files_when_it_is_opened_again() {
     let world = two_people();
-    let film = noise(8, 96 << 20).to_vec();
+    let film = noise(8, 24 << 20).to_vec();
     fs::write(world.path("film.mkv"), &film).expect("written");
     fs::write(world.path("other.mkv"), "other").expect("written");
     let told = json!({"files": [world.text("film.mkv")], "others": [world.text("other.mkv")]});
@@ -203,8 +205,38 @@ fn what_a_page_was_sending_goes_on_with_the_same_files_when_it_is_opened_again()
     let link = browser.asks("receive");
     let to = world.text("in");
     fs::create_dir(&to).expect("made");
-    let received = world.ok("carla", &["receive", "--yes", "--to", &to, &link]);
-    assert_eq!(received["event"], "received", "{received}");
+    let mut command = world.command("carla", &["receive", "--yes", "--to", &to, &link]);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    // Ended with this test, whatever becomes of the browser.
+    let mut receiver = Process::start(&mut command);
+    hold(&world, "carla", &receiver, 3);
+    fs::write(world.path("place/held"), "").expect("written");
+    browser.asks("release");
+    receiver.signal(Signal::CONT);
     browser.found();
+    assert!(receiver.0.wait().expect("ends").success());
     assert!(fs::read(world.path("in/film.mkv")).expect("there") == film);
+}
+
+#[test]
+fn a_person_begins_on_their_page_and_approves_a_terminal_there() {
+    let world = World::new();
+    person(&world, "anna");
+    let told = json!({"invitation": world.invitation(&[])});
+    let Some(mut browser) = Browser::start(&world, "register", told) else { return };
+    browser.asks("login");
+    world.join("laptop", &[]);
+    let login = ["account", "login", "erna", "--device", "laptop"];
+    let (said, code) = with_input(&world, "laptop", &login, PASSWORD);
+    assert_eq!(code, Some(0), "{said}");
+    // Whole at once: the browser waits for the file.
+    let line = said["request"].as_str().expect("a line");
+    fs::write(world.path("place/line.new"), line).expect("written");
+    fs::rename(world.path("place/line.new"), world.path("place/line")).expect("renamed");
+    browser.asks("approved");
+    let book = world.lines("laptop", &["book"], 0);
+    assert_eq!(book[1]["notes"], "plays the oboe", "{book:?}");
+    fs::write(world.path("place/read"), "").expect("written");
+    browser.found();
+    world.fails("laptop", &["inbox"], 5);
 }

@@ -13,7 +13,7 @@ const { nobody } = await import("../../assets/delivery/receipt.js");
 const { open, sign } = await import("../../assets/delivery/signed.js");
 const { comparison } = await import("../../assets/delivery/me/comparison.js");
 const { BookError, decodeBook, encodeBook, openBook, sealBook } = await import("../../assets/delivery/me/book.js");
-const { decodeList, encodeList, follow, letterInfo, signFirstList, signList, signRequest } = await import(
+const { decodeList, encodeList, follow, letterInfo, openRequest, signFirstList, signList, signRequest, successor } = await import(
   "../../assets/delivery/me/devices.js"
 );
 const { KEM, NotOpened, WeakKey, expand, extract, isSound, openFrom, sealAs } = await import(
@@ -57,6 +57,21 @@ test("lists of devices are followed as Rust follows them", async () => {
   assert.equal(request, new TextDecoder().decode(people("device-request-1")));
 });
 
+test("a device is approved by the line that it signed, and by no other", async () => {
+  const line = new TextDecoder().decode(people("device-request-1"));
+  const request = await openRequest(`${line}\n`);
+  assert.deepEqual([request.handle, request.name, hex(request.key), hex(request.exchange)], ["anna", "laptop", hex(two.key), hex(two.exchange.key)]);
+  for (let end = 0; end < line.length; end++) await assert.rejects(openRequest(line.slice(0, end)), Malformed);
+  const forged = await signRequest("anna", { key: one.key, exchange: one.exchange.key, name: "x" }, eve.signer);
+  await assert.rejects(openRequest(forged), Malformed);
+  const weak = await signRequest("anna", { key: two.key, exchange: new Uint8Array(32), name: "x" }, two.signer);
+  await assert.rejects(openRequest(weak), Malformed);
+  const first = await follow("anna", [lists[0]]);
+  const both = [...first.list.devices, { key: request.key, exchange: request.exchange, name: request.name, since: 1_795_000_000 }];
+  const next = successor(first, both, one.key, 1_795_000_001);
+  assert.equal(hex(await signList(next, one.signer)), hex(lists[1]));
+});
+
 test("nobody slips a device into a list that is followed", async () => {
   const { list } = known;
   const mallory = { key: eve.key, exchange: eve.exchange.key, name: "desk", since: 1 };
@@ -95,6 +110,18 @@ test("a document speaks for its context and its signer alone", async () => {
   const neutral = new Uint8Array(32);
   neutral[0] = 1;
   await assert.rejects(open("consign/one/1", document, neutral), Malformed);
+});
+
+test("sessions and registrations are proved as Rust does it, and an invitation is read", async () => {
+  const { parseInvitation, signRegistration, signSession } = await import("../../assets/delivery/me/proofs.js");
+  const [hub, secret] = [new Uint8Array(32).fill(2), new Uint8Array(16).fill(4)];
+  const documents = (name) => golden(name, "documents");
+  assert.equal(hex(await signSession(one.signer, hub, new Uint8Array(32).fill(3))), hex(documents("session-proof-1")));
+  assert.equal(hex(await signRegistration(one.signer, hub, secret)), hex(documents("registration-1")));
+  const text = new TextDecoder().decode(documents("invitation-1"));
+  assert.deepEqual(parseInvitation(` ${text}\n`), { url: "https://hub.example:7333", secret });
+  for (let end = 0; end < text.length; end++) assert.equal(parseInvitation(text.slice(0, end)), null);
+  assert.equal(parseInvitation(text.replace("1:", "2:")), null);
 });
 
 test("a letter is sealed and opened as Rust does it", async () => {

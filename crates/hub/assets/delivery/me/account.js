@@ -3,14 +3,13 @@
 
 import { NotNow } from "../hub.js";
 import { base64url, hex, unhex } from "../bytes.js";
-import { deviceSigner, sign } from "../signed.js";
-import { write } from "../cbor.js";
+import { deviceSigner } from "../signed.js";
+import { signRegistration, signSession } from "./proofs.js";
 
 /** How long before its end a session is renewed. */
 const MARGIN_MS = 60_000;
 /** Least time that a session is used, whatever the clocks say. */
 const USED_MS = 30_000;
-const CONTEXT = "consign/session/1";
 const EXPIRED = ["session-expired", "session-required"];
 
 /** The hub says no, and trying again does not help. */
@@ -90,13 +89,8 @@ export class Account {
     const key = hex(this.#own.key);
     const asked = await send("/v1/sessions/challenge", call("POST", { key }));
     const challenge = unhex((await asked.json()).challenge) ?? new Uint8Array();
-    const proof = write.map(
-      write.unsigned(1),
-      write.bytes(this.#own.key),
-      write.bytes(this.#hub),
-      write.bytes(challenge),
-    );
-    return { key, proof: base64url(await sign(CONTEXT, proof, deviceSigner(this.#own))) };
+    const proof = await signSession(deviceSigner(this.#own), this.#hub, challenge);
+    return { key, proof: base64url(proof) };
   }
 
   async #open() {
@@ -161,6 +155,15 @@ export class Account {
    */
   async logIn(handle, password) {
     await send("/v1/logins", call("POST", { handle, password, session: await this.prove() }));
+  }
+
+  /**
+   * Registers the key with an invitation; repeating it changes nothing.
+   * @param {Uint8Array} secret Of the invitation.
+   */
+  async register(secret) {
+    const proof = base64url(await signRegistration(deviceSigner(this.#own), this.#hub, secret));
+    await send("/v1/registrations", call("POST", { key: hex(this.#own.key), secret: hex(secret), proof }));
   }
 
   /**

@@ -33,7 +33,10 @@ export class Contacts {
     });
     input("policy").addEventListener("change", () => {
       const policy = /** @type {"address-book" | "block-all"} */ (input("policy").value);
-      void this.#change((contacts) => (contacts.policy = policy));
+      void this.#desk.attempt(async () => {
+        await this.#person.changeContacts((contacts) => (contacts.policy = policy));
+        this.#desk.notice(policy === "block-all" ? "Everybody else is refused now." : "Everybody else waits until you let them in.");
+      });
     });
   }
 

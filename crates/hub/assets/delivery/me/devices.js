@@ -3,13 +3,14 @@
 
 import { blake3 } from "../vendor/noble-hashes/blake3.js";
 import { Malformed, Reader, write } from "../cbor.js";
-import { base64url, concat, equal, hex } from "../bytes.js";
+import { base64url, concat, equal, hex, unbase64url } from "../bytes.js";
 import { isSound } from "./hpke.js";
 import { open, peek, sign } from "../signed.js";
 
 const CONTEXT = "consign/devices/1";
 const REQUEST_CONTEXT = "consign/device-request/1";
 const REQUEST_PREFIX = "consign-device-1:";
+const REQUEST_CHARS_MAX = 1024;
 const LIST_BYTES_MAX = 8 * 1024;
 /** Most devices of a person. */
 export const DEVICES_MAX = 16;
@@ -200,6 +201,48 @@ export async function signRequest(handle, { key, exchange, name }, signer) {
     write.text(name),
   );
   return REQUEST_PREFIX + base64url(await sign(REQUEST_CONTEXT, payload, signer));
+}
+
+/**
+ * What a new device says of itself, by its own signature.
+ * @param {string} line As it was carried here.
+ * @returns {Promise<{ handle: string } & Omit<Device, "since">>}
+ * @throws {Malformed} It is no such line, or was altered.
+ */
+export async function openRequest(line) {
+  const text = line.trim();
+  const document = text.startsWith(REQUEST_PREFIX) ? unbase64url(text.slice(REQUEST_PREFIX.length)) : null;
+  if (!document || text.length > REQUEST_CHARS_MAX) throw new Malformed("not the line which the new device showed");
+  const reader = new Reader(peek(document).payload);
+  if (reader.map() !== 5) throw new Malformed("a request with other fields");
+  field(reader, 0);
+  if (reader.unsigned() !== 1) throw new Malformed("a request of another version");
+  field(reader, 1);
+  const handle = reader.text();
+  field(reader, 2);
+  const key = keyed(reader);
+  field(reader, 3);
+  const exchange = keyed(reader);
+  field(reader, 4);
+  const name = reader.text();
+  reader.finish();
+  if (!isHandle(handle) || !isDeviceName(name)) throw new Malformed("an impossible request");
+  await open(REQUEST_CONTEXT, document, key);
+  if (!(await isSound(exchange))) throw new Malformed("the device has an unusable key");
+  return { handle, key, exchange, name };
+}
+
+/**
+ * The list after the one that is known.
+ * @param {Known} known
+ * @param {Device[]} devices
+ * @param {Uint8Array} signer
+ * @param {number} issued
+ * @returns {List}
+ */
+export function successor({ list: { handle, number }, hash }, devices, signer, issued) {
+  const sorted = [...devices].sort(({ key: one }, { key: other }) => ascending(one, other));
+  return { handle, number: number + 1, previous: hash, issued, devices: sorted, signer };
 }
 
 /**

@@ -70,10 +70,6 @@ export class Outbox {
       submit.disabled = true;
       void this.#desk.attempt(() => this.#send()).finally(() => (submit.disabled = false));
     });
-    // What is on its way stops with the page, and goes on when the same files are chosen again.
-    addEventListener("beforeunload", (event) => {
-      if ([...this.#running.values()].some(({ worker }) => worker)) event.preventDefault();
-    });
   }
 
   async #send() {
@@ -142,6 +138,7 @@ export class Outbox {
   #showLink(sending) {
     const link = linkText(this.#hub.url, this.#hub.fingerprint, sending);
     by("link-text").textContent = link;
+    by("link").dataset.shown = sending.name;
     by("link").hidden = false;
     const copy = () => this.#desk.attempt(() => navigator.clipboard.writeText(link));
     by("link-actions").replaceChildren(button("Copy", copy, { kind: "primary", label: "Copy the link" }), button("Close", () => (by("link").hidden = true)));
@@ -235,6 +232,7 @@ export class Outbox {
   async #end(sending, text, colour) {
     this.#running.get(sending.name)?.worker?.terminate();
     this.#running.delete(sending.name);
+    if (by("link").dataset.shown === sending.name) by("link").hidden = true;
     await keepSending({ ...sending, ended: { text, colour } });
     await this.show();
   }

@@ -5,22 +5,26 @@ import { Contacts } from "./contacts.js";
 import { Draft } from "./draft.js";
 import { Inbox } from "./inbox.js";
 import { Outbox } from "./outbox.js";
+import { OwnDevices } from "./own_devices.js";
 import { Person } from "./person.js";
 import { Problem } from "../problem.js";
 import { by, input } from "./drawing.js";
 import { checkBrowser, closeDelivery, openDelivery } from "../view.js";
 import { dropDelivery, forgetAll, makeKeys, remember, remembered } from "./memory.js";
 import { explained } from "./states.js";
-import { hex, unhex } from "../bytes.js";
-import { isDeviceName, isHandle } from "./devices.js";
+import { base64url, hex, unhex } from "../bytes.js";
+import { deviceSigner } from "../signed.js";
+import { isDeviceName, isHandle, signFirstList } from "./devices.js";
 import { listen } from "./events.js";
+import { parseInvitation } from "./proofs.js";
+import { shownText } from "../names.js";
 
 const { identity = "", fingerprint = "", url = "" } = document.body.dataset;
 /** What the hub is recognised by in proofs. */
 const HUB = unhex(identity) ?? new Uint8Array(32);
 /** How often free room is looked at. */
 const ROOM_EVERY_MS = 60_000;
-const ROOMS = ["inbox", "send", "outbox", "contacts", "delivery"];
+const ROOMS = ["inbox", "send", "outbox", "contacts", "devices", "delivery"];
 const AWAY = "The hub does not answer. It is tried again and again.";
 /** Who this browser is nobody's device any more. */
 const NOBODY = ["not-registered", "person-required"];
@@ -44,10 +48,11 @@ function showDoor(step) {
   by("desk").hidden = true;
   by("door").hidden = false;
   for (const id of ["sign-in", "approve", "left"]) by(id).hidden = id !== step;
+  by("register").hidden = step !== "sign-in";
 }
 
 /**
- * Does something, and says at the door what failed.
+ * Does something, and says what failed where the person is.
  * @param {() => Promise<unknown>} act
  */
 async function atDoor(act) {
@@ -55,7 +60,7 @@ async function atDoor(act) {
     await act();
   } catch (error) {
     const { message, todo } = explained(error);
-    tell("door-state", message, "bad", todo);
+    tell(by("desk").hidden ? "door-state" : "notice", message, "bad", todo);
   }
 }
 
@@ -65,6 +70,7 @@ export class Desk {
   #inbox;
   #contacts;
   #outbox;
+  #devices;
   #told = NaN;
 
   /** @param {Person} person */
@@ -72,10 +78,12 @@ export class Desk {
     this.#person = person;
     this.#inbox = new Inbox(person, this);
     this.#contacts = new Contacts(person, this);
+    this.#devices = new OwnDevices(person, this);
     const draft = new Draft((act) => this.attempt(act));
     const hub = { identity: HUB, fingerprint: unhex(fingerprint) ?? new Uint8Array(), url };
     this.#outbox = new Outbox(person, this, draft, hub);
     addEventListener("hashchange", () => this.#show());
+    for (const link of document.querySelectorAll("#desk nav a")) link.addEventListener("click", () => tell("notice", ""));
   }
 
   enter() {
@@ -83,7 +91,7 @@ export class Desk {
     by("desk").hidden = false;
     by("who").textContent = this.#person.handle;
     this.#show();
-    this.heard(["inbox", "senders", "outbox", "book"]);
+    this.heard(["devices", "inbox", "senders", "outbox", "book"]);
     const tellRoom = () => void this.#tellRoom().catch(() => {});
     setInterval(tellRoom, ROOM_EVERY_MS);
     tellRoom();
@@ -144,7 +152,10 @@ export class Desk {
   /** @param {string[]} news */
   heard(news) {
     const shows = {
-      devices: () => this.#person.arrive(),
+      devices: async () => {
+        await this.#person.arrive();
+        await this.#devices.show();
+      },
       senders: async () => {
         await this.#inbox.showSenders();
         await this.#inbox.showDeliveries();
@@ -170,18 +181,61 @@ export class Desk {
 }
 
 /**
+ * @param {string} handle
+ * @param {string} name
+ */
+function checkNames(handle, name) {
+  if (!isHandle(handle)) throw new Problem("That is no handle.", "A handle is 3 to 32 of a-z, 0-9 and ._- , and begins with a letter.");
+  if (!isDeviceName(name)) throw new Problem("A browser has a name of 1 to 64 characters.", "Type another one.");
+}
+
+/** @param {string} id @returns {string} What was typed, which stays no longer than that. */
+function taken(id) {
+  const { value } = input(id);
+  input(id).value = "";
+  return value;
+}
+
+/**
  * The password is shown to the hub once, and the keys stay.
  * @param {import("./account.js").Own} own
  */
 async function signIn(own) {
   const [handle, name] = [input("handle").value.trim(), input("device").value.trim()];
-  if (!isHandle(handle)) throw new Problem("That is no handle.", "A handle is 3 to 32 of a-z, 0-9 and ._- , and begins with a letter.");
-  if (!isDeviceName(name)) throw new Problem("A browser has a name of 1 to 64 characters.", "Type another one.");
-  const password = input("password").value;
-  input("password").value = "";
+  checkNames(handle, name);
   tell("door-state", "Signing in.");
-  await new Account(own, HUB).logIn(handle, password);
-  await remember({ handle, name, own, seen: null });
+  await new Account(own, HUB).logIn(handle, taken("password"));
+  await enter({ handle, name, own, seen: null });
+}
+
+/**
+ * Makes a person of an invitation, whose first device this browser is.
+ * @param {import("./account.js").Own} own
+ */
+async function register(own) {
+  const [handle, name] = [input("new-handle").value.trim(), input("new-device").value.trim()];
+  checkNames(handle, name);
+  const invitation = parseInvitation(input("new-invitation").value);
+  if (!invitation) throw new Problem("That is no invitation.", "Copy the whole line that begins with consign-invite-1:.");
+  if (invitation.url.replace(/\/+$/, "") !== url.replace(/\/+$/, "")) {
+    throw new Problem(`The invitation is for another hub: ${shownText(invitation.url)}.`, "Open the page of that one.");
+  }
+  const password = taken("new-password");
+  if (password !== taken("new-again")) throw new Problem("The two passwords are not the same.", "Type them again.");
+  tell("door-state", "Registering.");
+  const account = new Account(own, HUB);
+  // Repeated with the same keys it changes nothing, when the handle turns out to be taken.
+  await account.register(invitation.secret);
+  const [first_name, last_name, organisation] = ["new-first", "new-last", "new-organisation"].map((id) => input(id).value.trim());
+  const device = { key: own.key, exchange: own.exchange.key, name, since: Math.floor(Date.now() / 1000) };
+  const devices = base64url(await signFirstList(handle, device, deviceSigner(own)));
+  await account.call("POST", "/v1/people", { handle, password, details: { first_name, last_name, organisation }, devices });
+  await enter({ handle, name, own, seen: null });
+}
+
+/** @param {import("./memory.js").Memory} memory */
+async function enter(memory) {
+  await remember(memory);
   void navigator.storage.persist();
   location.reload();
 }
@@ -189,13 +243,15 @@ async function signIn(own) {
 function askWho() {
   showDoor("sign-in");
   tell("door-state", "");
-  input("device").value = browserName();
+  input("device").value = input("new-device").value = browserName();
   // The same keys for every try, so that a lost answer leaves no device that nobody is.
   const own = makeKeys();
-  by("sign-in-form").addEventListener("submit", (event) => {
-    event.preventDefault();
-    void atDoor(async () => signIn(await own));
-  });
+  for (const [id, act] of /** @type {const} */ ([["sign-in-form", signIn], ["register-form", register]])) {
+    by(id).addEventListener("submit", (event) => {
+      event.preventDefault();
+      void atDoor(async () => act(await own));
+    });
+  }
   input("handle").focus();
 }
 

@@ -7,7 +7,7 @@ import { Problem } from "../problem.js";
 import { base64url, equal, unbase64url, unhex } from "../bytes.js";
 import { blake3 } from "../vendor/noble-hashes/blake3.js";
 import { BookError, emptyBook, emptyContact, openBook, sealBook } from "./book.js";
-import { deviceOf, follow, letterInfo, signFirstList, signRequest } from "./devices.js";
+import { DEVICES_MAX, deviceOf, follow, letterInfo, openRequest, signFirstList, signList, signRequest, successor } from "./devices.js";
 import { deviceSigner } from "../signed.js";
 import { remember } from "./memory.js";
 
@@ -121,7 +121,7 @@ export class Person {
       throw new Problem(what, "Was your account begun anew? Then forget this browser and sign in again. Else ask whoever runs the hub.");
     }
     const isApproved = deviceOf(this.#known, this.own.key) !== undefined;
-    if (isApproved) await this.#remember(this.#known, seen?.book ?? 0);
+    if (isApproved) await this.#remember(this.#known, this.#memory.seen?.book ?? 0);
     return isApproved;
   }
 
@@ -137,6 +137,52 @@ export class Person {
   /** @returns {Promise<string>} What another device has to approve. */
   request() {
     return signRequest(this.handle, this.#device(), deviceSigner(this.own));
+  }
+
+  /** @returns {Promise<{ key: string, since: number }[]>} Devices that logged in and stand on no list. */
+  async unlisted() {
+    return (await this.#account.read("/v1/me")).unlisted;
+  }
+
+  /**
+   * Puts a device on the list, by the line that it showed.
+   * @param {string} line
+   * @returns {Promise<string>} What it is called.
+   */
+  async approve(line) {
+    let request;
+    try {
+      request = await openRequest(line);
+    } catch (error) {
+      if (!(error instanceof Malformed)) throw error;
+      throw new Problem(`That does not approve a device: ${error.message}.`, "Copy the whole line that the new device showed.");
+    }
+    const { handle, ...device } = request;
+    if (handle !== this.handle) throw new Problem(`That device wants to be one of ${handle}.`, "Sign it in with your own handle.");
+    const { devices } = this.known.list;
+    if (deviceOf(this.known, device.key)) return device.name;
+    if (devices.length >= DEVICES_MAX) throw new Problem(`You have ${devices.length} devices already.`, "Remove one.");
+    await this.#putDevices([...devices, { ...device, since: Math.floor(Date.now() / 1000) }]);
+    return device.name;
+  }
+
+  /**
+   * Takes another device off the list, and logs it out for good.
+   * @param {Uint8Array} key
+   */
+  async remove(key) {
+    await this.#putDevices(this.known.list.devices.filter((device) => !equal(device.key, key)));
+  }
+
+  /** @param {import("./devices.js").Device[]} devices */
+  async #putDevices(devices) {
+    const list = successor(this.known, devices, this.own.key, Math.floor(Date.now() / 1000));
+    const signed = base64url(await signList(list, deviceSigner(this.own)));
+    // Read while its writer is on the list, and sealed anew for those on the next.
+    const contacts = await this.contacts();
+    await this.#account.call("PUT", "/v1/me/devices", { devices: signed });
+    await this.arrive();
+    await this.#keepContacts(contacts);
   }
 
   /**
@@ -182,26 +228,31 @@ export class Person {
     for (let tries = 1; ; tries++) {
       const contacts = await this.contacts();
       change(contacts);
-      const number = contacts.number + 1;
-      const device = { key: this.own.key, exchange: this.own.exchange };
-      let sealed;
       try {
-        sealed = base64url(await sealBook(contacts.book, this.known, number, device));
-      } catch (error) {
-        if (error instanceof BookError) throw new Problem(error.message, "Shorten it.");
-        throw error;
-      }
-      const handles = [...contacts.book.contacts.keys()].sort();
-      const document = { number, sealed, contacts: handles, blocked: [...contacts.blocked].sort(), policy: contacts.policy };
-      try {
-        const kept = await this.#account.call("PUT", "/v1/me/book", document);
-        await this.#remember(this.known, number);
-        return (await kept.json()).unknown;
+        return await this.#keepContacts(contacts);
       } catch (error) {
         const isOvertaken = error instanceof Refused && error.code === "person-conflict";
         if (!isOvertaken || tries === TRIES) throw error;
       }
     }
+  }
+
+  /** @param {Contacts} contacts The next version. */
+  async #keepContacts(contacts) {
+    const number = contacts.number + 1;
+    const device = { key: this.own.key, exchange: this.own.exchange };
+    let sealed;
+    try {
+      sealed = base64url(await sealBook(contacts.book, this.known, number, device));
+    } catch (error) {
+      if (error instanceof BookError) throw new Problem(error.message, "Shorten it.");
+      throw error;
+    }
+    const handles = [...contacts.book.contacts.keys()].sort();
+    const document = { number, sealed, contacts: handles, blocked: [...contacts.blocked].sort(), policy: contacts.policy };
+    const kept = await this.#account.call("PUT", "/v1/me/book", document);
+    await this.#remember(this.known, number);
+    return (await kept.json()).unknown;
   }
 
   /**
