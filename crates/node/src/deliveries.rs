@@ -46,8 +46,8 @@ pub struct DeliveryRequest {
     pub subject: String,
     /// A text for the recipient.
     pub message: String,
-    /// The recipient's handle, when they are somebody at the hub.
-    pub to: Option<Handle>,
+    /// The recipients' handles, when they are somebody at the hub. Each gets a delivery.
+    pub to: Vec<Handle>,
 }
 
 /// Why a delivery is not made, found or sent.
@@ -251,19 +251,18 @@ const HEADER: &str = "header";
 const RECEIPT: &str = "receipt";
 
 impl Node {
-    /// Makes a delivery of files and directories through `hub`. Nothing is read of them but their names,
-    /// lengths and times.
+    /// Makes a delivery of files and directories through `hub` for each recipient, or one for whoever gets its
+    /// ticket. Nothing is read of them but their names, lengths and times.
     ///
     /// # Errors
     /// See [`DeliveryError`].
-    pub fn prepare_delivery(
+    pub fn prepare_deliveries(
         &self,
-        hub: HubLink,
+        hub: &HubLink,
         request: DeliveryRequest,
-    ) -> Result<Prepared, DeliveryError> {
+    ) -> Result<Vec<Prepared>, DeliveryError> {
         let surveyed = deliver::survey(&request.paths)?;
         let (origins, left_out) = (surveyed.origins.clone(), surveyed.left_out.clone());
-        let subject = request.subject.clone();
         let header = surveyed.header(request.subject, request.message, unix_now());
         let encoded = header.encode();
         if encoded.len() > HEADER_BYTES_MAX {
@@ -273,6 +272,25 @@ impl Node {
         // What this program would refuse to read it does not send.
         let refused = |error: content::DecodeError| DeliveryError::TooLarge(error.to_string());
         Header::decode(&encoded).map_err(refused)?;
+        if request.to.is_empty() {
+            return Ok(vec![self.prepare(
+                hub,
+                None,
+                (&header, &encoded),
+                (&origins, &left_out),
+            )?]);
+        }
+        let prepare = |to| self.prepare(hub, Some(to), (&header, &encoded), (&origins, &left_out));
+        request.to.into_iter().map(prepare).collect()
+    }
+
+    fn prepare(
+        &self,
+        hub: &HubLink,
+        to: Option<Handle>,
+        (header, encoded): (&Header, &[u8]),
+        (origins, left_out): (&[Origin], &[LeftOut]),
+    ) -> Result<Prepared, DeliveryError> {
         let id = DeliveryId::from_bytes(random()?);
         let secret = DeliverySecret::from_bytes(random()?);
         let memory = self.deliveries("out")?.join(id.to_string());
@@ -282,8 +300,8 @@ impl Node {
         let remembered = Remembered {
             made: header.sent,
             hub: hub.url.clone(),
-            subject,
-            to: request.to.as_ref().map(Handle::to_string),
+            subject: header.subject.clone(),
+            to: to.as_ref().map(Handle::to_string),
             kept: false,
             ended: None,
             identity: None,
@@ -291,10 +309,11 @@ impl Node {
             secret: Some(hex::encode(secret.as_bytes())),
             origins: origins.iter().map(hexadecimal).collect(),
         };
-        replace(&memory.join(HEADER), &encoded)?;
+        replace(&memory.join(HEADER), encoded)?;
         write_json(&memory.join(FACTS), &remembered)?;
-        let ours = Ours { id, secret, to: request.to, left_out, memory };
-        prepared(hub, ours, (header, encoded), &origins)
+        let left_out = left_out.to_vec();
+        let ours = Ours { id, secret, to, left_out, memory };
+        prepared(hub.clone(), ours, (header.clone(), encoded.to_vec()), origins)
     }
 
     /// A delivery that was made here and whose receipt did not come yet.

@@ -7,6 +7,7 @@ use clap::Args as ClapArgs;
 #[derive(Debug, ClapArgs)]
 #[command(
     after_help = "Example:\n  consign send plans/ notes.txt --subject 'The plans' --to ben\n  \
+                        consign send plans/ --to ben --to clara\n  \
                         consign send plans/ --ticket-file ticket.txt\n  \
                         consign send plans/ --link\n  \
                         consign send --resume 6f0c8c3a5d1e4b7f9a2b3c4d5e6f7081\n\n\
@@ -26,9 +27,9 @@ pub(crate) struct SendDeliveryArgs {
     /// A text for the recipient; `-` reads it from standard input
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub(crate) message: String,
-    /// Handle of the recipient at the hub, who needs no code then
+    /// Handle of the recipient at the hub, who needs no code then; several are named by several of these
     #[arg(long, value_name = "HANDLE", conflicts_with_all = ["code_file", "link", "ticket", "ticket_file", "resume"])]
-    pub(crate) to: Option<String>,
+    pub(crate) to: Vec<String>,
     /// Send it although the devices of the recipient said that they have no room for it
     #[arg(long, requires = "to")]
     pub(crate) anyway: bool,

@@ -2,12 +2,14 @@
 
 mod addressed;
 mod handover;
+mod several;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use deliver::{DeliveryProgress, LeftOut};
-use node::deliveries::DeliveryRequest;
+use deliver::{DeliveryProgress, LeftOut, Sent};
+use node::deliveries::{DeliveryRequest, Prepared};
+use people::Handle;
 use serde_json::json;
 
 use self::handover::Handover;
@@ -18,46 +20,79 @@ use crate::output::{Output, bytes, path, utc};
 use crate::progress::{Look, watch};
 
 pub(super) async fn run(session: &Session, args: SendDeliveryArgs) -> anyhow::Result<Ended> {
-    let node = session.node()?;
     let mut prepared = match &args.resume {
-        Some(id) => node.resume_delivery(id)?,
-        None => {
-            let message = match &*args.message {
-                "-" => read_input("the message").await?,
-                text => text.to_owned(),
-            };
-            if args.subject.chars().any(char::is_control) {
-                return Err(Usage("a subject is one line".into()).into());
-            }
-            let paths = args.paths.iter().map(|path| session.path(path)).collect();
-            let to = args.to.as_deref().map(parse).transpose()?;
-            let link = session.link()?;
-            if let Some(to) = &to {
-                addressed::ask(session, &link, to).await?;
-            }
-            let request = DeliveryRequest { paths, subject: args.subject.clone(), message, to };
-            node.prepare_delivery(link, request)?
-        }
+        Some(id) => vec![session.node()?.resume_delivery(id)?],
+        None => prepare(session, &args).await?,
     };
-    report_left_out(session.output, &prepared.left_out)?;
-    if let Some(to) = prepared.to.clone().filter(|_| args.resume.is_none() && !args.anyway)
-        && let Err(error) = addressed::fits(session, &prepared, &to).await
-    {
-        prepared.discard()?;
-        return Err(error);
+    report_left_out(session.output, &prepared[0].left_out)?;
+    if args.resume.is_none() && !args.anyway {
+        for index in 0..prepared.len() {
+            if let Some(to) = prepared[index].to.clone()
+                && let Err(error) = addressed::fits(session, &prepared[index], &to).await
+            {
+                for one in prepared {
+                    one.discard()?;
+                }
+                return Err(error);
+            }
+        }
     }
+    match prepared.pop() {
+        Some(one) if prepared.is_empty() => send(session, &args, one).await,
+        last => {
+            prepared.extend(last);
+            several::run(session, prepared, args.background).await
+        }
+    }
+}
+
+/// One delivery for each recipient, after the hub was asked about all of them; one for whoever gets the
+/// ticket when nobody is named.
+async fn prepare(session: &Session, args: &SendDeliveryArgs) -> anyhow::Result<Vec<Prepared>> {
+    let message = match &*args.message {
+        "-" => read_input("the message").await?,
+        text => text.to_owned(),
+    };
+    if args.subject.chars().any(char::is_control) {
+        return Err(Usage("a subject is one line".into()).into());
+    }
+    let paths = args.paths.iter().map(|path| session.path(path)).collect();
+    let mut to: Vec<Handle> = Vec::with_capacity(args.to.len());
+    for text in &args.to {
+        let handle = parse(text)?;
+        if to.contains(&handle) {
+            return Err(Usage(format!("{handle} is named twice")).into());
+        }
+        to.push(handle);
+    }
+    let link = session.link()?;
+    for handle in &to {
+        addressed::ask(session, &link, handle).await?;
+    }
+    let request = DeliveryRequest { paths, subject: args.subject.clone(), message, to };
+    Ok(session.node()?.prepare_deliveries(&link, request)?)
+}
+
+async fn send(
+    session: &Session,
+    args: &SendDeliveryArgs,
+    mut prepared: Prepared,
+) -> anyhow::Result<Ended> {
+    let node = session.node()?;
+    let ended = if prepared.left_out.is_empty() { Ended::Done } else { Ended::InPart };
     let mut handover = match prepared.to.clone() {
         Some(to) => {
-            addressed::address(session, &prepared, &to, args.background).await?;
+            let info = addressed::address(session, &prepared, &to).await?;
+            if args.background {
+                prepared.leave_to_node()?;
+                addressed::tell_of_node(session);
+                return Ok(ended);
+            }
+            addressed::admitted(session, &prepared, &to, info).await?;
             Handover::Letters
         }
-        None => Handover::new(session, &args, &prepared).await?,
+        None => Handover::new(session, args, &prepared).await?,
     };
-    if args.background {
-        let how = "the node of this machine sends it: `consign outbox` shows how it stands";
-        session.output.remark(how);
-        return Ok(if prepared.left_out.is_empty() { Ended::Done } else { Ended::InPart });
-    }
     handover.begin(session, &prepared)?;
     let progress = DeliveryProgress::default();
     let look = || look(&progress, "sending").with_calls_if_still(session, Instant::now());
@@ -75,28 +110,42 @@ pub(super) async fn run(session: &Session, args: SendDeliveryArgs) -> anyhow::Re
             prepared.id
         )
     })?;
-    let seconds = started.elapsed().as_secs_f64();
-    let recipient = sent.receipt.recipient.to_string();
+    let wall = started.elapsed();
     if let Some(to) = &prepared.to {
         addressed::confirm(session, &prepared, to, &sent).await?;
     }
+    delivered(session, &prepared, &sent, wall)?;
+    Ok(ended)
+}
+
+/// Says that it arrived.
+fn delivered(
+    session: &Session,
+    prepared: &Prepared,
+    sent: &Sent,
+    wall: Duration,
+) -> anyhow::Result<()> {
+    let seconds = wall.as_secs_f64();
+    let recipient = sent.receipt.recipient.to_string();
+    let to = prepared.to.as_ref();
+    let whom = to.map_or_else(String::new, |to| format!(" to {to}"));
     session.output.fact(
         format!(
-            "delivered: {} in {seconds:.1} s; verified and kept at {} by {recipient}",
+            "delivered{whom}: {} in {seconds:.1} s; verified and kept at {} by {recipient}",
             bytes(prepared.stream_bytes),
             utc(sent.receipt.received),
         ),
         &json!({
             "event": "delivered",
             "id": prepared.id.to_string(),
+            "to": to.map(Handle::as_str),
             "bytes_total": prepared.stream_bytes,
             "digest": sent.receipt.digest.to_string(),
             "received": sent.receipt.received,
             "recipient": recipient,
             "wall_s": seconds,
         }),
-    )?;
-    Ok(if prepared.left_out.is_empty() { Ended::Done } else { Ended::InPart })
+    )
 }
 
 /// Reads standard input on a thread of its own, so that Ctrl-C is heard meanwhile.

@@ -287,6 +287,67 @@ fn an_address_book_is_carried_in_a_file() {
 }
 
 #[test]
+fn several_recipients_get_a_delivery_each_and_none_waits_for_another() {
+    let world = World::new();
+    for name in ["anna", "ben", "clara", "dora"] {
+        person(&world, name);
+    }
+    for name in ["ben", "clara", "dora"] {
+        world.ok(name, &["book", "add", "anna"]);
+    }
+    let content = noise(6, 40 << 20);
+    fs::write(world.path("film"), &content).expect("written");
+    let film = world.text("film");
+    world.fails("anna", &["send", &film, "--to", "ben", "--to", "ben"], 2);
+    world.fails("anna", &["send", &film, "--to", "ben", "--to", "nobody"], 4);
+
+    let to = ["--to", "ben", "--to", "clara", "--to", "dora"];
+    let sending = Sending::start(&world, "anna", &[&[&*film], &to[..]].concat());
+    let mine = || boxed(&world, "anna", "outbox");
+    until("all are addressed", || mine().len() == 3);
+    let id_for = |name: &str| {
+        let line = mine().into_iter().find(|line| line["to"] == name).expect("addressed");
+        line["id"].as_str().expect("an id").to_owned()
+    };
+    let ids = ["ben", "clara", "dora"].map(id_for);
+    let into = |name: &str| {
+        let to = world.path(&format!("in of {name}"));
+        fs::create_dir(&to).expect("made");
+        to.to_str().expect("text").to_owned()
+    };
+    let [ben, clara] = ["ben", "clara"].map(into);
+    // Ben is killed in the middle and does not come back for now; Dora does not want it.
+    let mut accepting = world.command("ben", &["accept", &ids[0], "--to", &ben]);
+    let mut process = Process::start(accepting.stdout(Stdio::null()).stderr(Stdio::null()));
+    hold(&world, "ben", &process, 3);
+    process.kill();
+    world.ok("dora", &["refuse", &ids[2], "--reason", "not now"]);
+    world.ok("clara", &["accept", &ids[1], "--to", &clara]);
+    assert_eq!(fs::read(world.path("in of clara/film")).expect("there"), content);
+    let has_receipt = || {
+        let kept = world.lines("anna", &["receipts"], 0);
+        kept.iter().any(|line| line["with"] == "clara" && line["recipient"] == "clara")
+    };
+    until("the receipt of one is kept while another one is waited for", has_receipt);
+
+    let resumed = world.ok("ben", &["accept", &ids[0], "--to", &ben]);
+    assert!(resumed["resumed_segments"].as_u64().expect("a number") >= 3, "{resumed}");
+    assert_eq!(fs::read(world.path("in of ben/film")).expect("there"), content);
+    let Sending { mut process, facts } = sending;
+    let ended = process.0.wait().expect("it ends");
+    assert_eq!(ended.code(), Some(3), "two have it and one does not");
+    let text = fs::read_to_string(facts).expect("there");
+    let delivered: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .filter(|line: &Value| line["event"] == "delivered")
+        .collect();
+    assert_eq!(delivered.len(), 2, "{text}");
+    assert_eq!((&delivered[0]["to"], &delivered[1]["to"]), (&"clara".into(), &"ben".into()));
+    assert_eq!(world.lines("anna", &["receipts"], 0).len(), 2);
+}
+
+#[test]
 fn a_second_device_is_approved_receives_reads_the_book_and_can_be_taken_away() {
     let world = World::new();
     person(&world, "anna");

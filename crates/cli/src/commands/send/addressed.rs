@@ -1,7 +1,7 @@
 //! A delivery for somebody who has a handle at the hub.
 
 use deliver::Sent;
-use hub_api::RecipientAnswer;
+use hub_api::{DeliveryInfo, RecipientAnswer};
 use node::HubLink;
 use node::deliveries::Prepared;
 use people::Handle;
@@ -60,8 +60,7 @@ pub(super) async fn address(
     session: &Session,
     prepared: &Prepared,
     to: &Handle,
-    is_kept: bool,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<DeliveryInfo> {
     let node = session.node()?;
     let me = session.patiently(node.me(&prepared.hub)).await?;
     let (info, known) = session.patiently(node.address(&me, prepared, to)).await?;
@@ -85,10 +84,23 @@ pub(super) async fn address(
             "bytes_total": total,
         }),
     )?;
-    if is_kept {
-        prepared.leave_to_node()?;
-        return Ok(());
-    }
+    Ok(info)
+}
+
+/// Says that the node of this machine goes on with it.
+pub(super) fn tell_of_node(session: &Session) {
+    let how = "the node of this machine sends it: `consign outbox` shows how it stands";
+    session.output.remark(how);
+}
+
+/// Waits until the recipient lets the sender in.
+pub(super) async fn admitted(
+    session: &Session,
+    prepared: &Prepared,
+    to: &Handle,
+    info: DeliveryInfo,
+) -> anyhow::Result<()> {
+    let node = session.node()?;
     let reason = format!("{to} to let you in, since {}", utc(info.since));
     let look = || Look { waits_for: Some(reason.clone()), ..Look::default() };
     Ok(watch_silence(session.output, node.admitted(prepared, info), look).await?)
