@@ -281,7 +281,8 @@ pub(crate) struct RunHookArgs {
 
 #[derive(Debug, ClapArgs)]
 #[command(
-    after_help = "Example:\n  consign demo\n  consign demo ./photos --keep\n  consign demo community",
+    after_help = "Example:\n  consign demo\n  consign demo ./photos --keep\n  consign demo community\n  \
+                        consign demo delivery",
     args_conflicts_with_subcommands = true
 )]
 pub(crate) struct DemoArgs {
@@ -306,6 +307,9 @@ pub(crate) enum DemoCommand {
         #[arg(long)]
         console: bool,
     },
+    /// Show a folder on its way to a person: the recipient killed twice, the hub once
+    #[command(after_help = "Example:\n  consign demo delivery")]
+    Delivery,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -19,6 +19,7 @@ use crate::output::{Output, Paint, bytes, number};
 
 mod community;
 mod compare;
+mod delivery;
 mod edit;
 mod processes;
 
@@ -41,6 +42,13 @@ pub(super) async fn run(session: &Session, args: DemoArgs) -> anyhow::Result<End
                 show.end(result.is_ok());
                 result
             }),
+        Some(DemoCommand::Delivery) => {
+            delivery::Show::new(output, place, kept).and_then(|mut show| {
+                let result = show.show();
+                show.end(result.is_ok());
+                result
+            })
+        }
         None => Demo::new(output, args, place, kept).and_then(|mut demo| {
             let result = demo.show();
             demo.end(result.is_ok());

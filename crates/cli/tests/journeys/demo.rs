@@ -50,6 +50,27 @@ fn the_demonstration_of_a_community_ends_with_every_receipt() {
 }
 
 #[test]
+fn the_demonstration_of_a_delivery_ends_with_the_same_receipt_on_both_sides() {
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let output = consign()
+        .args(["--json", "demo", "delivery"])
+        .env("TMPDIR", directory.path())
+        .output()
+        .expect("consign runs");
+    assert!(output.status.success(), "{}", told(&output));
+    let done = last_line(&output);
+    assert_eq!(done["event"], "done");
+    // The folder has a folder, 40 notes and a film.
+    assert_eq!(count(&done, "entries"), 42, "{done}");
+    assert_eq!(done["words"].as_str().expect("words").split_whitespace().count(), 9, "{done}");
+    for field in ["digest", "identity"] {
+        assert_eq!(done[field].as_str().map(str::len), Some(64), "{field}: {done}");
+    }
+    assert!(done["link"].as_str().is_some_and(|link| link.contains("/d/")), "{done}");
+    assert_eq!(fs::read_dir(directory.path()).expect("readable").count(), 0, "nothing is left");
+}
+
+#[test]
 fn the_demonstration_shows_a_kill_and_what_a_second_release_costs() {
     let world = World::new();
     make_tree_to_kill_in(&world.path("source"));

@@ -1,10 +1,10 @@
 //! The demonstration's child processes: this very binary.
 
 use std::fs::File;
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -91,6 +91,20 @@ impl HubProcess {
     /// Its data and its log are in `base`, named after it. It has a log of its own because it may be left running:
     /// who reads the demonstration's output to its end must not wait for the hub.
     pub(super) fn start(base: &Path, name: &str, shelf: Shelf) -> anyhow::Result<Self> {
+        Self::start_at(base, name, "127.0.0.1:0", shelf)
+    }
+
+    /// Kills it and starts it again where it was.
+    pub(super) fn restart(&mut self, base: &Path, name: &str) -> anyhow::Result<()> {
+        self.stop();
+        let (_, address) = self.url.split_once("://").context("an address without a scheme")?;
+        let again = Self::start_at(base, name, address, Arc::clone(&self.shelf))?;
+        // What is dropped was ended above.
+        *self = again;
+        Ok(())
+    }
+
+    fn start_at(base: &Path, name: &str, listen: &str, shelf: Shelf) -> anyhow::Result<Self> {
         let (data, log) = (base.join(name), base.join(format!("{name}.log")));
         let said =
             File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
@@ -98,7 +112,7 @@ impl HubProcess {
             .arg("hub")
             .arg("--data")
             .arg(data)
-            .args(["--listen", "127.0.0.1:0", "--json"])
+            .args(["--listen", listen, "--json"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(said)
@@ -134,6 +148,48 @@ impl HubProcess {
 impl Drop for HubProcess {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// A command that runs beside the others; killed when it is dropped.
+pub(super) struct Background {
+    shelf: Shelf,
+    id: u32,
+    what: String,
+    lines: mpsc::Receiver<String>,
+}
+
+impl Background {
+    /// The next line that tells of this event.
+    pub(super) fn line(&mut self, event: &str, patience: Duration) -> anyhow::Result<Value> {
+        let mut last = String::new();
+        loop {
+            let Ok(line) = self.lines.recv_timeout(patience) else {
+                bail!("consign {} did not come to {event:?}: {last}", self.what);
+            };
+            let told: Value = serde_json::from_str(&line)
+                .with_context(|| format!("consign {} printed {line:?}", self.what))?;
+            if told["event"] == event {
+                return Ok(told);
+            }
+            last = line;
+        }
+    }
+
+    /// Whether it came to its end, which has to be a good one.
+    pub(super) fn has_ended(&mut self) -> anyhow::Result<bool> {
+        let mut children = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        let child = children.iter_mut().find(|child| child.id() == self.id);
+        match child.context("it is not kept any more")?.try_wait()? {
+            Some(status) if !status.success() => bail!("consign {} failed: {status}", self.what),
+            ended => Ok(ended.is_some()),
+        }
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        end_one(&self.shelf, self.id);
     }
 }
 
@@ -187,6 +243,45 @@ impl Program {
                     .with_context(|| format!("consign {shown} printed {line:?}"))
             })
             .collect()
+    }
+
+    /// Runs to the end with this text to read; returns the last line it printed.
+    pub(super) fn json_of_input(&mut self, args: &[&str], input: &str) -> anyhow::Result<Value> {
+        let shown = args.first().copied().unwrap_or_default();
+        self.command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = self.command.spawn()?;
+        let mut reads = child.stdin.take().context("the command reads nothing")?;
+        reads.write_all(input.as_bytes())?;
+        drop(reads);
+        let output = child.wait_with_output()?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let last = text.lines().last().unwrap_or_default();
+        if !output.status.success() {
+            bail!("consign {shown} failed: {last}");
+        }
+        serde_json::from_str(last).with_context(|| format!("consign {shown} printed {last:?}"))
+    }
+
+    /// Starts it, and leaves it running until it is dropped.
+    pub(super) fn in_background(
+        &mut self,
+        args: &[&str],
+        shelf: &Shelf,
+    ) -> anyhow::Result<Background> {
+        let mut child = self.command.args(args).stdout(Stdio::piped()).spawn()?;
+        let out = child.stdout.take().context("the command has no output")?;
+        let id = child.id();
+        keep(shelf, child);
+        let (told, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(out).lines().map_while(Result::ok) {
+                if told.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        let what = args.join(" ");
+        Ok(Background { shelf: Arc::clone(shelf), id, what, lines })
     }
 
     /// Runs until it is ended with all others, and hands on each line: the value, or what a person is told.
