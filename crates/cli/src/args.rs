@@ -25,7 +25,8 @@ pub(crate) use self::delivery::{
     DeliveriesArgs, DeliveryReceiptsArgs, ReceiveArgs, SendDeliveryArgs,
 };
 pub(crate) use self::hub::{
-    HubArgs, HubBackupArgs, HubCommand, HubRestoreArgs, PerAddress, Recognised,
+    HubArgs, HubBackupArgs, HubCommand, HubDownArgs, HubRestoreArgs, HubUpArgs, PerAddress,
+    Recognised,
 };
 pub(crate) use self::local::{ConfigArgs, ConfigCommand};
 pub(crate) use self::package::{

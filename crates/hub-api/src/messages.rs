@@ -5,6 +5,7 @@
 
 mod administration;
 mod browse;
+mod cluster;
 mod communities;
 mod deliveries;
 mod grants;
@@ -19,6 +20,10 @@ pub use self::administration::{
     InvitationInfo, InvitationRequest, InvitationsPage,
 };
 pub use self::browse::{ChangeInfo, ChangeKind, ChangesPage, EntriesPage, EntryInfo, EntryKind};
+pub use self::cluster::{
+    AlarmKind, DeliveryTotals, FrontEndState, FrontEndStatus, HubAlarm, HubDown, HubStatus,
+    ManagerStatus,
+};
 pub use self::communities::{
     AddressedEnvelope, AdmissionSettings, CharterDocument, ChartersPage, CommunityEvent,
     CommunityNews, Envelopes, JoinAccepted, JoinDocument, JoinEnd, JoinKnock, Joining,

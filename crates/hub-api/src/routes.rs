@@ -73,6 +73,8 @@ pub const ACCOUNT: &str = "/v1/accounts/{key}";
 pub const INVITATIONS: &str = "/v1/invitations";
 /// `DELETE`, for administrators.
 pub const INVITATION: &str = "/v1/invitations/{id}";
+/// `GET`: [`HubStatus`](crate::HubStatus), for administrators.
+pub const STATUS: &str = "/v1/status";
 /// `GET ?before=&limit=`: [`AuditPage`](crate::AuditPage), for administrators.
 pub const AUDIT: &str = "/v1/audit";
 /// `POST`: [`CharterDocument`](crate::CharterDocument), the first of a community.
@@ -453,6 +455,7 @@ mod tests {
             INVITATIONS,
             INVITATION,
             AUDIT,
+            STATUS,
             COMMUNITIES,
             CHARTERS,
             STANDING,

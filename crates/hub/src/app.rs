@@ -26,6 +26,7 @@ use crate::places::Places;
 use crate::readiness::Checks;
 use crate::refusal::Refusal;
 use crate::relay_reports::RelayReports;
+use crate::switch::Switch;
 use crate::tls::CertificateNow;
 use crate::transfers::Transfers;
 
@@ -85,8 +86,12 @@ pub(crate) struct App {
     /// What moves right now.
     pub(crate) transfers: Arc<Transfers>,
     pub(crate) console: Console,
-    /// Becomes true when the hub stops; event streams end then.
+    /// Becomes true when the hub stops.
     pub(crate) stopping: watch::Receiver<bool>,
+    /// Is true while the hub is down or stops; streams and waiting end then.
+    pub(crate) leaving: watch::Receiver<bool>,
+    /// Whether the hub is down for everyone.
+    pub(crate) switch: Switch,
 }
 
 impl App {

@@ -12,10 +12,12 @@ mod between;
 mod identity;
 mod lease;
 mod pass;
+mod status;
 mod wake;
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -27,6 +29,7 @@ use self::identity::Identity;
 use self::lease::{Answer, Lease};
 use self::pass::CODES;
 pub(crate) use self::pass::{pass_on, router};
+pub(crate) use self::status::status;
 use self::wake::Told;
 pub(crate) use self::wake::{Post, Posted, Wake};
 use crate::app::App;
@@ -82,6 +85,8 @@ pub(crate) struct Cluster {
     taken: Mutex<HashMap<[u8; 16], Instant>>,
     /// Who keeps the chunks, and when that was known.
     keeper: Mutex<Option<(Instant, Option<FrontEnd>)>>,
+    /// It ends, and gives no signs of life any more.
+    has_left: AtomicBool,
 }
 
 /// What is needed to be one of several front-ends.
@@ -166,7 +171,8 @@ impl Cluster {
         let held = Mutex::new(Held { alive, manages: Lease::new(lease, now), lives: 1 });
         let between = membership.map(|it| it.between);
         let (taken, keeper) = (Mutex::default(), Mutex::default());
-        let cluster = Self { front_end, lease, held, between, post, taken, keeper };
+        let has_left = AtomicBool::new(false);
+        let cluster = Self { front_end, lease, held, between, post, taken, keeper, has_left };
         cluster.ask(db, Load::default()).await;
         Ok(cluster)
     }
@@ -226,6 +232,9 @@ impl Cluster {
 
     /// Asks for what is due; whether what this front-end had is others' by now.
     async fn ask(&self, db: &dyn HubDb, load: Load) -> bool {
+        if self.has_left.load(Ordering::Relaxed) {
+            return false;
+        }
         let was_alive = {
             let mut held = self.held();
             let is_due = held.alive.poll_ask(Instant::now());
@@ -298,6 +307,7 @@ impl Cluster {
 
     /// Goes: others may take what was this one's at once.
     pub(crate) async fn leave(&self, db: &dyn HubDb) {
+        self.has_left.store(true, Ordering::Relaxed);
         if let Err(error) = db.leave(self.front_end.id).await {
             tracing::warn!(error = %Chain(&error), "others will wait for this front-end");
         }

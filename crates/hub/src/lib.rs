@@ -68,6 +68,7 @@ mod routes;
 mod serve;
 mod stall;
 mod start;
+mod switch;
 mod tls;
 mod transfers;
 
@@ -85,3 +86,4 @@ pub use invite::{InviteError, invite};
 pub use mail::{MailConfig, MailConfigError};
 pub use people::{ResetPasswordError, reset_password};
 pub use start::{Hub, RunningHub, StartError};
+pub use switch::{SwitchError, take_down, take_up};

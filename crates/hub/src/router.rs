@@ -21,6 +21,7 @@ use crate::peer::Peer;
 use crate::person_page;
 use crate::refusal::Refusal;
 use crate::routes;
+use crate::switch::let_through;
 
 /// The hub's endpoints.
 pub(crate) fn router(app: Arc<App>) -> Router {
@@ -118,6 +119,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
             within(quick, delete(routes::revoke_invitation::revoke_invitation)),
         )
         .route(paths::AUDIT, within(quick, get(routes::audit::audit)))
+        .route(paths::STATUS, within(quick, get(routes::status::status)))
         .route(paths::COMMUNITIES, within(quick, post(routes::create_community::create_community)))
         .route(paths::MIRRORS, within(quick, post(routes::mirror_community::mirror_community)))
         .route(
@@ -236,6 +238,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
             Refusal::new(ProblemCode::MethodNotAllowed, "").closing()
         })
         .layer(middleware::from_fn_with_state(Arc::clone(&app), pass_on))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), let_through))
         .layer(middleware::from_fn(limit_headers))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), log))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), count))

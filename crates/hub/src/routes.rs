@@ -93,6 +93,7 @@ pub(crate) mod register;
 pub(crate) mod revoke_account;
 pub(crate) mod revoke_invitation;
 pub(crate) mod standing;
+pub(crate) mod status;
 pub(crate) mod targets;
 pub(crate) mod tell_relays;
 pub(crate) mod transfer_name;

@@ -34,6 +34,7 @@ use crate::people::{self, People};
 use crate::places::Places;
 use crate::readiness::Checks;
 use crate::relay_reports::RelayReports;
+use crate::switch::{self, Switch};
 use crate::tls::CertificateSource;
 use crate::{database, gc, observation, open_files, router, serve, tls};
 
@@ -225,6 +226,7 @@ impl Hub {
         let fetches = Arc::new(Semaphore::new(limits.fetches_max));
         let (stop, stopping) = watch::channel(false);
         let (done, stopped) = watch::channel(false);
+        let (leave, leaving) = watch::channel(false);
         let challenges = match posted {
             Some(_) => Challenges::of_hub(&secret),
             None => Challenges::new().map_err(io::Error::other).map_err(in_data)?,
@@ -266,6 +268,8 @@ impl Hub {
             transfers: Arc::default(),
             console: Console::new(&url, config.data.clone()),
             stopping: stopping.clone(),
+            leaving,
+            switch: Switch::default(),
         });
         let mut jobs = JoinSet::new();
         let mut acceptor = None;
@@ -298,6 +302,7 @@ impl Hub {
             }
         });
         jobs.spawn(cluster::live(Arc::clone(&app)));
+        jobs.spawn(switch::look(Arc::clone(&app), leave));
         if let (Some(posted), Some(listener)) = (posted, between) {
             jobs.spawn(cluster::tell(Arc::clone(&app), posted));
             jobs.spawn(cluster::hear(Arc::clone(&app)));

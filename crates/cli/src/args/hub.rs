@@ -67,6 +67,10 @@ pub(crate) struct HubArgs {
     /// Most bytes the chunks may take on the disk, as 500GB [default: no bound]
     #[arg(long, value_name = "SIZE")]
     pub(crate) quota: Option<Size>,
+    /// Hours after which a delivery to a person is removed to which nothing happened
+    #[arg(long, value_name = "1-336", default_value_t = 336,
+          value_parser = clap::value_parser!(u16).range(1..=336))]
+    pub(crate) delivery_window: u16,
     /// Bytes of the disk that stay free
     #[arg(long, value_name = "SIZE", default_value = "1GiB")]
     pub(crate) keep_free: Size,
@@ -130,6 +134,40 @@ pub(crate) enum HubCommand {
     Backup(HubBackupArgs),
     /// Make a hub's data of a backup, and check that it is whole
     Restore(HubRestoreArgs),
+    /// Take a hub down for everyone but administrators, while it runs
+    Down(HubDownArgs),
+    /// Take a hub up again before the time is over
+    Up(HubUpArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Example:\n  consign hub down --data /var/lib/consign --minutes 30 --why 'a new disk'\n\n\
+                  Clients are told when to come again, one after the other. The hub is up by itself \
+                  when the time is over."
+)]
+pub(crate) struct HubDownArgs {
+    /// The data directory of the hub, or of any of its front-ends
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+    /// Minutes until it is up again, a week at most
+    #[arg(long, value_name = "N", default_value_t = 15)]
+    pub(crate) minutes: u64,
+    /// Why, for everybody to read
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) why: String,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  consign hub up --data /var/lib/consign")]
+pub(crate) struct HubUpArgs {
+    /// The data directory of the hub, or of any of its front-ends
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
 }
 
 #[derive(Debug, ClapArgs)]

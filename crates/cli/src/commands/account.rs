@@ -16,7 +16,7 @@ use crate::args::{
     AccountResetArgs,
 };
 use crate::exit::{Ended, Usage};
-use crate::output::utc;
+use crate::output::{bytes, number, utc};
 use crate::prompt;
 
 pub(super) async fn run(session: &Session, args: AccountArgs) -> anyhow::Result<Ended> {
@@ -93,13 +93,27 @@ async fn show_me(session: &Session) -> anyhow::Result<Ended> {
     Ok(if me.is_approved { Ended::Done } else { Ended::InPart })
 }
 
+fn deliveries(count: u64) -> String {
+    if count == 1 { "1 delivery".to_owned() } else { format!("{} deliveries", number(count)) }
+}
+
 fn show_devices(session: &Session, link: &HubLink, me: &Me, own: &PublicKey) -> anyhow::Result<()> {
     let person = &me.person;
     let named = [&person.details.first_name, &person.details.last_name];
     let named: Vec<&str> =
         named.into_iter().map(String::as_str).filter(|it| !it.is_empty()).collect();
+    let totals = &person.totals;
     session.output.fact(
-        format!("{}  {}  since {}", me.handle(), named.join(" "), utc(person.created)),
+        format!(
+            "{}  {}  since {}\n  sent {} in {}, received {} in {}",
+            me.handle(),
+            named.join(" "),
+            utc(person.created),
+            bytes(totals.sent_bytes),
+            deliveries(totals.sent_deliveries),
+            bytes(totals.received_bytes),
+            deliveries(totals.received_deliveries),
+        ),
         &json!({
             "event": "person",
             "handle": me.handle().as_str(),
@@ -108,6 +122,10 @@ fn show_devices(session: &Session, link: &HubLink, me: &Me, own: &PublicKey) -> 
             "organisation": person.details.organisation,
             "address": link.address(),
             "created": person.created,
+            "sent_deliveries": totals.sent_deliveries,
+            "sent_bytes": totals.sent_bytes,
+            "received_deliveries": totals.received_deliveries,
+            "received_bytes": totals.received_bytes,
         }),
     )?;
     for (key, device) in &me.known.list.devices {

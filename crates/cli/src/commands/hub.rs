@@ -2,6 +2,7 @@
 
 mod backup;
 mod supervised;
+mod switch;
 
 use std::io::IsTerminal as _;
 use std::net::SocketAddr;
@@ -21,6 +22,8 @@ pub(super) async fn run(session: &Session, mut args: HubArgs) -> anyhow::Result<
     match args.command.take() {
         Some(HubCommand::Backup(args)) => backup::backup(session, args).await,
         Some(HubCommand::Restore(args)) => backup::restore(session, args).await,
+        Some(HubCommand::Down(args)) => switch::down(session, args).await,
+        Some(HubCommand::Up(args)) => switch::up(session, args).await,
         None => serve(session, args).await,
     }
 }
@@ -38,6 +41,7 @@ async fn serve(session: &Session, args: HubArgs) -> anyhow::Result<Ended> {
     config.trusted_proxies = args.trusted_proxy.iter().map(|it| it.to_canonical()).collect();
     config.limits.connections_per_address_max = per_address(&args, &config);
     config.url = args.url;
+    config.limits.delivery_window = Duration::from_hours(args.delivery_window.into());
     config.quota_bytes = args.quota.map(|size| size.0);
     config.free_reserve_bytes = args.keep_free.0;
     config.gc_interval = Duration::from_millis(args.collect_every.max(1));

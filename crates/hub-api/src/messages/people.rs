@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::SessionRequest;
+use super::{DeliveryTotals, SessionRequest};
 use crate::text::{Base64Bytes, Hex, Hidden};
 
 /// What people tell of themselves. Every text is one line of at most
@@ -93,6 +93,9 @@ pub struct MyPerson {
     pub lists: Vec<Base64Bytes>,
     /// Devices that logged in and stand on no list yet.
     pub unlisted: Vec<UnlistedDevice>,
+    /// What they sent and received; nothing for a device on no list.
+    #[serde(default)]
+    pub totals: DeliveryTotals,
 }
 
 /// A device that logged in with the password and was not approved by another one.

@@ -8,7 +8,10 @@ use super::names::{NameRow, rows};
 use super::page::{Failure, Layout, Page, Section, Shown, State};
 use super::session::Operator;
 use crate::app::App;
-use pages::format::{self, bytes, bytes_and_unit, count};
+use crate::cluster;
+use crate::files::unix_now;
+use hub_api::{AlarmKind, FrontEndState, FrontEndStatus, HubAlarm, HubStatus};
+use pages::format::{self, Moment, bytes, bytes_and_unit, count, shown};
 
 /// Names on the overview; the others are a page away.
 const NAMES_SHOWN: usize = 10;
@@ -25,6 +28,24 @@ pub(super) struct Overview {
     names: Vec<NameRow>,
     names_total: u64,
     names_left: u64,
+    down: Option<String>,
+    front_ends: Vec<FrontEndRow>,
+    alarms: Vec<String>,
+}
+
+/// A front-end, in words.
+struct FrontEndRow {
+    place: String,
+    state: &'static str,
+    /// Whether nothing is wrong with its state.
+    is_up: bool,
+    is_manager: bool,
+    keeps_chunks: bool,
+    version: String,
+    deliveries: String,
+    streams: String,
+    free: String,
+    beat: String,
 }
 
 /// A number with a word above and a remark below it.
@@ -60,7 +81,18 @@ pub(super) async fn overview(state: State, operator: Operator) -> Shown<Overview
     usage.truncate(NAMES_SHOWN);
     let largest: Vec<&str> = usage.iter().map(|usage| usage.name.as_str()).collect();
     let names = rows(app, &largest).await?;
+    let now = unix_now();
+    let status = cluster::status(&*app.db, now).await?;
     let overview = Overview {
+        down: status.down.as_ref().map(|down| {
+            let until = Moment::new(down.until, now).exact;
+            format!(
+                "The hub is down for everyone but administrators until {until}: {}",
+                shown(down.why.as_bytes())
+            )
+        }),
+        front_ends: front_ends(&status),
+        alarms: status.alarms.iter().map(alarm).collect(),
         layout: Layout::new(app, &operator, Section::Overview, "Overview"),
         tiles: tiles(app, names_total, releases, published).await?,
         transfers: TransfersView::now(app),
@@ -69,6 +101,39 @@ pub(super) async fn overview(state: State, operator: Operator) -> Shown<Overview
         names_total,
     };
     Ok(Page(overview))
+}
+
+fn front_ends(status: &HubStatus) -> Vec<FrontEndRow> {
+    let row = |it: &FrontEndStatus| FrontEndRow {
+        place: it.address.as_ref().map_or("alone".to_owned(), |at| shown(at.as_bytes())),
+        state: match it.state {
+            FrontEndState::Up => "up",
+            FrontEndState::Going => "going",
+            FrontEndState::Gone => "gone",
+        },
+        is_up: it.state == FrontEndState::Up,
+        is_manager: status
+            .manager
+            .is_some_and(|manager| manager.is_held && manager.front_end == it.id),
+        keeps_chunks: it.keeps_chunks,
+        version: shown(it.version.as_bytes()),
+        deliveries: count(it.deliveries),
+        streams: count(it.streams),
+        free: bytes(it.free_bytes),
+        beat: format!("{} s ago", it.silent_ms / 1000),
+    };
+    status.front_ends.iter().map(row).collect()
+}
+
+fn alarm(alarm: &HubAlarm) -> String {
+    let what = match alarm.kind {
+        AlarmKind::ManagerSilent => "No front-end is the manager",
+        AlarmKind::FrontEndSilent => "A front-end is silent",
+        AlarmKind::ChunksAway => "No front-end keeps the chunks",
+        AlarmKind::DiskNearlyFull => "A disk is nearly full",
+        AlarmKind::CertificateEnds => "A certificate ends",
+    };
+    format!("{what}: {}", alarm.detail)
 }
 
 async fn tiles(app: &App, names: u64, releases: u64, published: u64) -> Result<Vec<Tile>, Failure> {

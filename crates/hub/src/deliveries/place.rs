@@ -26,7 +26,7 @@ impl Waiting {
     pub(crate) fn new(app: &App, time: Duration) -> Self {
         let place = Arc::clone(&app.event_streams).try_acquire_owned().ok();
         let until = Instant::now() + place.as_ref().map_or(Duration::ZERO, |_| time);
-        Self { until, stopping: app.stopping.clone(), _place: place }
+        Self { until, stopping: app.leaving.clone(), _place: place }
     }
 
     pub(super) fn until(&self) -> Instant {

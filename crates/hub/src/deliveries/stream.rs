@@ -46,7 +46,7 @@ impl SegmentStream {
         if let Some(bytes) = self.begun.take() {
             return Some(bytes);
         }
-        let mut stopping = self.app.stopping.clone();
+        let mut stopping = self.app.leaving.clone();
         loop {
             if *stopping.borrow() {
                 return None;

@@ -128,6 +128,12 @@ impl Presence {
         }
     }
 
+    /// That this person came or went is to be noted still.
+    pub(crate) fn note_again(&self, person: PersonId) {
+        self.people().changed.insert(person);
+        self.stirred.notify_one();
+    }
+
     /// Has it noted anew of everybody here that they are.
     pub(crate) fn note_all(&self) {
         let mut people = self.people();

@@ -2,10 +2,13 @@
 
 use hub_api::limits::PERSON_TEXT_CHARS_MAX;
 use hub_api::{
-    Base64Bytes, BookDocument, DeliveryEnd, DeliveryInfo, DeliveryParty, DeliveryState, Hex,
-    MyPerson, PendingSender, PersonCard, PersonDetails, SenderPolicy, UnlistedDevice,
+    Base64Bytes, BookDocument, DeliveryEnd, DeliveryInfo, DeliveryParty, DeliveryState,
+    DeliveryTotals, Hex, MyPerson, PendingSender, PersonCard, PersonDetails, SenderPolicy,
+    UnlistedDevice,
 };
-use hub_db::{AddressedRecord, Book, Details, DeviceRecord, EndedBy, PendingRecord, Person};
+use hub_db::{
+    AddressedRecord, Book, Details, DeviceRecord, EndedBy, PendingRecord, Person, Totals,
+};
 
 use crate::refusal::Refusal;
 
@@ -31,7 +34,12 @@ fn shown(lists: Vec<Vec<u8>>) -> Vec<Base64Bytes> {
     lists.into_iter().map(Base64Bytes).collect()
 }
 
-pub(crate) fn my_person(person: Person, lists: Vec<Vec<u8>>, devices: &[DeviceRecord]) -> MyPerson {
+pub(crate) fn my_person(
+    person: Person,
+    lists: Vec<Vec<u8>>,
+    devices: &[DeviceRecord],
+    totals: Totals,
+) -> MyPerson {
     let unlisted = devices.iter().filter(|device| !device.is_listed);
     let unlisted =
         unlisted.map(|device| UnlistedDevice { key: Hex(device.key.0), since: device.since });
@@ -41,6 +49,12 @@ pub(crate) fn my_person(person: Person, lists: Vec<Vec<u8>>, devices: &[DeviceRe
         created: person.created,
         lists: shown(lists),
         unlisted: unlisted.collect(),
+        totals: DeliveryTotals {
+            sent_deliveries: totals.sent_deliveries,
+            sent_bytes: totals.sent_bytes,
+            received_deliveries: totals.received_deliveries,
+            received_bytes: totals.received_bytes,
+        },
     }
 }
 

@@ -25,6 +25,9 @@ const SWEEP_MAX: u32 = 500;
 /// How long what is over stays in lists.
 const OVER_TIME: Duration = Duration::from_hours(90 * 24);
 
+/// Pause after it could not be noted who came or went.
+const NOTE_AGAIN_TIME: Duration = Duration::from_secs(1);
+
 /// Why the hub ends a delivery.
 const IDLE_REASON: &str = "nothing happened to it for too long";
 
@@ -112,7 +115,9 @@ pub(crate) async fn note_presence(app: Arc<App>) {
     loop {
         for person in app.people.presence.changed().await {
             if let Err(error) = came_or_went(&app, person).await {
-                tracing::warn!(error = %Chain(&error), "that somebody came or went was not noted");
+                tracing::warn!(error = %Chain(&error), "that somebody came or went was not noted yet");
+                app.people.presence.note_again(person);
+                sleep(NOTE_AGAIN_TIME).await;
             }
         }
     }

@@ -26,7 +26,7 @@ pub(crate) async fn community_events(
     Member(account): Member,
     segments: Segments,
 ) -> Result<Response, Refusal> {
-    if *app.stopping.borrow() {
+    if *app.leaving.borrow() {
         return Err(Refusal::stopping());
     }
     // Before looking: whatever is taken away or new from here on is noticed.
@@ -75,7 +75,7 @@ impl News {
     /// The next events or a heart-beat; `None` ends the stream: the hub stops or failed, or the
     /// caller does not belong to the community any more.
     async fn next(&mut self) -> Option<String> {
-        let mut stopping = self.app.stopping.clone();
+        let mut stopping = self.app.leaving.clone();
         if *stopping.borrow() {
             return None;
         }

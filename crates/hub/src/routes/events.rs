@@ -37,7 +37,7 @@ pub(crate) async fn events(
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     let Query(wanted) = wanted?;
-    if *app.stopping.borrow() {
+    if *app.leaving.borrow() {
         return Err(Refusal::stopping());
     }
     let name: ReleaseName = wanted.name.parse().map_err(|_| Refusal::not_found())?;
@@ -92,7 +92,7 @@ impl Feed {
     /// The next events or a heart-beat; `None` ends the stream: the hub stops or failed, or the
     /// caller may no longer read the name.
     async fn next(&mut self) -> Option<String> {
-        let mut stopping = self.app.stopping.clone();
+        let mut stopping = self.app.leaving.clone();
         if *stopping.borrow() || !self.is_allowed().await {
             return None;
         }

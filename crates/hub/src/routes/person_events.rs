@@ -23,7 +23,7 @@ pub(crate) async fn person_events(
     State(app): State<Arc<App>>,
     caller: DeviceCaller,
 ) -> Result<Response, Refusal> {
-    if *app.stopping.borrow() {
+    if *app.leaving.borrow() {
         return Err(Refusal::stopping());
     }
     let place = Arc::clone(&app.event_streams).try_acquire_owned();
@@ -72,7 +72,7 @@ impl News {
     /// The next event or a heart-beat; `None` ends the stream: the hub stops or failed, the device listens
     /// elsewhere, or is a device no more.
     async fn next(&mut self) -> Option<String> {
-        let mut stopping = self.app.stopping.clone();
+        let mut stopping = self.app.leaving.clone();
         if *stopping.borrow() || self.is_over {
             return None;
         }

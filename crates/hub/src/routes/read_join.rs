@@ -34,7 +34,7 @@ pub(crate) async fn read_join(
     let until = Instant::now() + wait;
     // Before looking: what comes in between wakes.
     let mut listener = app.bus.join_listener(community);
-    let mut stopping = app.stopping.clone();
+    let mut stopping = app.leaving.clone();
     let mut place = None;
     loop {
         let record = app.db.join(&community, &id.0).await?.ok_or_else(Refusal::not_found)?;

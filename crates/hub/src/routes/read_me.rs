@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use hub_api::MyPerson;
-use hub_db::{Account, Details};
+use hub_db::{Account, Details, Totals};
 
 use crate::app::App;
 use crate::people::{DeviceCaller, my_person};
@@ -31,9 +31,13 @@ pub(super) async fn me(
     let mut person = app.db.person(handle).await?.ok_or_else(Refusal::not_found)?;
     let lists = app.db.device_lists(person.id).await?;
     let mut devices = app.db.devices(person.id).await?;
+    let totals = match is_listed {
+        true => app.db.totals(person.id).await?,
+        false => Totals::default(),
+    };
     if !is_listed {
         person.details = Details::default();
         devices.retain(|device| device.key == account.key);
     }
-    Ok(my_person(person, lists, &devices))
+    Ok(my_person(person, lists, &devices, totals))
 }

@@ -31,7 +31,7 @@ pub(crate) async fn read_segments(
     wanted: Result<Query<Wanted>, QueryRejection>,
 ) -> Result<Response, Refusal> {
     let Query(wanted) = wanted?;
-    if *app.stopping.borrow() {
+    if *app.leaving.borrow() {
         return Err(Refusal::stopping());
     }
     let id = segments.parse::<Hex<16>>("delivery")?.0;

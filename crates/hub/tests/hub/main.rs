@@ -38,3 +38,4 @@ mod rights;
 mod scene;
 mod schema;
 mod schemathesis;
+mod switch;

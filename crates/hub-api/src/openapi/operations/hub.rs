@@ -34,4 +34,8 @@ pub(super) static OPERATIONS: &[Operation] = &[
         answers: &[(200, Content::Json("HubInfo"), "Version, key and limits.")],
         ..get(routes::HUB, "hub", "What the hub says of itself", Who::Anybody)
     },
+    Operation {
+        answers: &[(200, Content::Json("HubStatus"), "Its front-ends, and what to look at.")],
+        ..get(routes::STATUS, "status", "How the hub's front-ends are", Who::Administrator)
+    },
 ];
