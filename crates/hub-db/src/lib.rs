@@ -55,7 +55,7 @@ pub use account::{
     Account, AccountId, AccountKey, Accounts, Caller, InvitationRecord, NETWORK_WINDOW,
     NewInvitation, RegisterError, Role,
 };
-pub use audit::{Actor, Audit, AuditEntry};
+pub use audit::{Actor, Audit, AuditEntry, ChainedEntry, Linking};
 pub use book::{Book, Books, Decision, Entry, Settled};
 pub use chunk::{Chunks, HolderId, LOOKUP_IDS_MAX};
 pub use claim::{CLAIM_LIFETIME, CLAIM_RUNNING, Claim, Claims};

@@ -7,8 +7,8 @@ mod people;
 use content::ChunkId;
 
 use crate::{
-    Account, AccountId, AccountKey, Actor, Answerable, AuditEntry, Backlog, Caller, Claim, DbError,
-    EventId, Grant, InvitationRecord, NETWORK_WINDOW, NameId, NameRecord, NameUsage, QueueEntry,
+    Account, AccountId, AccountKey, Actor, Answerable, AuditEntry, Backlog, Caller, ChainedEntry,
+    Claim, DbError, EventId, Grant, InvitationRecord, NETWORK_WINDOW, NameId, NameRecord, NameUsage, QueueEntry,
     QueuedTarget, ReceiptRecord, RegisterError, Release, Role, TokenId, TokenRecord, TokenScope,
     WaitingEntry,
 };
@@ -261,6 +261,22 @@ pub(crate) fn audit_entry(row: AuditRow) -> Result<(i64, AuditEntry), DbError> {
         (_, _, _) => return Err(DbError::Damaged("an unknown actor")),
     };
     Ok((id, AuditEntry { time: unsigned(time)?, actor, action, subject, detail }))
+}
+
+/// Number and link of the last entry of the audit log, as they begin when there is none.
+pub(crate) fn last_link(row: Option<(i64, Vec<u8>)>) -> Result<(u64, [u8; 32]), DbError> {
+    let Some((number, link)) = row else { return Ok((0, [0; 32])) };
+    Ok((unsigned(number)?, hash(link)?))
+}
+
+/// number, link, time, actor, key, label, action, subject, detail
+pub(crate) type ChainedRow =
+    (i64, Vec<u8>, i64, i64, Option<Vec<u8>>, Option<String>, String, String, String);
+
+pub(crate) fn chained_entry(row: ChainedRow) -> Result<ChainedEntry, DbError> {
+    let (number, link, time, actor, key, label, action, subject, detail) = row;
+    let (_, entry) = audit_entry((number, time, actor, key, label, action, subject, detail))?;
+    Ok(ChainedEntry { number: unsigned(number)?, link: hash(link)?, entry })
 }
 
 /// request hash, status, body

@@ -48,3 +48,73 @@ pub(crate) async fn an_act_that_came_to_nothing_is_withdrawn(db: &dyn HubDb) {
     let left = db.audit(None, 9).await.expect("lists");
     assert_eq!(left.into_iter().map(|(_, entry)| entry).collect::<Vec<_>>(), [entry("done")]);
 }
+
+fn entry(number: u64) -> AuditEntry {
+    AuditEntry {
+        time: NOW + number,
+        actor: Actor::Local,
+        action: "grant".to_owned(),
+        subject: format!("team/tools {number}"),
+        detail: "{}".to_owned(),
+    }
+}
+
+/// A link that shows what it was made from.
+fn linking(previous: &[u8; 32], number: u64, entry: &AuditEntry) -> [u8; 32] {
+    let mut link = *previous;
+    link[0] = link[0].wrapping_mul(31).wrapping_add(entry.subject.len() as u8);
+    link[1] = number as u8;
+    link
+}
+
+pub(crate) async fn what_was_chained_keeps_its_place_and_its_link(db: &dyn HubDb) {
+    let mut ids = Vec::new();
+    for number in 0..5 {
+        ids.push(db.record(&entry(number)).await.expect("records"));
+    }
+    assert!(db.chained(0, 9).await.expect("lists").is_empty());
+    assert_eq!(db.last_chained().await.expect("reads"), None);
+    // In the order in which the acts were done; and once.
+    for id in [ids[2], ids[0], ids[2]] {
+        db.chain(id, linking).await.expect("chains");
+    }
+    db.withdraw(ids[2]).await.expect("leaves what is chained");
+    db.withdraw(ids[1]).await.expect("withdraws");
+    // What was cut off is chained when it is old enough.
+    for expected in [1, 0] {
+        assert_eq!(db.chain_older(NOW + 4, linking).await.expect("chains"), expected);
+    }
+    let chained = db.chained(0, 9).await.expect("lists");
+    let mut link = [0; 32];
+    for (number, (found, expected)) in (1..).zip(chained.iter().zip([2, 0, 3])) {
+        link = linking(&link, number, &entry(expected));
+        assert_eq!((found.number, found.link, &found.entry), (number, link, &entry(expected)));
+    }
+    assert_eq!(chained.len(), 3);
+    assert_eq!(db.chained(1, 1).await.expect("lists"), chained[1..2]);
+    assert_eq!(db.last_chained().await.expect("reads"), chained.last().cloned());
+    assert_eq!(db.audit(None, 9).await.expect("lists").len(), 4, "one is still under way");
+
+    for number in [1, 3] {
+        db.keep_audit_head(number, &[number as u8; 9]).await.expect("keeps");
+    }
+    db.keep_audit_head(3, b"again").await.expect("keeps");
+    let heads = db.audit_heads(0, 9).await.expect("lists");
+    assert_eq!(heads, [vec![1; 9], b"again".to_vec()]);
+    assert!(db.audit_heads(1, 2).await.expect("lists").is_empty());
+}
+
+pub(crate) async fn entries_are_chained_one_behind_the_other_by_many_at_once(db: &dyn HubDb) {
+    let all = (0..20).map(|number| async move {
+        let id = db.record(&entry(number)).await.expect("records");
+        db.chain(id, linking).await.expect("chains");
+    });
+    futures_util::future::join_all(all).await;
+    let chained = db.chained(0, 99).await.expect("lists");
+    let mut link = [0; 32];
+    for (number, one) in (1..).zip(&chained) {
+        link = linking(&link, number, &one.entry);
+        assert_eq!((one.number, one.link), (number, link));
+    }
+    assert_eq!(chained.len(), 20);
+}

@@ -70,6 +70,8 @@ macro_rules! for_each_check {
             dropped_holders_of_tokens_are_gone,
             the_audit_log_is_read_backwards,
             an_act_that_came_to_nothing_is_withdrawn,
+            what_was_chained_keeps_its_place_and_its_link,
+            entries_are_chained_one_behind_the_other_by_many_at_once,
             a_sign_in_works_once,
             a_database_belongs_to_the_hub_that_began_it,
             an_open_database_is_ready,
