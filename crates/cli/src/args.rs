@@ -39,8 +39,9 @@ pub(crate) use self::people::{
     OutboxArgs, PolicyWord, RefuseArgs, TerminateArgs,
 };
 pub(crate) use self::rights::{
-    AuditArgs, GrantArgs, GrantsArgs, InvitationArgs, InvitationCommand, InvitationCreateArgs,
-    InvitedRole, KeepArgs, PinArgs, RevokeArgs, TokenArgs, TokenCommand, TokenCreateArgs,
+    AuditArgs, AuditCommand, AuditExportArgs, AuditVerifyArgs, GrantArgs, GrantsArgs,
+    InvitationArgs, InvitationCommand, InvitationCreateArgs, InvitedRole, KeepArgs, PinArgs,
+    RevokeArgs, TokenArgs, TokenCommand, TokenCreateArgs,
 };
 pub(crate) use self::rollout::{OrderArgs, StagingArgs};
 

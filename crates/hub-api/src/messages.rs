@@ -16,8 +16,8 @@ mod tokens;
 use serde::{Deserialize, Serialize};
 
 pub use self::administration::{
-    AccountInfo, AccountRole, AccountsPage, AuditInfo, AuditPage, InvitationCreated,
-    InvitationInfo, InvitationRequest, InvitationsPage,
+    AccountInfo, AccountRole, AccountsPage, AuditChainPage, AuditInfo, AuditLinkInfo, AuditPage,
+    InvitationCreated, InvitationInfo, InvitationRequest, InvitationsPage,
 };
 pub use self::browse::{ChangeInfo, ChangeKind, ChangesPage, EntriesPage, EntryInfo, EntryKind};
 pub use self::cluster::{

@@ -12,8 +12,8 @@ use utoipa::{PartialSchema, ToSchema};
 
 pub use self::operations::{Method, Operation, operations};
 use crate::{
-    AccountsPage, AddressedDelivery, AdmissionSettings, AuditPage, BookDocument, BookKept,
-    ChallengeRequest, ChallengeResponse, ChangesPage, CharterDocument, ChartersPage,
+    AccountsPage, AddressedDelivery, AdmissionSettings, AuditChainPage, AuditPage, BookDocument,
+    BookKept, ChallengeRequest, ChallengeResponse, ChangesPage, CharterDocument, ChartersPage,
     CommunityEvent, DelegationDocument, DeliveriesPage, DeliveryAnnouncement, DeliveryEnding,
     DeliveryInfo, DeliveryStatus, DeliveryVerified, DeviceRoom, DevicesDocument, EntriesPage,
     Envelopes, GrantSettings, GrantsPage, HeadDocuments, HubInfo, HubStatus, InvitationCreated,
@@ -215,6 +215,7 @@ fn schemas() -> Value {
         AccountsPage,
         AddressedDelivery,
         AdmissionSettings,
+        AuditChainPage,
         AuditPage,
         BookDocument,
         BookKept,

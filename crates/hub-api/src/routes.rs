@@ -77,6 +77,8 @@ pub const INVITATION: &str = "/v1/invitations/{id}";
 pub const STATUS: &str = "/v1/status";
 /// `GET ?before=&limit=`: [`AuditPage`](crate::AuditPage), for administrators.
 pub const AUDIT: &str = "/v1/audit";
+/// The audit log from its first entry on, with links and signed heads.
+pub const AUDIT_CHAIN: &str = "/v1/audit/chain";
 /// `POST`: [`CharterDocument`](crate::CharterDocument), the first of a community.
 pub const COMMUNITIES: &str = "/v1/communities";
 /// `POST`: [`CharterDocument`](crate::CharterDocument), the first of a community whose home is another
@@ -456,6 +458,7 @@ mod tests {
             INVITATION,
             AUDIT,
             STATUS,
+            AUDIT_CHAIN,
             COMMUNITIES,
             CHARTERS,
             STANDING,
@@ -522,6 +525,7 @@ mod tests {
             (ACCOUNT, account(&id)),
             (INVITATION, invitation(7)),
             (AUDIT, page(AUDIT, Some(("before", &7)), 5)),
+            (AUDIT_CHAIN, page(AUDIT_CHAIN, Some(("after", &7)), 5)),
             (HEAD, head("team/tools")),
             (RELEASES, releases("team/tools")),
             (RELEASES, releases_page("team/tools", Some(7), 5)),

@@ -4,8 +4,8 @@ use std::fmt::Display;
 
 use documents::PublicKey;
 use hub_api::{
-    AccountInfo, AccountsPage, AuditInfo, AuditPage, InvitationCreated, InvitationInfo,
-    InvitationRequest, InvitationsPage, limits, routes,
+    AccountInfo, AccountsPage, AuditChainPage, AuditInfo, AuditPage, InvitationCreated,
+    InvitationInfo, InvitationRequest, InvitationsPage, limits, routes,
 };
 use hyper::Method;
 
@@ -93,5 +93,17 @@ impl HubClient {
         let call = Call::new(Method::GET, path, "read the audit log");
         let page: AuditPage = self.json(&call, Need::Required).await?;
         Ok((page.entries, page.next))
+    }
+
+    /// A page of the audit log with its links and signed heads, oldest first; `after` is the `next` of the
+    /// page before.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn audit_chain(&self, after: Option<u64>) -> Result<AuditChainPage, ClientError> {
+        let path = routes::page(routes::AUDIT_CHAIN, behind("after", &after), limits::PAGE_MAX);
+        let call = Call::new(Method::GET, path, "read the audit log");
+        let body = self.body_of(&call, Need::Required, limits::RELEASES_RESPONSE_BYTES_MAX).await?;
+        self.exchange.parse(&call, &body)
     }
 }

@@ -8,9 +8,9 @@ use content::ChunkId;
 
 use crate::{
     Account, AccountId, AccountKey, Actor, Answerable, AuditEntry, Backlog, Caller, ChainedEntry,
-    Claim, DbError, EventId, Grant, InvitationRecord, NETWORK_WINDOW, NameId, NameRecord, NameUsage, QueueEntry,
-    QueuedTarget, ReceiptRecord, RegisterError, Release, Role, TokenId, TokenRecord, TokenScope,
-    WaitingEntry,
+    Claim, DbError, EventId, Grant, InvitationRecord, NETWORK_WINDOW, NameId, NameRecord,
+    NameUsage, QueueEntry, QueuedTarget, ReceiptRecord, RegisterError, Release, Role, TokenId,
+    TokenRecord, TokenScope, WaitingEntry,
 };
 
 pub(crate) use cluster::*;

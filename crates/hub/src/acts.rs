@@ -16,6 +16,7 @@ use hub_db::{Account, Actor, AuditEntry};
 use serde_json::Value;
 
 use crate::app::App;
+use crate::audit::linking;
 use crate::cluster::Wake;
 use crate::files::unix_now;
 use crate::refusal::{Chain, Refusal};
@@ -91,13 +92,17 @@ impl Act {
                 Ok(Outcome::Changed(result)) => {
                     let (action, subject) = (&self.entry.action, &self.entry.subject);
                     tracing::info!(%action, %subject, "an administrative act");
+                    self.chain(entry).await;
                     Ok(result)
                 }
                 Ok(Outcome::Unchanged(result)) => {
                     self.withdraw(entry).await;
                     Ok(result)
                 }
-                Err(refusal) if refusal.is_failure() => Err(refusal.maybe_done()),
+                Err(refusal) if refusal.is_failure() => {
+                    self.chain(entry).await;
+                    Err(refusal.maybe_done())
+                }
                 Err(refusal) => {
                     self.withdraw(entry).await;
                     Err(refusal)
@@ -117,6 +122,13 @@ impl Act {
             return Err(Refusal::new(ProblemCode::Forbidden, "the account may do less now"));
         }
         Ok(())
+    }
+
+    /// What is not chained now is later: see [`crate::audit::keep`].
+    async fn chain(&self, entry: i64) {
+        if let Err(error) = self.app.db.chain(entry, linking).await {
+            tracing::warn!(error = %Chain(&error), entry, "an entry of the audit log waits for its link");
+        }
     }
 
     /// An entry too many is no failure of the request.

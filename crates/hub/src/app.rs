@@ -10,6 +10,7 @@ use store::ChunkStore;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, RwLock, Semaphore, watch};
 
 use crate::access::Access;
+use crate::audit::AuditKeeper;
 use crate::bus::Bus;
 use crate::challenges::Challenges;
 use crate::cluster::Cluster;
@@ -52,6 +53,8 @@ pub(crate) struct App {
     pub(crate) fingerprint: [u8; 32],
     /// What proofs must name the hub by: the fingerprint, else the origin of its URL.
     pub(crate) identity: [u8; 32],
+    /// Gives the hub's word on the audit log.
+    pub(crate) audit: AuditKeeper,
     pub(crate) data: DataDir,
     pub(crate) trusted_proxies: Vec<IpAddr>,
     /// `None` without TLS.

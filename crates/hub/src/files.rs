@@ -76,10 +76,15 @@ impl DataDir {
 
     /// The hub's own key, made at its first start.
     pub(crate) fn key(&self) -> io::Result<[u8; 32]> {
-        let path = self.0.join("hub.key");
+        self.secret("hub.key")
+    }
+
+    /// The secret in this file, made when there is none.
+    pub(crate) fn secret(&self, name: &str) -> io::Result<[u8; 32]> {
+        let path = self.0.join(name);
         match fs::read(&path) {
             Ok(bytes) => bytes.try_into().map_err(|_| {
-                io::Error::new(io::ErrorKind::InvalidData, "hub.key does not hold 32 bytes")
+                io::Error::new(io::ErrorKind::InvalidData, format!("{name} does not hold 32 bytes"))
             }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let mut secret = [0; 32];

@@ -6,6 +6,7 @@ use documents::{Invitation, ReleaseName};
 use hub_db::{Actor, AuditEntry, DbError, NewInvitation, Role};
 use serde_json::json;
 
+use crate::audit::linking;
 use crate::database::{BesideError, HubData, beside};
 use crate::files::unix_now;
 
@@ -58,10 +59,12 @@ pub async fn invite(
         detail: json!({ "names": invitation.grants, "expires": invitation.expires }).to_string(),
     };
     // Told first, so that none is made unrecorded.
-    let recorded = match db.record(&entry).await {
-        Ok(_) => db.create_invitation(&invitation).await,
-        Err(error) => Err(error),
-    };
+    let recorded = async {
+        let entry = db.record(&entry).await?;
+        db.create_invitation(&invitation).await?;
+        db.chain(entry, linking).await
+    }
+    .await;
     db.close().await;
     recorded?;
     Ok(Invitation { url: announcement.url, fingerprint: announcement.fingerprint.0, secret })

@@ -25,6 +25,7 @@ mod acme;
 mod acts;
 mod addresses;
 mod app;
+mod audit;
 mod backup;
 mod body;
 mod browse;

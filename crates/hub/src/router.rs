@@ -120,6 +120,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         )
         .route(paths::AUDIT, within(quick, get(routes::audit::audit)))
         .route(paths::STATUS, within(quick, get(routes::status::status)))
+        .route(paths::AUDIT_CHAIN, within(quick, get(routes::audit_chain::audit_chain)))
         .route(paths::COMMUNITIES, within(quick, post(routes::create_community::create_community)))
         .route(paths::MIRRORS, within(quick, post(routes::mirror_community::mirror_community)))
         .route(

@@ -18,6 +18,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::access::Access;
 use crate::app::App;
+use crate::audit::AuditKeeper;
 use crate::bus::Bus;
 use crate::challenges::Challenges;
 use crate::cluster::{self, Cluster, Membership, NotEntered, Post};
@@ -36,7 +37,7 @@ use crate::readiness::Checks;
 use crate::relay_reports::RelayReports;
 use crate::switch::{self, Switch};
 use crate::tls::CertificateSource;
-use crate::{database, gc, observation, open_files, router, serve, tls};
+use crate::{audit, database, gc, observation, open_files, router, serve, tls};
 
 /// Releases checked at once: the ids of the largest closure take 128 MiB each.
 pub(crate) const PUBLISHES_MAX: usize = 2;
@@ -246,6 +247,7 @@ impl Hub {
             key,
             fingerprint,
             identity,
+            audit: AuditKeeper::open(&data).map_err(in_data)?,
             data: data.clone(),
             trusted_proxies: config.trusted_proxies,
             certificate: tls.as_ref().map(|tls| Arc::clone(&tls.certificate)),
@@ -312,6 +314,8 @@ impl Hub {
             let limits = HubLimits { connections_per_address_max: None, ..limits.clone() };
             jobs.spawn(serve::serve(listener, server, inner, limits, stopping.clone()));
         }
+        audit::keep_now(&app).await;
+        jobs.spawn(audit::keep(Arc::clone(&app)));
         jobs.spawn(people::note_deliveries(Arc::clone(&app)));
         jobs.spawn(people::note_presence(Arc::clone(&app)));
         let window = limits.delivery_window;

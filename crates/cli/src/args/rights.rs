@@ -1,6 +1,9 @@
 //! Options of the commands that say who may do what, and for how long.
 
+use std::path::PathBuf;
+
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+use documents::PublicKey;
 
 #[derive(Debug, Clone, ClapArgs)]
 #[command(
@@ -173,9 +176,47 @@ pub(crate) struct InvitationRevokeArgs {
 }
 
 #[derive(Debug, Clone, ClapArgs)]
-#[command(after_help = "Example:\n  consign audit\n  consign audit --last 500 --json")]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Example:\n  consign audit\n  consign audit --last 500 --json\n  consign audit export log.jsonl\n  consign audit verify log.jsonl"
+)]
 pub(crate) struct AuditArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<AuditCommand>,
     /// How many entries, newest first
     #[arg(long, value_name = "N", default_value_t = 50)]
     pub(crate) last: usize,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum AuditCommand {
+    /// Write the whole log into a file, with what the hub signed of it
+    Export(AuditExportArgs),
+    /// Check an exported log: that nothing in it was changed, left out or cut off
+    Verify(AuditVerifyArgs),
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(after_help = "Example:\n  consign audit export log.jsonl")]
+pub(crate) struct AuditExportArgs {
+    /// A new file, of JSON lines
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(
+    after_help = "Example:\n  consign audit verify log.jsonl\n  consign audit verify log.jsonl --earlier last-month.jsonl --key 5f0c…"
+)]
+pub(crate) struct AuditVerifyArgs {
+    /// What `consign audit export` wrote
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The key that the hub signs its log with, as an earlier check showed it; several hubs on one
+    /// database have one each
+    #[arg(long, value_name = "KEY")]
+    pub(crate) key: Vec<PublicKey>,
+    /// An export made before: what was in it must be in this one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) earlier: Option<PathBuf>,
 }

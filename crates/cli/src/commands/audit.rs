@@ -1,15 +1,26 @@
 //! `consign audit`
 
+mod export;
+mod verify;
+
 use serde_json::{Value, json};
 
 use super::Session;
-use crate::args::AuditArgs;
+use crate::args::{AuditArgs, AuditCommand};
 use crate::exit::Ended;
 use crate::output::{path, utc};
 
 pub(super) async fn run(session: &Session, args: AuditArgs) -> anyhow::Result<Ended> {
+    match args.command {
+        None => list(session, args.last).await,
+        Some(AuditCommand::Export(args)) => export::run(session, &args).await,
+        Some(AuditCommand::Verify(args)) => verify::run(session, &args),
+    }
+}
+
+async fn list(session: &Session, last: usize) -> anyhow::Result<Ended> {
     let link = session.link()?;
-    let (mut before, mut left) = (None, args.last);
+    let (mut before, mut left) = (None, last);
     while left > 0 {
         let (entries, next) = link.client.audit(before).await?;
         for entry in entries.iter().take(left) {

@@ -12,6 +12,7 @@ mod proposing;
 use ::people::ReceiptFileError;
 use checkout::CheckoutError;
 use deploy::ApplyError;
+use documents::audit::AuditError;
 use fetch::{Fault, FetchError, SourceReason};
 use hub::BackupError;
 use hub_api::ProblemCode;
@@ -55,6 +56,10 @@ fn judge_one(cause: &(dyn std::error::Error + 'static)) -> Option<(Ended, Option
     }
     if cause.is::<Interrupted>() {
         return Some((Ended::Interrupted, hint("run the same command again to go on")));
+    }
+    if cause.is::<AuditError>() {
+        let text = "somebody changed the log or this file: export it again, compare both with an earlier export, and ask who had the hub's database";
+        return Some((Ended::Refused, hint(text)));
     }
     if let Some(error) = cause.downcast_ref::<DeliveryError>() {
         return delivering::judge_delivery(error);

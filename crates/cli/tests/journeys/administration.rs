@@ -2,7 +2,6 @@
 //! with `--json`, whose lines are compared with `docs/json.md`.
 
 use std::fs;
-use std::time::Duration;
 
 use serde_json::Value;
 
@@ -24,12 +23,7 @@ fn number(line: &Value, field: &str) -> String {
 /// A hub, its administrator `root`, the owner `anna` of `team/site`, and `ben`, a publisher.
 fn world() -> Documented {
     let world = Documented::new();
-    let data = hub::HubData::from(&world.path("hub"));
-    let valid = Duration::from_secs(3600);
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let invited = runtime.block_on(hub::invite(data, hub::Role::Administrator, &[], valid));
-    let invitation = invited.expect("invited").to_string();
-    world.tells("root", &["register", &invitation], &["registered"]);
+    world.join_administrator("root");
     for node in ["anna", "ben"] {
         world.register(node, &[]);
     }

@@ -8,6 +8,7 @@
 mod administration;
 mod apart;
 mod attacks;
+mod audit;
 mod cache;
 mod code;
 mod community;

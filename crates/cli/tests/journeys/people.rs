@@ -124,6 +124,24 @@ fn people_send_each_other_folders_by_their_handles() {
     assert_same(&source, &world.path("in").join("plans"));
     let delivered = sending.last();
     assert_eq!(delivered["event"], "delivered", "{delivered}");
+    // Who sent how much to whom is in the audit log, once, with what the recipient signed.
+    world.join_administrator("root");
+    let log = world.lines("root", &["audit"], 0);
+    let noted: Vec<&Value> = log.iter().filter(|line| line["action"] == "delivered").collect();
+    assert_eq!(noted.len(), 1, "{log:?}");
+    let detail = &noted[0]["detail"];
+    assert_eq!(
+        (&noted[0]["subject"], &detail["from"]),
+        (&Value::from(id.as_str()), &"anna".into())
+    );
+    assert_eq!(
+        (&detail["to"], detail["receipt"].as_str().map(str::len)),
+        (&"ben".into(), Some(64))
+    );
+    assert!(
+        detail["bytes"].as_u64() > Some(0) && !noted[0].to_string().contains("plans"),
+        "{detail}"
+    );
     for (node, which) in [("ben", "inbox"), ("anna", "outbox")] {
         until("both sides see that it was received", || {
             boxed(&world, node, which)[0]["state"] == "received"

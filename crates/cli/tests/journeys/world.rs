@@ -46,6 +46,15 @@ impl Node {
         self.ok(&["register", &invite(data, more)]);
         self.ok(&["id"])["key"].as_str().expect("a text").to_owned()
     }
+
+    /// Registers as an administrator.
+    pub(crate) fn join_administrator(&self, data: &Path) {
+        let valid = std::time::Duration::from_secs(3600);
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let data = hub::HubData::from(data);
+        let invited = runtime.block_on(hub::invite(data, hub::Role::Administrator, &[], valid));
+        self.ok(&["register", &invited.expect("invited").to_string()]);
+    }
 }
 
 /// A hub and a place for nodes; both end with the test.
@@ -127,5 +136,10 @@ impl World {
     /// Registers a node; its key.
     pub(crate) fn join(&self, node: &str, more: &[&str]) -> String {
         self.node(node).join(&self.path("hub"), more)
+    }
+
+    /// Registers a node as an administrator.
+    pub(crate) fn join_administrator(&self, node: &str) {
+        self.node(node).join_administrator(&self.path("hub"));
     }
 }

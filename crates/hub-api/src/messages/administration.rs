@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::text::{Hex, Hidden};
+use crate::text::{Base64Bytes, Hex, Hidden};
 
 /// What an account may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,6 +137,40 @@ pub struct AuditPage {
     /// The entries.
     pub entries: Vec<AuditInfo>,
     /// What to send as `before` for the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
+}
+
+/// An entry of the audit log, with its place in the chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuditLinkInfo {
+    /// Its number, from 1, without gaps.
+    pub number: u64,
+    /// When.
+    pub time: u64,
+    /// Who: `local`, `console NAME`, or a public key.
+    pub actor: String,
+    /// What was done.
+    pub action: String,
+    /// To what.
+    pub subject: String,
+    /// More, as a JSON object in one text: its bytes are in the link.
+    pub detail: String,
+    /// The hash over the entry and the link of the one before.
+    pub link: Hex<32>,
+}
+
+/// Entries of the audit log, oldest first, and what the hub signed of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AuditChainPage {
+    /// The entries.
+    pub entries: Vec<AuditLinkInfo>,
+    /// Signed heads of them, oldest first. On the last page the newest one is that of the last entry,
+    /// unless somebody altered the log.
+    pub heads: Vec<Base64Bytes>,
+    /// What to send as `after` for the next page; absent on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<u64>,
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use hub_db::{Actor, AuditEntry, DbError, HubDb};
 
+use crate::audit::linking;
 use crate::database::{BesideError, HubData, beside};
 use crate::files::unix_now;
 
@@ -46,13 +47,14 @@ pub async fn console_link(hub: impl Into<HubData>) -> Result<String, ConsoleLink
 async fn record(db: &dyn HubDb, secret: &[u8; 32]) -> Result<(), DbError> {
     let now = unix_now();
     // Told first, so that none is made unrecorded.
-    db.record(&AuditEntry {
+    let entry = AuditEntry {
         time: now,
         actor: Actor::Local,
         action: "sign-in-link".to_owned(),
         subject: "console".to_owned(),
         detail: "{}".to_owned(),
-    })
-    .await?;
-    db.create_sign_in(blake3::hash(secret).as_bytes(), now + LINK_LIFETIME.as_secs()).await
+    };
+    let entry = db.record(&entry).await?;
+    db.create_sign_in(blake3::hash(secret).as_bytes(), now + LINK_LIFETIME.as_secs()).await?;
+    db.chain(entry, linking).await
 }

@@ -6,6 +6,7 @@ use hub_db::{Actor, AuditEntry, DbError, HubDb};
 use serde_json::json;
 
 use super::passwords;
+use crate::audit::linking;
 use crate::database::{BesideError, HubData, beside};
 use crate::files::unix_now;
 
@@ -60,8 +61,10 @@ async fn reset(db: &Arc<dyn HubDb>, handle: &str, hash: &str) -> Result<bool, Db
         detail: json!({}).to_string(),
     };
     // Told first, so that nothing is changed unrecorded.
-    db.record(&entry).await?;
-    Ok(db.reset_person(handle, hash, now).await?.is_some())
+    let entry = db.record(&entry).await?;
+    let is_reset = db.reset_person(handle, hash, now).await?.is_some();
+    db.chain(entry, linking).await?;
+    Ok(is_reset)
 }
 
 /// Something that nobody guesses, of a hundred bits.

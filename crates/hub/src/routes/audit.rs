@@ -6,12 +6,13 @@ use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use hub_api::limits::{PAGE_DEFAULT, PAGE_MAX};
-use hub_api::{AuditInfo, AuditPage, Hex};
-use hub_db::{Actor, AuditEntry};
+use hub_api::{AuditInfo, AuditPage};
+use hub_db::AuditEntry;
 use serde::Deserialize;
 
 use super::list_accounts::signed;
 use crate::app::App;
+use crate::audit::actor_text;
 use crate::caller::Administrator;
 use crate::pages::Rows;
 use crate::refusal::Refusal;
@@ -39,11 +40,7 @@ fn audit_info((id, entry): (i64, AuditEntry)) -> AuditInfo {
     AuditInfo {
         id: id.unsigned_abs(),
         time: entry.time,
-        actor: match entry.actor {
-            Actor::Local => "local".to_owned(),
-            Actor::Account(key) => Hex(key.0).to_string(),
-            Actor::Console(label) => format!("console {label}"),
-        },
+        actor: actor_text(&entry.actor),
         action: entry.action,
         subject: entry.subject,
         detail: entry.detail,

@@ -45,4 +45,14 @@ pub(super) static OPERATIONS: &[Operation] = &[
         answers: &[(200, Content::Json("AuditPage"), "A page, newest first.")],
         ..get(routes::AUDIT, "audit", "Who changed what", Who::Administrator)
     },
+    Operation {
+        query: AFTER_NUMBER,
+        answers: &[(200, Content::Json("AuditChainPage"), "A page, oldest first.")],
+        ..get(
+            routes::AUDIT_CHAIN,
+            "auditChain",
+            "The audit log with its links and what the hub signed of it",
+            Who::Administrator,
+        )
+    },
 ];
