@@ -25,6 +25,8 @@ const HEIGHT: u32 = 48;
 const PITCH: u32 = 58;
 const GAP: u32 = 92;
 const TOP: u32 = 30;
+/// Height of the way above the relays, on which lines pass that lead around them.
+const LANE: u32 = 24;
 /// Characters of a name that fit into a box.
 const NAME_FITS: usize = 24;
 const LINE_FITS: usize = 31;
@@ -136,7 +138,7 @@ pub(crate) fn draw(
         node.from = ways.iter().filter(|(way, _)| *way == group.way).map(|(_, at)| *at).collect();
         nodes.push(node);
     }
-    place(&mut nodes);
+    let lane = place(&mut nodes);
     let columns = if has_ways { 4 } else { 3 };
     let heads: &[&str] = if has_ways {
         &["Managers and publishers", "Hub", "Relays", "Targets"]
@@ -149,7 +151,7 @@ pub(crate) fn draw(
         width: left(columns - 1) + WIDTH + 2,
         height: bottom + 4,
         heads,
-        edges: edges(&nodes),
+        edges: edges(&nodes, lane),
         nodes,
         choices: grouping.choices,
     }
@@ -159,40 +161,61 @@ fn left(column: usize) -> u32 {
     1 + u32::try_from(column).unwrap_or(0) * (WIDTH + GAP)
 }
 
-/// Columns stand in the middle of the tallest one.
-fn place(nodes: &mut [Node]) {
+/// Columns stand in the middle of the tallest one. Returns where lines pass that lead around relays, if
+/// any do: behind a box they would look as if they came from it.
+fn place(nodes: &mut [Node]) -> Option<u32> {
     let in_column = |column| move |node: &&Node| node.column == column;
     let tall = |column| nodes.iter().filter(in_column(column)).count();
-    let heights: Vec<u32> = (0..4).map(|it| u32::try_from(tall(it)).unwrap_or(0) * PITCH).collect();
+    let mut heights: Vec<u32> =
+        (0..4).map(|it| u32::try_from(tall(it)).unwrap_or(0) * PITCH).collect();
+    let leads_around = |node: &Node| node.from.iter().any(|from| nodes[*from].column < 2);
+    let has_lane = nodes.iter().any(|node| node.column == 3 && leads_around(node));
+    if has_lane {
+        heights[2] += LANE;
+    }
     let tallest = heights.iter().copied().max().unwrap_or(0);
     let mut next: Vec<u32> = heights.iter().map(|height| TOP + (tallest - height) / 2).collect();
+    let lane = has_lane.then(|| next[2] + LANE / 3);
+    if has_lane {
+        next[2] += LANE;
+    }
     for node in nodes {
         node.x = left(node.column);
         node.y = next[node.column];
         next[node.column] += PITCH;
     }
+    lane
 }
 
-fn edges(nodes: &[Node]) -> Vec<Edge> {
+fn edges(nodes: &[Node], lane: Option<u32>) -> Vec<Edge> {
     let mut edges = Vec::new();
     for node in nodes {
         for from in &node.from {
             let from = &nodes[*from];
-            let (x0, y0) = (from.x + WIDTH, from.y + HEIGHT / 2);
-            let (x1, y1) = (node.x, node.y + HEIGHT / 2);
-            let middle = u32::midpoint(x0, x1);
+            let begin = (from.x + WIDTH, from.y + HEIGHT / 2);
+            let end = (node.x, node.y + HEIGHT / 2);
             let moves = match &node.tally {
                 Some(tally) => tally.number(Mark::Pending) > 0,
                 None => node.moves || node.colour == "warn",
             };
-            edges.push(Edge {
-                path: format!("M{x0} {y0}C{middle} {y0} {middle} {y1} {x1} {y1}"),
-                colour: node.colour,
-                moves,
-            });
+            let path = match lane.filter(|_| from.column + 1 < node.column) {
+                None => format!("M{} {}{}", begin.0, begin.1, curve(begin, end)),
+                Some(lane) => {
+                    let (in_, out) = ((left(from.column + 1), lane), (end.0 - GAP, lane));
+                    let (in_, out) = (curve(begin, in_), format!("H{}{}", out.0, curve(out, end)));
+                    format!("M{} {}{in_}{out}", begin.0, begin.1)
+                }
+            };
+            edges.push(Edge { path, colour: node.colour, moves });
         }
     }
     edges
+}
+
+/// A curve that leaves and arrives level.
+fn curve((x0, y0): (u32, u32), (x1, y1): (u32, u32)) -> String {
+    let middle = u32::midpoint(x0, x1);
+    format!("C{middle} {y0} {middle} {y1} {x1} {y1}")
 }
 
 /// The name of the peer with a key, or a few digits of it.

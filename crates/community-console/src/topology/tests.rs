@@ -88,3 +88,29 @@ fn long_names_are_cut_and_columns_do_not_overlap() {
     assert_eq!(node.name.len(), 64);
     assert!(drawing.heads.windows(2).all(|pair| pair[0].x + WIDTH < pair[1].x));
 }
+
+#[test]
+fn lines_that_lead_around_a_relay_do_not_touch_its_box() {
+    let mut relay = machine(99, &[], &[]);
+    relay.roles = vec![Role::Relay];
+    relay.addresses = vec!["https://relay.berlin.example:7400/".into()];
+    let through = machine(3, &[], &["https://relay.berlin.example:7400"]);
+    let direct = [0, 1, 2].map(|number| machine(number, &[], &[]));
+    let drawing = drawn(direct.into_iter().chain([through, relay.clone()]).collect(), "");
+    let relay_box = drawing.nodes.iter().find(|node| node.kind == "relay").expect("a relay");
+    let around: Vec<&str> =
+        drawing.edges.iter().map(|edge| &*edge.path).filter(|path| path.contains('H')).collect();
+    assert_eq!(around.len(), 3, "{:?}", drawing.edges);
+    for path in around {
+        let (before, after) = path.split_once('H').expect("a level part");
+        let level: u32 = before.rsplit(' ').next().and_then(|y| y.parse().ok()).expect("a number");
+        let until: u32 = after.split('C').next().and_then(|x| x.parse().ok()).expect("a number");
+        assert!(level < relay_box.y, "{path} above {}", relay_box.y);
+        assert_eq!(until, relay_box.x + WIDTH, "{path}");
+        assert!(before.ends_with(&format!(" {} {level}", relay_box.x)), "{path}");
+    }
+    // Where everything goes through relays, nothing is kept free.
+    let through = machine(3, &[], &["https://relay.berlin.example:7400"]);
+    let drawing = drawn(vec![through, relay], "");
+    assert!(drawing.edges.iter().all(|edge| !edge.path.contains('H')));
+}
