@@ -51,20 +51,20 @@ fn write_page(page: &AuditChainPage, to: &mut impl Write) -> anyhow::Result<()> 
     let opened = |signed: &Base64Bytes| AuditHead::open(&signed.0).map_or(0, |head| head.number);
     let mut heads = page.heads.iter().map(|signed| (opened(signed), signed)).peekable();
     for entry in &page.entries {
-        let mut line = serde_json::to_value(entry)?;
-        line["event"] = "entry".into();
-        write_line(&line, to)?;
+        write_line("entry", serde_json::to_value(entry)?, to)?;
         while let Some((_, signed)) = heads.next_if(|(number, _)| *number <= entry.number) {
-            write_line(&json!({"event": "head", "signed": signed}), to)?;
+            write_line("head", json!({ "signed": signed }), to)?;
         }
     }
-    for (number, signed) in heads {
-        write_line(&json!({"event": "head", "number": number, "signed": signed}), to)?;
+    for (_, signed) in heads {
+        write_line("head", json!({ "signed": signed }), to)?;
     }
     Ok(())
 }
 
-fn write_line(line: &Value, to: &mut impl Write) -> anyhow::Result<()> {
-    serde_json::to_writer(&mut *to, line)?;
+/// A line of the file, which `docs/format.md` describes.
+fn write_line(event: &str, mut line: Value, to: &mut impl Write) -> anyhow::Result<()> {
+    line["event"] = event.into();
+    serde_json::to_writer(&mut *to, &line)?;
     Ok(to.write_all(b"\n")?)
 }
