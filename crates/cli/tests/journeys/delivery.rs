@@ -17,15 +17,15 @@ use crate::world::World;
 const TAG_BYTES: u64 = 32;
 
 /// Somebody who sends, and where the ticket and the facts are.
-struct Sender {
-    process: Process,
-    ticket: PathBuf,
+pub(crate) struct Sender {
+    pub(crate) process: Process,
+    pub(crate) ticket: PathBuf,
     facts: PathBuf,
 }
 
 impl Sender {
     /// Starts to send, and waits for the ticket.
-    fn start(world: &World, node: &str, args: &[&str]) -> Self {
+    pub(crate) fn start(world: &World, node: &str, args: &[&str]) -> Self {
         let (ticket, facts) = (world.path("ticket"), world.path("facts"));
         let text = world.text("ticket");
         let mut command = world.command(node, &[&["send", "--ticket-file", &text], args].concat());
@@ -39,14 +39,14 @@ impl Sender {
     }
 
     /// Waits until it ends; the last it said.
-    fn last(mut self) -> Value {
+    pub(crate) fn last(mut self) -> Value {
         self.process.0.wait().expect("it ends");
         let text = fs::read_to_string(&self.facts).expect("there");
         serde_json::from_str(text.lines().last().expect("a line")).expect("JSON")
     }
 }
 
-fn receiving(world: &World, node: &str, ticket: &Path, to: &str) -> Process {
+pub(crate) fn receiving(world: &World, node: &str, ticket: &Path, to: &str) -> Process {
     let mut command = world.command(node, &["receive", "--yes", "--to", to]);
     command.stdin(fs::File::open(ticket).expect("there"));
     Process::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()))
@@ -63,14 +63,14 @@ fn ended(mut process: Process) -> Output {
     Output { status: process.0.wait().expect("it ends"), stdout, stderr }
 }
 
-fn received(process: Process) -> Vec<Value> {
+pub(crate) fn received(process: Process) -> Vec<Value> {
     let output = ended(process);
     assert!(output.status.success(), "{}", told(&output));
     lines(&output)
 }
 
 /// How many segments are on the recipient's disk.
-fn segments_kept(world: &World, node: &str) -> u64 {
+pub(crate) fn segments_kept(world: &World, node: &str) -> u64 {
     let Ok(found) = fs::read_dir(world.path(node).join("deliveries/in")) else { return 0 };
     let tags = found.map(|entry| entry.expect("listed").path().join("tags"));
     tags.filter_map(|path| fs::metadata(path).ok()).map(|facts| facts.len() / TAG_BYTES).sum()

@@ -21,6 +21,7 @@ mod doctor;
 mod documented;
 mod documents;
 mod files;
+mod front_ends;
 mod gate;
 mod hook;
 mod interruption;
