@@ -26,17 +26,22 @@ fn make_tree_to_kill_in(root: &Path) {
     }
 }
 
-#[test]
-fn the_demonstration_of_a_community_ends_with_every_receipt() {
+/// Runs the demonstration of a job, which leaves nothing behind; the last it said.
+fn demonstrated(job: &str) -> Value {
     let directory = tempfile::tempdir().expect("temporary directory");
-    let output = consign()
-        .args(["--json", "demo", "community"])
-        .env("TMPDIR", directory.path())
-        .output()
-        .expect("consign runs");
+    let mut command = consign();
+    command.args(["--json", "demo", job]).env("TMPDIR", directory.path());
+    let output = command.output().expect("consign runs");
     assert!(output.status.success(), "{}", told(&output));
     let done = last_line(&output);
     assert_eq!(done["event"], "done");
+    assert_eq!(fs::read_dir(directory.path()).expect("readable").count(), 0, "nothing is left");
+    done
+}
+
+#[test]
+fn the_demonstration_of_a_community_ends_with_every_receipt() {
+    let done = demonstrated("community");
     let releases = done["releases"].as_array().expect("three");
     assert_eq!(releases.len(), 3, "{done}");
     for release in releases {
@@ -46,20 +51,11 @@ fn the_demonstration_of_a_community_ends_with_every_receipt() {
     }
     let (first, second) = (count(&done, "first_bytes_sent"), count(&done, "second_bytes_sent"));
     assert!(first > 30 << 20 && second < first / 50, "{done}");
-    assert_eq!(fs::read_dir(directory.path()).expect("readable").count(), 0, "nothing is left");
 }
 
 #[test]
 fn the_demonstration_of_a_delivery_ends_with_the_same_receipt_on_both_sides() {
-    let directory = tempfile::tempdir().expect("temporary directory");
-    let output = consign()
-        .args(["--json", "demo", "delivery"])
-        .env("TMPDIR", directory.path())
-        .output()
-        .expect("consign runs");
-    assert!(output.status.success(), "{}", told(&output));
-    let done = last_line(&output);
-    assert_eq!(done["event"], "done");
+    let done = demonstrated("delivery");
     // The folder has a folder, 40 notes and a film.
     assert_eq!(count(&done, "entries"), 42, "{done}");
     assert_eq!(done["words"].as_str().expect("words").split_whitespace().count(), 9, "{done}");
@@ -67,7 +63,6 @@ fn the_demonstration_of_a_delivery_ends_with_the_same_receipt_on_both_sides() {
         assert_eq!(done[field].as_str().map(str::len), Some(64), "{field}: {done}");
     }
     assert!(done["link"].as_str().is_some_and(|link| link.contains("/d/")), "{done}");
-    assert_eq!(fs::read_dir(directory.path()).expect("readable").count(), 0, "nothing is left");
 }
 
 #[test]

@@ -75,9 +75,8 @@ fn arbitrary_installation() {
     siege.ends_well(&["1", "2"]);
 }
 
-#[test]
-fn extraneous_dependencies() {
-    let siege = Siege::lay(Ways::One);
+/// Has another machine carry out the first release; what its queue was.
+fn queue_of_another(siege: &Siege) -> QueuePage {
     siege.community.peer("press-2", &["--role", "target"]);
     let other = before(siege.world(), "press-2", Ways::One);
     let recorded = Recorded::default();
@@ -91,7 +90,13 @@ fn extraneous_dependencies() {
     let node = crate::community::serve(siege.world(), "press-2");
     until("the other machine ran it", || siege.ran() == ["1"]);
     drop(node);
-    let first: QueuePage = recorded.read();
+    recorded.read()
+}
+
+#[test]
+fn extraneous_dependencies() {
+    let siege = Siege::lay(Ways::One);
+    let first = queue_of_another(&siege);
 
     // Another machine's package is put before this one's, as if it needed that first: with that one's
     // envelope, and with this one's.
@@ -365,21 +370,8 @@ fn key_compromise() {
 #[test]
 fn wrong_software() {
     let siege = Siege::lay(Ways::One);
-    siege.community.peer("press-2", &["--role", "target"]);
-    let other = before(siege.world(), "press-2", Ways::One);
-    let recorded = Recorded::default();
-    let record = recorded.clone();
-    other.set(
-        move |what| {
-            if what.contains("/queue") { record.record_queue() } else { Meddling::Pass }
-        },
-    );
-    siege.send("1", &["--to", "press-2"]);
-    let node = crate::community::serve(siege.world(), "press-2");
-    until("the other machine ran it", || siege.ran() == ["1"]);
-    drop(node);
     // What is the other machine's, in the place of what is this one's.
-    let others: QueuePage = recorded.read();
+    let others = queue_of_another(&siege);
     siege.hub.set(move |what| {
         if !what.contains("/queue") {
             return Meddling::Pass;
