@@ -22,6 +22,7 @@ mod compare;
 mod delivery;
 mod edit;
 mod processes;
+mod stage;
 
 use processes::{HubProcess, KillOutcome, Program};
 
@@ -39,13 +40,13 @@ pub(super) async fn run(session: &Session, args: DemoArgs) -> anyhow::Result<End
         Some(DemoCommand::Community { console }) => community::Show::new(output, place, kept)
             .and_then(|mut show| {
                 let result = show.show(console);
-                show.end(result.is_ok());
+                show.stage.end(result.is_ok());
                 result
             }),
         Some(DemoCommand::Delivery) => {
             delivery::Show::new(output, place, kept).and_then(|mut show| {
                 let result = show.show();
-                show.end(result.is_ok());
+                show.stage.end(result.is_ok());
                 result
             })
         }

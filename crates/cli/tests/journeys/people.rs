@@ -37,6 +37,15 @@ pub(crate) fn person(world: &World, node: &str) {
     assert_eq!((created["event"].as_str(), code), (Some("account-created"), Some(0)), "{created}");
 }
 
+/// A world where Ben lets Anna send to him.
+fn acquainted() -> World {
+    let world = World::new();
+    person(&world, "anna");
+    person(&world, "ben");
+    world.ok("ben", &["book", "add", "anna"]);
+    world
+}
+
 /// Logs another device in, which knows the hub by its address alone, and approves it on the first.
 fn second_device(world: &World, handle: &str, node: &str) {
     let shown = world.lines(handle, &["account", "show"], 0);
@@ -105,10 +114,7 @@ fn boxed(world: &World, node: &str, which: &str) -> Vec<Value> {
 
 #[test]
 fn people_send_each_other_folders_by_their_handles() {
-    let world = World::new();
-    person(&world, "anna");
-    person(&world, "ben");
-    world.ok("ben", &["book", "add", "anna"]);
+    let world = acquainted();
     let source = world.path("plans");
     make_tree(&source);
     let sending = Sending::start(&world, "anna", &[&world.text("plans"), "--to", "ben"]);
@@ -235,10 +241,7 @@ fn a_sender_hears_of_the_recipient_before_anything_is_sent() {
 
 #[test]
 fn both_keep_a_receipt_which_proves_itself_anywhere() {
-    let world = World::new();
-    person(&world, "anna");
-    person(&world, "ben");
-    world.ok("ben", &["book", "add", "anna"]);
+    let world = acquainted();
     fs::write(world.path("note.txt"), "hello").expect("written");
     let note = world.text("note.txt");
     let sending = Sending::start(&world, "anna", &[&note, "--to", "ben", "--subject", "A note"]);
@@ -334,7 +337,7 @@ fn several_recipients_get_a_delivery_each_and_none_waits_for_another() {
         to.to_str().expect("text").to_owned()
     };
     let [ben, clara] = ["ben", "clara"].map(into);
-    // Ben is killed in the middle and does not come back for now; Dora does not want it.
+    // Ben is killed in the middle and comes back after the others; Dora does not want it.
     let mut accepting = world.command("ben", &["accept", &ids[0], "--to", &ben]);
     let mut process = Process::start(accepting.stdout(Stdio::null()).stderr(Stdio::null()));
     hold(&world, "ben", &process, 3);
@@ -444,10 +447,7 @@ fn who_lost_all_devices_begins_anew_and_is_somebody_else_to_contacts() {
 
 #[test]
 fn a_delivery_to_a_person_goes_on_after_both_were_killed_and_can_be_taken_back() {
-    let world = World::new();
-    person(&world, "anna");
-    person(&world, "ben");
-    world.ok("ben", &["book", "add", "anna"]);
+    let world = acquainted();
     let content = noise(5, 40 << 20);
     fs::write(world.path("film"), &content).expect("written");
     let film = world.text("film");
@@ -485,10 +485,7 @@ fn a_delivery_to_a_person_goes_on_after_both_were_killed_and_can_be_taken_back()
 
 #[test]
 fn the_node_sends_by_itself_what_was_left_to_it_also_after_it_was_killed() {
-    let world = World::new();
-    person(&world, "anna");
-    person(&world, "ben");
-    world.ok("ben", &["book", "add", "anna"]);
+    let world = acquainted();
     fs::write(world.path("note.txt"), "hello").expect("written");
     let note = world.text("note.txt");
     let (mut node, _) = Process::start_ready(&mut world.command("anna", &["node"]));

@@ -13,6 +13,7 @@ use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
 use super::processes::{HubProcess, NodeProcess, Program, Shelf};
+use super::stage::{Stage, number, word};
 use crate::exit::Ended;
 use crate::output::{Output, bytes};
 
@@ -29,47 +30,29 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What runs, and where.
 pub(super) struct Show {
-    output: Output,
-    base: PathBuf,
-    hub: HubProcess,
-    shelf: Shelf,
+    pub(super) stage: Stage,
 }
 
 impl Show {
     pub(super) fn new(output: Output, base: PathBuf, shelf: Shelf) -> anyhow::Result<Self> {
-        fs::create_dir_all(&base).with_context(|| format!("cannot create {}", base.display()))?;
-        let hub = HubProcess::start(&base, "hub", shelf.clone())?;
-        Ok(Self { output, base, hub, shelf })
-    }
-
-    fn say(&self, who: &str, text: impl AsRef<str>) {
-        self.output.remark(format!("{who:<9}{}", text.as_ref()));
-    }
-
-    fn run(&self, node: &str, args: &[&str]) -> anyhow::Result<Value> {
-        Program::of_node(&self.base.join(node))?.json(args)
+        Ok(Self { stage: Stage::new(output, base, shelf)? })
     }
 
     fn start(&self, node: &str) -> anyhow::Result<NodeProcess> {
-        NodeProcess::start(&self.base, node, self.shelf.clone())
-    }
-
-    fn text(&self, name: &str) -> anyhow::Result<String> {
-        let path = self.base.join(name);
-        Ok(path.to_str().context("the temporary directory is not UTF-8")?.to_owned())
+        NodeProcess::start(&self.stage.base, node, self.stage.shelf.clone())
     }
 
     /// The whole demonstration.
     pub(super) fn show(&mut self, console: bool) -> anyhow::Result<Ended> {
         let began = Instant::now();
-        self.say("", format!("everything happens in {}", self.base.display()));
-        self.say("hub", format!("{} (its own process)", self.hub.url));
-        let invited = Program::plain()?.json(&["invite", "--data", &self.text("hub")?])?;
+        self.stage.say("", format!("everything happens in {}", self.stage.base.display()));
+        self.stage.say("hub", format!("{} (its own process)", self.stage.hub.url));
+        let invited = Program::plain()?.json(&["invite", "--data", &self.stage.text("hub")?])?;
         let invitation = invited["invitation"].as_str().context("no invitation was printed")?;
-        self.run("boss", &["register", invitation])?;
-        let seed = self.text("seed")?;
-        let created = self.run("boss", &["community", "create", "Demo", "--seed", &seed])?;
-        self.say("boss", format!("created community {}", word(&created, "community")));
+        self.stage.run("boss", &["register", invitation])?;
+        let seed = self.stage.text("seed")?;
+        let created = self.stage.run("boss", &["community", "create", "Demo", "--seed", &seed])?;
+        self.stage.say("boss", format!("created community {}", word(&created, "community")));
         let _boss = self.start("boss")?;
         self.join("ci", &["--role", "publisher"], &seed)?;
         let mut relays = Vec::new();
@@ -82,33 +65,35 @@ impl Show {
             let routes = ["--role", "target", "--label", &label, "--route", one, "--route", other];
             self.join(target, &routes, &seed)?;
         }
-        self.say("boss", "admitted ci (publisher), two relays and five targets, each by a secret");
+        self.stage
+            .say("boss", "admitted ci (publisher), two relays and five targets, each by a secret");
 
         let _ci = self.start("ci")?;
         let mut nodes = Vec::new();
         for (number, target) in TARGETS.into_iter().enumerate() {
             nodes.push(if number == OFF { None } else { Some(self.start(target)?) });
         }
-        self.say(TARGETS[OFF], "is off");
+        self.stage.say(TARGETS[OFF], "is off");
 
         self.write_package(1)?;
         let first = self.send()?;
         let killed = self.kill_in_the_middle(TARGETS[KILLED], &mut nodes[KILLED])?;
         if killed {
-            self.say(TARGETS[KILLED], "killed (SIGKILL) while it fetched; started again");
+            self.stage.say(TARGETS[KILLED], "killed (SIGKILL) while it fetched; started again");
             nodes[KILLED] = Some(self.start(TARGETS[KILLED])?);
         } else {
-            self.say(TARGETS[KILLED], "was done before it could be killed");
+            self.stage.say(TARGETS[KILLED], "was done before it could be killed");
         }
         self.wait(1, 1)?;
         drop(relays.remove(0));
-        self.say(RELAYS[0], "is switched off, with the hub beside it: its targets turn to relay-b");
+        self.stage
+            .say(RELAYS[0], "is switched off, with the hub beside it: its targets turn to relay-b");
         self.write_package(2)?;
         let second = self.send()?;
         self.write_package(3)?;
         self.send()?;
         self.wait(3, 1)?;
-        self.say(TARGETS[OFF], "is switched on, and gets all three in order");
+        self.stage.say(TARGETS[OFF], "is switched on, and gets all three in order");
         nodes[OFF] = Some(self.start(TARGETS[OFF])?);
         for release in 1..=3 {
             self.wait(release, 0)?;
@@ -117,7 +102,7 @@ impl Show {
 
         let releases = self.table()?;
         let wall = began.elapsed().as_secs_f64();
-        self.output.fact(
+        self.stage.output.fact(
             format!(
                 "\n3 releases through relays to 5 machines in {wall:.1} s: a relay and a \
                  machine off, one killed, one whose script fails.\nThe first cost {} to the hub, the second {}.",
@@ -135,48 +120,51 @@ impl Show {
             }),
         )?;
         if console {
-            self.say(
+            self.stage.say(
                 "console",
                 "of ci, with its receipts, while everything runs (Ctrl-C ends it):",
             );
-            let (args, output) = (["community", "console"], self.output);
-            Program::of_node(&self.base.join("ci"))?
-                .passed_on(&args, &self.shelf, |line| output.fact(word(line, "link"), line))?;
+            let (args, output) = (["community", "console"], self.stage.output);
+            Program::of_node(&self.stage.base.join("ci"))?.passed_on(
+                &args,
+                &self.stage.shelf,
+                |line| output.fact(word(line, "link"), line),
+            )?;
         } else {
-            self.say("", "all of it in a browser: consign demo community --console");
+            self.stage.say("", "all of it in a browser: consign demo community --console");
         }
         Ok(Ended::Done)
     }
 
     fn join(&self, peer: &str, options: &[&str], seed: &str) -> anyhow::Result<()> {
-        let secret = self.text(&format!("{peer}.secret"))?;
+        let secret = self.stage.text(&format!("{peer}.secret"))?;
         let add = ["community", "peer", "add", peer, "--secret-file", &secret];
-        self.run("boss", &[&add[..], options].concat())?;
-        self.run(peer, &["join", seed, "--as", peer, "--secret-file", &secret])?;
+        self.stage.run("boss", &[&add[..], options].concat())?;
+        self.stage.run(peer, &["join", seed, "--as", peer, "--secret-file", &secret])?;
         Ok(())
     }
 
     /// A relay: the hub beside it, which ends with it, and its node.
     fn start_relay(&self, name: &str, seed: &str) -> anyhow::Result<(HubProcess, NodeProcess)> {
         let data = format!("{name}-hub");
-        let hub = HubProcess::start(&self.base, &data, self.shelf.clone())?;
-        let invited = Program::plain()?.json(&["invite", "--data", &self.text(&data)?])?;
+        let hub = HubProcess::start(&self.stage.base, &data, self.stage.shelf.clone())?;
+        let invited = Program::plain()?.json(&["invite", "--data", &self.stage.text(&data)?])?;
         let invitation = invited["invitation"].as_str().context("no invitation was printed")?;
-        self.run(name, &["register", invitation])?;
+        self.stage.run(name, &["register", invitation])?;
         self.join(name, &["--role", "relay"], seed)?;
-        let told = self.run(name, &["community", "relay", &hub.url])?;
-        self.run("boss", &["community", "address", name, word(&told, "address")])?;
-        self.say(name, format!("passes packages on at {}", hub.url));
+        let told = self.stage.run(name, &["community", "relay", &hub.url])?;
+        self.stage.run("boss", &["community", "address", name, word(&told, "address")])?;
+        self.stage.say(name, format!("passes packages on at {}", hub.url));
         Ok((hub, self.start(name)?))
     }
 
     /// The folder of a target, for what is placed on it.
     fn machine(&self, target: &str) -> PathBuf {
-        self.base.join("machines").join(target)
+        self.stage.base.join("machines").join(target)
     }
 
     fn write_package(&self, release: u64) -> anyhow::Result<()> {
-        let folder = self.base.join("package");
+        let folder = self.stage.base.join("package");
         let contents = folder.join("contents");
         fs::create_dir_all(&contents)?;
         fs::write(contents.join("release"), format!("release {release}\n"))?;
@@ -209,8 +197,8 @@ impl Show {
     }
 
     fn send(&self) -> anyhow::Result<Value> {
-        let sent = self.run("ci", &["package", "send", &self.text("package")?])?;
-        self.say(
+        let sent = self.stage.run("ci", &["package", "send", &self.stage.text("package")?])?;
+        self.stage.say(
             "ci",
             format!(
                 "sent release {}: {} of files, {} on the wire to the hub, 5 envelopes of 92 bytes",
@@ -228,7 +216,7 @@ impl Show {
         target: &str,
         node: &mut Option<NodeProcess>,
     ) -> anyhow::Result<bool> {
-        let state = self.base.join(target).join("communities");
+        let state = self.stage.base.join(target).join("communities");
         let since = Instant::now();
         while !fetches(&state) {
             if self.machine(target).join("app").exists() {
@@ -257,7 +245,7 @@ impl Show {
 
     /// What the publisher's ledger says of a release.
     fn package(&self, release: u64) -> anyhow::Result<Value> {
-        let lines = Program::of_node(&self.base.join("ci"))?.lines(&["package", "list"])?;
+        let lines = Program::of_node(&self.stage.base.join("ci"))?.lines(&["package", "list"])?;
         let found = lines.into_iter().find(|line| number(line, "sequence") == release);
         found.with_context(|| format!("release {release} is not in the ledger"))
     }
@@ -273,13 +261,16 @@ impl Show {
                 continue;
             }
             let there = fs::read_to_string(app.join("release"))?;
-            let same =
-                same_bytes(&app.join("large.bin"), &self.base.join("package/contents/large.bin"))?;
+            let same = same_bytes(
+                &app.join("large.bin"),
+                &self.stage.base.join("package/contents/large.bin"),
+            )?;
             if there != "release 3\n" || !same {
                 bail!("{} is not release 3", app.display());
             }
         }
-        self.say("proof", "four machines have release 3, byte by byte; on press-4 nothing stayed");
+        self.stage
+            .say("proof", "four machines have release 3, byte by byte; on press-4 nothing stayed");
         Ok(())
     }
 
@@ -288,7 +279,7 @@ impl Show {
         let mut releases = Vec::new();
         for release in 1..=3u64 {
             let show = ["package", "show", &release.to_string()];
-            let lines = Program::of_node(&self.base.join("ci"))?.lines(&show)?;
+            let lines = Program::of_node(&self.stage.base.join("ci"))?.lines(&show)?;
             let states: Vec<String> = lines
                 .iter()
                 .filter(|line| line["event"] == "addressed")
@@ -297,21 +288,10 @@ impl Show {
                     format!("{} {verdict}", word(line, "peer"))
                 })
                 .collect();
-            self.say("receipts", format!("release {release}: {}", states.join(", ")));
+            self.stage.say("receipts", format!("release {release}: {}", states.join(", ")));
             releases.push(self.package(release)?);
         }
         Ok(releases)
-    }
-
-    pub(super) fn end(&mut self, ok: bool) {
-        super::processes::end(&self.shelf);
-        if ok || std::env::var_os("CONSIGN_DEMO_CLEAN").is_some() {
-            if let Err(error) = fs::remove_dir_all(&self.base) {
-                self.say("", format!("could not remove {}: {error}", self.base.display()));
-            }
-        } else {
-            self.say("", format!("left for inspection: {}", self.base.display()));
-        }
     }
 }
 
@@ -338,12 +318,4 @@ fn same_bytes(left: &Path, right: &Path) -> anyhow::Result<bool> {
         hasher.update_reader(fs::File::open(path)?).map(|hasher| hasher.finalize())
     };
     Ok(hash(left)? == hash(right)?)
-}
-
-fn number(line: &Value, name: &str) -> u64 {
-    line[name].as_u64().unwrap_or_default()
-}
-
-fn word<'a>(line: &'a Value, name: &str) -> &'a str {
-    line[name].as_str().unwrap_or_default()
 }

@@ -11,7 +11,8 @@ use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
 use super::compare::equal;
-use super::processes::{HubProcess, Program, Shelf};
+use super::processes::{Program, Shelf};
+use super::stage::{Stage, number, word};
 use crate::exit::Ended;
 use crate::output::{Output, bytes, utc};
 
@@ -28,54 +29,36 @@ const PASSWORD: &str = "correct horse battery staple\n";
 
 /// What runs, and where.
 pub(super) struct Show {
-    output: Output,
-    base: PathBuf,
-    hub: HubProcess,
-    shelf: Shelf,
+    pub(super) stage: Stage,
 }
 
 impl Show {
     pub(super) fn new(output: Output, base: PathBuf, shelf: Shelf) -> anyhow::Result<Self> {
-        fs::create_dir_all(&base).with_context(|| format!("cannot create {}", base.display()))?;
-        let hub = HubProcess::start(&base, "hub", shelf.clone())?;
-        Ok(Self { output, base, hub, shelf })
-    }
-
-    fn say(&self, who: &str, text: impl AsRef<str>) {
-        self.output.remark(format!("{who:<9}{}", text.as_ref()));
+        Ok(Self { stage: Stage::new(output, base, shelf)? })
     }
 
     fn program(&self, person: &str) -> anyhow::Result<Program> {
-        Program::of_node(&self.base.join(person))
-    }
-
-    fn run(&self, person: &str, args: &[&str]) -> anyhow::Result<Value> {
-        self.program(person)?.json(args)
-    }
-
-    fn text(&self, name: &str) -> anyhow::Result<String> {
-        let path = self.base.join(name);
-        Ok(path.to_str().context("the temporary directory is not UTF-8")?.to_owned())
+        Program::of_node(&self.stage.base.join(person))
     }
 
     /// The whole demonstration.
     pub(super) fn show(&mut self) -> anyhow::Result<Ended> {
         let began = Instant::now();
-        self.say("", format!("everything happens in {}", self.base.display()));
-        self.say("hub", format!("{} (its own process)", self.hub.url));
+        self.stage.say("", format!("everything happens in {}", self.stage.base.display()));
+        self.stage.say("hub", format!("{} (its own process)", self.stage.hub.url));
         for person in ["anna", "ben"] {
             self.register(person)?;
         }
-        self.run("ben", &["book", "add", "anna"])?;
+        self.stage.run("ben", &["book", "add", "anna"])?;
         let words = self.compare_words()?;
         self.write_folder()?;
 
-        let folder = self.text("plans")?;
+        let folder = self.stage.text("plans")?;
         let send = ["send", &folder, "--to", "ben", "--subject", "The plans"];
-        let mut sending = self.program("anna")?.in_background(&send, &self.shelf)?;
+        let mut sending = self.program("anna")?.in_background(&send, &self.stage.shelf)?;
         let addressed = sending.line("addressed", PATIENCE)?;
         let id = word(&addressed, "id").to_owned();
-        self.say(
+        self.stage.say(
             "anna",
             format!(
                 "sends {} files, {}, to ben by his handle",
@@ -86,26 +69,28 @@ impl Show {
         let mut killed = 0;
         for segments in KILLED_AFTER {
             if !self.kill_in_the_middle(&id, segments)? {
-                self.say("ben", "was done before he could be killed");
+                self.stage.say("ben", "was done before he could be killed");
                 break;
             }
             killed += 1;
-            self.say("ben", format!("killed (SIGKILL) after {segments} segments or more"));
+            self.stage.say("ben", format!("killed (SIGKILL) after {segments} segments or more"));
             if killed == 1 {
-                self.hub.restart(&self.base, "hub")?;
-                self.say("hub", "killed (SIGKILL) and started again; it remembers no byte of it");
+                self.stage.hub.restart(&self.stage.base, "hub")?;
+                self.stage
+                    .say("hub", "killed (SIGKILL) and started again; it remembers no byte of it");
             }
         }
-        let to = self.text("received")?;
-        let received = self.run("ben", &["accept", &id, "--to", &to])?;
-        self.say(
+        let to = self.stage.text("received")?;
+        let received = self.stage.run("ben", &["accept", &id, "--to", &to])?;
+        self.stage.say(
             "ben",
             format!("has it, {} segments from before", number(&received, "resumed_segments")),
         );
         sending.line("delivered", PATIENCE)?;
         drop(sending);
-        let entries = equal(&self.base.join("plans"), &self.base.join("received/plans"))?;
-        self.say(
+        let entries =
+            equal(&self.stage.base.join("plans"), &self.stage.base.join("received/plans"))?;
+        self.stage.say(
             "proof",
             format!("{entries} files and folders are the same on both sides, byte by byte"),
         );
@@ -113,7 +98,7 @@ impl Show {
         let receipt = self.table(&id)?;
         let link = self.link()?;
         let wall = began.elapsed().as_secs_f64();
-        self.output.fact(
+        self.stage.output.fact(
             format!(
                 "\n{} from person to person in {wall:.1} s, the recipient killed {killed} times, the hub once; \
                  both keep the same signed receipt.",
@@ -136,31 +121,31 @@ impl Show {
     }
 
     fn register(&self, person: &str) -> anyhow::Result<()> {
-        let invited = Program::plain()?.json(&["invite", "--data", &self.text("hub")?])?;
+        let invited = Program::plain()?.json(&["invite", "--data", &self.stage.text("hub")?])?;
         let invitation = invited["invitation"].as_str().context("no invitation was printed")?;
-        self.run(person, &["register", invitation])?;
+        self.stage.run(person, &["register", invitation])?;
         self.program(person)?.json_of_input(&["account", "create", person], PASSWORD)?;
-        self.say(person, "has a handle, a password and one device");
+        self.stage.say(person, "has a handle, a password and one device");
         Ok(())
     }
 
     /// Both look at the nine words, and note that they are the same.
     fn compare_words(&self) -> anyhow::Result<String> {
-        let see = |person, other| self.run(person, &["book", "verify", other]);
+        let see = |person, other| self.stage.run(person, &["book", "verify", other]);
         let (words, others) = (see("anna", "ben")?, see("ben", "anna")?);
         if words["words"] != others["words"] {
             bail!("anna sees {}, ben sees {}", words["words"], others["words"]);
         }
         for (person, other) in [("anna", "ben"), ("ben", "anna")] {
-            self.run(person, &["book", "verify", other, "--agreed"])?;
+            self.stage.run(person, &["book", "verify", other, "--agreed"])?;
         }
         let words = word(&words, "words").to_owned();
-        self.say("words", format!("{words}: both see them, so the hub shows both the truth"));
+        self.stage.say("words", format!("{words}: both see them, so the hub shows both the truth"));
         Ok(words)
     }
 
     fn write_folder(&self) -> anyhow::Result<()> {
-        let folder = self.base.join("plans");
+        let folder = self.stage.base.join("plans");
         fs::create_dir_all(folder.join("notes"))?;
         for index in 0..NOTES {
             let text = format!("note {index}\n").repeat(200);
@@ -175,11 +160,11 @@ impl Show {
 
     /// Kills the recipient when it has so many segments; false when it was done before.
     fn kill_in_the_middle(&self, id: &str, segments: u64) -> anyhow::Result<bool> {
-        let to = self.text("received")?;
+        let to = self.stage.text("received")?;
         fs::create_dir_all(&to)?;
         let accept = ["accept", id, "--to", &to];
-        let mut accepting = self.program("ben")?.in_background(&accept, &self.shelf)?;
-        let tags = self.base.join("ben/deliveries/in").join(id).join("tags");
+        let mut accepting = self.program("ben")?.in_background(&accept, &self.stage.shelf)?;
+        let tags = self.stage.base.join("ben/deliveries/in").join(id).join("tags");
         let since = Instant::now();
         loop {
             if fs::metadata(&tags).is_ok_and(|facts| facts.len() >= segments * TAG_BYTES) {
@@ -194,15 +179,15 @@ impl Show {
             std::thread::sleep(Duration::from_millis(1));
         }
         drop(accepting);
-        Ok(!self.base.join("received/plans").exists())
+        Ok(!self.stage.base.join("received/plans").exists())
     }
 
     /// Shows what both keep, which has to agree.
     fn table(&self, id: &str) -> anyhow::Result<Value> {
         let mut first: Option<Value> = None;
         for person in ["anna", "ben"] {
-            let receipt = self.run(person, &["receipts", id])?;
-            self.say(
+            let receipt = self.stage.run(person, &["receipts", id])?;
+            self.stage.say(
                 "receipt",
                 format!(
                     "{person:<5} {:<8} {:<5} {} entries  {}  {}  digest {}  signed by a device of {}",
@@ -227,33 +212,14 @@ impl Show {
 
     /// What somebody without any program would open, while the sender stays.
     fn link(&self) -> anyhow::Result<String> {
-        let note = self.text("plans/notes/0.txt")?;
+        let note = self.stage.text("plans/notes/0.txt")?;
         let mut sending =
-            self.program("anna")?.in_background(&["send", &note, "--link"], &self.shelf)?;
+            self.program("anna")?.in_background(&["send", &note, "--link"], &self.stage.shelf)?;
         let link = word(&sending.line("link", PATIENCE)?, "link").to_owned();
-        self.say(
+        self.stage.say(
             "link",
             format!("{link} is what a browser opens while `consign send --link` runs"),
         );
         Ok(link)
     }
-
-    pub(super) fn end(&mut self, ok: bool) {
-        super::processes::end(&self.shelf);
-        if ok || std::env::var_os("CONSIGN_DEMO_CLEAN").is_some() {
-            if let Err(error) = fs::remove_dir_all(&self.base) {
-                self.say("", format!("could not remove {}: {error}", self.base.display()));
-            }
-        } else {
-            self.say("", format!("left for inspection: {}", self.base.display()));
-        }
-    }
-}
-
-fn number(line: &Value, name: &str) -> u64 {
-    line[name].as_u64().unwrap_or_default()
-}
-
-fn word<'a>(line: &'a Value, name: &str) -> &'a str {
-    line[name].as_str().unwrap_or_default()
 }
