@@ -1,8 +1,9 @@
 //! The hub: an HTTP server for names, releases, chunks, accounts and events.
 //!
 //! It is not trusted: every chunk and document it hands out is verified by whoever receives it.
-//! What it decides is who may store and who may read. It does not sign releases, does not know
-//! what is in a sealed tree, and does not talk to other machines by itself.
+//! What it decides is who may store and who may read. It does not sign releases and does not know
+//! what is in a sealed tree. It talks to other machines only where its operator names them: other
+//! front-ends, a mail server, an authority for certificates.
 //!
 //! * [`Hub::start`] opens a data directory and serves it; [`RunningHub`] is the handle.
 //! * [`invite()`] and [`reset_password()`] work beside a running hub, from another process.
@@ -10,6 +11,8 @@
 //! * `caller` says who asks, `acts` notes what changes rights, `browse` reads in plain trees,
 //!   `idempotency`, `conditional` and `pages` are what the interface promises everywhere.
 //! * `deliveries` passes segments on from memory to memory, `codes` the messages that hand tickets over.
+//! * `cluster` is what makes several processes one hub, `audit` gives its word on the log of acts, `mail` writes
+//!   to people.
 //! * `access` is the rule about who may read a chunk, `refusal` the only place where errors
 //!   become HTTP, `serve` the accept loop with its limits.
 //!
