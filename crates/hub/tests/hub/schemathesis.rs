@@ -19,6 +19,9 @@ use crate::scene::{Person, Scene, Tree, name};
 /// Longer than the run takes on a slow machine; it bounds a run that hangs.
 const RUN_TIME: Duration = Duration::from_secs(300);
 
+/// Longer than any request may wait at the hub: [`hub_api::limits::JOIN_WAIT_MAX`] is the longest.
+const REQUEST_TIME: Duration = Duration::from_secs(60);
+
 /// Where `cargo xtask test` puts it.
 fn program() -> Option<PathBuf> {
     let test = std::env::current_exe().expect("this test is a file");
@@ -69,7 +72,7 @@ async fn run(program: &Path, scene: &Scene, asked: Run<'_>) {
         // its run only if the order of requests does not depend on threads.
         .args(["--max-examples", &asked.examples.to_string(), "--seed", "7", "--workers", "1"])
         .args(operations)
-        .args(["--request-timeout", "20", "--no-color"])
+        .args(["--request-timeout", &REQUEST_TIME.as_secs().to_string(), "--no-color"])
         .current_dir(place.path())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
