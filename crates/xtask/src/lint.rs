@@ -91,7 +91,9 @@ fn cargo_deny() -> Option<PathBuf> {
     let built = tools.join("bin/cargo-deny");
     if !built.is_file() {
         eprintln!("xtask: building cargo-deny, once");
-        let mut install = shell::cargo(&["install", "cargo-deny", "--locked", "--quiet", "--root"]);
+        // It works for a second: optimising it would take longer than it ever runs.
+        let mut install =
+            shell::cargo(&["install", "cargo-deny", "--locked", "--quiet", "--debug", "--root"]);
         if let Err(error) = shell::run(install.arg(&tools)) {
             eprintln!("xtask: {error:#}");
             return None;

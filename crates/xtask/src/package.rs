@@ -53,9 +53,10 @@ pub(crate) fn tool() -> Result<PathBuf> {
     if !built.is_file() {
         eprintln!("xtask: building cargo-deb, once");
         // Without xz: nothing is packed with it here.
-        let install =
-            ["install", "cargo-deb", "--locked", "--quiet", "--no-default-features", "--root"];
-        shell::run(shell::cargo(&install).arg(&tools))?;
+        let mut install =
+            shell::cargo(&["install", "cargo-deb", "--locked", "--quiet", "--no-default-features"]);
+        // It works for seconds: optimising it would take longer than it ever runs.
+        shell::run(install.args(["--debug", "--root"]).arg(&tools))?;
     }
     Ok(built)
 }
