@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use crate::shell;
+use xtask::shell;
 
 /// The package and its lock file, which pins version and hash.
 const FILES: [&str; 2] = ["package.json", "package-lock.json"];

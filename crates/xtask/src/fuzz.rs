@@ -11,8 +11,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::packages::{self, Need};
-use crate::shell;
+use xtask::packages::{self, Need};
+use xtask::shell;
 
 /// What makes the compiler note where an input leads. Each one is a stable flag.
 const FLAGS: [&str; 6] = [

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use crate::shell;
+use xtask::shell;
 
 /// The version the tests were written with; another one finds other things on another day.
 const VERSION: &str = "4.32.5";

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::shell;
+use xtask::shell;
 
 type Check = fn() -> Result<()>;
 
@@ -46,7 +46,8 @@ fn clippy() -> Result<()> {
 }
 
 fn directions() -> Result<()> {
-    let arguments = ["test", "--quiet", "--package", "xtask", "--test", "dependencies", "--locked"];
+    // With the features of the whole workspace, as the tests are built: nothing is built twice.
+    let arguments = ["test", "--quiet", "--workspace", "--test", "dependencies", "--locked"];
     shell::run(&mut shell::cargo(&arguments))
 }
 

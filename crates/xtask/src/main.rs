@@ -1,29 +1,23 @@
 //! Repository tasks, run as `cargo xtask TASK`.
 //!
 //! Everything a person or a machine does to this repository again and again is a task here, so
-//! that there is one way to do it. Tasks decide nothing about the product: `bench` drives the real
-//! `consign` binary by its command line. Only where a thousand processes would measure the machine
-//! instead of the hub do [`crowd`] and [`mod@fleet`] speak to it through `hub-client`, and [`idle`] by
-//! hand.
+//! that there is one way to do it. Tasks decide nothing about the product. What needs its crates is
+//! an example of a crate beside this one: `bench`, `faults`, `simulation`.
 //!
-//! Start with [`mod@test`], [`mod@lint`] and [`mod@bench`].
+//! Start with [`mod@test`] and [`mod@lint`].
 
-mod bench;
 mod browser;
-mod crowd;
-mod fleet;
 mod fuzz;
 mod fuzzer;
-mod idle;
 mod lint;
 mod models;
 mod package;
-mod packages;
 mod screenshots;
-mod shell;
 mod test;
 
 use std::process::ExitCode;
+
+use xtask::shell;
 
 const USAGE: &str = "\
 Usage: cargo xtask TASK
@@ -51,6 +45,12 @@ Usage: cargo xtask TASK
                        draw the terminal pictures of the README into docs/images
 ";
 
+/// Measures consign and its peers.
+fn bench(arguments: &[String]) -> anyhow::Result<()> {
+    let mut run = shell::cargo(&["run", "--locked", "--package", "bench", "--example", "bench"]);
+    shell::run(run.arg("--").args(arguments))
+}
+
 /// Tries faults on the program of these sources, or on the one that is named.
 fn crash(arguments: &[String]) -> anyhow::Result<()> {
     let mut run = shell::cargo(&["run", "--locked", "--package", "faults", "--example", "crash"]);
@@ -75,16 +75,12 @@ fn main() -> ExitCode {
         Some((task, [])) if task == "test" => test::run(),
         Some((task, [])) if task == "lint" => lint::run(),
         Some((task, rest)) if task == "package" => package::run(rest),
-        Some((task, rest)) if task == "bench" => bench::run(rest),
+        Some((task, rest)) if task == "bench" => bench(rest),
         Some((task, rest)) if task == "crash" => crash(rest),
         Some((task, rest)) if task == "simulate" => simulate(rest),
         Some((task, rest)) if task == "fuzz" => fuzz::run(rest),
         Some((task, rest)) if task == "models" => models::run(rest),
         Some((task, rest)) if task == "screenshots" => screenshots::run(rest),
-        // Started by the bench itself.
-        Some((task, rest)) if task == "crowd" => crowd::run(rest),
-        Some((task, rest)) if task == "idle" => idle::run(rest),
-        Some((task, rest)) if task == "fleet" => fleet::run(rest),
         Some((task, _)) if task == "help" || task == "--help" => {
             print!("{USAGE}");
             Ok(())

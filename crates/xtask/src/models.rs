@@ -5,7 +5,7 @@
 
 use anyhow::{Result, ensure};
 
-use crate::shell;
+use xtask::shell;
 
 /// The setting that the models read.
 const CASES: &str = "CONSIGN_MODEL_CASES";

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::shell;
+use xtask::shell;
 
 /// Shells for which there are completions, and where those belong in the stage.
 const COMPLETIONS: [(&str, &str); 3] =

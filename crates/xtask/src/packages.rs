@@ -7,15 +7,15 @@ use anyhow::{Context as _, Result, bail};
 use crate::shell;
 
 /// A program and the Debian package that brings it.
-pub(crate) struct Need {
+pub struct Need {
     /// Name on the search path.
-    pub(crate) program: &'static str,
+    pub program: &'static str,
     /// Name in the archive.
-    pub(crate) package: &'static str,
+    pub package: &'static str,
 }
 
 /// Installs what is missing, without asking, as root or through sudo.
-pub(crate) fn install(needs: &[Need]) -> Result<()> {
+pub fn install(needs: &[Need]) -> Result<()> {
     let packages: Vec<&str> =
         needs.iter().filter(|need| !is_here(need.program)).map(|need| need.package).collect();
     if packages.is_empty() {

@@ -15,7 +15,7 @@ use anyhow::{Context as _, Result, bail};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-use crate::shell;
+use xtask::shell;
 
 const COLUMNS: NonZeroU16 = NonZeroU16::new(112).expect("not zero");
 const ROWS: NonZeroU16 = NonZeroU16::new(60).expect("not zero");

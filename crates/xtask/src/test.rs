@@ -2,8 +2,10 @@
 
 use anyhow::{Result, bail};
 
-use crate::packages::{self, Need};
-use crate::{browser, fuzzer, package, shell};
+use xtask::packages::{self, Need};
+use xtask::shell;
+
+use crate::{browser, fuzzer, package};
 
 /// What the tests start besides our own programs.
 const NEEDS: &[Need] = &[

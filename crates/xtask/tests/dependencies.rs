@@ -53,6 +53,7 @@ const PLACES: &[(&str, Place)] = &[
     ("node", Driver),
     ("snapshot", Driver),
     ("cli", Program),
+    ("bench", Support),
     ("faults", Support),
     ("fuzz-targets", Support),
     ("golden", Support),
@@ -108,8 +109,9 @@ const NEIGHBOURS: &[(&str, &str, &str)] = &[
     ("faults", "random", "a fault is named by a seed"),
     ("simulation", "random", "a run is named by its seed"),
     ("testkit", "random", "content is made from a seed"),
-    ("xtask", "random", "what is measured is the same on every machine"),
-    ("xtask", "testkit", "a hub that is measured has a PostgreSQL of its own"),
+    ("bench", "random", "what is measured is the same on every machine"),
+    ("bench", "xtask", "programs are run and peers installed in one way"),
+    ("bench", "testkit", "a hub that is measured has a PostgreSQL of its own"),
 ];
 
 /// Edges that the places would allow or that somebody will want one day: who, whom, why not.

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::data;
 use super::measure::{self, Sample, Server};
-use crate::shell;
+use xtask::shell;
 
 /// The built program.
 #[derive(Debug, Clone)]

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use crate::shell;
+use xtask::shell;
 
 /// The stable distribution has no desync: takes the one package from a later suite of the same
 /// archive, by lists of its own, and unpacks it without installing anything.

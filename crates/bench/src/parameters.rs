@@ -12,7 +12,7 @@ use serde::Deserialize;
 use super::measure::{self, Sample};
 use super::row::{Row, Runner};
 use super::session::Session;
-use crate::shell;
+use xtask::shell;
 
 /// A contender's name and the words for it; FROM is a directory to read, TO a path to write to, and
 /// `--chosen true` has the program refuse settings that are not its defaults.

@@ -21,7 +21,7 @@ use random::Random;
 
 use super::contents::{pour, text};
 use super::update::update;
-use crate::shell;
+use xtask::shell;
 
 /// Bytes of the one file in F1 and in F2.
 pub(super) const F1_BYTES: u64 = 1 << 30;

@@ -14,7 +14,7 @@ use super::machine;
 use super::measure::Sample;
 use super::peers::{Nginx, Peers, Rsync};
 use super::row::{Contender, Runner, alternate};
-use crate::shell;
+use xtask::shell;
 
 /// Memory that trees are written into where there is enough of it: an ordinary disk is up to three
 /// times slower from one run to the next when it makes 50,000 files.

@@ -1,5 +1,9 @@
 //! `cargo xtask bench`: consign and its peers, alternately, on one machine.
 //!
+//! It drives the real `consign` binary by its command line. Only where a thousand processes would
+//! measure the machine instead of the hub do [`crowd`] and [`mod@fleet`] speak to it through
+//! `hub-client`, and [`idle`] by hand, each in a process of its own so that its cost is told apart.
+//!
 //! Absolute times do not carry from machine to machine; the ratio of two programs that took turns
 //! does. Every run's result is compared with its source, file by file.
 //!
@@ -11,9 +15,12 @@
 mod community;
 mod consign;
 mod contents;
+mod crowd;
 mod curves;
 mod data;
 mod desync;
+mod fleet;
+mod idle;
 mod large;
 mod load;
 mod machine;
@@ -37,7 +44,7 @@ use anyhow::{Context as _, Result, bail};
 
 use self::row::Row;
 use self::session::Session;
-use crate::shell;
+use xtask::shell;
 
 /// What was asked for.
 #[derive(Debug)]
@@ -84,8 +91,20 @@ const ROWS: &[(&str, Measured)] = &[
     ("P4", parameters::disk),
 ];
 
-/// Measures the rows asked for and writes the report.
-pub(crate) fn run(arguments: &[String]) -> Result<()> {
+/// Measures the rows asked for and writes the report; or is the load that a row started.
+///
+/// # Errors
+/// An option or a row that is not known, or why a row could not be measured.
+pub fn run(arguments: &[String]) -> Result<()> {
+    match arguments.split_first() {
+        Some((load, rest)) if load == "crowd" => crowd::run(rest),
+        Some((load, rest)) if load == "idle" => idle::run(rest),
+        Some((load, rest)) if load == "fleet" => fleet::run(rest),
+        _ => measure_rows(arguments),
+    }
+}
+
+fn measure_rows(arguments: &[String]) -> Result<()> {
     let options = parse(arguments)?;
     let session = Session::open(&options)?;
     let mut results = report::Results::load(&options)?;

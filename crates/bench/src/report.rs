@@ -13,7 +13,7 @@ use super::row::{
 };
 use super::session::Session;
 use super::{Options, ROWS};
-use crate::shell;
+use xtask::shell;
 
 /// The rows of this and of earlier runs.
 #[derive(Debug)]

@@ -12,8 +12,8 @@ use anyhow::{Result, bail};
 
 use super::desync;
 use super::measure::Server;
-use crate::packages::{self, Need};
-use crate::shell;
+use xtask::packages::{self, Need};
+use xtask::shell;
 
 const NEEDS: &[Need] = &[
     Need { program: "nginx", package: "nginx-light" },

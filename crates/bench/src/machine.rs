@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use super::session::Session;
-use crate::shell;
+use xtask::shell;
 
 /// Most memory that is touched before a run: more than any run needs.
 const TOUCHED_BYTES_MAX: u64 = 6 << 30;
