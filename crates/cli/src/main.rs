@@ -27,6 +27,12 @@ use args::Command;
 use invocation::{Invocation, NotUnderstood};
 use output::Output;
 
+/// What one thread takes and another gives back, as everything does that goes through a pipeline,
+/// costs no lock here: with the C library's own allocator, waiting for those locks was a fifth of
+/// publishing 130,000 unchanged files. `.cargo/config.toml` says how soon it gives memory back.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let words: Vec<_> = std::env::args_os().collect();
     let json = words.iter().any(|word| word == "--json");

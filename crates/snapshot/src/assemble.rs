@@ -100,8 +100,11 @@ impl<'a> Assembler<'a> {
     }
 
     /// Takes all steps and finishes the tree.
-    pub(crate) fn assemble(mut self, steps: Receiver<Step>) -> Result<Snapshot, SnapshotError> {
-        for step in steps {
+    pub(crate) fn assemble(
+        mut self,
+        steps: Receiver<Vec<Step>>,
+    ) -> Result<Snapshot, SnapshotError> {
+        for step in steps.into_iter().flatten() {
             match step {
                 Step::Enter(entered) => self.enter(*entered),
                 Step::Files { found, reply } => self.take_files(found, reply)?,

@@ -235,6 +235,8 @@ pub fn snapshot(
             steps,
             jobs: jobs.clone(),
             progress,
+            set: Vec::new(),
+            weight: 0,
             links: std::collections::HashMap::new(),
         };
         scope.spawn(|| walker.walk(start.only));

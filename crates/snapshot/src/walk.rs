@@ -18,9 +18,12 @@ use crate::index::{Cursor, is_well_formed};
 use crate::read::{Job, Outcome, check_xattrs, reason};
 use crate::{SkipReason, SnapshotError, SnapshotOptions, SnapshotProgress};
 
-/// Steps the walk may be ahead of the assembler. With [`BATCH_BYTES`] it bounds the small files
-/// in memory to 16 MiB.
+/// Sets of steps the walk may be ahead of the assembler. With [`BATCH_BYTES`] it bounds the small
+/// files in memory to 16 MiB, for a set has at most one job for the readers.
 pub(crate) const STEPS_MAX: usize = 64;
+/// Steps, and files in them, that are handed over at once: a tree where nothing changed is four
+/// steps for each directory, and waking the assembler for each cost more than making it.
+const SET_WEIGHT: usize = 128;
 /// Files handed to a reader at once: enough to hide the cost of waking it.
 const BATCH_FILES: usize = 64;
 /// Bytes of files handed to a reader at once, the last file not counted.
@@ -121,9 +124,12 @@ pub(crate) struct Walker<'a> {
     pub(crate) root: &'a Root,
     pub(crate) options: &'a SnapshotOptions,
     pub(crate) index: Cursor,
-    pub(crate) steps: Sender<Step>,
+    pub(crate) steps: Sender<Vec<Step>>,
     pub(crate) jobs: Sender<Job>,
     pub(crate) progress: &'a SnapshotProgress,
+    /// Steps that are not handed over yet, and how many they are with the files in them.
+    pub(crate) set: Vec<Step>,
+    pub(crate) weight: usize,
     /// First names of files that have more names, and how many are still to come.
     pub(crate) links: HashMap<LinkKey, (Arc<[u8]>, u32)>,
 }
@@ -142,12 +148,24 @@ impl Walker<'_> {
         let (Ok(()) | Err(Stopped)) = match only {
             Some(only) => self.walk_file(only),
             None => self.walk_directories(),
-        };
+        }
+        .and_then(|()| self.hand_over());
         self.progress.listed.store(true, Relaxed);
     }
 
-    fn send(&self, step: Step) -> Result<(), Stopped> {
-        self.steps.send(step).map_err(|_| Stopped)
+    fn send(&mut self, step: Step) -> Result<(), Stopped> {
+        let files = if let Step::Files { found, .. } = &step { found.len() } else { 0 };
+        self.weight += 1 + files;
+        self.set.push(step);
+        if self.weight >= SET_WEIGHT { self.hand_over() } else { Ok(()) }
+    }
+
+    fn hand_over(&mut self) -> Result<(), Stopped> {
+        self.weight = 0;
+        if self.set.is_empty() {
+            return Ok(());
+        }
+        self.steps.send(std::mem::take(&mut self.set)).map_err(|_| Stopped)
     }
 
     fn walk_file(&mut self, only: Only) -> Result<(), Stopped> {
@@ -180,7 +198,7 @@ impl Walker<'_> {
     }
 
     /// Leaves out a directory; when it is the root, there will be no snapshot.
-    fn unenterable(&self, path: &[u8], reason: SkipReason) -> Result<(), Stopped> {
+    fn unenterable(&mut self, path: &[u8], reason: SkipReason) -> Result<(), Stopped> {
         self.send(Step::Skip { path: path.to_vec(), reason })
     }
 
@@ -355,7 +373,7 @@ impl Walker<'_> {
         (LinkRole::Again(key), Some(What::Again { first, last }))
     }
 
-    fn flush(&self, dir: &Arc<Dir>, batch: &mut Batch) -> Result<(), Stopped> {
+    fn flush(&mut self, dir: &Arc<Dir>, batch: &mut Batch) -> Result<(), Stopped> {
         let Batch { found, names, .. } = std::mem::take(batch);
         if found.is_empty() {
             return Ok(());
@@ -366,6 +384,7 @@ impl Walker<'_> {
         let (reply, answer) = bounded(1);
         // The step first: only its place in the bounded channel allows the job.
         self.send(Step::Files { found, reply: Some(answer) })?;
+        self.hand_over()?;
         let job = Job::Files { dir: Arc::clone(dir), names, reply };
         self.jobs.send(job).map_err(|_| Stopped)
     }
