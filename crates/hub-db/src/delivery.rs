@@ -215,6 +215,18 @@ pub trait Addressed: Send + Sync {
         now: u64,
     ) -> Result<Option<Sides>, DbError>;
 
+    /// Notes that the recipient of a delivery that waits or runs has everything, and keeps what they signed;
+    /// its sides. It loses its letters.
+    async fn receive_addressed(
+        &self,
+        delivery: &[u8; 16],
+        receipt: &[u8],
+        now: u64,
+    ) -> Result<Option<Sides>, DbError>;
+
+    /// What the recipient of a delivery signed, sealed for its sender.
+    async fn delivery_receipt(&self, delivery: &[u8; 16]) -> Result<Option<Vec<u8>>, DbError>;
+
     /// Ends a delivery that is not over, with its letters; its sides.
     async fn end_addressed(
         &self,

@@ -257,10 +257,13 @@ impl Delivery {
 
     /// The recipient has verified and kept so many segments.
     pub(crate) fn verified(&self, segments: u64, receipt: Option<Vec<u8>>) -> Result<(), Refusal> {
-        let done = self.with(|exchange, _, now| exchange.handle_verified(segments, receipt, now));
-        done.ok_or_else(Refusal::not_found)?.map_err(|Unearned| {
-            Refusal::malformed("more segments than were handed out, or a receipt before the end")
-        })
+        earned(self.with(|exchange, _, now| exchange.handle_verified(segments, receipt, now)))
+    }
+
+    /// Refuses what [`verified`](Self::verified) would.
+    pub(crate) fn check_verified(&self, segments: u64, has_receipt: bool) -> Result<(), Refusal> {
+        let done = self.with(|exchange, _, _| exchange.check_verified(segments, has_receipt));
+        earned(done)
     }
 
     /// This side ends it.
@@ -288,6 +291,12 @@ impl Drop for Delivery {
     fn drop(&mut self) {
         self.answered();
     }
+}
+
+fn earned(done: Option<Result<(), Unearned>>) -> Result<(), Refusal> {
+    done.ok_or_else(Refusal::not_found)?.map_err(|Unearned| {
+        Refusal::malformed("more segments than were handed out, or a receipt before the end")
+    })
 }
 
 fn now() -> Now {

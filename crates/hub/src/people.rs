@@ -15,6 +15,7 @@ mod noting;
 mod online;
 mod passwords;
 mod presence;
+mod received;
 mod recovery;
 mod reset;
 mod shown;
@@ -31,6 +32,7 @@ pub(crate) use self::login::try_password;
 pub(crate) use self::online::online;
 pub(crate) use self::passwords::{Passwords, check as check_password};
 pub(crate) use self::presence::{EVERYTHING, PersonListener, Presence};
+pub(crate) use self::received::{keep_receipt, status_of_received};
 pub(crate) use self::recovery::{ask_recovery, take_recovery};
 pub use self::reset::{ResetPasswordError, reset_password};
 pub(crate) use self::shown::{

@@ -4,12 +4,13 @@ use std::fs;
 use std::io::Write as _;
 use std::process::Stdio;
 
+use rustix::process::Signal;
 use serde_json::Value;
 use testkit::noise;
 
 use crate::delivery::hold;
 use crate::files::{assert_same, make_tree};
-use crate::process::{Process, last_line, lines, told, until};
+use crate::process::{Process, last_line, lines, start_hub, told, until};
 use crate::world::World;
 
 pub(crate) const PASSWORD: &str = "correct horse";
@@ -481,6 +482,39 @@ fn a_delivery_to_a_person_goes_on_after_both_were_killed_and_can_be_taken_back()
     let output = world.run("ben", &["accept", &id]);
     assert_eq!(output.status.code(), Some(6), "{}", told(&output));
     assert!(lines(&output).iter().all(|line| line["event"] != "received"));
+}
+
+#[test]
+fn a_receipt_outlives_the_hub_for_a_sender_who_was_away() {
+    let mut world = acquainted();
+    let content = noise(7, 7 << 20);
+    fs::write(world.path("film"), &content).expect("written");
+    let mut sending = Sending::start(&world, "anna", &[&world.text("film"), "--to", "ben"]);
+    let id = sending.id();
+    let to = world.text("in");
+    fs::create_dir(&to).expect("made");
+    let mut accepting = world.command("ben", &["accept", &id, "--to", &to]);
+    let accepting = Process::start(accepting.stdout(Stdio::null()).stderr(Stdio::null()));
+    // The sender has sent everything, of which the recipient has a part, and is killed.
+    hold(&world, "ben", &accepting, 2);
+    until("everything is sent", || {
+        fs::read_to_string(&sending.facts).expect("there").contains("write the rest and sign")
+    });
+    sending.process.kill();
+    accepting.signal(Signal::CONT);
+    until("the hub has the receipt", || boxed(&world, "ben", "inbox")[0]["state"] == "received");
+    drop(accepting);
+    assert_eq!(fs::read(world.path("in").join("film")).expect("there"), content);
+
+    // The hub is killed, too, before anybody took it.
+    world.hub.kill();
+    world.hub = start_hub(&world.path("hub"), &["--listen", world.address()]).0;
+    let delivered = world.ok("anna", &["send", "--resume", &id]);
+    assert_eq!((&delivered["event"], &delivered["to"]), (&"delivered".into(), &"ben".into()));
+    let kept = world.lines("anna", &["receipts"], 0);
+    assert_eq!((kept.len(), &kept[0]["recipient"]), (1, &"ben".into()), "{kept:?}");
+    // It is taken once, and what is over stays over.
+    world.fails("anna", &["send", "--resume", &id], 1);
 }
 
 #[test]

@@ -181,6 +181,38 @@ impl Addressed for SqliteDb {
         Ok(Some(sides))
     }
 
+    async fn receive_addressed(
+        &self,
+        delivery: &[u8; 16],
+        receipt: &[u8],
+        now: u64,
+    ) -> Result<Option<Sides>, DbError> {
+        let mut transaction = self.write().await?;
+        let row: Option<SidesRow> = sqlx::query_as(
+            "UPDATE addressed SET started = coalesce(started, ?3), since = ?3, finished = ?3,
+               state = 3, verified = segments, used = ?3, receipt = ?2
+             WHERE delivery = ?1 AND state IN (1, 2) RETURNING delivery, sender, recipient",
+        )
+        .bind(delivery.to_vec())
+        .bind(receipt)
+        .bind(signed(now))
+        .fetch_optional(&mut *transaction)
+        .await?;
+        let Some(row) = row else { return Ok(None) };
+        let sides = stored::sides(row)?;
+        forget_letters(&mut transaction, delivery).await?;
+        add_totals(&mut transaction, &sides).await?;
+        transaction.commit().await?;
+        Ok(Some(sides))
+    }
+
+    async fn delivery_receipt(&self, delivery: &[u8; 16]) -> Result<Option<Vec<u8>>, DbError> {
+        let query = "SELECT receipt FROM addressed WHERE delivery = ?1";
+        let row: Option<Option<Vec<u8>>> =
+            sqlx::query_scalar(query).bind(delivery.to_vec()).fetch_optional(&self.readers).await?;
+        Ok(row.flatten())
+    }
+
     async fn end_addressed(
         &self,
         delivery: &[u8; 16],

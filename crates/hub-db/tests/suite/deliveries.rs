@@ -263,3 +263,33 @@ pub(crate) async fn what_went_through_is_counted_by_person(db: &dyn HubDb) {
     assert_eq!(db.all_totals(Some("anna"), 10).await.expect("lists"), all[1..]);
     assert_eq!(db.all_totals(None, 1).await.expect("lists"), all[..1]);
 }
+
+pub(crate) async fn a_receipt_is_kept_with_the_delivery_that_it_is_for(db: &dyn HubDb) {
+    let (anna, _) = person(db, "anna", 1).await;
+    let (ben, _) = person(db, "ben", 2).await;
+    for delivery in [1, 2] {
+        kept(address(db, &to("ben", delivery, &anna, 1, &[2])).await);
+    }
+    let receive = async |delivery: u8, receipt: &[u8], now| {
+        let noted = db.receive_addressed(&[delivery; 16], receipt, now).await;
+        noted.expect("decides").is_some()
+    };
+    let receipt = async |delivery: u8| db.delivery_receipt(&[delivery; 16]).await.expect("reads");
+    assert!(!receive(1, b"sealed", NOW + 9).await, "nobody has agreed");
+    put_book(db, &ben, &["anna"], &[]).await;
+    assert_eq!(receipt(1).await, None);
+    assert!(receive(1, b"sealed", NOW + 9).await);
+    let seen = db.addressed(&[1; 16]).await.expect("reads").expect("is there");
+    assert_eq!((seen.state, seen.verified), (DeliveryState::Received, 5));
+    assert_eq!((seen.started, seen.finished), (Some(NOW + 9), Some(NOW + 9)));
+    assert_eq!(db.inbox(ben.id, &key(2), None, 9).await.expect("reads")[1].1, None, "no letter");
+    assert_eq!(db.totals(anna.id).await.expect("reads").sent_deliveries, 1);
+
+    assert!(!receive(1, b"another", NOW + 10).await, "the first stands");
+    assert_eq!(receipt(1).await.as_deref(), Some(&b"sealed"[..]));
+    assert_eq!((receipt(2).await, receipt(3).await), (None, None));
+    let ended = db.end_addressed(&[2; 16], EndedBy::Sender, "late", NOW + 11).await;
+    assert!(ended.expect("ends").is_some());
+    assert!(!receive(2, b"sealed", NOW + 12).await, "it was ended before");
+    assert_eq!(receipt(2).await, None);
+}

@@ -119,6 +119,7 @@ macro_rules! for_each_check {
             what_becomes_of_a_delivery_is_noted_until_it_is_over,
             of_two_who_address_the_last_place_one_has_it,
             what_went_through_is_counted_by_person,
+            a_receipt_is_kept_with_the_delivery_that_it_is_for,
             of_several_front_ends_one_is_the_manager,
             of_many_who_would_manage_one_does,
             a_front_end_lives_while_it_beats,

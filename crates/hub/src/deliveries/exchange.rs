@@ -234,10 +234,7 @@ impl<B> Exchange<B> {
         receipt: Option<Vec<u8>>,
         now: Now,
     ) -> Result<(), Unearned> {
-        let known = if self.stream.is_some() { self.base } else { self.announced.segments };
-        if segments > known || receipt.is_some() && segments < self.announced.segments {
-            return Err(Unearned);
-        }
+        self.check_verified(segments, receipt.is_some())?;
         if self.ended.is_none() {
             if segments > self.base {
                 self.base = segments;
@@ -248,6 +245,15 @@ impl<B> Exchange<B> {
             self.stir(now);
         }
         Ok(())
+    }
+
+    /// Refuses what [`handle_verified`](Self::handle_verified) would.
+    pub(crate) fn check_verified(&self, segments: u64, has_receipt: bool) -> Result<(), Unearned> {
+        let known = if self.stream.is_some() { self.base } else { self.announced.segments };
+        match segments > known || has_receipt && segments < self.announced.segments {
+            true => Err(Unearned),
+            false => Ok(()),
+        }
     }
 
     /// Somebody ends it; the first end stands. What was held is let go.

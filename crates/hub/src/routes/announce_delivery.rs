@@ -11,6 +11,7 @@ use crate::app::App;
 use crate::body::Json;
 use crate::caller::{Member, Segments};
 use crate::deliveries::{Asker, NotAnnounced};
+use crate::people::status_of_received;
 use crate::refusal::Refusal;
 
 /// By any account, with an id of its choice. Repeating it changes nothing. One that is addressed to somebody
@@ -27,7 +28,15 @@ pub(crate) async fn announce_delivery(
     }
     let addressed = app.db.addressed(&id).await?;
     if let Some(addressed) = &addressed {
-        check_addressed(addressed, account.key, &announcement)?;
+        check_same(addressed, account.key, &announcement)?;
+        // Its sender was away when the receipt came, and the hub may have been started again since.
+        if addressed.state == DeliveryState::Received
+            && !app.deliveries.has(&id)
+            && let Some(receipt) = app.db.delivery_receipt(&id).await?
+        {
+            return Ok((StatusCode::OK, axum::Json(status_of_received(addressed, receipt))));
+        }
+        check_waits(addressed)?;
     }
     // Before it is in memory here: who lost its home to another front-end is passed on to that one.
     if !app.cluster.is_home(&*app.db, &id).await? {
@@ -46,18 +55,23 @@ pub(crate) async fn announce_delivery(
     Ok((if is_new { StatusCode::CREATED } else { StatusCode::OK }, axum::Json(status)))
 }
 
-/// Refuses what does not go with the address that is kept under this id.
-fn check_addressed(
+/// Refuses what is not announced as it was addressed.
+fn check_same(
     addressed: &AddressedRecord,
     account: AccountKey,
     announcement: &DeliveryAnnouncement,
 ) -> Result<(), Refusal> {
-    let conflict = |why: &str| Err(Refusal::new(ProblemCode::DeliveryConflict, why));
     let DeliveryAnnouncement { segments, bytes, recipient } = *announcement;
     let is_same = addressed.account == account && addressed.token == recipient.0;
     if !is_same || (addressed.segments, addressed.bytes) != (segments, bytes) {
-        return conflict("");
+        return Err(Refusal::new(ProblemCode::DeliveryConflict, ""));
     }
+    Ok(())
+}
+
+/// Refuses what does not begin, or is over.
+fn check_waits(addressed: &AddressedRecord) -> Result<(), Refusal> {
+    let conflict = |why: &str| Err(Refusal::new(ProblemCode::DeliveryConflict, why));
     match addressed.state {
         DeliveryState::Waiting | DeliveryState::Running => Ok(()),
         DeliveryState::PendingApproval => conflict("its recipient has not let the sender in yet"),

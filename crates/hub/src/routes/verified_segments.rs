@@ -5,19 +5,17 @@ use std::sync::Arc;
 use axum::extract::State;
 use hub_api::limits::DELIVERY_RECEIPT_BYTES_MAX;
 use hub_api::{DeliveryStatus, DeliveryVerified, Hex};
-use hub_db::{Actor, AuditEntry, DbError, DeliveryNote, DeliveryState};
-use serde_json::json;
+use hub_db::DeliveryState;
 
 use crate::app::App;
-use crate::audit::linking;
 use crate::body::Json;
 use crate::caller::Segments;
-use crate::deliveries::Recipient;
-use crate::files::unix_now;
-use crate::people::tell_sides;
-use crate::refusal::{Chain, Refusal};
+use crate::deliveries::{Asker, Recipient};
+use crate::people::{keep_receipt, status_of_received};
+use crate::refusal::Refusal;
 
-/// By the recipient. The first receipt stands.
+/// By the recipient. The first receipt stands. That of a delivery which is addressed to a person is in the
+/// database before this answers.
 pub(crate) async fn verified_segments(
     State(app): State<Arc<App>>,
     Recipient(asker): Recipient,
@@ -28,46 +26,42 @@ pub(crate) async fn verified_segments(
     if receipt.as_ref().is_some_and(|receipt| receipt.0.len() > DELIVERY_RECEIPT_BYTES_MAX) {
         return Err(Refusal::malformed("the receipt is too long"));
     }
-    let delivery = app.deliveries.open(id, asker).ok_or_else(Refusal::not_found)?;
     let receipt = receipt.map(|receipt| receipt.0);
-    let digest = receipt.as_ref().map(|receipt| Hex(*blake3::hash(receipt).as_bytes()));
-    let is_through = digest.is_some();
-    delivery.verified(verified, receipt)?;
-    if is_through && delivery.is_addressed() {
-        // At once, so that nobody can end what is through.
-        let note = DeliveryNote { state: DeliveryState::Received, verified };
-        if let Some(sides) = app.db.note_delivery(&id, note, unix_now()).await? {
-            // The first time alone: what is noted as through is noted no more.
-            note_in_the_log(&app, id, digest).await;
-            tell_sides(&app, &sides);
-        }
+    let Some(delivery) = app.deliveries.open(id, asker) else {
+        return handed_in_late(&app, id, asker, verified, receipt).await.map(axum::Json);
+    };
+    if let Some(receipt) = &receipt
+        && delivery.is_addressed()
+    {
+        delivery.check_verified(verified, true)?;
+        keep_receipt(&app, id, receipt).await?;
     }
+    delivery.verified(verified, receipt)?;
     delivery.status().map(axum::Json)
 }
 
-/// Who sent how much to whom, and what the recipient signed; nothing of what is in it. The delivery is through
-/// whether that can be noted or not.
-async fn note_in_the_log(app: &App, id: [u8; 16], receipt: Option<Hex<32>>) {
-    let noted = async {
-        let Some(delivery) = app.db.addressed(&id).await? else { return Ok(()) };
-        let entry = AuditEntry {
-            time: unix_now(),
-            actor: Actor::Account(delivery.account),
-            action: "delivered".to_owned(),
-            subject: Hex(id).to_string(),
-            detail: json!({
-                "number": delivery.number, "from": delivery.from, "to": delivery.to,
-                "files": delivery.files, "bytes": delivery.bytes, "segments": delivery.segments,
-                "sent": delivery.created, "receipt": receipt,
-            })
-            .to_string(),
-        };
-        let entry = app.db.record(&entry).await?;
-        app.db.chain(entry, linking).await
-    };
-    let noted: Result<(), DbError> = noted.await;
-    if let Err(error) = noted {
-        let delivery = Hex(id);
-        tracing::error!(%delivery, error = %Chain(&error), "a delivery is not in the audit log");
+/// A receipt for a delivery that is in nobody's memory: the hub was started again, and the sender is away.
+async fn handed_in_late(
+    app: &App,
+    id: [u8; 16],
+    asker: Asker,
+    verified: u64,
+    receipt: Option<Vec<u8>>,
+) -> Result<DeliveryStatus, Refusal> {
+    let receipt = receipt.ok_or_else(Refusal::not_found)?;
+    let Asker::Recipient(hash) = asker else { return Err(Refusal::not_found()) };
+    // In constant time, as hashes are compared.
+    let record = app.db.addressed(&id).await?.filter(|record| hash == record.token);
+    let record = record.ok_or_else(Refusal::not_found)?;
+    if verified != record.segments {
+        return Err(Refusal::malformed("a receipt before the end"));
+    }
+    keep_receipt(app, id, &receipt).await?;
+    let record = app.db.addressed(&id).await?.ok_or_else(Refusal::not_found)?;
+    match app.db.delivery_receipt(&id).await? {
+        Some(kept) if record.state == DeliveryState::Received => {
+            Ok(status_of_received(&record, kept))
+        }
+        _ => Err(Refusal::not_found()),
     }
 }

@@ -46,7 +46,8 @@ pub(super) static OPERATIONS: &[Operation] = &[
         ],
         problems: &[P::DeliveryConflict, P::TooManyRequests],
         note: "It lives in the hub's memory alone: after a restart it is announced again. One that is \
-               addressed to a person is announced as it was addressed, once they let the sender in.",
+               addressed to a person is announced as it was addressed, once they let the sender in; when the \
+               recipient has everything, the answer has the receipt.",
         ..put(routes::DELIVERY, "announceDelivery", "Begins a delivery", Who::Account)
     },
     Operation {
