@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use crate::header::tests::{directory, file, header, link};
 use crate::{
     Answer, Claim, Code, DeliveryId, DeliverySecret, Digest, Header, Link, LockedLink, Receipt,
-    Tally, Ticket, Vault, refusal,
+    SharedVault, Tally, Ticket, Vault, refusal,
 };
 
 fn golden(name: &str, bytes: &[u8]) {
@@ -30,6 +30,10 @@ fn every_released_format_has_its_golden_file() {
     let segments = Vault::of_segments(ID, &SECRET);
     let (first, raw) = segments.seal(7, b"a short segment");
     golden("segment-raw-1", &raw);
+    let shared = SharedVault::new([7; 32]).seal(7, b"a short segment");
+    let (tag, head) = segments.head_of(7, b"a short segment", &shared);
+    assert_eq!(tag, first);
+    golden("segment-shared-1", &[&head[..], &shared.into_sealed()].concat());
     // Another release of zstd may pack it in other bytes; what is released stays readable.
     let words = b"words and words ".repeat(1024);
     let packed = hex::decode(include_str!("../golden/segment-zstd-1.hex").trim()).expect("hex");

@@ -47,4 +47,7 @@ pub use link::{Link, ParseLinkError};
 pub use locked_link::LockedLink;
 pub use receipt::{Digest, Receipt, ReceiptError, Tally};
 pub use ticket::{ParseTicketError, TICKET_BYTES_MAX, Ticket};
-pub use vault::{OpenSegmentError, SEALED_BYTES_MAX, Tag, Vault};
+pub use vault::{
+    OpenSegmentError, SEALED_BYTES_MAX, SHARED_HEAD_BYTES, SharedHead, SharedSegment, SharedVault,
+    Tag, Vault,
+};

@@ -36,13 +36,13 @@ const ZSTD: u8 = 1;
 /// Level 1: a sender that compresses is to keep up with a network of a gigabit.
 const LEVEL: i32 = 1;
 const CIPHER_TAG_BYTES: usize = 16;
-/// What sealing adds at most: the tag, the codec, and the cipher's tag.
+/// What sealing adds for one recipient: the tag, the codec, and the cipher's tag.
 const OVERHEAD_BYTES: usize = Tag::BYTES + 1 + CIPHER_TAG_BYTES;
 /// Less is not worth looking at: the delivery service of 2010 compressed nothing below this.
 const COMPRESSED_FROM_BYTES: usize = 10_240;
 
 /// The longest sealed segment, in bytes.
-pub const SEALED_BYTES_MAX: usize = SEGMENT_BYTES + OVERHEAD_BYTES;
+pub const SEALED_BYTES_MAX: usize = SEGMENT_BYTES + SHARED_HEAD_BYTES + 1 + CIPHER_TAG_BYTES;
 
 /// Why a segment was not opened. Ask for it again; when it comes the same again, whoever sends it is
 /// not the sender of this delivery.
@@ -66,12 +66,75 @@ pub enum OpenSegmentError {
     Form(u64),
 }
 
+/// What stands before a segment that was sealed for several, for one of them.
+pub type SharedHead = [u8; SHARED_HEAD_BYTES];
+
+/// How long a [`SharedHead`] is: the tag, and the wrapped key.
+pub const SHARED_HEAD_BYTES: usize = Tag::BYTES + 32;
+
+/// Seals segments once for several recipients of the same contents, each of whom has a delivery of their own.
+///
+/// A key of a segment follows from its contents, as that of a [`Vault`] does, and from a secret that is
+/// drawn anew by every process. Recipients learn keys of segments, and nothing of each other.
+#[derive(Clone)]
+pub struct SharedVault {
+    keys: [u8; 32],
+}
+
+impl std::fmt::Debug for SharedVault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SharedVault")
+    }
+}
+
+/// A segment as several recipients get it, each behind a head of their own.
+pub struct SharedSegment {
+    key: [u8; 32],
+    sealed: Vec<u8>,
+}
+
+impl SharedVault {
+    /// With this secret, which nobody is told.
+    #[must_use]
+    pub fn new(secret: [u8; 32]) -> Self {
+        Self { keys: blake3::derive_key("consign delivery 1 shared keys", &secret) }
+    }
+
+    /// Seals the plain bytes of segment `number`; [`Vault::head_of`] makes the heads.
+    ///
+    /// # Panics
+    /// If they are more than [`SEGMENT_BYTES`].
+    #[must_use]
+    pub fn seal(&self, number: u64, plain: &[u8]) -> SharedSegment {
+        assert!(plain.len() <= SEGMENT_BYTES, "segments are cut at the limit");
+        let mut hasher = blake3::Hasher::new_keyed(&self.keys);
+        let key = *hasher.update(&number.to_le_bytes()).update(plain).finalize().as_bytes();
+        let mut sealed = Vec::with_capacity(plain.len() + 1 + CIPHER_TAG_BYTES);
+        push_message(&mut sealed, plain);
+        let end = cipher(&key)
+            .seal_in_place_separate_tag(zero_nonce(), Aad::empty(), &mut sealed)
+            .expect("segments are far below the limit of AES-GCM");
+        sealed.extend_from_slice(end.as_ref());
+        SharedSegment { key, sealed }
+    }
+}
+
+impl SharedSegment {
+    /// The bytes that all have.
+    #[must_use]
+    pub fn into_sealed(self) -> Vec<u8> {
+        self.sealed
+    }
+}
+
 /// Seals and opens the segments of one delivery.
 #[derive(Clone)]
 pub struct Vault {
     id: DeliveryId,
     tags: [u8; 32],
     keys: [u8; 32],
+    /// Of what is sealed for several; no receipt is.
+    wraps: Option<[u8; 32]>,
 }
 
 impl std::fmt::Debug for Vault {
@@ -85,14 +148,15 @@ impl Vault {
     #[must_use]
     pub fn of_segments(id: DeliveryId, secret: &DeliverySecret) -> Self {
         let tags = secret.derive("consign delivery 1 segment tags");
-        Self { id, tags, keys: secret.derive("consign delivery 1 segment keys") }
+        let keys = secret.derive("consign delivery 1 segment keys");
+        Self { id, tags, keys, wraps: Some(secret.derive("consign delivery 1 segment wraps")) }
     }
 
     /// That of the receipt, which is sealed as segment 0.
     #[must_use]
     pub fn of_receipt(id: DeliveryId, secret: &DeliverySecret) -> Self {
         let tags = secret.derive("consign delivery 1 receipt tags");
-        Self { id, tags, keys: secret.derive("consign delivery 1 receipt keys") }
+        Self { id, tags, keys: secret.derive("consign delivery 1 receipt keys"), wraps: None }
     }
 
     /// Seals the plain bytes of segment `number`: tag, then ciphertext.
@@ -105,24 +169,30 @@ impl Vault {
         let tag = self.tag(number, plain);
         let mut sealed = Vec::with_capacity(plain.len() + OVERHEAD_BYTES);
         sealed.extend_from_slice(tag.as_bytes());
-        match compressed(plain) {
-            Some(packed) => {
-                sealed.push(ZSTD);
-                sealed.extend_from_slice(&packed);
-            }
-            None => {
-                sealed.push(RAW);
-                sealed.extend_from_slice(plain);
-            }
-        }
-        let cipher = self.cipher(tag);
+        push_message(&mut sealed, plain);
         let aad = Aad::from(self.place(number));
         let message = &mut sealed[Tag::BYTES..];
-        let end = cipher
+        let end = cipher(&self.key(tag))
             .seal_in_place_separate_tag(zero_nonce(), aad, message)
             .expect("segments are far below the limit of AES-GCM");
         sealed.extend_from_slice(end.as_ref());
         (tag, sealed)
+    }
+
+    /// What makes a segment that was sealed for several this recipient's: its tag, and the key that opens it.
+    /// The segment's own bytes follow it.
+    ///
+    /// # Panics
+    /// If this is the vault of a receipt.
+    #[must_use]
+    pub fn head_of(&self, number: u64, plain: &[u8], shared: &SharedSegment) -> (Tag, SharedHead) {
+        let tag = self.tag(number, plain);
+        let mut head = [0; SHARED_HEAD_BYTES];
+        head[..Tag::BYTES].copy_from_slice(tag.as_bytes());
+        let wraps = self.wraps.as_ref().expect("receipts are sealed for one sender");
+        let wrapped = exclusive_or(&shared.key, &pad(wraps, tag, &shared.sealed));
+        head[Tag::BYTES..].copy_from_slice(&wrapped);
+        (tag, head)
     }
 
     /// Opens segment `number`, which has `length` plain bytes.
@@ -157,15 +227,15 @@ impl Vault {
         sealed: &[u8],
     ) -> Result<(Tag, Vec<u8>), OpenSegmentError> {
         let foreign = OpenSegmentError::NotAuthentic(number);
-        let (tag, message) = sealed.split_first_chunk().ok_or(foreign.clone())?;
+        let (tag, rest) = sealed.split_first_chunk().ok_or(foreign.clone())?;
         let tag = Tag(*tag);
-        let mut message = message.to_vec();
-        let opened = self
-            .cipher(tag)
-            .open_in_place(zero_nonce(), Aad::from(self.place(number)), &mut message)
-            .map_err(|_| foreign.clone())?
-            .len();
-        message.truncate(opened);
+        let opened = try_open(&self.key(tag), Aad::from(&self.place(number)[..]), rest);
+        let opened = opened.or_else(|| {
+            let (wrapped, together) = rest.split_first_chunk()?;
+            let key = exclusive_or(wrapped, &pad(self.wraps.as_ref()?, tag, together));
+            try_open(&key, Aad::from(&[][..]), together)
+        });
+        let mut message = opened.ok_or(foreign.clone())?;
         let plain = match message.first() {
             Some(&RAW) => {
                 message.remove(0);
@@ -197,11 +267,41 @@ impl Vault {
         place
     }
 
-    fn cipher(&self, tag: Tag) -> LessSafeKey {
-        let key = blake3::keyed_hash(&self.keys, tag.as_bytes());
-        let key = UnboundKey::new(&AES_256_GCM, key.as_bytes()).expect("the key is 32 bytes");
-        LessSafeKey::new(key)
+    fn key(&self, tag: Tag) -> [u8; 32] {
+        *blake3::keyed_hash(&self.keys, tag.as_bytes()).as_bytes()
     }
+}
+
+fn cipher(key: &[u8; 32]) -> LessSafeKey {
+    LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).expect("the key is 32 bytes"))
+}
+
+/// The codec and the body, as docs/format.md has them.
+fn push_message(to: &mut Vec<u8>, plain: &[u8]) {
+    let packed = compressed(plain);
+    to.push(if packed.is_some() { ZSTD } else { RAW });
+    to.extend_from_slice(packed.as_deref().unwrap_or(plain));
+}
+
+/// The message in a ciphertext, if it was sealed under this key.
+fn try_open(key: &[u8; 32], aad: Aad<&[u8]>, sealed: &[u8]) -> Option<Vec<u8>> {
+    let mut message = sealed.to_vec();
+    let length = cipher(key).open_in_place(zero_nonce(), aad, &mut message).ok()?.len();
+    message.truncate(length);
+    Some(message)
+}
+
+/// What the key of a segment for several is hidden by. It follows from the ciphertext's own tag, too: the
+/// same contents under another key have another pad.
+fn pad(wraps: &[u8; 32], tag: Tag, together: &[u8]) -> [u8; 32] {
+    let end = together.len().saturating_sub(CIPHER_TAG_BYTES);
+    let mut hasher = blake3::Hasher::new_keyed(wraps);
+    hasher.update(tag.as_bytes()).update(&together[end..]);
+    *hasher.finalize().as_bytes()
+}
+
+fn exclusive_or(one: &[u8; 32], other: &[u8; 32]) -> [u8; 32] {
+    std::array::from_fn(|at| one[at] ^ other[at])
 }
 
 fn compressed(plain: &[u8]) -> Option<Vec<u8>> {
@@ -252,6 +352,76 @@ mod tests {
             vault(1, 1).open(0, plain.len(), &altered).expect_err("altered");
             vault(1, 1).open(0, plain.len(), &sealed[..index]).expect_err("cut short");
         }
+    }
+
+    fn behind(head: SharedHead, shared: SharedSegment) -> Vec<u8> {
+        [&head[..], &shared.into_sealed()].concat()
+    }
+
+    #[test]
+    fn what_was_sealed_for_several_opens_for_each_at_its_place_and_for_nobody_else() {
+        for plain in [vec![], vec![7; 300], b"words and words ".repeat(4096)] {
+            let shared = || SharedVault::new([9; 32]).seal(5, &plain);
+            for (id, secret) in [(1, 1), (2, 2)] {
+                let (tag, head) = vault(id, secret).head_of(5, &plain, &shared());
+                let sealed = behind(head, shared());
+                assert!(sealed.len() <= plain.len() + SEALED_BYTES_MAX - SEGMENT_BYTES);
+                // The tag is that of a segment for one, and so are digest and receipt.
+                assert_eq!(tag, vault(id, secret).tag(5, &plain));
+                let opened = vault(id, secret).open(5, plain.len(), &sealed);
+                assert_eq!(opened, Ok((tag, plain.clone())));
+                let foreign = Err(OpenSegmentError::NotAuthentic(5));
+                assert_eq!(vault(3 - id, secret).open(5, plain.len(), &sealed), foreign);
+                assert_eq!(vault(id, 3 - secret).open(5, plain.len(), &sealed), foreign);
+                let moved = vault(id, secret).open(6, plain.len(), &sealed);
+                assert_eq!(moved, Err(OpenSegmentError::NotAuthentic(6)), "another place");
+                for index in 0..sealed.len().min(400) {
+                    let mut altered = sealed.clone();
+                    altered[index] ^= 1;
+                    vault(id, secret).open(5, plain.len(), &altered).expect_err("altered");
+                    let cut = &sealed[..index];
+                    vault(id, secret).open(5, plain.len(), cut).expect_err("cut short");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn one_of_several_recipients_cannot_make_a_segment_for_another() {
+        let plain = b"what the sender wrote";
+        let theirs = vault(1, 1);
+        let (_, head) = theirs.head_of(0, plain, &SharedVault::new([9; 32]).seal(0, plain));
+        // Another recipient has the key of the segment, and puts other contents behind the head.
+        let mut shared = SharedVault::new([9; 32]).seal(0, plain);
+        let own = b"what another one wrote";
+        shared.sealed = vec![RAW];
+        shared.sealed.extend_from_slice(own);
+        let end = cipher(&shared.key)
+            .seal_in_place_separate_tag(zero_nonce(), Aad::empty(), &mut shared.sealed)
+            .expect("short");
+        shared.sealed.extend_from_slice(end.as_ref());
+        let mut forged = head;
+        let wraps = theirs.wraps.expect("of segments");
+        let tag = Tag(*head.first_chunk().expect("a tag"));
+        // Even with the pad, which another recipient does not know, the tag is of other bytes.
+        let wrapped = exclusive_or(&shared.key, &pad(&wraps, tag, &shared.sealed));
+        forged[Tag::BYTES..].copy_from_slice(&wrapped);
+        for head in [head, forged] {
+            let sealed = [&head[..], &shared.sealed].concat();
+            let foreign = Err(OpenSegmentError::NotAuthentic(0));
+            assert_eq!(theirs.open(0, own.len(), &sealed), foreign);
+        }
+    }
+
+    #[test]
+    fn the_same_contents_under_another_secret_are_wrapped_with_another_pad() {
+        let head = |secret| {
+            let shared = SharedVault::new([secret; 32]).seal(0, b"contents");
+            let (_, head) = vault(1, 1).head_of(0, b"contents", &shared);
+            exclusive_or(head[Tag::BYTES..].try_into().expect("a key"), &shared.key)
+        };
+        assert_ne!(head(8), head(9));
+        assert_eq!(head(8), head(8));
     }
 
     #[test]

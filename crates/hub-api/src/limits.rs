@@ -113,7 +113,13 @@ pub const ADMISSION_LIFETIME_MAX: Duration = Duration::from_hours(365 * 24);
 pub const REASON_BYTES_MAX: usize = 256;
 
 /// Most bytes of a segment of a delivery: 1 MiB, and what sealing adds to it.
-pub const SEGMENT_BYTES_MAX: usize = (1 << 20) + 64;
+pub const SEGMENT_BYTES_MAX: usize = (1 << 20) + 128;
+/// Deliveries that have a segment in one request at most.
+pub const DELIVERY_SHARED_MAX: usize = 32;
+/// Bytes of a segment for several that are one recipient's own.
+pub const SEGMENT_HEAD_BYTES: usize = 64;
+/// How long the hub makes those for whose segment it has a place wait for the others that are to have it, too.
+pub const SHARED_PATIENCE: Duration = Duration::from_secs(1);
 /// Segments of a delivery that the hub holds at most: one comes in while another goes out.
 pub const DELIVERY_WINDOW: usize = 2;
 /// Most bytes of the receipt of a delivery.

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! number     8 bytes, little-endian
-//! length     4 bytes, little-endian, at most 1,048,640; 0 is a heart-beat
+//! length     4 bytes, little-endian, at most 1,048,704; 0 is a heart-beat
 //! segment    as many bytes
 //! ```
 
@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 use bytes::{Buf as _, Bytes, BytesMut};
 
 /// Most bytes of a segment: 1 MiB, and what sealing adds to it.
-pub const SEGMENT_BYTES_MAX: usize = (1 << 20) + 64;
+pub const SEGMENT_BYTES_MAX: usize = (1 << 20) + 128;
 
 /// Bytes in front of a segment.
 pub const SEGMENT_HEAD_BYTES: usize = 12;

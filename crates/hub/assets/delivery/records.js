@@ -3,7 +3,7 @@
 import { fromLittleEndian } from "./bytes.js";
 
 const HEAD_BYTES = 12;
-const SEGMENT_BYTES_MAX = (1 << 20) + 64;
+const SEGMENT_BYTES_MAX = (1 << 20) + 128;
 
 /** The stream is not what a hub sends. */
 export class BrokenStream extends Error {

@@ -8,6 +8,7 @@ import { KeyedHasher } from "./tags.js";
 import { SEGMENT_BYTES } from "./layout.js";
 
 export const TAG_BYTES = 32;
+const KEY_BYTES = 32;
 const CIPHER_TAG_BYTES = 16;
 const OVERHEAD_BYTES = TAG_BYTES + 1 + CIPHER_TAG_BYTES;
 const RAW = 0;
@@ -45,6 +46,8 @@ export class Vault {
   #id;
   #tags;
   #keys;
+  /** @type {Uint8Array | null} Of what is sealed for several; no receipt is. */
+  #wraps;
 
   /**
    * @param {Uint8Array} id
@@ -55,6 +58,7 @@ export class Vault {
     this.#id = id;
     this.#tags = new KeyedHasher(derive(secret, `${what} tags`));
     this.#keys = derive(secret, `${what} keys`);
+    this.#wraps = what === "segment" ? derive(secret, "segment wraps") : null;
   }
 
   /**
@@ -67,14 +71,10 @@ export class Vault {
     const foreign = new NotAuthentic(number);
     if (sealed.length < OVERHEAD_BYTES || length > SEGMENT_BYTES) throw foreign;
     const tag = sealed.slice(0, TAG_BYTES);
-    const cipher = await this.#cipher(tag, "decrypt");
-    let message;
-    try {
-      const parameters = { name: "AES-GCM", iv: NONCE, additionalData: this.#place(number) };
-      message = await crypto.subtle.decrypt(parameters, cipher, sealed.subarray(TAG_BYTES));
-    } catch {
-      throw foreign;
-    }
+    const rest = sealed.subarray(TAG_BYTES);
+    const own = await tryOpen(blake3(tag, { key: this.#keys }), this.#place(number), rest);
+    const message = own ?? (await this.#openShared(tag, rest));
+    if (!message) throw foreign;
     const [codec] = new Uint8Array(message, 0, 1);
     const body = new Uint8Array(message, 1);
     const plain = codec === RAW ? body : codec === ZSTD ? inflate(body, length) : null;
@@ -101,7 +101,7 @@ export class Vault {
    */
   async seal(number, plain, known) {
     const tag = known ?? this.tag(number, plain);
-    const cipher = await this.#cipher(tag, "encrypt");
+    const cipher = await crypto.subtle.importKey("raw", blake3(tag, { key: this.#keys }), "AES-GCM", false, ["encrypt"]);
     const parameters = { name: "AES-GCM", iv: NONCE, additionalData: this.#place(number) };
     const message = concat(Uint8Array.of(RAW), plain);
     const sealed = await crypto.subtle.encrypt(parameters, cipher, message);
@@ -117,17 +117,37 @@ export class Vault {
     return this.#tags.digest(this.#place(number), plain);
   }
 
+  /**
+   * What was sealed for several: the key comes with it, wrapped for this one.
+   * @param {Uint8Array} tag
+   * @param {Uint8Array} rest
+   */
+  async #openShared(tag, rest) {
+    if (!this.#wraps || rest.length <= KEY_BYTES + CIPHER_TAG_BYTES) return null;
+    const together = rest.subarray(KEY_BYTES);
+    const pad = blake3(concat(tag, together.subarray(together.length - CIPHER_TAG_BYTES)), { key: this.#wraps });
+    const key = pad.map((byte, at) => byte ^ rest[at]);
+    return tryOpen(key, new Uint8Array(), together);
+  }
+
   /** @param {number} number */
   #place(number) {
     return concat(this.#id, littleEndian(number));
   }
+}
 
-  /**
-   * @param {Uint8Array} tag
-   * @param {KeyUsage} usage
-   */
-  #cipher(tag, usage) {
-    return crypto.subtle.importKey("raw", blake3(tag, { key: this.#keys }), "AES-GCM", false, [usage]);
+/**
+ * @param {Uint8Array} key
+ * @param {Uint8Array} additionalData
+ * @param {Uint8Array} sealed
+ * @returns {Promise<ArrayBuffer | null>} The message, if it was sealed under this key.
+ */
+async function tryOpen(key, additionalData, sealed) {
+  const cipher = await crypto.subtle.importKey("raw", key, "AES-GCM", false, ["decrypt"]);
+  try {
+    return await crypto.subtle.decrypt({ name: "AES-GCM", iv: NONCE, additionalData }, cipher, sealed);
+  } catch {
+    return null;
   }
 }
 

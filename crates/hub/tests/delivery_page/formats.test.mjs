@@ -41,6 +41,8 @@ test("the token and a segment of each kind are those of the golden files", async
   assert.deepEqual(recipientToken(SECRET), golden("recipient-token-1"));
   const raw = await segments.open(7, 15, golden("segment-raw-1"));
   assert.equal(text.decode(raw.plain), "a short segment");
+  const shared = await segments.open(7, 15, golden("segment-shared-1"));
+  assert.deepEqual(shared, raw, "one that others have, too");
   const words = "words and words ".repeat(1024);
   const packed = await segments.open(8, words.length, golden("segment-zstd-1"));
   assert.equal(text.decode(packed.plain), words);
@@ -61,25 +63,27 @@ test("the hash of segments is the general one, for inputs of every shape", () =>
   }
 });
 
-test("segments that were altered, cut, moved or are longer than said are refused", async () => {
-  const sealed = golden("segment-raw-1");
-  const refused = (number, length, bytes, vault = segments) =>
-    assert.rejects(vault.open(number, length, bytes), NotAuthentic);
-  for (let at = 0; at < sealed.length; at++) {
-    const altered = sealed.slice();
-    altered[at] ^= 1;
-    await refused(7, 15, altered);
-    await refused(7, 15, sealed.subarray(0, at));
-  }
-  await refused(8, 15, sealed);
-  await refused(7, 14, sealed);
-  await refused(7, 16, sealed);
-  await refused(7, SEGMENT_BYTES + 1, sealed);
-  await refused(7, 15, sealed, new Vault(SECRET.subarray(16), SECRET, "segment"));
-  await refused(7, 15, sealed, new Vault(ID, new Uint8Array(32), "segment"));
-  await refused(7, 15, sealed, new Vault(ID, SECRET, "receipt"));
-  for (const length of [0, 1, 16383, 16385]) await refused(8, length, golden("segment-zstd-1"));
-});
+for (const form of ["segment-raw-1", "segment-shared-1"]) {
+  test(`segments that were altered, cut, moved or are longer than said are refused: ${form}`, async () => {
+    const sealed = golden(form);
+    const refused = (number, length, bytes, vault = segments) =>
+      assert.rejects(vault.open(number, length, bytes), NotAuthentic);
+    for (let at = 0; at < sealed.length; at++) {
+      const altered = sealed.slice();
+      altered[at] ^= 1;
+      await refused(7, 15, altered);
+      await refused(7, 15, sealed.subarray(0, at));
+    }
+    await refused(8, 15, sealed);
+    await refused(7, 14, sealed);
+    await refused(7, 16, sealed);
+    await refused(7, SEGMENT_BYTES + 1, sealed);
+    await refused(7, 15, sealed, new Vault(SECRET.subarray(16), SECRET, "segment"));
+    await refused(7, 15, sealed, new Vault(ID, new Uint8Array(32), "segment"));
+    await refused(7, 15, sealed, new Vault(ID, SECRET, "receipt"));
+    for (const length of [0, 1, 16383, 16385]) await refused(8, length, golden("segment-zstd-1"));
+  });
+}
 
 test("a receipt is signed and sealed as Rust does it", async () => {
   const first = await segments.open(7, 15, golden("segment-raw-1"));
