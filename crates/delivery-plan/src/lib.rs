@@ -7,6 +7,8 @@
 //! * [`SendPlan`]: the sender. It announces the delivery, asks the hub how it stands and waits for changes,
 //!   and sends segments a few at once while a recipient takes them. The hub says where the recipient wants
 //!   to go on; whatever was sent beyond that is sent again.
+//! * [`SharePlan`]: several senders of the same contents. It says which of them have a segment sent together, and
+//!   how long one is waited for.
 //! * [`CodePlan`]: the sender of a ticket. It shows one code after the other until one was used rightly.
 //! * [`ReceivePlan`]: the recipient. It opens a stream at the first segment it does not have, takes what
 //!   comes in order, reports what it has kept, and in the end hands in the receipt.
@@ -23,6 +25,7 @@
 mod code;
 mod receive;
 mod send;
+mod share;
 #[cfg(test)]
 mod tests;
 
@@ -31,6 +34,7 @@ use std::time::Duration;
 pub use code::{CodeAction, CodeEvent, CodePhase, CodePlan, EXCHANGE_TIME, TRIES_MAX, TRIES_TIME};
 pub use receive::{ReceiveAction, ReceivePhase, ReceivePlan};
 pub use send::{HubStatus, SendAction, SendPhase, SendPlan};
+pub use share::{CREDIT_MAX, CREDIT_TO_SHARE, MemberId, SHARED_MAX, SharePlan, SharedPut};
 
 /// Segments that are on their way to the hub at once: one travels while the hub passes on the other.
 /// A hub holds two of a delivery.
