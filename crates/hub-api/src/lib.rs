@@ -44,9 +44,10 @@ pub use messages::{
     ReceiptsPage, RecipientAnswer, RecipientCheck, Recovery, RecoveryRequest, RegistrationRequest,
     RegistrationResponse, RelayReportInfo, RelayReports, RelayReportsTaken, RelayStates,
     ReleaseAccepted, ReleaseEvent, ReleaseInfo, ReleasesPage, RenewalDocument, Retention,
-    RosterChange, SegmentTaken, SenderDecision, SenderPolicy, SenderVerdict, SessionRequest,
-    SessionResponse, Standing, TOKEN_PREFIX, TakenReceipts, TokenCreated, TokenInfo, TokenRequest,
-    TokenScope, TokensPage, UnlistedDevice, UploadResponse, WaitingEntryInfo, WaitingPage,
+    RosterChange, SegmentTaken, SegmentsTaken, SenderDecision, SenderPolicy, SenderVerdict,
+    SessionRequest, SessionResponse, SharedTaken, Standing, TOKEN_PREFIX, TakenReceipts,
+    TokenCreated, TokenInfo, TokenRequest, TokenScope, TokensPage, UnlistedDevice, UploadResponse,
+    WaitingEntryInfo, WaitingPage,
 };
 pub use problem::{Problem, ProblemCode};
 pub use text::{Base64Bytes, Hex, Hidden, ParseTextError};

@@ -24,9 +24,9 @@ use crate::{
     PersonRequest, Problem, ProblemCode, QueuePage, Queued, QueuedTargetsPage, ReceiptsPage,
     RecipientCheck, Recovery, RecoveryRequest, RegistrationRequest, RegistrationResponse,
     RelayReports, RelayReportsTaken, RelayStates, ReleaseAccepted, ReleaseEvent, ReleaseInfo,
-    ReleasesPage, RenewalDocument, Retention, RosterChange, SegmentTaken, SenderVerdict,
-    SessionRequest, SessionResponse, Standing, TOKEN_PREFIX, TakenReceipts, TokenCreated,
-    TokenRequest, TokensPage, UploadResponse, WaitingPage, limits,
+    ReleasesPage, RenewalDocument, Retention, RosterChange, SegmentTaken, SegmentsTaken,
+    SenderVerdict, SessionRequest, SessionResponse, SharedTaken, Standing, TOKEN_PREFIX,
+    TakenReceipts, TokenCreated, TokenRequest, TokensPage, UploadResponse, WaitingPage, limits,
 };
 
 /// What goes into a body, by media type.
@@ -286,6 +286,8 @@ fn schemas() -> Value {
         Retention,
         RosterChange,
         SegmentTaken,
+        SegmentsTaken,
+        SharedTaken,
         SenderVerdict,
         SessionRequest,
         SessionResponse,

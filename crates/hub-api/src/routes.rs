@@ -140,6 +140,9 @@ pub const RECEIPTS_TAKEN: &str = "/v1/names/{team}/{name}/receipts/taken";
 pub const DELIVERY: &str = "/v1/deliveries/{delivery}";
 /// `PUT`: the bytes of a segment, [`SegmentTaken`](crate::SegmentTaken) out, by the sender.
 pub const DELIVERY_SEGMENT: &str = "/v1/deliveries/{delivery}/segments/{number}";
+/// `PUT ?also=`: the bytes of a segment for several deliveries, [`SegmentsTaken`](crate::SegmentsTaken) out, by
+/// the sender of all of them.
+pub const DELIVERY_TOGETHER: &str = "/v1/deliveries/{delivery}/together/{number}";
 /// `GET ?from=`: a stream of segments in order, for the recipient.
 pub const DELIVERY_SEGMENTS: &str = "/v1/deliveries/{delivery}/segments";
 /// `POST`: [`DeliveryVerified`](crate::DeliveryVerified) in, [`DeliveryStatus`](crate::DeliveryStatus)
@@ -393,6 +396,14 @@ pub fn delivery_segment(delivery: impl Display, number: u64) -> String {
     of_delivery(DELIVERY_SEGMENT, delivery).replace("{number}", &number.to_string())
 }
 
+/// Path and query of a segment of a delivery and of others.
+#[must_use]
+pub fn delivery_together<T: Display>(delivery: T, number: u64, others: &[T]) -> String {
+    let path = of_delivery(DELIVERY_TOGETHER, delivery).replace("{number}", &number.to_string());
+    let others: Vec<String> = others.iter().map(T::to_string).collect();
+    format!("{path}?also={}", others.join(","))
+}
+
 /// Path and query of the segments of a delivery from a number on.
 #[must_use]
 pub fn delivery_segments(delivery: impl Display, from: u64) -> String {
@@ -547,6 +558,7 @@ mod tests {
             (DELIVERY, of_delivery(DELIVERY, "ab")),
             (DELIVERY, delivery_status("ab", Some(7))),
             (DELIVERY_SEGMENT, delivery_segment("ab", 7)),
+            (DELIVERY_TOGETHER, delivery_together("ab", 7, &["cd", "ef"])),
             (DELIVERY_SEGMENTS, delivery_segments("ab", 7)),
             (DELIVERY_VERIFIED, of_delivery(DELIVERY_VERIFIED, "ab")),
             (CODE, code(4821)),

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use hub_api::{
     DELIVERY_TOKEN_HEADER, DeliveryAnnouncement, DeliveryEnding, DeliveryStatus, DeliveryVerified,
-    Hex, SegmentTaken, limits, routes,
+    Hex, SegmentTaken, SegmentsTaken, limits, routes,
 };
 use hyper::Method;
 use hyper::header::{HeaderName, HeaderValue};
@@ -100,6 +100,29 @@ impl HubClient {
     ) -> Result<SegmentTaken, ClientError> {
         let path = routes::delivery_segment(Hex(id), number);
         let call = Call::new(Method::PUT, path, "hand a segment over").octets([bytes]);
+        self.json(&call, Need::Required).await
+    }
+
+    /// Hands a segment over that several deliveries of this sender have: what is each one's own, and the
+    /// rest. Waits as [`put_segment`](Self::put_segment) does until there is room for one, and a second for the
+    /// others. Who is left out in the answer is not at the front-end that answers.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; not found when the hub does not know the first delivery (any more).
+    ///
+    /// # Panics
+    /// When it is for nobody.
+    pub async fn put_together(
+        &self,
+        heads: &[([u8; 16], [u8; limits::SEGMENT_HEAD_BYTES])],
+        number: u64,
+        rest: Bytes,
+    ) -> Result<SegmentsTaken, ClientError> {
+        let ids: Vec<Hex<16>> = heads.iter().map(|(id, _)| Hex(*id)).collect();
+        let (first, others) = ids.split_first().expect("a segment is for somebody");
+        let path = routes::delivery_together(*first, number, others);
+        let heads: Vec<u8> = heads.iter().flat_map(|(_, head)| *head).collect();
+        let call = Call::new(Method::PUT, path, "hand a segment over").octets([heads.into(), rest]);
         self.json(&call, Need::Required).await
     }
 

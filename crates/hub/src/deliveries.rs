@@ -9,6 +9,7 @@
 mod exchange;
 mod place;
 mod register;
+mod shared;
 mod side;
 mod stream;
 
@@ -17,7 +18,6 @@ use std::time::Instant;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use bytes::Bytes;
 use hub_api::limits::DELIVERY_WINDOW;
 use hub_api::{
     DELIVERY_TOKEN_HEADER, DeliveryAnnouncement, DeliveryEnd, DeliveryParty, DeliveryStatus, Hex,
@@ -28,9 +28,11 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::sleep_until;
 
 use self::exchange::{Announced, Exchange, Ticket, Unearned};
+use self::place::Segment;
 pub(crate) use self::place::Waiting;
 pub(crate) use self::register::{Asker, NotAnnounced};
 use self::register::{Bounds, Entry, Register};
+pub(crate) use self::shared::take_together;
 use self::side::Now;
 pub(crate) use self::stream::SegmentStream;
 use crate::app::App;
@@ -53,7 +55,7 @@ struct Beside {
 /// All deliveries of the hub.
 #[derive(Debug)]
 pub(crate) struct Deliveries {
-    register: Mutex<Register<Bytes, Beside>>,
+    register: Mutex<Register<Segment, Beside>>,
     /// An addressed one may stand otherwise.
     addressed_stirred: Notify,
 }
@@ -104,7 +106,7 @@ impl Deliveries {
     pub(crate) fn addressed(&self) -> Vec<([u8; 16], DeliveryStatus)> {
         let (mut register, now) = (self.lock(), now());
         let entries = register.iter_mut().filter(|(_, entry)| entry.beside.is_addressed);
-        let status = |(id, entry): (&[u8; 16], &mut Entry<Bytes, Beside>)| {
+        let status = |(id, entry): (&[u8; 16], &mut Entry<Segment, Beside>)| {
             entry.change(|exchange| exchange.handle_time(now));
             (*id, entry.exchange.status())
         };
@@ -173,14 +175,14 @@ impl Deliveries {
         self.lock().running()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Register<Bytes, Beside>> {
+    fn lock(&self) -> MutexGuard<'_, Register<Segment, Beside>> {
         self.register.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Entry<Bytes, Beside> {
+impl Entry<Segment, Beside> {
     /// Does something to the exchange, and wakes who waits for it.
-    fn change<T>(&mut self, act: impl FnOnce(&mut Exchange<Bytes>) -> T) -> T {
+    fn change<T>(&mut self, act: impl FnOnce(&mut Exchange<Segment>) -> T) -> T {
         let before = self.exchange.stirs();
         let result = act(&mut self.exchange);
         let after = self.exchange.stirs();
@@ -194,7 +196,7 @@ impl Entry<Bytes, Beside> {
 impl Delivery {
     /// Does something to the delivery, with a ticket that nobody had, and wakes who waits for it;
     /// `None` when it was forgotten meanwhile.
-    fn with<T>(&self, act: impl FnOnce(&mut Exchange<Bytes>, Ticket, Now) -> T) -> Option<T> {
+    fn with<T>(&self, act: impl FnOnce(&mut Exchange<Segment>, Ticket, Now) -> T) -> Option<T> {
         let mut register = self.deliveries.lock();
         let ticket = register.ticket();
         let entry = register.entry(&self.id, self.serial)?;

@@ -188,6 +188,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
             ),
         )
         .route(paths::DELIVERY_SEGMENT, within(transfer, put(routes::put_segment::put_segment)))
+        .route(paths::DELIVERY_TOGETHER, within(transfer, put(routes::put_together::put_together)))
         .route(paths::DELIVERY_SEGMENTS, within(quick, get(routes::read_segments::read_segments)))
         .route(
             paths::DELIVERY_VERIFIED,

@@ -74,6 +74,7 @@ pub(crate) mod put_room;
 pub(crate) mod put_roster;
 pub(crate) mod put_segment;
 pub(crate) mod put_sender;
+pub(crate) mod put_together;
 pub(crate) mod queue;
 pub(crate) mod read_book;
 pub(crate) mod read_code_message;

@@ -103,6 +103,33 @@ pub struct SegmentTaken {
     pub verified: u64,
 }
 
+/// What became of a segment that is for several deliveries. One that this hub does not have in its memory, or not
+/// at this front-end, is left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SegmentsTaken {
+    /// One for each, in no order.
+    pub deliveries: Vec<SharedTaken>,
+}
+
+/// What became of a segment for one of several deliveries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SharedTaken {
+    /// Which delivery.
+    pub delivery: Hex<16>,
+    /// Whether the hub has all of it for this one, in memory.
+    pub taken: bool,
+    /// The segment the hub takes next; absent while no recipient is connected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
+    /// Segments the recipient has verified and kept.
+    pub verified: u64,
+    /// Milliseconds for which the others waited until there was a place for this one, or until they went on
+    /// without it.
+    pub waited_ms: u64,
+}
+
 /// How far the recipient is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

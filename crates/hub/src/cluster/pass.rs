@@ -60,6 +60,7 @@ fn place(route: &str, path: &str) -> Place {
     match route {
         paths::DELIVERY
         | paths::DELIVERY_SEGMENT
+        | paths::DELIVERY_TOGETHER
         | paths::DELIVERY_SEGMENTS
         | paths::DELIVERY_VERIFIED => {
             let id = path.split('/').nth(3).and_then(|id| id.parse::<Hex<16>>().ok());
@@ -207,6 +208,8 @@ mod tests {
         assert_eq!(at(paths::DELIVERY, &format!("/v1/deliveries/{id}")), delivery);
         let segment = format!("/v1/deliveries/{id}/segments/7");
         assert_eq!(at(paths::DELIVERY_SEGMENT, &segment), delivery);
+        let together = format!("/v1/deliveries/{id}/together/7");
+        assert_eq!(at(paths::DELIVERY_TOGETHER, &together), delivery);
         assert_eq!(at(paths::DELIVERY, "/v1/deliveries/nonsense"), Place::Anywhere);
         let address = format!("/v1/deliveries/{id}/address");
         assert_eq!(at(paths::DELIVERY_ADDRESS, &address), Place::Anywhere);

@@ -29,6 +29,11 @@ impl Waiting {
         Self { until, stopping: app.leaving.clone(), _place: place }
     }
 
+    /// The same waiting, in the place of this one.
+    pub(super) fn beside(&self) -> Self {
+        Self { until: self.until, stopping: self.stopping.clone(), _place: None }
+    }
+
     pub(super) fn until(&self) -> Instant {
         self.until
     }
@@ -65,15 +70,50 @@ impl Drop for Kept<'_> {
     }
 }
 
-/// A segment with its share of the delivery's room, which lives as long as its bytes.
-struct Roomed {
-    bytes: Vec<u8>,
+/// A segment as one delivery has it.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    /// What is its own of a segment that several have; else nothing.
+    pub(super) head: Bytes,
+    /// The rest. Its share of the delivery's room lives as long as these.
+    pub(super) rest: Bytes,
+}
+
+/// Bytes with a share of a delivery's room.
+struct Roomed<B> {
+    bytes: B,
     _room: OwnedSemaphorePermit,
 }
 
-impl AsRef<[u8]> for Roomed {
+impl<B: AsRef<[u8]>> AsRef<[u8]> for Roomed<B> {
     fn as_ref(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.as_ref()
+    }
+}
+
+/// A place for a segment, and room for its bytes.
+pub(super) struct Place<'a> {
+    kept: Kept<'a>,
+    room: OwnedSemaphorePermit,
+}
+
+impl Place<'_> {
+    /// Waits until the place is not kept any more.
+    pub(super) async fn lost(&self) {
+        self.kept.lost().await;
+    }
+
+    /// Fills it; whether the segment is taken.
+    pub(super) fn fill<B>(self, head: Bytes, rest: B) -> Result<bool, Refusal>
+    where
+        B: AsRef<[u8]> + Send + 'static,
+    {
+        let Kept { delivery, number, ticket } = &self.kept;
+        let rest = Bytes::from_owner(Roomed { bytes: rest, _room: self.room });
+        let segment = Segment { head, rest };
+        let taken = delivery
+            .with(|exchange, _, now| exchange.handle_segment(*number, *ticket, segment, now));
+        taken.ok_or_else(Refusal::not_found)
     }
 }
 
@@ -86,34 +126,43 @@ impl Delivery {
         mut body: BoundedBody,
         mut waiting: Waiting,
     ) -> Result<bool, Refusal> {
-        let Some(ticket) = self.reserve(number, &mut waiting).await? else { return Ok(false) };
-        let kept = Kept { delivery: self, number, ticket };
-        let lost = kept.lost();
-        tokio::pin!(lost);
-        // The segment before may not be written yet.
-        let room = tokio::select! {
-            room = Arc::clone(&self.room).acquire_owned() => room,
-            () = &mut lost => return Ok(false),
-            () = waiting.ended() => return Ok(false),
-        };
+        let Some(place) = self.place(number, &mut waiting).await? else { return Ok(false) };
         drop(waiting);
-        let room = room.expect("the semaphore is never closed");
         let mut bytes = Vec::with_capacity(SEGMENT_BYTES_MAX.min(body.bytes_expected()));
-        loop {
-            let piece = tokio::select! {
-                piece = body.next() => piece?,
-                () = &mut lost => return Ok(false),
-            };
-            let Some(piece) = piece else { break };
-            bytes.extend_from_slice(&piece);
+        {
+            let lost = place.lost();
+            tokio::pin!(lost);
+            loop {
+                let piece = tokio::select! {
+                    piece = body.next() => piece?,
+                    () = &mut lost => return Ok(false),
+                };
+                let Some(piece) = piece else { break };
+                bytes.extend_from_slice(&piece);
+            }
         }
         if bytes.is_empty() {
             return Err(Refusal::malformed("a segment has at least one byte"));
         }
-        let bytes = Bytes::from_owner(Roomed { bytes, _room: room });
-        let taken =
-            self.with(|exchange, _, now| exchange.handle_segment(number, ticket, bytes, now));
-        taken.ok_or_else(Refusal::not_found)
+        place.fill(Bytes::new(), bytes)
+    }
+
+    /// Waits for a place and for room; `None` when there is none for this segment.
+    pub(super) async fn place(
+        &mut self,
+        number: u64,
+        waiting: &mut Waiting,
+    ) -> Result<Option<Place<'_>>, Refusal> {
+        let Some(ticket) = self.reserve(number, waiting).await? else { return Ok(None) };
+        let kept = Kept { delivery: self, number, ticket };
+        // The segment before may not be written yet.
+        let room = tokio::select! {
+            room = Arc::clone(&self.room).acquire_owned() => room,
+            () = kept.lost() => return Ok(None),
+            () = waiting.ended() => return Ok(None),
+        };
+        let room = room.expect("the semaphore is never closed");
+        Ok(Some(Place { kept, room }))
     }
 
     /// Waits for a place; `None` when there is none for this segment.
@@ -150,7 +199,7 @@ impl Kept<'_> {
         let mut stirred = self.delivery.stirred.clone();
         loop {
             stirred.mark_unchanged();
-            let wanted = |exchange: &mut super::Exchange<Bytes>| {
+            let wanted = |exchange: &mut super::Exchange<Segment>| {
                 exchange.is_wanted(self.number, self.ticket)
             };
             let is_wanted = self.delivery.with(|exchange, _, _| wanted(exchange));
@@ -200,8 +249,8 @@ mod tests {
         let stream = stream.expect("is there");
         let next = || {
             let handed = taker.with(|exchange, _, now| exchange.poll_segment(stream, now));
-            let Some(Handed::Segment(_, bytes)) = handed else { panic!("{handed:?}") };
-            bytes
+            let Some(Handed::Segment(_, segment)) = handed else { panic!("{handed:?}") };
+            segment
         };
         let (_stop, stopping) = watch::channel(false);
         let second = Duration::from_secs(1);

@@ -8,6 +8,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
 
 use super::exchange::{Handed, Ticket};
+use super::place::Segment;
 use super::{Delivery, Unearned};
 use crate::app::App;
 use crate::refusal::Refusal;
@@ -57,13 +58,14 @@ impl SegmentStream {
             let handed = self.delivery.with(|exchange, _, now| exchange.poll_segment(stream, now));
             let next = match handed? {
                 Handed::End => return None,
-                Handed::Segment(number, bytes) => {
+                Handed::Segment(number, Segment { head: own, rest }) => {
+                    let length = own.len() + rest.len();
                     self.app.metrics.delivered_segments.inc();
-                    self.app.metrics.delivered_bytes.inc_by(bytes.len() as u64);
+                    self.app.metrics.delivered_bytes.inc_by(length as u64);
                     self.beat_at = Instant::now() + SEGMENT_HEARTBEAT_INTERVAL;
-                    let head = wire::encode_segment_head(number, bytes.len());
-                    self.begun = Some(bytes);
-                    return Some(Bytes::copy_from_slice(&head));
+                    let head = wire::encode_segment_head(number, length);
+                    self.begun = Some(rest);
+                    return Some([&head[..], &own].concat().into());
                 }
                 Handed::Nothing(number) => number,
             };

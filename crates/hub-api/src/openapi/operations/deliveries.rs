@@ -1,5 +1,7 @@
 //! Deliveries from person to person.
 
+use serde_json::{Value, json};
+
 use super::{Operation, Parameter, Place, Who, delete, get, hex32, post, put, query, unsigned};
 use crate::openapi::Content;
 use crate::{ProblemCode as P, routes};
@@ -26,6 +28,13 @@ const TOKEN_OF_RECIPIENT: Parameter = Parameter {
     is_required: true,
     description: "The recipient's token.",
     schema: hex32,
+};
+const ALSO: Parameter = Parameter {
+    name: "also",
+    place: Place::Query,
+    is_required: true,
+    description: "The ids of the others, with commas between them; at most 31, none twice.",
+    schema: ids,
 };
 const SEGMENTS_FROM: &[Parameter] =
     &[query("from", "The first segment wanted; without it 0.", unsigned), TOKEN_OF_RECIPIENT];
@@ -84,6 +93,21 @@ pub(super) static OPERATIONS: &[Operation] = &[
         ..put(routes::DELIVERY_SEGMENT, "putSegment", "Hands a segment over", Who::Account)
     },
     Operation {
+        query: &[ALSO],
+        request: Content::Bytes,
+        answers: &[(200, Content::Json("SegmentsTaken"), "What became of it for each.")],
+        note: "By the sender of all of them. The body is 64 bytes for each delivery, in the order in which they are \
+               named, then what all of them have. The hub reads it when it has room for one of them; for \
+               the others it waits at most 1 s more, and says for how long. Who has no room then, or is in the memory \
+               of another front-end, goes without.",
+        ..put(
+            routes::DELIVERY_TOGETHER,
+            "putTogether",
+            "Hands a segment over for several",
+            Who::Account,
+        )
+    },
+    Operation {
         query: SEGMENTS_FROM,
         answers: &[(200, Content::Bytes, "Records, each a segment or a heart-beat.")],
         note: "The newest of several streams has the segments; the others end.",
@@ -96,3 +120,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         ..post(routes::DELIVERY_VERIFIED, "verifiedSegments", "Says what was kept", Who::Anybody)
     },
 ];
+
+fn ids() -> Value {
+    json!({ "type": "string", "pattern": "^[0-9a-f]{32}(,[0-9a-f]{32}){0,30}$" })
+}
