@@ -4,6 +4,7 @@
 //! * [`survey`](fn@survey) looks at what is to be sent; [`Source`] reads its segments.
 //! * [`Sending`] is a delivery on its way out: [`Sending::run`] drives a `SendPlan` until the recipient's
 //!   receipt is there.
+//!   [`Sending::together`] has several of the same contents sent together (`company`).
 //! * [`Offered`] is a delivery whose header came, and [`Offered::receive`] drives a `ReceivePlan` until
 //!   everything is at its place: [`Place`] writes, `tags` remembers.
 //! * [`CodeOffer`] hands the ticket of a delivery over to whoever has the code; [`redeem`] is the other end.
@@ -19,6 +20,7 @@
 //! Start reading at [`Sending::run`], then [`Offered::receive`].
 
 mod code;
+mod company;
 mod kept;
 mod place;
 mod progress;

@@ -11,6 +11,7 @@ use futures_util::stream::FuturesUnordered;
 use hub_api::{DeliveryAnnouncement, DeliveryParty, DeliveryStatus, Hex, SegmentTaken};
 use hub_client::{ClientError, HubClient};
 
+use crate::company::{self, Put, Seat};
 use crate::progress::DeliveryProgress;
 use crate::source::{Source, SourceError};
 
@@ -69,11 +70,13 @@ pub struct Sending {
     source: Arc<Source>,
     /// Of the segments that this process has sealed.
     tags: Vec<Option<Tag>>,
+    /// Its place among deliveries of the same contents.
+    seat: Option<Seat>,
 }
 
 enum Outcome {
     Status(Box<Result<DeliveryStatus, ClientError>>),
-    Put(u64, Result<(Tag, Result<SegmentTaken, ClientError>), SourceError>),
+    Put(u64, Put),
 }
 
 impl Sending {
@@ -83,7 +86,22 @@ impl Sending {
         let Outgoing { id, secret, source } = outgoing;
         let vault = Arc::new(Vault::of_segments(id, &secret));
         let tags = vec![None; usize::try_from(source.layout().segments()).unwrap_or(usize::MAX)];
-        Self { client, id, secret, vault, source: Arc::new(source), tags }
+        Self { client, id, secret, vault, source: Arc::new(source), tags, seat: None }
+    }
+
+    /// From now on each segment of these, which have the same contents and go through the same hub, is sealed and
+    /// sent once for all of them that want it at the same time. `secret` is drawn at random. Each of them goes on
+    /// and ends by itself.
+    ///
+    /// # Panics
+    /// Without a runtime of Tokio.
+    pub fn together(sendings: Vec<&mut Self>, secret: [u8; 32]) {
+        let Some(first) = sendings.first() else { return };
+        let (client, source) = (Arc::clone(&first.client), Arc::clone(&first.source));
+        let seats = company::seats(sendings.len(), client, source, secret);
+        for (sending, seat) in sendings.into_iter().zip(seats) {
+            sending.seat = Some(seat);
+        }
     }
 
     /// Sends until the recipient's receipt is here. Dropping the future stops; what the recipient has stays,
@@ -96,6 +114,7 @@ impl Sending {
         let (segments, stream_bytes) = (layout.segments(), layout.stream_bytes());
         let now = Instant::now();
         let mut plan = SendPlan::new(DeliveryConfig::default(), segments, crate::seed(), now);
+        let _present = self.seat.as_ref().map(|seat| seat.join(self.id, Arc::clone(&self.vault)));
         let mut running = FuturesUnordered::new();
         progress.verified(0, stream_bytes);
         loop {
@@ -138,7 +157,9 @@ impl Sending {
                 },
                 (action, Outcome::Put(number, result)) => {
                     let (tag, answer) = result?;
-                    self.tags[number as usize] = Some(tag);
+                    if tag.is_some() {
+                        self.tags[number as usize] = tag;
+                    }
                     match answer {
                         Ok(SegmentTaken { taken: true, verified, .. }) => {
                             plan.handle_taken(number, verified);
@@ -158,6 +179,7 @@ impl Sending {
     ) -> impl Future<Output = (SendAction, Outcome)> + Send + use<> {
         let (client, id) = (Arc::clone(&self.client), *self.id.as_bytes());
         let (source, vault) = (Arc::clone(&self.source), Arc::clone(&self.vault));
+        let seat = self.seat.clone();
         let recipient = Hex(*blake3::hash(&self.secret.recipient_token()).as_bytes());
         async move {
             let outcome = match action {
@@ -173,14 +195,9 @@ impl Sending {
                     Outcome::Status(Box::new(answer))
                 }
                 SendAction::Put(number) => {
-                    let sealed = tokio::task::spawn_blocking(move || {
-                        source.segment(number).map(|plain| vault.seal(number, &plain))
-                    });
-                    let put = match sealed.await.expect("sealing does not panic") {
-                        Ok((tag, sealed)) => {
-                            Ok((tag, client.put_segment(id, number, Bytes::from(sealed)).await))
-                        }
-                        Err(error) => Err(error),
+                    let put = match seat {
+                        Some(seat) => seat.put(number).await,
+                        None => put_alone(&client, id, source, vault, number).await,
                     };
                     Outcome::Put(number, put)
                 }
@@ -226,6 +243,22 @@ impl Sending {
     pub async fn end(&self, reason: &str) -> Result<(), ClientError> {
         self.client.end_delivery(*self.id.as_bytes(), None, reason).await
     }
+}
+
+/// Reads, seals and sends one segment of one delivery.
+pub(crate) async fn put_alone(
+    client: &HubClient,
+    delivery: [u8; 16],
+    source: Arc<Source>,
+    vault: Arc<Vault>,
+    number: u64,
+) -> Put {
+    let sealed = tokio::task::spawn_blocking(move || {
+        source.segment(number).map(|plain| vault.seal(number, &plain))
+    });
+    let (tag, sealed) = sealed.await.expect("sealing does not panic")?;
+    let taken = client.put_segment(delivery, number, Bytes::from(sealed)).await;
+    Ok((Some(tag), taken))
 }
 
 /// What the sender says when it ends a delivery that arrived.

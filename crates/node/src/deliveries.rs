@@ -172,6 +172,16 @@ impl Prepared {
         self.keep(sent)
     }
 
+    /// From now on these, which were prepared by one request, are uploaded once for all whose recipients keep pace.
+    ///
+    /// # Errors
+    /// The machine gives no random bytes.
+    pub fn send_together(prepared: &mut [Self]) -> Result<(), DeliveryError> {
+        let sendings = prepared.iter_mut().map(|one| &mut one.sending).collect();
+        Sending::together(sendings, random()?);
+        Ok(())
+    }
+
     /// Keeps the receipt, with which the delivery is over.
     fn keep(&self, sent: Sent) -> Result<Sent, DeliveryError> {
         let digest = Some(sent.receipt.digest.to_string());

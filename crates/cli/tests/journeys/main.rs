@@ -46,6 +46,7 @@ mod sources;
 mod staged;
 mod stalls;
 mod terminal;
+mod together;
 mod transfers;
 mod users;
 mod watch;

@@ -1,4 +1,5 @@
-//! The same files for several people: one delivery for each, which goes on and ends by itself.
+//! The same files for several people: one delivery for each, which goes on and ends by itself. They are uploaded once
+//! for all who keep pace.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
@@ -35,9 +36,10 @@ struct Standing {
 /// Addresses every delivery, and sends all of them at once unless the node of this machine is to.
 pub(super) async fn run(
     session: &Session,
-    prepared: Vec<Prepared>,
+    mut prepared: Vec<Prepared>,
     is_kept: bool,
 ) -> anyhow::Result<Ended> {
+    Prepared::send_together(&mut prepared)?;
     let is_whole = prepared.iter().all(|one| one.left_out.is_empty());
     let mut recipients = Vec::with_capacity(prepared.len());
     for one in prepared {
