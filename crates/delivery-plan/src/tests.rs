@@ -1,5 +1,7 @@
 //! Both ends and a small model of a hub, under faults.
 
+mod several;
+
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
