@@ -1,6 +1,7 @@
 // What the person sends: from this browser, with its progress, and from their other devices.
 
 import { Layout, segmentCount } from "../layout.js";
+import { NotNow } from "../hub.js";
 import { Problem } from "../problem.js";
 import { Refused } from "./account.js";
 import { WeakKey, sealAs } from "./hpke.js";
@@ -20,6 +21,8 @@ import { shownText } from "../names.js";
 /** More rows help nobody. */
 const ROWS_MAX = 200;
 const TRIES = 3;
+/** How often a hub that does not answer is asked whose device signed a receipt. */
+const CONFIRM_EVERY_MS = 5_000;
 /** What is waited for, in words. */
 const WAITS = {
   hub: "waits for the hub, which does not answer",
@@ -212,16 +215,33 @@ export class Outbox {
   }
 
   /**
-   * A receipt by anybody but the recipient is none.
+   * A receipt by anybody but the recipient is none. Whose device signed is asked until the hub says it.
    * @param {import("./memory.js").Sending} sending
    * @param {Uint8Array} signer
    */
-  async #confirm({ to }, signer) {
+  async #confirm({ to, name }, signer) {
     if (to === null) return;
-    const { known } = await this.#person.somebody(to);
+    const { known } = await this.#asked(name, () => this.#person.somebody(to));
     if (deviceOf(known, signer)) return;
     const what = `The receipt was signed by no device of ${to}.`;
     throw new Problem(what, "The hub made it up, or the secret is with somebody else. Keep what you sent, and ask them.");
+  }
+
+  /**
+   * @template T
+   * @param {string} name Of the delivery that waits for the answer.
+   * @param {() => Promise<T>} ask
+   */
+  async #asked(name, ask) {
+    for (;;) {
+      try {
+        return await ask();
+      } catch (error) {
+        if (!(error instanceof NotNow)) throw error;
+        this.#showText(name, "waits for the hub to say whose device signed the receipt");
+        await new Promise((resolve) => setTimeout(resolve, CONFIRM_EVERY_MS));
+      }
+    }
   }
 
   /**
