@@ -159,7 +159,9 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
         "link_text" => vec![golden("delivery/link-1"), golden("delivery/locked-link-1")],
         "delivery_header" => vec![golden("delivery/header-1")],
         "delivery_prefix" => vec![257u64.to_le_bytes().to_vec()],
-        "delivery_segment" => vec![golden("delivery/segment-raw-1")],
+        "delivery_segment" => {
+            vec![golden("delivery/segment-raw-1"), golden("delivery/segment-shared-1")]
+        }
         "delivery_receipt" => vec![golden("delivery/receipt-1")],
         "delivery_receipt_payload" => vec![payload("delivery/receipt-1")],
         "devices_payload" => vec![payload("people/devices-1"), payload("people/devices-2")],

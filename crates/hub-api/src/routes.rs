@@ -492,6 +492,7 @@ mod tests {
             RECEIPTS_TAKEN,
             DELIVERY,
             DELIVERY_SEGMENT,
+            DELIVERY_TOGETHER,
             DELIVERY_SEGMENTS,
             DELIVERY_VERIFIED,
             DELIVERY_ADDRESS,
