@@ -338,11 +338,8 @@ mod tests {
             for (member, what, number) in steps {
                 let id = MemberId(member);
                 match what {
-                    0 => {
-                        if here.insert(id) {
-                            plan.handle_joined(id, now);
-                        }
-                    }
+                    0 if here.insert(id) => plan.handle_joined(id, now),
+                    0 => {}
                     1 if number == 0 => {
                         here.remove(&id);
                         plan.handle_left(id, now);
