@@ -3,6 +3,8 @@
 //! | name | what |
 //! |---|---|
 //! | F1, F2 | one file of 1 or 2 GiB that does not compress |
+//! | F5 | one file of 5 GB that does not compress |
+//! | SLOW | one file of 120 MB that does not compress |
 //! | KIB, MIB, QUARTER | one file of 1 KiB, 1 MiB or 256 MiB that does not compress |
 //! | SMALL | 20,000 files of 200 B to 32 KiB, about 127 MB: a third random, the rest text |
 //! | TREE | a copy of the Rust toolchain's directory |
@@ -26,6 +28,10 @@ use xtask::shell;
 /// Bytes of the one file in F1 and in F2.
 pub(super) const F1_BYTES: u64 = 1 << 30;
 const F2_BYTES: u64 = 2 << 30;
+/// Bytes of the one file in F5.
+pub(super) const F5_BYTES: u64 = 5_000_000_000;
+/// Bytes of the one file in SLOW: two minutes at the slower side's rate in P5.
+pub(super) const SLOW_BYTES: u64 = 120_000_000;
 /// Files in SMALL.
 const SMALL_FILES: u64 = 20_000;
 /// Directories and files in MANY: 134,000 entries with the 40 directories that hold the others.
@@ -67,12 +73,20 @@ impl Data {
         self.one_file("f2", 2, F2_BYTES)
     }
 
+    pub(super) fn f5(&self) -> Result<PathBuf> {
+        self.one_file("f5", 5, F5_BYTES)
+    }
+
     pub(super) fn kib(&self) -> Result<PathBuf> {
         self.one_file("kib", 10, 1 << 10)
     }
 
     pub(super) fn mib(&self) -> Result<PathBuf> {
         self.one_file("mib", 20, 1 << 20)
+    }
+
+    pub(super) fn slow(&self) -> Result<PathBuf> {
+        self.one_file("slow", 40, SLOW_BYTES)
     }
 
     pub(super) fn quarter(&self) -> Result<PathBuf> {

@@ -8,7 +8,7 @@
 //! does. Every run's result is compared with its source, file by file.
 //!
 //! Start with [`transfer`] (one file, many files) and [`trees`] (updates); [`community`] and
-//! [`packages`] are about communities; [`curves`] repeats the same work at growing sizes,
+//! [`packages`] are about communities, [`deliveries`] about people; [`curves`] repeats the same work at growing sizes,
 //! [`parameters`] with one parameter changed; [`row`] says what a measurement is, [`measure`] how it
 //! is taken.
 
@@ -18,6 +18,7 @@ mod contents;
 mod crowd;
 mod curves;
 mod data;
+mod deliveries;
 mod desync;
 mod fleet;
 mod idle;
@@ -34,9 +35,11 @@ mod row;
 mod same;
 mod session;
 mod sources;
+mod sshd;
 mod transfer;
 mod trees;
 mod update;
+mod wormhole;
 
 use std::path::PathBuf;
 
@@ -82,6 +85,12 @@ const ROWS: &[(&str, Measured)] = &[
     ("K3c", packages::real_nodes),
     ("K4", community::envelopes),
     ("K5", packages::sealed_update),
+    ("P1", deliveries::one_large_file),
+    ("P2", deliveries::many_small_files),
+    ("P3", deliveries::stalled),
+    ("P4", deliveries::idle_people),
+    ("P5", deliveries::swapped),
+    ("P6", deliveries::killed_in_turn),
     ("S1", curves::files),
     ("S2", curves::bytes),
     ("S3", curves::clients),

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -64,8 +64,25 @@ impl Server {
     }
 }
 
+impl Server {
+    /// Leaves it no time for anything.
+    pub(super) fn kill(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Memory of its own, without that of files.
+    pub(super) fn resident_bytes(&self) -> Result<u64> {
+        crate::fleet::resident_bytes(self.child.id())
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
+        if !matches!(self.child.try_wait(), Ok(None)) {
+            return;
+        }
         // Asked first, so that a server with workers takes them along.
         let pid = self.child.id().to_string();
         let asked = Command::new("kill")
@@ -139,6 +156,100 @@ pub(super) fn run(
         figure: None,
     };
     Ok((sample, String::from_utf8_lossy(&output.stdout).into_owned()))
+}
+
+/// Runs both ends of one job, the second one as soon as the first `is_ready`; returns the cost of
+/// both, from the start of the first to the end of the last. The client's memory is that of the
+/// larger end. What they say on standard error comes into the error when one fails.
+pub(super) fn run_both(
+    first: &mut Command,
+    is_ready: &dyn Fn() -> bool,
+    second: impl FnOnce() -> Result<Command>,
+    servers: &[&Server],
+) -> Result<Sample> {
+    let servers: Vec<u32> = servers.iter().map(|server| server.child.id()).collect();
+    for process in servers.iter().flat_map(|pid| processes(*pid)) {
+        drop(fs::write(format!("/proc/{process}/clear_refs"), "5"));
+    }
+    let server_ticks = || servers.iter().map(|pid| ticks_of_tree(*pid)).sum::<u64>();
+    let (children_before, servers_before) = (ticks_of_own_children(), server_ticks());
+    let started = Instant::now();
+    let mut first = End::start(first)?;
+    while !is_ready() {
+        if let Some(status) = first.0.try_wait()? {
+            bail!("it ended before the other end began ({status}): {}", first.said());
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    let mut second = End::start(&mut second()?)?;
+    let (ids, done) = ([first.0.id(), second.0.id()], AtomicBool::new(false));
+    let (ended, wall, peaks) = thread::scope(|scope| {
+        let watchers = ids.map(|id| {
+            let (servers, done) = (&servers, &done);
+            scope.spawn(move || watch(id, servers, done))
+        });
+        let ended = first.wait().and(second.wait());
+        let wall = started.elapsed();
+        done.store(true, Ordering::Relaxed);
+        let peaks = watchers.map(|watcher| watcher.join().unwrap_or_default());
+        (ended, wall, peaks)
+    });
+    ended?;
+    let seconds = |ticks: u64| ticks as f64 / TICKS_PER_SECOND;
+    Ok(Sample {
+        wall_s: wall.as_secs_f64(),
+        client_cpu_s: seconds(ticks_of_own_children().saturating_sub(children_before)),
+        server_cpu_s: seconds(server_ticks().saturating_sub(servers_before)),
+        client_rss_bytes: peaks.iter().map(|peaks| peaks.client).max().unwrap_or(0),
+        server_rss_bytes: peaks.iter().map(|peaks| peaks.server).max().unwrap_or(0),
+        wire_bytes: None,
+        figure: None,
+    })
+}
+
+/// One end of a job; it ends with this value.
+pub(super) struct End(pub(super) Child);
+
+impl End {
+    pub(super) fn start(command: &mut Command) -> Result<Self> {
+        let name = command.get_program().to_string_lossy().into_owned();
+        let spawned = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+        spawned.map(Self).with_context(|| format!("cannot start {name}"))
+    }
+
+    /// The last line it said, once it has ended.
+    fn said(&mut self) -> String {
+        let mut said = String::new();
+        if let Some(err) = self.0.stderr.as_mut() {
+            drop(err.read_to_string(&mut said));
+        }
+        said.trim().lines().last().unwrap_or("no word").to_owned()
+    }
+
+    /// Waits for a good end.
+    pub(super) fn wait(&mut self) -> Result<()> {
+        // Reads first: a full pipe would hold it up.
+        let said = self.said();
+        let status = self.0.wait()?;
+        if !status.success() {
+            bail!("one end failed ({status}): {said}");
+        }
+        Ok(())
+    }
+
+    /// Leaves it no time for anything.
+    pub(super) fn kill(&mut self) -> Result<()> {
+        self.0.kill()?;
+        self.0.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
 }
 
 #[derive(Debug, Default)]
@@ -244,6 +355,23 @@ mod tests {
         assert!(sample.server_cpu_s > 0.05 && sample.client_cpu_s < 0.05, "{sample:?}");
         drop(server);
         assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
+    }
+
+    #[test]
+    fn both_ends_are_charged_and_one_that_fails_is_told_in_its_own_words() {
+        let _alone = BUSY.lock().unwrap_or_else(PoisonError::into_inner);
+        let end = |line: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", line]).stdin(Stdio::null());
+            command
+        };
+        let busy = "i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done";
+        let sample = run_both(&mut end(busy), &|| true, || Ok(end("sleep 0.3")), &[]).unwrap();
+        assert!(sample.wall_s >= 0.3 && sample.client_cpu_s > 0.0, "{sample:?}");
+        let error = run_both(&mut end("true"), &|| true, || Ok(end("echo lost >&2; exit 1")), &[]);
+        assert!(error.unwrap_err().to_string().contains("lost"));
+        let error = run_both(&mut end("echo early >&2"), &|| false, || Ok(end("true")), &[]);
+        assert!(error.unwrap_err().to_string().contains("early"));
     }
 
     #[test]

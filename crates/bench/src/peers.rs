@@ -12,6 +12,7 @@ use anyhow::{Result, bail};
 
 use super::desync;
 use super::measure::Server;
+use super::wormhole;
 use xtask::packages::{self, Need};
 use xtask::shell;
 
@@ -22,12 +23,15 @@ const NEEDS: &[Need] = &[
     Need { program: "rsync", package: "rsync" },
     Need { program: "aria2c", package: "aria2" },
     Need { program: "wrk", package: "wrk" },
+    Need { program: "sshd", package: "openssh-server" },
+    Need { program: "python3", package: "python3-venv" },
 ];
 
 /// What is there of the peers.
 #[derive(Debug)]
 pub(super) struct Peers {
     pub(super) desync: Option<PathBuf>,
+    wormhole: Option<PathBuf>,
 }
 
 impl Peers {
@@ -35,6 +39,9 @@ impl Peers {
     pub(super) fn find(root: &Path, install: bool) -> Result<Self> {
         if install {
             packages::install(NEEDS)?;
+            if let Err(error) = wormhole::install(root) {
+                eprintln!("xtask: magic-wormhole cannot be had: {error:#}");
+            }
         }
         let own = root.join("peers/usr/bin/desync");
         let desync = if shell::on_path("desync") {
@@ -52,7 +59,8 @@ impl Peers {
         } else {
             None
         };
-        Ok(Self { desync })
+        let wormhole = Some(wormhole::programs(root).join("wormhole")).filter(|it| it.is_file());
+        Ok(Self { desync, wormhole })
     }
 
     /// Versions, for the report.
@@ -70,11 +78,15 @@ impl Peers {
             ("cp", "--version"),
             ("aria2c", "--version"),
             ("wrk", "-v"),
+            ("ssh", "-V"),
         ]
         .into_iter()
         .filter_map(|(program, flag)| first(program, flag))
         .map(|line| line.split(['(', '[']).next().unwrap_or_default().trim().to_owned())
         .collect();
+        if let Some(wormhole) = &self.wormhole {
+            versions.extend(first(&wormhole.to_string_lossy(), "--version"));
+        }
         if let Some(desync) = &self.desync {
             let package = desync.ancestors().nth(3).map(|peers| peers.join("version"));
             let version = package.and_then(|file| fs::read_to_string(file).ok());
@@ -96,7 +108,7 @@ fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|facts| facts.uid() == 0)
 }
 
-fn wait_for(port: u16) -> Result<()> {
+pub(super) fn wait_for(port: u16) -> Result<()> {
     let patience = Instant::now() + Duration::from_secs(10);
     while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
         if Instant::now() > patience {

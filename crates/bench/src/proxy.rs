@@ -22,6 +22,7 @@ pub(super) struct Proxy {
     passed_bytes: Arc<AtomicU64>,
     limit_bytes_per_s: Arc<AtomicU64>,
     pace: Arc<Pace>,
+    up_pace: Arc<Pace>,
     is_away: Arc<AtomicBool>,
     clients: Arc<Mutex<Vec<TcpStream>>>,
 }
@@ -48,6 +49,7 @@ impl Proxy {
             passed_bytes: Arc::default(),
             limit_bytes_per_s: Arc::default(),
             pace: Arc::default(),
+            up_pace: Arc::default(),
             is_away: Arc::default(),
             clients: Arc::default(),
         };
@@ -70,7 +72,7 @@ impl Proxy {
                     clients.push(known);
                 }
                 let (up, down) = (accepting.clone(), accepting.clone());
-                thread::spawn(move || up.pass(client, server_out, None));
+                thread::spawn(move || up.pass(client, server_out, Some(&up.up_pace)));
                 thread::spawn(move || down.pass(server, client_out, Some(&down.pace)));
             }
         });
@@ -94,6 +96,11 @@ impl Proxy {
     /// Limits what all connections together carry to the clients; zero lifts the limit.
     pub(super) fn limit_together(&self, bytes_per_s: u64) {
         self.pace.limit_bytes_per_s.store(bytes_per_s, Ordering::Relaxed);
+    }
+
+    /// Limits what all connections together carry from the clients; zero lifts the limit.
+    pub(super) fn limit_up_together(&self, bytes_per_s: u64) {
+        self.up_pace.limit_bytes_per_s.store(bytes_per_s, Ordering::Relaxed);
     }
 
     /// Ends every connection, and each new one at once, until [`Proxy::come_back`].

@@ -26,7 +26,7 @@ use crate::idle::{answer_head, dial};
 /// Handshakes at once: a hub gives each ten seconds.
 const HANDSHAKES: usize = 64;
 /// How long the streams are left alone before memory is looked at: each gets its heart-beat.
-const SETTLING: Duration = Duration::from_secs(20);
+pub(super) const SETTLING: Duration = Duration::from_secs(20);
 
 /// What was measured.
 #[derive(Debug, Serialize, Deserialize)]
@@ -40,29 +40,35 @@ pub(crate) struct Idle {
 pub(crate) async fn measure(plant: Plant, hub: u32) -> Result<Idle> {
     tokio::time::sleep(Duration::from_secs(2)).await;
     let before_bytes = resident_bytes(hub)?;
-    let streams = open(&plant).await?;
+    let path = routes::of_community(routes::COMMUNITY_EVENTS, plant.id);
+    let numbers = plant.targets.iter().map(|target| target.number);
+    let streams = open(&plant.url, plant.fingerprint, path, numbers).await?;
     tokio::time::sleep(SETTLING).await;
     let with_bytes = resident_bytes(hub)?;
     drop(streams);
     Ok(Idle { before_bytes, with_bytes })
 }
 
-async fn open(plant: &Plant) -> Result<Vec<TlsStream<TcpStream>>> {
+/// Opens the stream at `path` for each of those whose keys have these numbers.
+pub(super) async fn open(
+    url: &str,
+    identity: [u8; 32],
+    path: String,
+    numbers: impl Iterator<Item = usize>,
+) -> Result<Vec<TlsStream<TcpStream>>> {
     let hub: SocketAddr =
-        plant.url.strip_prefix("https://").context("the hub has to speak TLS")?.parse()?;
-    let (connector, identity) = (any_connector(), plant.fingerprint);
-    let path = Arc::new(routes::of_community(routes::COMMUNITY_EVENTS, plant.id));
+        url.strip_prefix("https://").context("the hub has to speak TLS")?.parse()?;
+    let (connector, path) = (any_connector(), Arc::new(path));
     let turns = Arc::new(Semaphore::new(HANDSHAKES));
     let mut opening = JoinSet::new();
-    for target in &plant.targets {
+    for number in numbers {
         let (connector, path, turns) = (connector.clone(), Arc::clone(&path), Arc::clone(&turns));
-        let number = target.number;
         opening.spawn(async move {
             let _turn = turns.acquire_owned().await?;
             stream(&connector, hub, identity, &path, number).await
         });
     }
-    let mut open = Vec::with_capacity(plant.targets.len());
+    let mut open = Vec::new();
     while let Some(opened) = opening.join_next().await {
         open.push(opened??);
     }
@@ -119,7 +125,7 @@ fn content_length(head: &str) -> Option<usize> {
 }
 
 /// Memory of a process that is no file's.
-fn resident_bytes(process: u32) -> Result<u64> {
+pub(crate) fn resident_bytes(process: u32) -> Result<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status"))?;
     anonymous_bytes(&status).context("the kernel does not tell a process's memory")
 }
