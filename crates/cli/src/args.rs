@@ -74,6 +74,26 @@ pub(crate) struct Args {
         value_name = "URL"
     )]
     pub(crate) ledger: Option<String>,
+    /// Proxy to reach hubs through, as in http://HOST:PORT, or `none` [default: what HTTPS_PROXY,
+    /// HTTP_PROXY, ALL_PROXY and NO_PROXY say]
+    #[arg(
+        long,
+        global = true,
+        env = crate::proxy::VARIABLE,
+        hide_env_values = true,
+        hide = true,
+        value_name = "URL"
+    )]
+    pub(crate) proxy: Option<String>,
+    /// File whose first line is NAME:PASSWORD for --proxy
+    #[arg(
+        long,
+        global = true,
+        env = "CONSIGN_PROXY_CREDENTIALS",
+        hide = true,
+        value_name = "FILE"
+    )]
+    pub(crate) proxy_credentials: Option<PathBuf>,
     /// Read this configuration file instead of $XDG_CONFIG_HOME/consign/config.toml and
     /// /etc/consign/config.toml
     #[arg(long, global = true, env = "CONSIGN_CONFIG", value_name = "FILE")]

@@ -15,6 +15,7 @@ use crate::config::Layers;
 use crate::exit::{Ended, Interrupted, Usage};
 use crate::output::Output;
 use crate::progress::{Look, watch_silence};
+use crate::proxy::ProxyChoice;
 use crate::{prompt, remote, serving};
 
 mod account;
@@ -67,6 +68,8 @@ pub(crate) struct Session {
     pub(crate) hub: Option<String>,
     /// Where the publisher's database is; a file of the state directory when not named.
     pub(crate) ledger: Option<String>,
+    /// Through which proxy hubs are reached, if one is named.
+    pub(crate) proxy: ProxyChoice,
     pub(crate) config: Layers,
     /// What calls to hubs wait for.
     pub(crate) activity: Arc<Activity>,
@@ -93,7 +96,10 @@ impl Session {
         }
         let node = Node::open(&self.state_directory()?)?;
         let sources = Arc::new(package::Restaging::new(node.directory()));
-        let node = node.with_activity(Arc::clone(&self.activity)).with_sources(sources);
+        let node = node
+            .with_activity(Arc::clone(&self.activity))
+            .with_sources(sources)
+            .with_proxies(crate::proxy::proxies(self)?);
         Ok(self.opened.get_or_init(|| node).clone())
     }
 
@@ -130,11 +136,13 @@ impl Session {
 #[expect(clippy::wildcard_enum_match_arm, reason = "every other command ends the same way")]
 pub(crate) async fn run(args: Args, output: &Output, config: Layers) -> anyhow::Result<Ended> {
     let (state, hub, ledger) = (args.state, args.hub, args.ledger);
+    let proxy = ProxyChoice { address: args.proxy, credentials: args.proxy_credentials };
     let session = Session {
         output: *output,
         state,
         hub,
         ledger,
+        proxy,
         config,
         activity: Arc::default(),
         opened: OnceLock::new(),
@@ -173,6 +181,8 @@ pub(crate) async fn serve(
         state: Some(node.directory().to_owned()),
         hub: args.hub,
         ledger: args.ledger,
+        // The node goes its own way, which it was started with.
+        proxy: ProxyChoice::default(),
         config,
         activity,
         opened: OnceLock::from(node),

@@ -177,7 +177,7 @@ pub(crate) const CHECKS: &[Check] = checks! {
     Nothing "store-pack-damaged", "the store's packs", store::pack_damaged;
     Nothing "hub-none", "the hub to speak to", hub::none;
     Hub "hub-address", "the hub's address", hub::address;
-    Hub "proxy-set", "proxy variables", hub::proxy_set;
+    Hub "proxy-set", "the way to it", hub::proxy_set;
     Hub "hub-name-unresolved", "the hub's name", hub::name_unresolved;
     Hub "hub-ipv6-only", "a way to the hub's addresses", hub::ipv6_only;
     Hub "hub-unreachable", "the network to the hub", hub::unreachable;

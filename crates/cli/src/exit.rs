@@ -8,6 +8,7 @@ use serde_json::json;
 mod judge;
 
 use judge::judge;
+pub(crate) use judge::way_around;
 
 use crate::invocation::Misconfigured;
 use crate::output::Output;

@@ -17,6 +17,7 @@ mod ledger;
 mod output;
 mod progress;
 mod prompt;
+mod proxy;
 mod remote;
 mod serving;
 mod size;

@@ -102,7 +102,8 @@ async fn follow(
 
 /// The words without the options that every command has: those are sent as what they came to.
 fn own_words(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
-    let with_value = ["--state", "--hub", "--config"].map(OsStr::new);
+    let with_value =
+        ["--state", "--hub", "--config", "--proxy", "--proxy-credentials"].map(OsStr::new);
     let without = ["--json", "--quiet", "-q"].map(OsStr::new);
     let (mut own, mut words) = (Vec::new(), words);
     while let Some(word) = words.next() {
@@ -114,7 +115,7 @@ fn own_words(words: impl Iterator<Item = OsString>) -> Vec<OsString> {
         if with_value.contains(&&*word) {
             words.next();
         } else if !without.contains(&&*word)
-            && !["--state=", "--hub=", "--config="]
+            && !["--state=", "--hub=", "--config=", "--proxy=", "--proxy-credentials="]
                 .iter()
                 .any(|prefix| word.to_string_lossy().starts_with(prefix))
         {
@@ -130,7 +131,7 @@ mod tests {
 
     #[test]
     fn what_every_command_has_is_not_among_its_own_words() {
-        let words = "--json --state /s get team/x --hub=http://h --to d -q -- --json";
+        let words = "--json --proxy-credentials=/p --state /s --proxy http://p get team/x --hub=http://h --to d -q -- --json";
         let own = own_words(words.split(' ').map(OsString::from));
         assert_eq!(own, ["get", "team/x", "--to", "d", "--", "--json"]);
     }

@@ -19,6 +19,7 @@ use crate::error::ClientError;
 use crate::exchange::{Call, Exchange, Timeouts, is_answer};
 use crate::incoming::refusal;
 use crate::pin::Pin;
+use crate::proxy::Proxies;
 use crate::session::{Need, Sessions};
 
 /// Speaks to one hub as one node, or as nobody.
@@ -68,6 +69,13 @@ impl HubClient {
     pub fn with_activity(mut self, activity: Arc<Activity>) -> Self {
         self.exchange.activity = activity;
         self
+    }
+
+    /// The same client, which reaches the hub through these proxies. The hub is recognised as
+    /// before, behind them.
+    #[must_use]
+    pub fn through(self, proxies: Proxies) -> Self {
+        Self { exchange: self.exchange.through(proxies), ..self }
     }
 
     /// The address of the hub, without a slash at its end.

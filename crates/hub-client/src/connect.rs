@@ -1,4 +1,5 @@
-//! Opens connections: TCP, counted, then TLS to the pinned certificate where the URL says so.
+//! Opens connections: TCP, through a proxy where one is on the way, counted, then TLS to the pinned
+//! certificate where the URL says so.
 
 use std::io;
 use std::net::SocketAddr;
@@ -14,12 +15,14 @@ use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use crate::counting::{Counting, WireCounters};
 use crate::pin::{WrongFingerprint, wrong_fingerprint_in};
+use crate::proxy::{Proxies, Proxy, ProxyError};
+use crate::tunnel;
 
 /// Why no connection came about. Becomes a [`ClientError`](crate::ClientError) with the URL.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +35,12 @@ pub(crate) enum ConnectError {
     WrongFingerprint(#[from] WrongFingerprint),
     #[error("no connection in time")]
     TimedOut,
+    #[error("no way through the proxy {proxy}")]
+    Proxy {
+        proxy: String,
+        #[source]
+        source: ProxyError,
+    },
 }
 
 /// Makes connections for hyper's pool.
@@ -40,22 +49,35 @@ pub(crate) struct Connector {
     pub(crate) tls: Option<Arc<ClientConfig>>,
     pub(crate) counters: Arc<WireCounters>,
     pub(crate) timeout: Duration,
+    pub(crate) proxies: Proxies,
 }
 
 impl Connector {
     async fn connect(self, uri: Uri) -> Result<TokioIo<WireStream>, ConnectError> {
-        match timeout(self.timeout, self.open(&uri)).await {
-            Ok(opened) => opened.map(TokioIo::new),
-            Err(_) => Err(ConnectError::TimedOut),
-        }
-    }
-
-    async fn open(&self, uri: &Uri) -> Result<WireStream, ConnectError> {
+        let deadline = Instant::now() + self.timeout;
         let host = uri.host().unwrap_or_default();
         // A URL writes an IPv6 address in brackets, the resolver wants it without.
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let port = uri.port_u16().unwrap_or(if self.tls.is_some() { 443 } else { 80 });
-        let stream = self.open_tcp(host, port).await.map_err(ConnectError::Network)?;
+        let stream = match self.proxies.to(&uri) {
+            Ok(None) => timeout_at(deadline, open_tcp(host, port, self.timeout))
+                .await
+                .map_err(|_| ConnectError::TimedOut)?
+                .map_err(ConnectError::Network)?,
+            Ok(Some(proxy)) => timeout_at(deadline, through(proxy, host, port, self.timeout))
+                .await
+                .unwrap_or(Err(ProxyError::TimedOut { after: self.timeout }))
+                .map_err(|source| ConnectError::Proxy { proxy: proxy.to_string(), source })?,
+            Err(source) => {
+                let proxy = "that is set".to_owned();
+                return Err(ConnectError::Proxy { proxy, source });
+            }
+        };
+        let opened = timeout_at(deadline, self.secure(host, stream)).await;
+        opened.unwrap_or(Err(ConnectError::TimedOut)).map(TokioIo::new)
+    }
+
+    async fn secure(&self, host: &str, stream: TcpStream) -> Result<WireStream, ConnectError> {
         let stream = Counting::new(stream, Arc::clone(&self.counters));
         let Some(tls) = &self.tls else { return Ok(WireStream::Plain(stream)) };
         let name = ServerName::try_from(host.to_owned())
@@ -66,29 +88,41 @@ impl Connector {
                 .map_or_else(|| ConnectError::Tls(error), ConnectError::WrongFingerprint)),
         }
     }
+}
 
-    /// Tries every address in turn; each but the last has its share of the time, so that one
-    /// that swallows packets does not use it up.
-    async fn open_tcp(&self, host: &str, port: u16) -> io::Result<TcpStream> {
-        let addresses: Vec<SocketAddr> = match host.parse() {
-            Ok(address) => vec![SocketAddr::new(address, port)],
-            Err(_) => tokio::net::lookup_host((host, port)).await?.collect(),
-        };
-        let share = self.timeout / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-        for address in addresses {
-            let opened = timeout(share, TcpStream::connect(address)).await;
-            match opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-                Ok(stream) => {
-                    // Requests are written whole; waiting to fill a segment only adds delay.
-                    stream.set_nodelay(true)?;
-                    return Ok(stream);
-                }
-                Err(error) => last = error,
+/// A connection to a hub that a proxy passes on.
+async fn through(
+    proxy: &Proxy,
+    host: &str,
+    port: u16,
+    patience: Duration,
+) -> Result<TcpStream, ProxyError> {
+    let unreachable = |error| ProxyError::Unreachable(Arc::new(error));
+    let stream = open_tcp(&proxy.host, proxy.port, patience).await.map_err(unreachable)?;
+    tunnel::open(stream, proxy, host, port).await
+}
+
+/// Tries every address in turn; each but the last has its share of the time, so that one
+/// that swallows packets does not use it up.
+async fn open_tcp(host: &str, port: u16, patience: Duration) -> io::Result<TcpStream> {
+    let addresses: Vec<SocketAddr> = match host.parse() {
+        Ok(address) => vec![SocketAddr::new(address, port)],
+        Err(_) => tokio::net::lookup_host((host, port)).await?.collect(),
+    };
+    let share = patience / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+    for address in addresses {
+        let opened = timeout(share, TcpStream::connect(address)).await;
+        match opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
+            Ok(stream) => {
+                // Requests are written whole; waiting to fill a segment only adds delay.
+                stream.set_nodelay(true)?;
+                return Ok(stream);
             }
+            Err(error) => last = error,
         }
-        Err(last)
     }
+    Err(last)
 }
 
 impl tower::Service<Uri> for Connector {

@@ -7,6 +7,8 @@ use std::time::Duration;
 use content::ChunkId;
 use hub_api::{Hex, ProblemCode};
 
+use crate::proxy::ProxyError;
+
 /// What a client was waiting for when its patience ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaitingFor {
@@ -49,6 +51,20 @@ pub enum ClientError {
         /// What the network said.
         #[source]
         source: io::Error,
+    },
+    /// A proxy is on the way and no tunnel through it came about. Nothing reached the hub; what to
+    /// do is with the [`ProxyError`].
+    #[error("cannot {doing}: no way to {url} through the proxy {proxy}")]
+    Proxy {
+        /// What was asked.
+        url: String,
+        /// What for.
+        doing: &'static str,
+        /// Host and port of the proxy.
+        proxy: String,
+        /// What happened there.
+        #[source]
+        source: ProxyError,
     },
     /// The other side speaks no TLS that we understand, or does not hold the certificate's key.
     /// Something else answers at this address.
@@ -144,6 +160,7 @@ impl ClientError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Interrupted { .. } | Self::TimedOut { .. } => true,
+            Self::Proxy { source, .. } => source.is_retryable(),
             // What stands between us and the hub answers 502 and 504.
             Self::Problem { code: ProblemCode::Unknown, status, .. } => {
                 matches!(status, 408 | 429 | 500 | 502 | 503 | 504)

@@ -21,6 +21,7 @@ use crate::failure::failure;
 use crate::incoming::Incoming;
 use crate::outgoing::Outgoing;
 use crate::pin::{Pin, tls_config, web_tls_config};
+use crate::proxy::{Proxies, ProxyError};
 
 /// Most bytes hyper reads at once. Large reads are what keeps one connection at wire speed;
 /// it begins with 8 KiB and grows only where that pays.
@@ -123,6 +124,7 @@ pub(crate) struct Exchange {
     pub(crate) counters: Arc<WireCounters>,
     /// Where calls say what they wait for.
     pub(crate) activity: Arc<Activity>,
+    connector: Connector,
     http: legacy::Client<Connector, Outgoing>,
 }
 
@@ -142,14 +144,13 @@ impl Exchange {
             Pin::WebPki => Some(Arc::new(web_tls_config().map_err(unusable)?)),
             Pin::None => None,
         };
-        let connector =
-            Connector { tls, counters: Arc::clone(&counters), timeout: timeouts.connect };
-        let http = legacy::Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_CONNECTION_LIFETIME)
-            .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
-            .http1_max_buf_size(READ_BYTES_MAX)
-            .build(connector);
+        let connector = Connector {
+            tls,
+            counters: Arc::clone(&counters),
+            timeout: timeouts.connect,
+            proxies: Proxies::default(),
+        };
+        let http = pooled(connector.clone());
         Ok(Self {
             base,
             pin,
@@ -157,8 +158,15 @@ impl Exchange {
             timeouts,
             counters,
             activity: Arc::default(),
+            connector,
             http,
         })
+    }
+
+    /// The same way, with these proxies on it.
+    pub(crate) fn through(self, proxies: Proxies) -> Self {
+        let connector = Connector { proxies, ..self.connector };
+        Self { http: pooled(connector.clone()), connector, ..self }
     }
 
     /// What proofs name the hub by.
@@ -211,6 +219,8 @@ impl Exchange {
             };
             let again = match &error {
                 ClientError::Unreachable { .. } => true,
+                ClientError::Proxy { source: ProxyError::TimedOut { .. }, .. } => false,
+                ClientError::Proxy { source, .. } => source.is_retryable(),
                 ClientError::Interrupted { .. } => call.repeat == Repeat::Harmless,
                 ClientError::Url { .. }
                 | ClientError::Tls { .. }
@@ -275,6 +285,16 @@ impl Exchange {
             }
         }
     }
+}
+
+/// A client that keeps connections.
+fn pooled(connector: Connector) -> legacy::Client<Connector, Outgoing> {
+    legacy::Client::builder(TokioExecutor::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE_CONNECTION_LIFETIME)
+        .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
+        .http1_max_buf_size(READ_BYTES_MAX)
+        .build(connector)
 }
 
 /// The URL without its last slash, if it can be the base of all routes.

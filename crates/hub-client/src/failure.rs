@@ -36,6 +36,10 @@ pub(crate) fn failure(
                 let (expected, got) = (wrong.expected, wrong.got);
                 return ClientError::WrongFingerprint { url, doing, expected, got };
             }
+            Some(ConnectError::Proxy { proxy, source }) => {
+                let (proxy, source) = (proxy.clone(), source.clone());
+                return ClientError::Proxy { url, doing, proxy, source };
+            }
             Some(ConnectError::TimedOut) => {
                 let (waiting_for, after) = (WaitingFor::Connection, connect_timeout);
                 return ClientError::TimedOut { url, doing, waiting_for, after };

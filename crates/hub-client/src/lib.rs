@@ -16,7 +16,8 @@
 //!   `outgoing` and `incoming`: bodies; `failure`: what went wrong, in our words.
 //! * [`activity`]: what calls wait for; [`mod@probe`]: a look at an address, step by step, for
 //!   whoever explains why there is no hub.
-//! * [`pin`]: trust in a certificate by its fingerprint; `connect` and `counting`: connections.
+//! * [`pin`]: trust in a certificate by its fingerprint; `connect` and `counting`: connections;
+//!   [`proxy`] and `tunnel`: the way through proxies.
 //!
 //! Invariants: whatever the other side sends, every wait and every amount of memory is bounded;
 //! every [`ClientError`] names the URL and what was being done; nothing secret is in one.
@@ -48,10 +49,12 @@ mod outgoing;
 pub mod people;
 pub mod pin;
 pub mod probe;
+pub mod proxy;
 pub mod releases;
 pub mod retention;
 mod session;
 pub mod tokens;
+mod tunnel;
 
 pub use activity::{Activity, UnderWay};
 pub use client::HubClient;
@@ -63,7 +66,8 @@ pub use events::{Events, ReleaseEvents};
 pub use exchange::Timeouts;
 pub use people::PersonEvents;
 pub use pin::Pin;
-pub use probe::{Answer, Probe, SeenCertificate, probe};
+pub use probe::{Answer, Probe, ProbedProxy, SeenCertificate, probe};
+pub use proxy::{Proxies, ProxyCredentials, ProxyError};
 pub use releases::SignedHead;
 
 #[cfg(test)]

@@ -25,13 +25,18 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use crate::proxy::{Proxies, ProxyError};
+use crate::tunnel;
+
 /// Most bytes of the answer that are read.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 
 /// What was seen at an address. A step that was not reached is `None`.
 #[derive(Debug)]
 pub struct Probe {
-    /// What the name stands for.
+    /// The proxy on the way, and how asking it for a tunnel went.
+    pub proxy: Option<ProbedProxy>,
+    /// What the name stands for: the hub's, or where a proxy is on the way, the proxy's.
     pub addresses: io::Result<Vec<SocketAddr>>,
     /// Which addresses were tried, in turn, and how that went; the last one may have worked.
     pub connections: Vec<(SocketAddr, io::Result<()>)>,
@@ -39,6 +44,17 @@ pub struct Probe {
     pub certificate: Option<io::Result<SeenCertificate>>,
     /// What answered.
     pub answer: Option<io::Result<Answer>>,
+}
+
+/// A proxy on the way to a hub.
+#[derive(Debug)]
+pub struct ProbedProxy {
+    /// Its host.
+    pub host: String,
+    /// Its host and port.
+    pub address: String,
+    /// Whether it opened a tunnel.
+    pub tunnel: Option<Result<(), ProxyError>>,
 }
 
 /// A certificate as it was shown.
@@ -63,11 +79,16 @@ pub struct Answer {
     pub hub: Option<HubInfo>,
 }
 
-/// Probes the hub at `url`; each step may take as long as `patience`.
+/// Probes the hub at `url`, through a proxy where `proxies` has one for it; each step may take as
+/// long as `patience`.
 ///
 /// # Errors
 /// When `url` is no address of a hub.
-pub async fn probe(url: &str, patience: Duration) -> Result<Probe, &'static str> {
+pub async fn probe(
+    url: &str,
+    proxies: &Proxies,
+    patience: Duration,
+) -> Result<Probe, &'static str> {
     let uri: Uri = url.parse().map_err(|_| "it is no URL")?;
     let host = uri.host().ok_or("it names no host")?;
     let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
@@ -78,13 +99,28 @@ pub async fn probe(url: &str, patience: Duration) -> Result<Probe, &'static str>
     };
     let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
     let mut seen = Probe {
+        proxy: None,
         addresses: Ok(Vec::new()),
         connections: Vec::new(),
         certificate: None,
         answer: None,
     };
+    let proxy = match proxies.to(&uri) {
+        Ok(proxy) => proxy,
+        Err(error) => {
+            let (host, address) = (String::new(), "that is set".to_owned());
+            seen.proxy = Some(ProbedProxy { host, address, tunnel: Some(Err(error)) });
+            return Ok(seen);
+        }
+    };
+    seen.proxy = proxy.map(|proxy| ProbedProxy {
+        host: proxy.host.clone(),
+        address: proxy.to_string(),
+        tunnel: None,
+    });
 
-    seen.addresses = in_time(patience, resolve(&host, port)).await;
+    let (first_host, first_port) = proxy.map_or((&host, port), |proxy| (&proxy.host, proxy.port));
+    seen.addresses = in_time(patience, resolve(first_host, first_port)).await;
     let Ok(addresses) = &seen.addresses else { return Ok(seen) };
     let mut stream = None;
     for address in addresses {
@@ -99,7 +135,17 @@ pub async fn probe(url: &str, patience: Duration) -> Result<Probe, &'static str>
             break;
         }
     }
-    let Some(stream) = stream else { return Ok(seen) };
+    let Some(mut stream) = stream else { return Ok(seen) };
+    if let (Some(proxy), Some(told)) = (proxy, &mut seen.proxy) {
+        let opened = timeout(patience, tunnel::open(stream, proxy, &host, port)).await;
+        match opened.unwrap_or(Err(ProxyError::TimedOut { after: patience })) {
+            Ok(opened) => (stream, told.tunnel) = (opened, Some(Ok(()))),
+            Err(error) => {
+                told.tunnel = Some(Err(error));
+                return Ok(seen);
+            }
+        }
+    }
     if !is_tls {
         seen.answer = Some(in_time(patience, ask(stream, &uri)).await);
         return Ok(seen);

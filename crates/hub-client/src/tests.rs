@@ -3,6 +3,7 @@
 mod bodies;
 mod busy;
 mod early;
+mod proxies;
 mod server;
 mod sessions;
 mod trust;

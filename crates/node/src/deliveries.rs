@@ -414,7 +414,8 @@ impl Node {
         // Without a key: the hub is not to learn who collects.
         let client = HubClient::with_timeouts(&ticket.url, pin, None, Timeouts::default())
             .map_err(|source| HubChoiceError::Url { url: ticket.url.clone(), source })?;
-        let client = Arc::new(client.with_activity(self.activity()));
+        let client = client.with_activity(self.activity()).through(self.proxies.clone());
+        let client = Arc::new(client);
         Ok(Offered::open(client, ticket, &memory, progress).await?)
     }
 

@@ -196,7 +196,7 @@ impl Node {
         let pin = self.pin(hub)?;
         let client = HubClient::with_timeouts(&hub.url, pin, Some(self.key().clone()), timeouts)
             .map_err(|source| HubChoiceError::Url { url: hub.url.clone(), source })?;
-        let client = client.with_activity(self.activity());
+        let client = client.with_activity(self.activity()).through(self.proxies.clone());
         let identity = hub.fingerprint.clone().unwrap_or_else(|| hub.url.clone());
         Ok(HubLink { client: Arc::new(client), url: hub.url.clone(), identity })
     }
@@ -231,7 +231,7 @@ impl Node {
         };
         let client = HubClient::with_timeouts(&url, pin, None, Timeouts::default())
             .map_err(|source| HubChoiceError::Url { url: url.clone(), source })?;
-        Ok(client.with_activity(self.activity()))
+        Ok(client.with_activity(self.activity()).through(self.proxies.clone()))
     }
 
     /// The trust in `name` at `hub`; on first use the owner the hub names is pinned.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, Weak};
 
 use content::ConvergenceSecret;
 use documents::NodeKey;
-use hub_client::Activity;
+use hub_client::{Activity, Proxies};
 use store::DiskStore;
 
 use crate::cache::Cache;
@@ -51,6 +51,8 @@ pub struct Node {
     directory: PathBuf,
     key: NodeKey,
     activity: Arc<Activity>,
+    /// Through which proxies hubs are reached.
+    pub(crate) proxies: Proxies,
     /// The store while anybody in this process has it open.
     pub(crate) store: Arc<Mutex<Weak<DiskStore>>>,
     /// This process is the node of the machine.
@@ -80,6 +82,7 @@ impl Node {
             directory,
             key,
             activity: Arc::default(),
+            proxies: Proxies::default(),
             store: Arc::default(),
             serves: Arc::default(),
             cache: Arc::default(),
@@ -97,6 +100,12 @@ impl Node {
     #[must_use]
     pub fn with_activity(self, activity: Arc<Activity>) -> Self {
         Self { activity, ..self }
+    }
+
+    /// The same node, which reaches hubs through these proxies.
+    #[must_use]
+    pub fn with_proxies(self, proxies: Proxies) -> Self {
+        Self { proxies, ..self }
     }
 
     /// The same node, whose store is to stay below `bytes` while it runs as a service.

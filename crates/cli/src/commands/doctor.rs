@@ -19,7 +19,7 @@ struct Counts {
 
 pub(super) async fn run(session: &Session, args: DoctorArgs) -> anyhow::Result<Ended> {
     let checks = chosen(&args.only)?;
-    let mut around = surroundings(session, &args);
+    let mut around = surroundings(session, &args)?;
     let need = |needs| checks.iter().any(|check| check.needs == needs);
     if need(Needs::Hub) {
         around.look_at_hub().await;
@@ -81,16 +81,17 @@ impl Counts {
     }
 }
 
-fn surroundings(session: &Session, args: &DoctorArgs) -> Surroundings {
-    Surroundings {
+fn surroundings(session: &Session, args: &DoctorArgs) -> anyhow::Result<Surroundings> {
+    Ok(Surroundings {
         shown: Shown::new(std::env::var_os("HOME").as_deref()),
         state: session.state_directory().ok().map(node::StateDir::new),
         hub: session.hub.clone(),
+        proxies: crate::proxy::proxies(session)?,
         destination: args.to.clone().unwrap_or_else(|| ".".into()),
         config: session.config.clone(),
         hub_look: None,
         node_look: None,
-    }
+    })
 }
 
 fn chosen(only: &[String]) -> Result<Vec<Check>, Usage> {

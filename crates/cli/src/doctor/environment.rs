@@ -1,6 +1,5 @@
 //! What a login or a service manager sets up.
 
-use std::os::unix::ffi::OsStrExt as _;
 
 use rustix::process::{Resource, getrlimit};
 
@@ -100,15 +99,6 @@ fn judge_open_files(limit: Option<u64>) -> Finding {
         Some(limit) => Finding::ok(format!("{limit} files may be open")),
         None => Finding::ok("any number of files may be open"),
     }
-}
-
-/// The variables that name proxies, with their values.
-pub(super) fn proxies() -> Vec<(&'static str, String)> {
-    const NAMES: [&str; 6] =
-        ["https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"];
-    let set = NAMES.into_iter().filter_map(|name| Some((name, Surroundings::variable(name)?)));
-    set.map(|(name, value)| (name, String::from_utf8_lossy(value.as_bytes()).into_owned()))
-        .collect()
 }
 
 #[cfg(test)]

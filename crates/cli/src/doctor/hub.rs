@@ -8,7 +8,6 @@ use std::net::SocketAddr;
 use hub_api::ProblemCode;
 use hub_client::{Answer, ClientError, Probe, SeenCertificate};
 
-use super::environment::proxies;
 use super::surroundings::HubLook;
 use super::{Finding, Surroundings};
 use crate::output::utc;
@@ -68,26 +67,45 @@ pub(super) fn address(around: &Surroundings) -> Finding {
 }
 
 pub(super) fn proxy_set(around: &Surroundings) -> Finding {
-    let proxies = proxies();
-    let Some((name, value)) = proxies.first() else { return Finding::ok("no proxy is set") };
-    let evidence = format!("{name} is {}", around.shown.text(value));
-    let reached = probe(around)
-        .ok()
-        .and_then(|(_, probe)| probe.connections.last().map(|(_, connected)| connected.is_ok()));
-    match reached {
-        Some(true) => Finding::ok(format!("{evidence}; consign connects directly, and that works")),
-        Some(false) | None if look(around).is_ok() => Finding::fail(
-            format!("{evidence}, but consign connects directly, and that does not work"),
-            "ask for a direct way to the hub's port, or forward it: ssh -L 7400:HUB:7400 GATEWAY",
-        ),
-        Some(false) | None => {
-            Finding::ok(format!("{evidence}; consign connects directly, whatever it says"))
+    let (look, probe) = match probe(around) {
+        Ok(both) => both,
+        Err(skipped) => return skipped,
+    };
+    let Some(proxy) = &probe.proxy else {
+        return Finding::ok(format!("{} is reached straight", url(around, look)));
+    };
+    let (address, hub) = (&proxy.address, url(around, look));
+    let correct = "correct HTTPS_PROXY, HTTP_PROXY, ALL_PROXY or --proxy; NO_PROXY lists hosts that are reached straight";
+    let failure = match (&proxy.tunnel, &probe.addresses, connect_error(probe)) {
+        (Some(Ok(())), ..) => return Finding::ok(format!("{hub} is reached through {address}")),
+        (Some(Err(error)), ..) => error,
+        (None, Err(error), _) => {
+            let evidence = format!("the proxy {address} does not resolve: {error}");
+            return Finding::fail(evidence, correct);
         }
+        (None, Ok(_), Some((tried, error))) => {
+            let evidence = format!("no connection to the proxy {address} ({tried}): {error}");
+            return Finding::fail(evidence, correct);
+        }
+        (None, Ok(_), None) => {
+            return Finding::fail(format!("the proxy {address} has no address"), correct);
+        }
+    };
+    let evidence = format!("no way to {hub} through the proxy {address}: {failure}");
+    Finding::fail(evidence, crate::exit::way_around(failure))
+}
+
+/// What is found of the way's first machine, which is the proxy where one is on it.
+fn straight(around: &Surroundings) -> Result<(&HubLook, &Probe), Finding> {
+    let (look, probe) = probe(around)?;
+    if probe.proxy.is_some() {
+        return Err(Finding::skipped("a proxy is on the way: see proxy-set"));
     }
+    Ok((look, probe))
 }
 
 pub(super) fn name_unresolved(around: &Surroundings) -> Finding {
-    let (look, probe) = match probe(around) {
+    let (look, probe) = match straight(around) {
         Ok(both) => both,
         Err(skipped) => return skipped,
     };
@@ -136,7 +154,7 @@ fn is_without_route(error: &io::Error) -> bool {
 }
 
 pub(super) fn ipv6_only(around: &Surroundings) -> Finding {
-    let (_, probe) = match probe(around) {
+    let (_, probe) = match straight(around) {
         Ok(both) => both,
         Err(skipped) => return skipped,
     };
@@ -157,7 +175,7 @@ pub(super) fn ipv6_only(around: &Surroundings) -> Finding {
 }
 
 pub(super) fn unreachable(around: &Surroundings) -> Finding {
-    let (_, probe) = match probe(around) {
+    let (_, probe) = match straight(around) {
         Ok(both) => both,
         Err(skipped) => return skipped,
     };
@@ -184,7 +202,7 @@ fn is_timeout(error: &io::Error) -> bool {
 }
 
 pub(super) fn port_closed(around: &Surroundings) -> Finding {
-    let (_, probe) = match probe(around) {
+    let (_, probe) = match straight(around) {
         Ok(both) => both,
         Err(skipped) => return skipped,
     };

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hub_client::{ClientError, Probe};
+use hub_client::{ClientError, Probe, Proxies};
 use node::StateDir;
 use node::hubs::KnownHub;
 
@@ -22,6 +22,8 @@ pub(crate) struct Surroundings {
     pub(crate) state: Option<StateDir>,
     /// The hub named by flag, environment or configuration.
     pub(crate) hub: Option<String>,
+    /// Through which proxies hubs are reached.
+    pub(crate) proxies: Proxies,
     /// Where trees would be written.
     pub(crate) destination: PathBuf,
     pub(crate) config: Layers,
@@ -78,7 +80,7 @@ impl Surroundings {
     pub(crate) async fn look_at_hub(&mut self) {
         let Some(hub) = self.chosen_hub() else { return };
         let registered = self.registered_hubs().contains(&hub);
-        let probe = hub_client::probe(&hub.url, PATIENCE).await;
+        let probe = hub_client::probe(&hub.url, &self.proxies, PATIENCE).await;
         let now = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .map_or(0, |since| since.as_secs());
@@ -95,7 +97,8 @@ impl Surroundings {
     async fn open_session(&self, hub: &KnownHub) -> Option<Result<(), ClientError>> {
         let state = self.existing_state()?;
         state.key().ok()??;
-        let link = node::Node::open(state.path()).ok()?.hub(Some(&hub.url)).ok()?;
+        let node = node::Node::open(state.path()).ok()?.with_proxies(self.proxies.clone());
+        let link = node.hub(Some(&hub.url)).ok()?;
         let asked = tokio::time::timeout(PATIENCE, link.client.open_session()).await;
         asked.ok()
     }

@@ -16,7 +16,7 @@ use documents::audit::AuditError;
 use fetch::{Fault, FetchError, SourceReason};
 use hub::BackupError;
 use hub_api::ProblemCode;
-use hub_client::ClientError;
+use hub_client::{ClientError, ProxyError};
 use ledger::{DraftError, LedgerError};
 use node::communities::CommunityError;
 use node::communities::join::JoinCommunityError;
@@ -87,6 +87,7 @@ fn judge_one(cause: &(dyn std::error::Error + 'static)) -> Option<(Ended, Option
     }
     if let Some(error) = cause.downcast_ref::<RegisterError>() {
         return match error {
+            RegisterError::Hub(source @ ClientError::Proxy { .. }) => Some(judge_client(source)),
             RegisterError::Hub(source) => Some((
                 judge_client(source).0,
                 hint(
@@ -304,6 +305,9 @@ fn judge_community(error: &CommunityError) -> Option<(Ended, Option<String>)> {
             Ended::Refused,
             hint("nothing was accepted; when it stays so, speak with the community's managers"),
         )),
+        CommunityError::Hub { source: source @ ClientError::Proxy { .. }, .. } => {
+            Some(judge_client(source))
+        }
         CommunityError::Hub { source, .. } => Some(match judge_client(source) {
             (Ended::NotFound, _) => (
                 Ended::NotFound,
@@ -509,6 +513,16 @@ fn judge_client(error: &ClientError) -> (Ended, Option<String>) {
                 "the hub's certificate is not the one it was registered with: somebody may be in between, or the hub was set up anew; if so, register again with a new invitation",
             ),
         ),
+        ClientError::Proxy { source, .. } => {
+            let ended = match source {
+                ProxyError::CredentialsWanted
+                | ProxyError::CredentialsRefused
+                | ProxyError::Forbidden { .. } => Ended::NotAllowed,
+                _ if source.is_retryable() => Ended::Unreachable,
+                _ => Ended::Failed,
+            };
+            (ended, hint(way_around(source)))
+        }
         _ if error.is_retryable() => (
             Ended::Unreachable,
             hint(
@@ -516,6 +530,31 @@ fn judge_client(error: &ClientError) -> (Ended, Option<String>) {
             ),
         ),
         _ => (Ended::Failed, None),
+    }
+}
+
+/// What to do when a proxy opens no way to a hub.
+pub(crate) fn way_around(error: &ProxyError) -> &'static str {
+    match error {
+        ProxyError::Address { .. } => {
+            "name the proxy as in http://HOST:PORT; `--proxy none` reaches hubs straight"
+        }
+        ProxyError::Unreachable(_) => {
+            "check that the proxy runs and that its address is right; NO_PROXY lists hosts that are reached straight"
+        }
+        ProxyError::CredentialsWanted | ProxyError::CredentialsRefused => {
+            "write NAME:PASSWORD for the proxy to a file and name it with --proxy-credentials, beside --proxy"
+        }
+        ProxyError::Forbidden { .. } => {
+            "ask whoever runs the proxy to allow CONNECT to the hub's host and port"
+        }
+        ProxyError::NoWayOn { .. } | ProxyError::TimedOut { .. } => {
+            "check that the hub runs and that the proxy reaches it; running the command again goes on"
+        }
+        ProxyError::Broken => "running the command again goes on; if not, see the proxy's log",
+        ProxyError::NoProxy { .. } => {
+            "check the proxy's address: another service answers there, or one that is no HTTP proxy"
+        }
     }
 }
 

@@ -161,7 +161,7 @@ set_ups! {
     proxy_set "proxy-set" "fail" |place| {
         let mut doctor = place.doctor("proxy-set");
         doctor.args(["--hub", &closed_port()]);
-        let found = place.found_by(doctor.env("https_proxy", "http://me:secret@proxy:3128"));
+        let found = place.found_by(doctor.env("http_proxy", "http://me:secret@proxy.invalid:3128"));
         assert!(!found.to_string().contains("secret"), "{found}");
         Some(found)
     };

@@ -14,11 +14,11 @@ use tokio::net::TcpListener;
 use super::server::{Server, json, name};
 use crate::{ClientError, HubClient, Pin, WaitingFor};
 
-fn info() -> HubInfo {
+pub(super) fn info() -> HubInfo {
     HubInfo { version: "1".into(), key: Hex([1; 32]), limits: Limits::default() }
 }
 
-fn certificate() -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+pub(super) fn certificate() -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
     let made = rcgen::generate_simple_self_signed(["hub".to_owned()]).expect("a certificate");
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
     (made.cert.der().clone(), key)
@@ -34,7 +34,10 @@ impl ResolvesServerCert for Show {
 }
 
 /// A server that shows `certificate` and signs with `key`, whether they belong together or not.
-fn tls(certificate: &CertificateDer<'static>, key: &PrivateKeyDer<'static>) -> ServerConfig {
+pub(super) fn tls(
+    certificate: &CertificateDer<'static>,
+    key: &PrivateKeyDer<'static>,
+) -> ServerConfig {
     let provider = rustls::crypto::ring::default_provider();
     let key = provider.key_provider.load_private_key(key.clone_key()).expect("a key");
     let shown = Show(Arc::new(CertifiedKey::new(vec![certificate.clone()], key)));

@@ -55,6 +55,7 @@ impl NodeProcess {
             .arg(base.join(node))
             .args(["node", "--json"])
             .env_remove("CONSIGN_HUB")
+            .env(crate::proxy::VARIABLE, crate::proxy::STRAIGHT)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(said)
@@ -211,6 +212,8 @@ impl Program {
         let mut command = Command::new(std::env::current_exe()?);
         // Their progress would mix with what the demonstration says.
         command.args(["--json", "--quiet"]).env_remove("CONSIGN_HUB").stdin(Stdio::null());
+        // Its hubs are on this machine.
+        command.env(crate::proxy::VARIABLE, crate::proxy::STRAIGHT);
         Ok(Self { command })
     }
 

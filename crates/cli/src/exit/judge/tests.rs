@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use deliver::CodeError;
@@ -48,6 +49,11 @@ fn problem(code: ProblemCode) -> ClientError {
 fn unreachable() -> ClientError {
     let source = io::Error::from(io::ErrorKind::ConnectionRefused);
     ClientError::Unreachable { url: "https://hub/v1/x".into(), doing: "read a head", source }
+}
+
+fn proxied(source: ProxyError) -> anyhow::Error {
+    let (url, proxy) = ("https://hub/v1/x".to_owned(), "proxy:3128".to_owned());
+    ClientError::Proxy { url, doing: "read a head", proxy, source }.into()
 }
 
 /// One error for each thing the table tells apart.
@@ -128,6 +134,15 @@ fn all() -> Vec<anyhow::Error> {
         .into(),
         ClientError::Protocol { url, doing, reason: "it is no JSON".into() }.into(),
         unreachable().into(),
+        proxied(ProxyError::Address { name: "HTTPS_PROXY".into(), reason: "it names no host" }),
+        proxied(ProxyError::Unreachable(Arc::new(io::ErrorKind::ConnectionRefused.into()))),
+        proxied(ProxyError::CredentialsWanted),
+        proxied(ProxyError::CredentialsRefused),
+        proxied(ProxyError::Forbidden { status: 403 }),
+        proxied(ProxyError::NoWayOn { status: 502 }),
+        proxied(ProxyError::NoProxy { reason: "it answers 302".into() }),
+        proxied(ProxyError::Broken),
+        proxied(ProxyError::TimedOut { after: Duration::from_secs(10) }),
         GetError::Tree(TreeError::NeedsCapability("team/site".into())).into(),
         GetError::Tree(TreeError::WrongCapability("team/site".into())).into(),
         GetError::Tree(TreeError::NoPath("docs/none".into())).into(),
