@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 use delivery::SEGMENT_BYTES;
+use hub_client::ClientError;
 
 /// Written by the job, read by whoever shows it. Both ends count the bytes that the recipient has
 /// verified, so they agree.
@@ -13,6 +14,8 @@ pub struct DeliveryProgress {
     stream_bytes: AtomicU64,
     waits_for: Mutex<Option<String>>,
     code: Mutex<Option<String>>,
+    /// The proxy that let nothing through when the hub was last asked.
+    proxy: Mutex<Option<String>>,
 }
 
 impl DeliveryProgress {
@@ -28,7 +31,8 @@ impl DeliveryProgress {
         self.stream_bytes.load(Relaxed)
     }
 
-    /// What the job waits for: before the ticket is handed over, whoever has the code.
+    /// What the job waits for: a proxy that is on the way and does not let it through; before the
+    /// ticket is handed over, whoever has the code.
     #[must_use]
     pub fn waits_for(&self) -> Option<String> {
         let read = |what: &Mutex<Option<String>>| {
@@ -36,6 +40,9 @@ impl DeliveryProgress {
         };
         // Once segments move nobody waits for a code, whoever brought the ticket.
         let waits_for = read(&self.waits_for)?;
+        if let Some(proxy) = read(&self.proxy) {
+            return Some(proxy);
+        }
         Some(read(&self.code).unwrap_or(waits_for))
     }
 
@@ -47,6 +54,22 @@ impl DeliveryProgress {
 
     pub(crate) fn offers_code(&self, waits_for: Option<String>) {
         *self.code.lock().unwrap_or_else(PoisonError::into_inner) = waits_for;
+    }
+
+    /// Notes how asking the hub went, and passes it on.
+    pub(crate) fn heard<T>(&self, answer: Result<T, ClientError>) -> Result<T, ClientError> {
+        self.misses(answer.as_ref().err());
+        answer
+    }
+
+    /// Notes whether it is the hub that is waited for, or what is before it.
+    pub(crate) fn misses(&self, error: Option<&ClientError>) {
+        let proxy = if let Some(ClientError::Proxy { proxy, source, .. }) = error {
+            Some(format!("the proxy {proxy} on the way to the hub: {source}"))
+        } else {
+            None
+        };
+        *self.proxy.lock().unwrap_or_else(PoisonError::into_inner) = proxy;
     }
 
     pub(crate) fn waits(&self, what: Option<String>) {

@@ -252,6 +252,9 @@ async fn fetch_header(
             Ok(found) => return Ok(found),
             Err(error) => error,
         };
+        if let ReceiveError::Hub(error) = &error {
+            progress.misses(Some(error));
+        }
         match &error {
             ReceiveError::Hub(error) if error.is_not_found() => {
                 progress.waits(Some("the sender, who is not connected to the hub".into()));
@@ -389,7 +392,7 @@ impl Driver {
             tokio::select! {
                 opened = async { opening.as_mut().expect("guarded").await }, if opening.is_some() => {
                     opening = None;
-                    match opened {
+                    match progress.heard(opened) {
                         Ok(stream) => {
                             self.stream = Some(stream);
                             plan.handle_opened();
@@ -401,7 +404,7 @@ impl Driver {
                     if reporting.is_some() =>
                 {
                     reporting = None;
-                    self.reported(&mut plan, verified, answer)?;
+                    self.reported(&mut plan, verified, progress.heard(answer))?;
                 }
                 next = next_of(&mut self.stream), if self.stream.is_some() => match next {
                     Ok(Some((number, sealed))) => self.came(&mut plan, number, sealed).await?,

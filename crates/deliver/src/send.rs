@@ -130,7 +130,7 @@ impl Sending {
             };
             let now = Instant::now();
             match outcome {
-                (action, Outcome::Status(answer)) => match *answer {
+                (action, Outcome::Status(answer)) => match progress.heard(*answer) {
                     Ok(status) => {
                         // With a receipt it was a process of this sender that was killed before it
                         // kept that.
@@ -160,7 +160,7 @@ impl Sending {
                     if tag.is_some() {
                         self.tags[number as usize] = tag;
                     }
-                    match answer {
+                    match progress.heard(answer) {
                         Ok(SegmentTaken { taken: true, verified, .. }) => {
                             plan.handle_taken(number, verified);
                         }
