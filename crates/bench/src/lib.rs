@@ -94,10 +94,10 @@ const ROWS: &[(&str, Measured)] = &[
     ("S1", curves::files),
     ("S2", curves::bytes),
     ("S3", curves::clients),
-    ("P1", parameters::batch),
-    ("P2", parameters::window),
-    ("P3", parameters::threads),
-    ("P4", parameters::disk),
+    ("A1", parameters::batch),
+    ("A2", parameters::window),
+    ("A3", parameters::threads),
+    ("A4", parameters::disk),
 ];
 
 /// Measures the rows asked for and writes the report; or is the load that a row started.

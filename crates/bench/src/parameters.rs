@@ -1,4 +1,4 @@
-//! P1 to P4: one parameter changed at a time, the rest as the program has it.
+//! A1 to A4: one parameter changed at a time, the rest as the program has it.
 //!
 //! A program of its own does each job, `testkit`'s example `parameters`: a setting is no option of
 //! `consign`, and would not become one for being measured.
@@ -85,32 +85,32 @@ const DISK: [Trial; 14] = [
     ("copied in pieces of 1 MiB", "copy --to TO --by program --piece-kib 1024"),
 ];
 
-/// P1: how much one request asks for.
+/// A1: how much one request asks for.
 pub(super) fn batch(session: &Session) -> Result<Row> {
-    let row = row(session, "P1", "256 MiB over a line of 20 ms and 100 MiB/s", &BATCH)?;
+    let row = row(session, "A1", "256 MiB over a line of 20 ms and 100 MiB/s", &BATCH)?;
     Ok(row.note("The line is a timer, and what comes is verified and forgotten."))
 }
 
-/// P2: how much is asked for ahead.
+/// A2: how much is asked for ahead.
 pub(super) fn window(session: &Session) -> Result<Row> {
-    let row = row(session, "P2", "what is asked for ahead", &WINDOW)?;
+    let row = row(session, "A2", "what is asked for ahead", &WINDOW)?;
     Ok(row.note(
         "Slow: 16 MiB over 150 ms and 4 MiB/s; fast: 256 MiB over 50 ms and 100 MiB/s; none: 256 MiB from memory. \
-         Otherwise as P1.",
+         Otherwise as A1.",
     ))
 }
 
-/// P3: threads.
+/// A3: threads.
 pub(super) fn threads(session: &Session) -> Result<Row> {
-    let row = row(session, "P3", "SMALL read and hashed; SMALL written and synced", &THREADS)?;
+    let row = row(session, "A3", "SMALL read and hashed; SMALL written and synced", &THREADS)?;
     Ok(row.note("What is written comes from memory; plan, names and times are part of it."))
 }
 
-/// P4: how contents reach the disk.
+/// A4: how contents reach the disk.
 pub(super) fn disk(session: &Session) -> Result<Row> {
     let title =
         "256 MiB in one file; 8,192 files of 16 KiB; 256 MiB copied; all durable in the end";
-    let row = row(session, "P4", title, &DISK)?;
+    let row = row(session, "A4", title, &DISK)?;
     Ok(row.note(
         "The calls a checkout makes, by themselves. A checkout writes whole chunks, 64 KiB stand for those, sends 8 MiB \
          on at a time and syncs after 4,096 files or 64 MiB.",

@@ -1,4 +1,4 @@
-//! What one value of a parameter costs: a job done once with it, for `cargo xtask bench P1 P2 P3 P4`.
+//! What one value of a parameter costs: a job done once with it, for `cargo xtask bench A1 A2 A3 A4`.
 //!
 //! `parameters JOB [--OPTION VALUE]…` prints wall and processor seconds and the memory the job took, in one
 //! line of JSON; what it needs is made before that counts. `link` fetches over a simulated line, `tree`
