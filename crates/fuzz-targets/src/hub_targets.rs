@@ -124,3 +124,11 @@ pub fn http_date(bytes: &[u8]) -> Verdict {
     let date = std::str::from_utf8(bytes).ok().and_then(hub_client::fuzzing::date);
     if date.is_some() { Verdict::Accepted } else { Verdict::Refused }
 }
+
+/// What a hub reads of a locker when it starts.
+#[must_use]
+pub fn locker_facts(bytes: &[u8]) -> Verdict {
+    let Some(facts) = hub::fuzzing::locker_facts(bytes) else { return Verdict::Refused };
+    assert_eq!(hub::fuzzing::locker_facts(&facts).as_ref(), Some(&facts));
+    Verdict::Accepted
+}

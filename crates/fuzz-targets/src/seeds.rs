@@ -175,6 +175,14 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
         "node_frame_stream" => {
             [[1, 0], [7, 0], [0, 255]].iter().map(|step| behind(step, node_frames())).collect()
         }
+        "locker_facts" => texts(&[
+            "{\"version\":1,\"sender\":\"0101010101010101010101010101010101010101010101010101010101010101\",\
+              \"recipient\":\"0202020202020202020202020202020202020202020202020202020202020202\",\
+              \"segments\":1,\"bytes\":9,\"is_addressed\":false,\"until\":7,\"downloads_max\":2,\
+              \"downloads\":[{\"id\":\"03030303030303030303030303030303\",\"is_received\":true}],\
+              \"receipt\":\"_w\",\"ended\":{\"by\":\"hub\",\"reason\":\"x\"},\"over\":5}",
+            "{\"version\":2}",
+        ]),
         "node_hello" => texts(&[
             r#"{"protocol":1,"version":"0.1.0","process":77}"#,
             r#"{"protocol":9,"version":"9.1","process":4,"more":[1,{}]}"#,

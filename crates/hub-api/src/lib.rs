@@ -37,17 +37,17 @@ pub use messages::{
     FrontEndStatus, GivenGrant, Grant, GrantInfo, GrantSettings, GrantsPage, HeadDocuments,
     HubAlarm, HubDown, HubInfo, HubStatus, InvitationCreated, InvitationInfo, InvitationRequest,
     InvitationsPage, JoinAccepted, JoinDocument, JoinEnd, JoinKnock, Joining, JoiningsPage,
-    LoginRequest, ManagerStatus, ManifestDocument, MembersPage, MembershipProof, MyPerson,
-    NameInfo, NameSettings, NamesPage, NewestRelease, OwnerSettings, PasswordChange, PendingSender,
-    PendingSenders, PersonCard, PersonDetails, PersonEvent, PersonNews, PersonRequest,
-    QueueEntryInfo, QueuePage, Queued, QueuedTargetInfo, QueuedTargetsPage, ReceiptInfo,
-    ReceiptsPage, RecipientAnswer, RecipientCheck, Recovery, RecoveryRequest, RegistrationRequest,
-    RegistrationResponse, RelayReportInfo, RelayReports, RelayReportsTaken, RelayStates,
-    ReleaseAccepted, ReleaseEvent, ReleaseInfo, ReleasesPage, RenewalDocument, Retention,
-    RosterChange, SegmentTaken, SegmentsTaken, SenderDecision, SenderPolicy, SenderVerdict,
-    SessionRequest, SessionResponse, SharedTaken, Standing, TOKEN_PREFIX, TakenReceipts,
-    TokenCreated, TokenInfo, TokenRequest, TokenScope, TokensPage, UnlistedDevice, UploadResponse,
-    WaitingEntryInfo, WaitingPage,
+    LockerRequest, LockerStatus, LoginRequest, ManagerStatus, ManifestDocument, MembersPage,
+    MembershipProof, MyPerson, NameInfo, NameSettings, NamesPage, NewestRelease, OwnerSettings,
+    PasswordChange, PendingSender, PendingSenders, PersonCard, PersonDetails, PersonEvent,
+    PersonNews, PersonRequest, QueueEntryInfo, QueuePage, Queued, QueuedTargetInfo,
+    QueuedTargetsPage, ReceiptInfo, ReceiptsPage, RecipientAnswer, RecipientCheck, Recovery,
+    RecoveryRequest, RegistrationRequest, RegistrationResponse, RelayReportInfo, RelayReports,
+    RelayReportsTaken, RelayStates, ReleaseAccepted, ReleaseEvent, ReleaseInfo, ReleasesPage,
+    RenewalDocument, Retention, RosterChange, SegmentTaken, SegmentsTaken, SenderDecision,
+    SenderPolicy, SenderVerdict, SessionRequest, SessionResponse, SharedTaken, Standing,
+    TOKEN_PREFIX, TakenReceipts, TokenCreated, TokenInfo, TokenRequest, TokenScope, TokensPage,
+    UnlistedDevice, UploadResponse, WaitingEntryInfo, WaitingPage,
 };
 pub use problem::{Problem, ProblemCode};
 pub use text::{Base64Bytes, Hex, Hidden, ParseTextError};
@@ -63,6 +63,11 @@ pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Request header with which the recipient of a delivery proves itself: its token, 32 bytes as hexadecimal
 /// digits.
 pub const DELIVERY_TOKEN_HEADER: &str = "consign-delivery-token";
+/// Request header with which a recipient says which download of a locker its request belongs to: 16 random bytes as
+/// hexadecimal digits, the same ones as long as it goes on with that download.
+pub const DELIVERY_DOWNLOAD_HEADER: &str = "consign-delivery-download";
+/// Request header with the BLAKE3 of a segment for a locker, as hexadecimal digits.
+pub const SEGMENT_DIGEST_HEADER: &str = "consign-segment-digest";
 /// Request header by which the hub tells the recipient that claimed a ticket with a code from others: 32
 /// random bytes of its own as hexadecimal digits.
 pub const CODE_TOKEN_HEADER: &str = "consign-code-token";

@@ -122,6 +122,8 @@ pub const SEGMENT_HEAD_BYTES: usize = 64;
 pub const SHARED_PATIENCE: Duration = Duration::from_secs(1);
 /// Segments of a delivery that the hub holds at most: one comes in while another goes out.
 pub const DELIVERY_WINDOW: usize = 2;
+/// Most downloads of a delivery in a locker.
+pub const LOCKER_DOWNLOADS_MAX: u32 = 100;
 /// Most bytes of the receipt of a delivery.
 pub const DELIVERY_RECEIPT_BYTES_MAX: usize = 4 * 1024;
 /// Most characters of the reason why a delivery was ended: two lines of a listing.

@@ -34,7 +34,7 @@ pub use self::communities::{
 };
 pub use self::deliveries::{
     DeliveryAnnouncement, DeliveryEnd, DeliveryEnding, DeliveryParty, DeliverySide, DeliveryStatus,
-    DeliveryVerified, SegmentTaken, SegmentsTaken, SharedTaken,
+    DeliveryVerified, LockerRequest, LockerStatus, SegmentTaken, SegmentsTaken, SharedTaken,
 };
 pub use self::grants::{
     DelegationDocument, GivenGrant, Grant, GrantInfo, GrantSettings, GrantsPage, OwnerSettings,

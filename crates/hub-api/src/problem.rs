@@ -65,6 +65,9 @@ problem_codes! {
     PersonRequired = "person-required", 403, "Only people may do this";
     /// The recipient does not let the caller in. Ask them for it, by another way.
     RecipientRefuses = "recipient-refuses", 403, "The recipient does not take it";
+    /// The hub has no lockers, or keeps no delivery so large or so long in one. Send it while the recipient is
+    /// there, or ask the hub's operator.
+    LockerRefused = "locker-refused", 403, "The hub does not keep it";
     /// The caller may see this but not change it. Ask its owner.
     Forbidden = "forbidden", 403, "Not allowed";
     /// No such thing, or not for this caller: the hub does not say which.

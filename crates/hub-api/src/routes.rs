@@ -148,6 +148,9 @@ pub const DELIVERY_SEGMENTS: &str = "/v1/deliveries/{delivery}/segments";
 /// `POST`: [`DeliveryVerified`](crate::DeliveryVerified) in, [`DeliveryStatus`](crate::DeliveryStatus)
 /// out, by the recipient.
 pub const DELIVERY_VERIFIED: &str = "/v1/deliveries/{delivery}/verified";
+/// `PUT`: [`LockerRequest`](crate::LockerRequest) in, [`DeliveryStatus`](crate::DeliveryStatus) out, by the
+/// sender, instead of announcing the delivery. The other routes are the same.
+pub const DELIVERY_LOCKER: &str = "/v1/deliveries/{delivery}/locker";
 /// `PUT`: [`AddressedDelivery`](crate::AddressedDelivery) in, [`DeliveryInfo`](crate::DeliveryInfo) out, by
 /// the sender.
 pub const DELIVERY_ADDRESS: &str = "/v1/deliveries/{delivery}/address";
@@ -495,6 +498,7 @@ mod tests {
             DELIVERY_TOGETHER,
             DELIVERY_SEGMENTS,
             DELIVERY_VERIFIED,
+            DELIVERY_LOCKER,
             DELIVERY_ADDRESS,
             CODE,
             CODE_MESSAGE,

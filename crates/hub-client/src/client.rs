@@ -31,6 +31,8 @@ pub struct HubClient {
     pub(crate) sessions: Sessions,
     /// Memory of the frames that are fetched.
     pub(crate) buffers: Buffers,
+    /// Which download of a locker its requests belong to.
+    pub(crate) download: Option<[u8; 16]>,
 }
 
 impl std::fmt::Debug for HubClient {
@@ -61,7 +63,15 @@ impl HubClient {
         timeouts: Timeouts,
     ) -> Result<Self, ClientError> {
         let exchange = Exchange::new(url, pin, key, timeouts)?;
-        Ok(Self { exchange, sessions: Sessions::default(), buffers: Buffers::default() })
+        let (sessions, buffers) = (Sessions::default(), Buffers::default());
+        Ok(Self { exchange, sessions, buffers, download: None })
+    }
+
+    /// The same client, for one download of a delivery that may be downloaded several times. Whoever goes on with
+    /// one names the same.
+    #[must_use]
+    pub fn with_download(self, download: [u8; 16]) -> Self {
+        Self { download: Some(download), ..self }
     }
 
     /// The same client, entering its calls into a list shared with others.

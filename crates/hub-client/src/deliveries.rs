@@ -5,8 +5,9 @@
 
 use bytes::Bytes;
 use hub_api::{
-    DELIVERY_TOKEN_HEADER, DeliveryAnnouncement, DeliveryEnding, DeliveryStatus, DeliveryVerified,
-    Hex, SegmentTaken, SegmentsTaken, limits, routes,
+    DELIVERY_DOWNLOAD_HEADER, DELIVERY_TOKEN_HEADER, DeliveryAnnouncement, DeliveryEnding,
+    DeliveryStatus, DeliveryVerified, Hex, LockerRequest, SEGMENT_DIGEST_HEADER, SegmentTaken,
+    SegmentsTaken, limits, routes,
 };
 use hyper::Method;
 use hyper::header::{HeaderName, HeaderValue};
@@ -19,6 +20,8 @@ use crate::incoming::Incoming;
 use crate::session::Need;
 
 const TOKEN: HeaderName = HeaderName::from_static(DELIVERY_TOKEN_HEADER);
+const DOWNLOAD: HeaderName = HeaderName::from_static(DELIVERY_DOWNLOAD_HEADER);
+const DIGEST: HeaderName = HeaderName::from_static(SEGMENT_DIGEST_HEADER);
 
 /// Segments as the hub hands them over, in order from the one that was asked for.
 ///
@@ -87,6 +90,42 @@ impl HubClient {
         self.json(&call, Need::Required).await
     }
 
+    /// Asks for a locker, in which the hub keeps the delivery until its recipient comes; repeating it with the same
+    /// values changes nothing.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; [`LockerRefused`](hub_api::ProblemCode::LockerRefused) when the hub has none for it, not
+    /// found when it is a hub before lockers.
+    pub async fn open_locker(
+        &self,
+        id: [u8; 16],
+        request: &LockerRequest,
+    ) -> Result<DeliveryStatus, ClientError> {
+        let path = routes::of_delivery(routes::DELIVERY_LOCKER, Hex(id));
+        let call = Call::new(Method::PUT, path, "open a locker").json(request);
+        self.json(&call, Need::Required).await
+    }
+
+    /// Puts a segment with this BLAKE3 into the delivery's locker; it is durable when it was taken. Else the answer says
+    /// which is wanted next.
+    ///
+    /// # Errors
+    /// As of [`put_segment`](Self::put_segment);
+    /// [`StorageFull`](hub_api::ProblemCode::StorageFull) when the hub's disk is full, which loses nothing of what is
+    /// kept.
+    pub async fn keep_segment(
+        &self,
+        id: [u8; 16],
+        number: u64,
+        digest: [u8; 32],
+        bytes: Bytes,
+    ) -> Result<SegmentTaken, ClientError> {
+        let path = routes::delivery_segment(Hex(id), number);
+        let call = Call::new(Method::PUT, path, "put a segment into a locker").octets([bytes]);
+        let call = call.header(DIGEST, digits(&Hex(digest)));
+        self.json(&call, Need::Required).await
+    }
+
     /// Hands a segment over, at most [`limits::SEGMENT_BYTES_MAX`] bytes. Waits for room at the hub for
     /// some 20 s; when it was not taken, the answer says which is wanted next.
     ///
@@ -139,7 +178,7 @@ impl HubClient {
     ) -> Result<DeliveryStatus, ClientError> {
         let path = routes::delivery_status(Hex(id), after);
         let call = Call::new(Method::GET, path, "ask how a delivery stands");
-        self.json(&shown(call, token), need(token)).await
+        self.json(&self.shown(call, token), need(token)).await
     }
 
     /// Takes the segments of a delivery from a number on; a stream that was open before ends.
@@ -154,8 +193,10 @@ impl HubClient {
     ) -> Result<DeliverySegments, ClientError> {
         let path = routes::delivery_segments(Hex(id), from);
         let call = Call::new(Method::GET, path, "take segments of a delivery");
-        let response =
-            self.sessions.call(&self.exchange, &shown(call, Some(token)), Need::Nothing).await?;
+        let response = self
+            .sessions
+            .call(&self.exchange, &self.shown(call, Some(token)), Need::Nothing)
+            .await?;
         let body = response.into_body();
         Ok(DeliverySegments { body, decoder: SegmentStreamDecoder::new(), next: from })
     }
@@ -172,7 +213,7 @@ impl HubClient {
     ) -> Result<DeliveryStatus, ClientError> {
         let path = routes::of_delivery(routes::DELIVERY_VERIFIED, Hex(id));
         let call = Call::new(Method::POST, path, "say what was verified").json(verified);
-        self.json(&shown(call, Some(token)), Need::Nothing).await
+        self.json(&self.shown(call, Some(token)), Need::Nothing).await
     }
 
     /// Ends a delivery: as the recipient with a token, as the sender without one. The first end stands;
@@ -192,17 +233,25 @@ impl HubClient {
         let reason = reason.take(limits::DELIVERY_REASON_CHARS_MAX).collect();
         let call =
             Call::new(Method::DELETE, path, "end a delivery").json(&DeliveryEnding { reason });
-        self.body_of(&shown(call, token), need(token), limits::RESPONSE_BYTES_MAX).await.map(drop)
+        let call = self.shown(call, token);
+        self.body_of(&call, need(token), limits::RESPONSE_BYTES_MAX).await.map(drop)
+    }
+
+    /// The call with the recipient's token, and the download it belongs to.
+    fn shown(&self, call: Call, token: Option<&[u8; 32]>) -> Call {
+        let Some(token) = token else { return call };
+        let mut value = digits(&Hex(*token));
+        value.set_sensitive(true);
+        let call = call.header(TOKEN, value);
+        match self.download {
+            Some(download) => call.header(DOWNLOAD, digits(&Hex(download))),
+            None => call,
+        }
     }
 }
 
-/// The call with the recipient's token.
-fn shown(call: Call, token: Option<&[u8; 32]>) -> Call {
-    let Some(token) = token else { return call };
-    let mut value = HeaderValue::from_str(&Hex(*token).to_string())
-        .expect("hexadecimal digits are fit for a header");
-    value.set_sensitive(true);
-    call.header(TOKEN, value)
+fn digits(hex: &impl std::fmt::Display) -> HeaderValue {
+    HeaderValue::from_str(&hex.to_string()).expect("hexadecimal digits are fit for a header")
 }
 
 fn need(token: Option<&[u8; 32]>) -> Need {

@@ -19,6 +19,7 @@ use crate::config::HubLimits;
 use crate::console::Console;
 use crate::deliveries::Deliveries;
 use crate::files::DataDir;
+use crate::lockers::Lockers;
 use crate::mail::Mailer;
 use crate::member_trees::MemberTrees;
 use crate::metrics::Metrics;
@@ -82,6 +83,10 @@ pub(crate) struct App {
     pub(crate) browses: Arc<Semaphore>,
     /// What is passed on from memory to memory.
     pub(crate) deliveries: Arc<Deliveries>,
+    /// What waits on the disk.
+    pub(crate) lockers: Arc<Lockers>,
+    /// Each holds a segment on its way into a locker.
+    pub(crate) locker_places: Places,
     /// Where tickets are handed over.
     pub(crate) codes: Arc<Codes>,
     /// People, as far as the hub remembers them by itself.

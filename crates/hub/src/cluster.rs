@@ -346,6 +346,11 @@ pub(crate) async fn live(app: Arc<App>) {
 async fn tidy(app: &App) -> Result<(), DbError> {
     if app.cluster.has_others() {
         let mut things = app.deliveries.ids();
+        // Nobody else has them, whoever took their homes while this one was away.
+        for locker in app.lockers.ids() {
+            app.db.take_home(&locker, app.cluster.id()).await?;
+            things.push(locker);
+        }
         {
             let mut taken = app.cluster.taken();
             taken.retain(|thing, when| *thing == CODES || when.elapsed() < TAKING_TIME);
@@ -407,7 +412,7 @@ async fn woken(app: &App, wake: Wake) {
         Wake::TakenAway => app.access.forget(),
         Wake::Everything => {
             app.access.forget();
-            for delivery in app.deliveries.ids() {
+            for delivery in app.deliveries.ids().into_iter().chain(app.lockers.ids()) {
                 end_as_noted(app, &delivery).await;
             }
         }

@@ -39,8 +39,21 @@ pub struct HubConfig {
     pub gc_grace: Duration,
     /// How this hub is one of several front-ends on one database; alone when `None`.
     pub front_end: Option<FrontEndConfig>,
+    /// Whether deliveries may have lockers, and how large they may be; none when `None`.
+    pub lockers: Option<LockerConfig>,
     /// Bounds on what clients may take of memory, connections and time.
     pub limits: HubLimits,
+}
+
+/// What lockers may take: sealed deliveries that wait on the hub's disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LockerConfig {
+    /// Most bytes of all of them.
+    pub quota_bytes: u64,
+    /// Most bytes of those of one account.
+    pub account_quota_bytes: u64,
+    /// The longest that one is kept. No longer than [`HubLimits::delivery_window`].
+    pub time_max: Duration,
 }
 
 /// How a hub is one of several front-ends on one database. All of them have the same `hub.key`.
@@ -74,6 +87,7 @@ impl HubConfig {
             gc_interval: Duration::from_hours(1),
             gc_grace: Duration::from_hours(24),
             front_end: None,
+            lockers: None,
             limits: HubLimits::default(),
         }
     }

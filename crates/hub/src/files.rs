@@ -70,6 +70,10 @@ impl DataDir {
         self.0.join("store")
     }
 
+    pub(crate) fn lockers(&self) -> PathBuf {
+        self.0.join("lockers")
+    }
+
     pub(crate) fn tls(&self) -> PathBuf {
         self.0.join("tls")
     }

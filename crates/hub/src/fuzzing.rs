@@ -1,5 +1,5 @@
-//! The parsers of what a request says beside its body, and of the console's forms, for
-//! `fuzz-targets`.
+//! The parsers of what a request says beside its body, of the console's forms, and of what lies beside the
+//! database, for `fuzz-targets`.
 
 use std::net::IpAddr;
 use std::ops::Range;
@@ -14,7 +14,7 @@ use crate::console::{tree, write};
 use crate::pages::{PageAfter, Rows};
 use crate::peer::{FORWARDED_FOR, Peer};
 use crate::routes::{audit, list_accounts, list_changes, list_releases};
-use crate::{conditional, escape};
+use crate::{conditional, escape, lockers};
 
 /// A header that was sent once for each of `values`; `None` when it could not be.
 fn headers(name: HeaderName, values: &[&[u8]]) -> Option<HeaderMap> {
@@ -53,6 +53,12 @@ pub fn client(peer: IpAddr, values: &[&[u8]], trusted: &[IpAddr]) -> Option<IpAd
 fn query<T: DeserializeOwned>(text: &[u8]) -> Option<T> {
     let uri = Uri::try_from([b"/?", text].concat()).ok()?;
     Query::try_from_uri(&uri).ok().map(|Query(query)| query)
+}
+
+/// The facts of a locker as they are written, when these bytes are some.
+#[must_use]
+pub fn locker_facts(bytes: &[u8]) -> Option<Vec<u8>> {
+    lockers::facts_again(bytes)
 }
 
 /// The numbers of the rows, out of `rows`, on the page a query asks for, and where the next begins.

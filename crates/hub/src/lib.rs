@@ -10,7 +10,8 @@
 //! * `routes/` holds one file per endpoint, in straight lines; `router` lists them.
 //! * `caller` says who asks, `acts` notes what changes rights, `browse` reads in plain trees,
 //!   `idempotency`, `conditional` and `pages` are what the interface promises everywhere.
-//! * `deliveries` passes segments on from memory to memory, `codes` the messages that hand tickets over.
+//! * `deliveries` passes segments on from memory to memory, `codes` the messages that hand tickets over; `lockers`
+//!   keeps sealed segments on the disk, where operator and sender want it.
 //! * `cluster` is what makes several processes one hub, `audit` gives its word on the log of acts, `mail` writes
 //!   to people.
 //! * `access` is the rule about who may read a chunk, `refusal` the only place where errors
@@ -53,6 +54,7 @@ mod gc;
 mod idempotency;
 mod invite;
 mod linger;
+mod lockers;
 mod mail;
 mod maintenance;
 mod member_trees;
@@ -80,7 +82,7 @@ pub use backup::{BackedUp, BackupError, Restored, backup, restore};
 pub use cluster::NotEntered;
 pub use config::{
     Acme, CertificateTrust, DELIVERY_WINDOW_MAX, DELIVERY_WINDOW_MIN, FrontEndConfig, HubConfig,
-    HubLimits, LETS_ENCRYPT, Tls,
+    HubLimits, LETS_ENCRYPT, LockerConfig, Tls,
 };
 pub use console::{ConsoleLinkError, console_link};
 pub use database::{BesideError, Database, DatabaseError, HubData};

@@ -78,6 +78,8 @@ pub(crate) struct Metrics {
     /// Releases let go of because no rule kept them.
     pub(crate) releases_expired: Counter,
     deliveries: Gauge,
+    lockers: Gauge,
+    locker_bytes: Gauge,
     codes: Gauge,
     /// Requests passed on to other front-ends.
     pub(crate) passed_on: Counter,
@@ -126,6 +128,8 @@ impl Metrics {
             releases: Counter::default(),
             releases_expired: Counter::default(),
             deliveries: Gauge::default(),
+            lockers: Gauge::default(),
+            locker_bytes: Gauge::default(),
             codes: Gauge::default(),
             passed_on: Counter::default(),
             delivered_segments: Counter::default(),
@@ -162,6 +166,8 @@ impl Metrics {
             releases "releases_accepted" "Releases accepted"
             releases_expired "releases_expired" "Releases let go of because no rule kept them"
             deliveries "deliveries" "Live deliveries that run"
+            lockers "lockers" "Lockers that hold a delivery"
+            locker_bytes "locker_bytes" "Bytes they take of the quota"
             codes "codes" "Codes of words that are known"
             passed_on "passed_on" "Requests passed on to other front-ends"
             delivered_segments "delivered_segments" "Segments of deliveries handed to recipients"
@@ -238,6 +244,9 @@ impl Metrics {
             self.places.get_or_create(&Kind { kind }).set(signed(places as u64));
         }
         self.deliveries.set(signed(app.deliveries.running() as u64));
+        let (lockers, bytes) = app.lockers.totals();
+        self.lockers.set(signed(lockers));
+        self.locker_bytes.set(signed(bytes));
         self.codes.set(signed(app.codes.known() as u64));
         let readiness = app.readiness.check(app).await;
         self.set_ready(&readiness);

@@ -158,6 +158,11 @@ impl App {
         self.wait(&self.fetch_places, sharer, 1).await
     }
 
+    /// Waits for a place among the segments that come for lockers.
+    pub(crate) async fn locker_turn(&self, sharer: Sharer) -> Result<Place, Refusal> {
+        self.wait(&self.locker_places, sharer, 1).await
+    }
+
     /// Waits for room for an answer of up to `bytes`.
     pub(crate) async fn room(&self, bytes: usize, sharer: Sharer) -> Result<Place, Refusal> {
         self.wait(&self.answers, sharer, units(bytes)).await

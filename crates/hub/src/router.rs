@@ -187,6 +187,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
                     .delete(routes::end_delivery::end_delivery),
             ),
         )
+        .route(paths::DELIVERY_LOCKER, within(quick, put(routes::open_locker::open_locker)))
         .route(paths::DELIVERY_SEGMENT, within(transfer, put(routes::put_segment::put_segment)))
         .route(paths::DELIVERY_TOGETHER, within(transfer, put(routes::put_together::put_together)))
         .route(paths::DELIVERY_SEGMENTS, within(quick, get(routes::read_segments::read_segments)))

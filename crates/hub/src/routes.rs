@@ -53,6 +53,7 @@ pub(crate) mod mirror_release;
 pub(crate) mod one_chunk;
 pub(crate) mod one_name;
 pub(crate) mod one_release;
+pub(crate) mod open_locker;
 pub(crate) mod open_session;
 pub(crate) mod openapi;
 pub(crate) mod person_events;

@@ -23,11 +23,12 @@ use crate::bus::Bus;
 use crate::challenges::Challenges;
 use crate::cluster::{self, Cluster, Membership, NotEntered, Post};
 use crate::codes::Codes;
-use crate::config::{FrontEndConfig, HubConfig, HubLimits, Tls};
+use crate::config::{FrontEndConfig, HubConfig, HubLimits, LockerConfig, Tls};
 use crate::console::Console;
 use crate::database::DatabaseError;
 use crate::deliveries::Deliveries;
 use crate::files::{Announcement, DataDir, unix_now};
+use crate::lockers::{self, Lockers};
 use crate::mail::{MailConfigError, Mailer};
 use crate::member_trees::MemberTrees;
 use crate::metrics::Metrics;
@@ -44,6 +45,9 @@ pub(crate) const PUBLISHES_MAX: usize = 2;
 
 /// Directories or comparisons of trees in memory at once: a comparison takes up to some 100 MiB.
 const BROWSES_MAX: usize = 4;
+
+/// Segments that come for lockers at once, each in memory until it is on the disk.
+const LOCKER_SEGMENTS: usize = 64;
 
 /// How often idle deliveries are looked for in the database.
 const SWEEP_DELIVERIES_INTERVAL: Duration = Duration::from_mins(10);
@@ -223,6 +227,9 @@ impl Hub {
         let mailer = mailer.map_err(StartError::Mail)?;
         let limits = open_files::fit(config.limits);
         let deliveries = Arc::new(Deliveries::new(&limits));
+        let lockers =
+            open_lockers(&config.lockers, &data, &limits, config.free_reserve_bytes, &cluster);
+        let lockers = Arc::new(lockers.await.map_err(in_data)?);
         let codes = Arc::new(Codes::new(&limits));
         let fetches = Arc::new(Semaphore::new(limits.fetches_max));
         let (stop, stopping) = watch::channel(false);
@@ -265,6 +272,8 @@ impl Hub {
             buffers: Buffers::default(),
             event_streams: Arc::new(Semaphore::new(limits.event_streams_max)),
             deliveries: Arc::clone(&deliveries),
+            lockers,
+            locker_places: Places::new(Arc::new(Semaphore::new(LOCKER_SEGMENTS)), LOCKER_SEGMENTS),
             codes: Arc::clone(&codes),
             people: People::new(post),
             transfers: Arc::default(),
@@ -322,6 +331,7 @@ impl Hub {
         // An hour is the shortest window, and nobody counts the minutes of it.
         let sweep = people::sweep_deliveries(Arc::clone(&app), SWEEP_DELIVERIES_INTERVAL, window);
         jobs.spawn(sweep);
+        jobs.spawn(lockers::clean(Arc::clone(&app)));
         jobs.spawn(gc::hourly(Arc::clone(&app), data, config.gc_interval, config.gc_grace));
         let serving = tokio::spawn(async move {
             serve::serve(listener, acceptor, router, limits, stopping).await;
@@ -341,6 +351,24 @@ impl Hub {
             jobs,
         })
     }
+}
+
+/// The lockers that are there; a front-end that keeps no chunks keeps none. None is longer than a delivery is kept.
+async fn open_lockers(
+    config: &Option<LockerConfig>,
+    data: &DataDir,
+    limits: &HubLimits,
+    free_reserve_bytes: u64,
+    cluster: &Cluster,
+) -> io::Result<Lockers> {
+    let time_max = |config: &LockerConfig| config.time_max.min(limits.delivery_window);
+    let config = config.map(|config| LockerConfig { time_max: time_max(&config), ..config });
+    let config = config.filter(|_| cluster.keeps_chunks());
+    let path = data.lockers();
+    // The last segment of each is read.
+    tokio::task::spawn_blocking(move || Lockers::open(&path, config, free_reserve_bytes))
+        .await
+        .map_err(io::Error::other)?
 }
 
 /// What is needed to be one of several front-ends, and where the others are listened to.

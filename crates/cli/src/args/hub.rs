@@ -67,6 +67,17 @@ pub(crate) struct HubArgs {
     /// Most bytes the chunks may take on the disk, as 500GB [default: no bound]
     #[arg(long, value_name = "SIZE")]
     pub(crate) quota: Option<Size>,
+    /// Keep deliveries whose senders ask for it, sealed, until they are collected, and so many bytes of them at most
+    /// [default: none is kept]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) locker_quota: Option<Size>,
+    /// With --locker-quota: most bytes of one account [default: a tenth of all]
+    #[arg(long, value_name = "SIZE", requires = "locker_quota")]
+    pub(crate) locker_account_quota: Option<Size>,
+    /// With --locker-quota: the longest that one is kept, and no longer than --delivery-window
+    #[arg(long, value_name = "DAYS", default_value_t = 14, requires = "locker_quota",
+          value_parser = clap::value_parser!(u16).range(1..=366))]
+    pub(crate) locker_days: u16,
     /// Hours after which a delivery to a person is removed to which nothing happened
     #[arg(long, value_name = "1-336", default_value_t = 336,
           value_parser = clap::value_parser!(u16).range(1..=336))]

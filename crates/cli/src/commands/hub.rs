@@ -44,6 +44,11 @@ async fn serve(session: &Session, args: HubArgs) -> anyhow::Result<Ended> {
     config.limits.delivery_window = Duration::from_hours(args.delivery_window.into());
     config.quota_bytes = args.quota.map(|size| size.0);
     config.free_reserve_bytes = args.keep_free.0;
+    config.lockers = args.locker_quota.map(|quota| hub::LockerConfig {
+        quota_bytes: quota.0,
+        account_quota_bytes: args.locker_account_quota.map_or(quota.0 / 10, |quota| quota.0),
+        time_max: Duration::from_hours(24 * u64::from(args.locker_days)),
+    });
     config.gc_interval = Duration::from_millis(args.collect_every.max(1));
     let names_loopback = config.url.is_none()
         && listen.ip().is_unspecified()

@@ -1,6 +1,5 @@
 //! What a login or a service manager sets up.
 
-
 use rustix::process::{Resource, getrlimit};
 
 use super::surroundings::absolute;

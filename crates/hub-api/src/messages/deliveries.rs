@@ -43,6 +43,43 @@ pub struct DeliveryStatus {
     pub ended: Option<DeliveryEnd>,
     /// Grows with every change; send it as `after` to wait for the next.
     pub change: u64,
+    /// What of it lies in a locker; absent of a delivery that is passed on from memory alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locker: Option<LockerStatus>,
+}
+
+/// Asks for a locker: the hub keeps the sealed segments of a delivery until they are collected. Repeating it with
+/// the same values changes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct LockerRequest {
+    /// How many segments it has, from 1; they are numbered from 0.
+    pub segments: u64,
+    /// Bytes of the plain stream, which is cut every MiB: what is charged before anything is taken.
+    pub bytes: u64,
+    /// BLAKE3 of the token that the recipient shows.
+    pub recipient: Hex<32>,
+    /// For how long the hub keeps it, in seconds.
+    pub seconds: u64,
+    /// How often it may be downloaded, from 1; without it the first receipt ends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub downloads: Option<u32>,
+}
+
+/// What of a delivery lies in a locker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LockerStatus {
+    /// Segments that the hub keeps, all from the first on.
+    pub kept: u64,
+    /// Until when, in seconds since 1970.
+    pub until: u64,
+    /// To how many downloads everything was handed out.
+    pub downloads: u32,
+    /// How many there may be; absent where the first receipt ends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub downloads_max: Option<u32>,
 }
 
 /// Whether one side of a delivery is connected.
@@ -94,7 +131,7 @@ pub struct DeliveryEnding {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SegmentTaken {
-    /// Whether the hub has all of it, in memory; else it was not read.
+    /// Whether the hub has all of it, in memory or durably in the delivery's locker; else it was not read.
     pub taken: bool,
     /// The segment the hub takes next; absent while no recipient is connected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -159,6 +196,7 @@ mod tests {
             receipt: Some(Base64Bytes(vec![0xff])),
             ended: Some(DeliveryEnd { by: DeliveryParty::Hub, reason: "idle".to_owned() }),
             change: 9,
+            locker: Some(LockerStatus { kept: 3, until: 70, downloads: 1, downloads_max: Some(2) }),
         };
         let json = serde_json::to_value(&status).expect("json");
         let expected = serde_json::json!({
@@ -168,6 +206,7 @@ mod tests {
             "receipt": "_w",
             "ended": { "by": "hub", "reason": "idle" },
             "change": 9,
+            "locker": { "kept": 3, "until": 70, "downloads": 1, "downloads_max": 2 },
         });
         assert_eq!(json, expected);
         assert_eq!(serde_json::from_value::<DeliveryStatus>(json).expect("json"), status);

@@ -315,6 +315,9 @@ pub struct DeliveryInfo {
     /// Who ended it and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<super::DeliveryEnd>,
+    /// What of it lies in a locker, as far as the front-end that answers knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locker: Option<super::LockerStatus>,
 }
 
 /// Deliveries, the newest first.

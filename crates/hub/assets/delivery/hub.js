@@ -23,6 +23,8 @@ export class NotNow extends Error {
  * @property {number} bytes Of the stream, by the sender's word.
  * @property {{ here: boolean, since: number }} sender
  * @property {{ by: string, reason: string }} [ended]
+ * @property {object} [locker] Of one that the hub keeps.
+ * @property {string} [receipt]
  */
 
 /** One delivery at the hub this page came from. */
@@ -30,10 +32,16 @@ export class Hub {
   #path;
   #headers;
 
-  /** @param {import("./link.js").Link} link */
-  constructor({ name, secret }) {
+  /**
+   * @param {import("./link.js").Link} link
+   * @param {Uint8Array} download What names this download among those of a locker.
+   */
+  constructor({ name, secret }, download) {
     this.#path = `/v1/deliveries/${name}`;
-    this.#headers = { "consign-delivery-token": hex(recipientToken(secret)) };
+    this.#headers = {
+      "consign-delivery-token": hex(recipientToken(secret)),
+      "consign-delivery-download": hex(download),
+    };
   }
 
   /**

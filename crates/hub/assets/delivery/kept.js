@@ -5,6 +5,7 @@
 //                 tags      the tags of the segments that are in it, in order: 32 bytes each
 //                 durable   how many of them are on the disk for sure, twice, 8 bytes each
 //                 key       a hash of the key it was opened with, so that a wrong one harms nothing
+//                 download  16 random bytes that name this download among those of a locker
 //                 begun     empty; somebody wanted the delivery
 //                 receipt   as it was signed, once everything is durable
 //                 taken     empty; the sender has the receipt
@@ -19,6 +20,7 @@ import { Problem } from "./problem.js";
 import { TAG_BYTES } from "./vault.js";
 
 const FOLDER = "deliveries";
+const DOWNLOAD_BYTES = 16;
 /** Segments between two times at which everything is made durable: what a power cut costs at most, in MiB. */
 const DURABLE_EVERY = 64;
 /** A page that is being left gives its files back a moment later. */
@@ -55,6 +57,7 @@ export class Kept {
   #tags;
   #durable;
   #count = 0;
+  #download = new Uint8Array(DOWNLOAD_BYTES);
 
   /**
    * @param {FileSystemDirectoryHandle} directory
@@ -80,11 +83,30 @@ export class Kept {
     try {
       await kept.#checkKey(vault);
       kept.#count = kept.#trusted(vault);
+      await kept.#nameDownload();
     } catch (error) {
       kept.close();
       throw error;
     }
     return kept;
+  }
+
+  /** What names this download; the same as long as it goes on. */
+  get download() {
+    return this.#download;
+  }
+
+  async #nameDownload() {
+    const file = await access(this.#directory, "download");
+    try {
+      if (file.getSize() !== DOWNLOAD_BYTES) {
+        write(file, crypto.getRandomValues(new Uint8Array(DOWNLOAD_BYTES)), 0);
+        file.flush();
+      }
+      this.#download = read(file, 0, DOWNLOAD_BYTES);
+    } finally {
+      file.close();
+    }
   }
 
   /** How many segments are here. */

@@ -50,7 +50,7 @@ export class Recipient {
    */
   constructor(link, vault, kept, watcher) {
     this.#link = link;
-    this.#hub = new Hub(link);
+    this.#hub = new Hub(link, kept.download);
     this.#vault = vault;
     this.#kept = kept;
     this.#watcher = watcher;
@@ -92,7 +92,8 @@ export class Recipient {
     if (!Number.isSafeInteger(bytes) || segments !== segmentCount(bytes) || segments === 0) {
       throw impossible("its length is not that of its segments");
     }
-    this.#watcher.waits({ whom: "sender", since: status.sender.here ? null : status.sender.since });
+    const whom = status.locker ? null : "sender";
+    this.#watcher.waits({ whom, since: status.sender.here ? null : status.sender.since });
     await this.#stream(this.#kept.count, async (number, sealed) => {
       if (number !== this.#kept.count) throw new NotAuthentic(number);
       const { tag, plain } = await this.#vault.open(number, segmentLength(number, bytes), sealed);
@@ -218,6 +219,8 @@ class Run {
   /** @type {Uint8Array | null} */
   #receipt = null;
   #isFinishing = false;
+  /** The hub keeps the receipt for the sender: the delivery came out of a locker. */
+  #isReceiptKept = false;
   #giveUpAt = Infinity;
   #movedAt = performance.now();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -274,7 +277,7 @@ class Run {
     const { phase, verified } = this.#plan;
     this.#watcher.progress(Math.min(verified * SEGMENT_BYTES, this.#layout.streamBytes), this.#layout.streamBytes);
     if (phase === "broken") return this.#reject(DAMAGED);
-    if (phase === "done") return this.#resolve(true);
+    if (phase === "done") return this.#resolve(!this.#isReceiptKept);
     if (phase === "handing-in" && !this.#receipt) {
       if (!this.#isFinishing) this.#do(this.#finish());
       return;
@@ -335,7 +338,8 @@ class Run {
       const status = await this.#hub.verified(verified, isAll ? this.#receipt : null);
       if (!isAll) checkNotEnded(status);
       const isTaken = isAll && status.ended?.by === "sender";
-      this.#plan.handleReported(verified, isTaken, performance.now());
+      this.#isReceiptKept = isAll && Boolean(status.locker && status.receipt);
+      this.#plan.handleReported(verified, isTaken || this.#isReceiptKept, performance.now());
     } catch (error) {
       if (!(error instanceof NotNow)) throw error;
       this.#plan.handleReportFailed(performance.now());
@@ -350,7 +354,7 @@ class Run {
       const status = await this.#hub.status(this.#stopping.signal);
       checkNotEnded(status);
       const { here, since } = status.sender;
-      this.#watcher.waits({ whom: "sender", since: here ? null : since });
+      this.#watcher.waits({ whom: status.locker ? "hub" : "sender", since: here ? null : since });
     } catch (error) {
       if (this.#isOver) return;
       if (!(error instanceof NotNow)) throw error;

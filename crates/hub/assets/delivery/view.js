@@ -79,7 +79,7 @@ const told = {
     offer = { header, layout, paths: savedPaths(header.items) };
     describe(header);
     if (hasBegun) return told.begins();
-    say("Nothing is saved before you say so. The sender has to stay connected while it comes.");
+    say("Nothing is saved before you say so. Leave this page open while it comes.");
     offerButtons("receive", "refuse");
   },
 

@@ -24,7 +24,9 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Routes that need the chunks, or what only goes with them. A page or a list that needs the database alone is
 /// answered by whoever is asked.
-const OF_CHUNKS: [&str; 15] = [
+const OF_CHUNKS: [&str; 16] = [
+    // Lockers are where the chunks are.
+    paths::DELIVERY_LOCKER,
     paths::CHUNKS_HAVE,
     paths::CHUNKS_FETCH,
     paths::CHUNKS,
@@ -100,7 +102,7 @@ async fn elsewhere(app: &App, place: Place) -> Result<Option<FrontEnd>, Refusal>
             Some(keeper) => Ok(Some(keeper).filter(is_other)),
             None => Err(soon("the front-end that keeps the chunks is away")),
         },
-        Place::Delivery(id) if app.deliveries.has(&id) => Ok(None),
+        Place::Delivery(id) if app.deliveries.has(&id) || app.lockers.has(&id) => Ok(None),
         Place::Delivery(id) => Ok(app.db.home(&id).await?.filter(is_other)),
         Place::Codes => match app.db.home(&CODES).await? {
             Some(home) => Ok(Some(home).filter(is_other)),

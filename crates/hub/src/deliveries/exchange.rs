@@ -339,6 +339,7 @@ impl<B> Exchange<B> {
             receipt: self.receipt.clone().map(Base64Bytes),
             ended: self.ended.as_ref().map(|(end, _)| end.clone()),
             change: self.change,
+            locker: None,
         }
     }
 

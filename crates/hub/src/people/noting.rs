@@ -112,6 +112,7 @@ mod tests {
             receipt,
             ended,
             change: 1,
+            locker: None,
         }
     }
 

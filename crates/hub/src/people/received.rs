@@ -34,6 +34,7 @@ pub(crate) fn status_of_received(record: &AddressedRecord, receipt: Vec<u8>) -> 
         receipt: Some(Base64Bytes(receipt)),
         ended: None,
         change: 1,
+        locker: None,
     }
 }
 

@@ -3,8 +3,8 @@
 use hub_api::limits::PERSON_TEXT_CHARS_MAX;
 use hub_api::{
     Base64Bytes, BookDocument, DeliveryEnd, DeliveryInfo, DeliveryParty, DeliveryState,
-    DeliveryTotals, Hex, MyPerson, PendingSender, PersonCard, PersonDetails, SenderPolicy,
-    UnlistedDevice,
+    DeliveryTotals, Hex, LockerStatus, MyPerson, PendingSender, PersonCard, PersonDetails,
+    SenderPolicy, UnlistedDevice,
 };
 use hub_db::{
     AddressedRecord, Book, Details, DeviceRecord, EndedBy, PendingRecord, Person, Totals,
@@ -87,6 +87,7 @@ pub(crate) fn delivery_info(
     record: AddressedRecord,
     letter: Option<Vec<u8>>,
     other_online: bool,
+    locker: Option<LockerStatus>,
 ) -> DeliveryInfo {
     let ended = record.ended;
     let ended = ended.map(|(by, reason)| DeliveryEnd { by: shown_party(by), reason });
@@ -106,6 +107,7 @@ pub(crate) fn delivery_info(
         letter: letter.map(Base64Bytes),
         other_online,
         ended,
+        locker,
     }
 }
 

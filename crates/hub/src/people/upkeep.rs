@@ -55,7 +55,7 @@ pub(crate) async fn end_live(app: &App, delivery: &[u8; 16], by: DeliveryParty, 
 
 /// Ends what of an addressed delivery is in memory here, after another front-end ended it in the database.
 pub(crate) async fn end_as_noted(app: &App, delivery: &[u8; 16]) {
-    if !app.deliveries.has(delivery) {
+    if !app.deliveries.has(delivery) && !app.lockers.has(delivery) {
         return;
     }
     let (by, reason) = match app.db.addressed(delivery).await {
@@ -76,7 +76,11 @@ pub(crate) async fn end_as_noted(app: &App, delivery: &[u8; 16]) {
 async fn end_here(app: &App, delivery: &[u8; 16], by: DeliveryParty, reason: String) {
     match app.db.addressed(delivery).await {
         Ok(Some(record)) => {
-            app.deliveries.end(delivery, record.account, DeliveryEnd { by, reason });
+            let end = DeliveryEnd { by, reason };
+            if app.lockers.end(*delivery, &end).await.is_err() {
+                tracing::warn!("a locker that is over was not emptied");
+            }
+            app.deliveries.end(delivery, record.account, end);
         }
         Ok(None) => {}
         // Its sides find that it is over when they begin anew.

@@ -81,5 +81,6 @@ pub(crate) async fn address_delivery(
     }
     let is_contact = record.state != DeliveryState::PendingApproval;
     let is_online = is_contact && !online(&app, [record.recipient]).await?.is_empty();
-    Ok((status, axum::Json(delivery_info(*record, None, is_online))))
+    let locker = app.lockers.shown(&delivery);
+    Ok((status, axum::Json(delivery_info(*record, None, is_online, locker))))
 }

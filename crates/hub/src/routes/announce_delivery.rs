@@ -26,6 +26,9 @@ pub(crate) async fn announce_delivery(
     if announcement.segments == 0 {
         return Err(Refusal::malformed("a delivery has at least one segment"));
     }
+    if app.lockers.has(&id) {
+        return Err(Refusal::new(ProblemCode::DeliveryConflict, "it has a locker"));
+    }
     let addressed = app.db.addressed(&id).await?;
     if let Some(addressed) = &addressed {
         check_same(addressed, account.key, &announcement)?;
@@ -56,7 +59,7 @@ pub(crate) async fn announce_delivery(
 }
 
 /// Refuses what is not announced as it was addressed.
-fn check_same(
+pub(super) fn check_same(
     addressed: &AddressedRecord,
     account: AccountKey,
     announcement: &DeliveryAnnouncement,
@@ -70,7 +73,7 @@ fn check_same(
 }
 
 /// Refuses what does not begin, or is over.
-fn check_waits(addressed: &AddressedRecord) -> Result<(), Refusal> {
+pub(super) fn check_waits(addressed: &AddressedRecord) -> Result<(), Refusal> {
     let conflict = |why: &str| Err(Refusal::new(ProblemCode::DeliveryConflict, why));
     match addressed.state {
         DeliveryState::Waiting | DeliveryState::Running => Ok(()),

@@ -14,6 +14,7 @@ use crate::caller::Segments;
 use crate::cluster::Wake;
 use crate::deliveries::{Asker, Participant};
 use crate::files::unix_now;
+use crate::lockers::Download;
 use crate::people::tell_sides;
 use crate::refusal::Refusal;
 
@@ -23,6 +24,7 @@ pub(crate) async fn end_delivery(
     State(app): State<Arc<App>>,
     Participant(asker): Participant,
     segments: Segments,
+    download: Download,
     Json(DeliveryEnding { reason }): Json<DeliveryEnding>,
 ) -> Result<StatusCode, Refusal> {
     let id = segments.parse::<Hex<16>>("delivery")?.0;
@@ -33,6 +35,10 @@ pub(crate) async fn end_delivery(
         return Err(Refusal::malformed(most));
     }
     let Some(addressed) = app.db.addressed(&id).await? else {
+        if let Some(locker) = app.lockers.find(id, asker, download) {
+            locker.end(reason).await?;
+            return Ok(StatusCode::NO_CONTENT);
+        }
         app.deliveries.open(id, asker).ok_or_else(Refusal::not_found)?.end(reason);
         return Ok(StatusCode::NO_CONTENT);
     };
@@ -46,7 +52,9 @@ pub(crate) async fn end_delivery(
     }
     app.cluster.post().tell(Wake::Ended { delivery: Hex(id) });
     // Also what was over before: its place is free then.
-    app.deliveries.end(&id, addressed.account, DeliveryEnd { by: shown, reason });
+    let end = DeliveryEnd { by: shown, reason };
+    app.lockers.end(id, &end).await?;
+    app.deliveries.end(&id, addressed.account, end);
     Ok(StatusCode::NO_CONTENT)
 }
 

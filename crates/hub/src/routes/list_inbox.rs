@@ -33,7 +33,8 @@ pub(crate) async fn list_inbox(
     let online = online(&app, found.iter().map(|(record, _)| record.sender)).await?;
     let found = found.into_iter().map(|(record, letter)| {
         let is_online = online.contains_key(&record.sender);
-        delivery_info(record, letter, is_online)
+        let locker = app.lockers.shown(&record.delivery);
+        delivery_info(record, letter, is_online, locker)
     });
     let mut deliveries = found.collect();
     let next = rows.cut(&mut deliveries, |last| last.number);

@@ -29,7 +29,8 @@ pub(crate) async fn list_outbox(
         // Whoever was not let in, or is no more, does not learn when somebody is there.
         let may_know = matches!(record.state, DeliveryState::Waiting | DeliveryState::Running);
         let is_online = online.contains_key(&record.recipient);
-        delivery_info(record, None, may_know && is_online)
+        let locker = app.lockers.shown(&record.delivery);
+        delivery_info(record, None, may_know && is_online, locker)
     });
     let mut deliveries = found.collect();
     let next = rows.cut(&mut deliveries, |last| last.number);

@@ -11,6 +11,7 @@ use crate::app::App;
 use crate::body::Json;
 use crate::caller::Segments;
 use crate::deliveries::{Asker, Recipient};
+use crate::lockers::Download;
 use crate::people::{keep_receipt, status_of_received};
 use crate::refusal::Refusal;
 
@@ -20,6 +21,7 @@ pub(crate) async fn verified_segments(
     State(app): State<Arc<App>>,
     Recipient(asker): Recipient,
     segments: Segments,
+    download: Download,
     Json(DeliveryVerified { segments: verified, receipt }): Json<DeliveryVerified>,
 ) -> Result<axum::Json<DeliveryStatus>, Refusal> {
     let id = segments.parse::<Hex<16>>("delivery")?.0;
@@ -27,6 +29,15 @@ pub(crate) async fn verified_segments(
         return Err(Refusal::malformed("the receipt is too long"));
     }
     let receipt = receipt.map(|receipt| receipt.0);
+    if let Some(locker) = app.lockers.find(id, asker, download) {
+        locker.verified(verified, receipt.clone()).await?;
+        if let Some(receipt) = &receipt
+            && locker.is_addressed()
+        {
+            keep_receipt(&app, id, receipt).await?;
+        }
+        return locker.status().map(axum::Json);
+    }
     let Some(delivery) = app.deliveries.open(id, asker) else {
         return handed_in_late(&app, id, asker, verified, receipt).await.map(axum::Json);
     };

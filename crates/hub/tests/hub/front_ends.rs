@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hub::{
-    Database, FrontEndConfig, Hub, HubConfig, NotEntered, Role, RunningHub, StartError, Tls,
+    Database, FrontEndConfig, Hub, HubConfig, LockerConfig, NotEntered, Role, RunningHub,
+    StartError, Tls,
 };
-use hub_api::{Base64Bytes, DeliveryStatus, DeliveryVerified, ProblemCode};
+use hub_api::{Base64Bytes, DeliveryStatus, DeliveryVerified, LockerRequest, ProblemCode};
 use hub_client::{HubClient, Pin};
 use serde_json::json;
 use testkit::Postgres;
@@ -43,7 +44,10 @@ async fn front_end(
     let listen = "127.0.0.1:0".parse().expect("an address");
     let front_end = Some(FrontEndConfig { listen, address: None, keeps_chunks });
     let database = Some(database.clone());
-    Hub::start(HubConfig { database, front_end, ..config(dir, tls) }).await
+    let quota_bytes = 100 << 20;
+    let time_max = Duration::from_hours(24);
+    let lockers = Some(LockerConfig { quota_bytes, account_quota_bytes: quota_bytes, time_max });
+    Hub::start(HubConfig { database, front_end, lockers, ..config(dir, tls) }).await
 }
 
 /// A front-end with the chunks and one without, on one database.
@@ -285,6 +289,41 @@ async fn releases_are_published_and_read_at_a_front_end_without_chunks() {
     one.hub.shutdown().await;
     let away = other.stranger(1).client.upload(tree.frames()).await;
     assert_eq!(code(away), ProblemCode::Unavailable, "nobody keeps them");
+    other.hub.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locker_is_where_the_chunks_are_and_every_front_end_leads_there() {
+    let Some(server) = Postgres::start() else { return };
+    let (one, other) = two(&server, Tls::SelfSigned).await;
+    one.person(1, Role::Reader, &[]).await;
+    let (sender, recipient) = (client(&other, Some(1)), client(&other, None));
+    let announced = announcement(2);
+    let request = LockerRequest {
+        segments: 2,
+        bytes: (1 << 20) + 300_000,
+        recipient: announced.recipient,
+        seconds: 3600,
+        downloads: None,
+    };
+    sender.open_locker(ID, &request).await.expect("opens");
+    for number in 0..2 {
+        let bytes = segment(number);
+        let digest = *blake3::hash(&bytes).as_bytes();
+        let taken = sender.keep_segment(ID, number, digest, bytes).await.expect("is kept");
+        assert!(taken.taken);
+    }
+    assert!(one.dir.path().join("lockers").exists() && !other.dir.path().join("lockers").exists());
+    receive(&recipient, 0, 2).await;
+    let receipt = Some(Base64Bytes(vec![5; 90]));
+    let verified = DeliveryVerified { segments: 2, receipt };
+    recipient.delivery_verified(ID, &TOKEN, &verified).await.expect("handed in");
+    let status = client(&one, Some(1)).delivery_status(ID, None, None).await.expect("answers");
+    assert!(status.receipt.is_some());
+    // Without the one that keeps them there are none, and none begins elsewhere.
+    one.hub.shutdown().await;
+    let away = sender.open_locker([9; 16], &request).await;
+    assert_eq!(code(away), ProblemCode::Unavailable);
     other.hub.shutdown().await;
 }
 

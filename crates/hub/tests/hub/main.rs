@@ -24,6 +24,7 @@ mod limits_hostile;
 mod limits_storage;
 mod limits_streams;
 mod limits_transfers;
+mod lockers;
 mod mirrors;
 mod observing;
 mod people;

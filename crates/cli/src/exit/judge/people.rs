@@ -14,7 +14,9 @@ pub(super) fn judge_code(code: ProblemCode) -> Option<(Ended, &'static str)> {
     if code == ProblemCode::PersonConflict {
         return Some((Ended::InUse, "another device changed it meanwhile: try again"));
     }
-    let hint = if code == ProblemCode::LoginRefused {
+    let hint = if code == ProblemCode::LockerRefused {
+        "send it without --locker while the recipient is there, or ask whoever runs the hub"
+    } else if code == ProblemCode::LoginRefused {
         "check handle and password; after several tries wait an hour before the next"
     } else if code == ProblemCode::PersonRequired {
         "choose a handle with `consign account create`, or make this device one of an account with `consign account login`; a new device wants `consign account approve` on another one"

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::{Operation, Parameter, Place, Who, delete, get, hex32, post, put, query, unsigned};
+use super::{
+    Operation, Parameter, Place, Who, delete, get, hex16, hex32, post, put, query, unsigned,
+};
 use crate::openapi::Content;
 use crate::{ProblemCode as P, routes};
 
@@ -14,6 +16,7 @@ const DELIVERY_CHANGE: &[Parameter] = &[
         unsigned,
     ),
     AS_RECIPIENT,
+    DOWNLOAD,
 ];
 const AS_RECIPIENT: Parameter = Parameter {
     name: TOKEN_HEADER,
@@ -36,8 +39,25 @@ const ALSO: Parameter = Parameter {
     description: "The ids of the others, with commas between them; at most 31, none twice.",
     schema: ids,
 };
-const SEGMENTS_FROM: &[Parameter] =
-    &[query("from", "The first segment wanted; without it 0.", unsigned), TOKEN_OF_RECIPIENT];
+const DOWNLOAD: Parameter = Parameter {
+    name: "Consign-Delivery-Download",
+    place: Place::Header,
+    is_required: false,
+    description: "Of a locker: which download it is, 16 random bytes that stay the same when it goes on.",
+    schema: hex16,
+};
+const DIGEST: Parameter = Parameter {
+    name: "Consign-Segment-Digest",
+    place: Place::Header,
+    is_required: false,
+    description: "BLAKE3 of the segment; a locker takes none without it.",
+    schema: hex32,
+};
+const SEGMENTS_FROM: &[Parameter] = &[
+    query("from", "The first segment wanted; without it 0.", unsigned),
+    TOKEN_OF_RECIPIENT,
+    DOWNLOAD,
+];
 
 pub(super) static OPERATIONS: &[Operation] = &[
     Operation {
@@ -86,10 +106,28 @@ pub(super) static OPERATIONS: &[Operation] = &[
         ..delete(routes::DELIVERY, "endDelivery", "Ends a delivery", Who::Visitor)
     },
     Operation {
+        request: Content::Json("LockerRequest"),
+        answers: &[
+            (200, Content::Json("DeliveryStatus"), "It has a locker with these values."),
+            (201, Content::Json("DeliveryStatus"), "The locker is new."),
+        ],
+        problems: &[P::LockerRefused, P::DeliveryConflict, P::TooManyRequests, P::StorageFull],
+        note: "By the sender, instead of announcing the delivery; only where the hub's operator allows it. The \
+               hub keeps the sealed segments on its disk until the receipt, an end by either side, or its time. \
+               One that is addressed to a person gets a locker once they let the sender in.",
+        ..put(routes::DELIVERY_LOCKER, "openLocker", "Opens a locker", Who::Account)
+    },
+    Operation {
+        query: &[DIGEST],
         request: Content::Bytes,
-        answers: &[(200, Content::Json("SegmentTaken"), "Whether it is in the hub's memory.")],
+        answers: &[(
+            200,
+            Content::Json("SegmentTaken"),
+            "Whether it is in the hub's memory, or its locker.",
+        )],
+        problems: &[P::WrongBytes, P::StorageFull],
         note: "By the sender. The hub reads the body when it has room for it, for which it waits at \
-               most 20 s; it never writes a segment anywhere but to the recipient.",
+               most 20 s; without a locker it never writes a segment anywhere but to the recipient.",
         ..put(routes::DELIVERY_SEGMENT, "putSegment", "Hands a segment over", Who::Account)
     },
     Operation {
@@ -114,7 +152,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         ..get(routes::DELIVERY_SEGMENTS, "readSegments", "The segments of a delivery", Who::Anybody)
     },
     Operation {
-        query: &[TOKEN_OF_RECIPIENT],
+        query: &[TOKEN_OF_RECIPIENT, DOWNLOAD],
         request: Content::Json("DeliveryVerified"),
         answers: &[(200, Content::Json("DeliveryStatus"), "How it stands.")],
         ..post(routes::DELIVERY_VERIFIED, "verifiedSegments", "Says what was kept", Who::Anybody)

@@ -196,6 +196,7 @@ export class Account {
  * @property {number} bytes
  * @property {number} files
  * @property {string} [letter]
+ * @property {{ kept: number, until: number }} [locker] What the hub keeps of it.
  * @property {boolean} other_online
  * @property {{ by: string, reason: string }} [ended]
  */

@@ -19,7 +19,8 @@ export function isOver({ state }) {
  * @param {boolean} isIn Whether it is addressed to us.
  * @returns {{ text: string, colour: string }} `colour` of its badge.
  */
-export function standing({ state, since, segments, verified, letter, from, to, other_online: isOnline, ended }, isIn) {
+export function standing(delivery, isIn) {
+  const { state, since, segments, verified, letter, from, to, other_online: isOnline, ended, locker } = delivery;
   const at = when(since);
   const plain = (/** @type {string} */ text, colour = "") => ({ text, colour });
   switch (state) {
@@ -27,6 +28,12 @@ export function standing({ state, since, segments, verified, letter, from, to, o
       return plain(isIn ? `waits for you to let ${from} in since ${at}` : `waits for ${to} to let you in since ${at}`, "warn");
     case "waiting":
       if (isIn && !letter) return plain("is for another device of yours");
+      if (locker) {
+        if (locker.kept < segments) return plain(`${Math.floor((100 * locker.kept) / Math.max(1, segments))} % are in the hub's locker`, "move");
+        const until = when(locker.until);
+        if (isIn) return plain(`can be received now, until ${until}`, "accent");
+        return plain(`is in the hub's locker for ${to} until ${until}`);
+      }
       // Whoever sends from a terminal may be there without listening.
       if (isIn) return isOnline ? plain("can be received now", "accent") : plain(`can be received while ${from} sends it`, "warn");
       return plain(isOnline ? `waits for ${to} to accept it since ${at}` : `waits for ${to} to be online since ${at}`, "warn");
