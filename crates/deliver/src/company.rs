@@ -190,7 +190,7 @@ impl Together {
             [(id, delivery, vault)] => {
                 let (source, vault) = (Arc::clone(&self.source), Arc::clone(vault));
                 let delivery_id = *delivery.as_bytes();
-                let put = put_alone(&self.client, delivery_id, source, vault, number).await;
+                let put = put_alone(&self.client, delivery_id, source, vault, number, false).await;
                 vec![(*id, put, Company::Waited(Duration::ZERO))]
             }
             [(first, ..), ..] => {

@@ -34,7 +34,7 @@ pub use code::{CodeError, CodeNews, CodeOffer, redeem};
 pub use place::{Place, PlaceError, Placed};
 pub use progress::DeliveryProgress;
 pub use receive::{Offered, ReceiveError, Received};
-pub use send::{Outgoing, SendError, Sending, Sent};
+pub use send::{Filled, LockerTerms, Outgoing, SendError, Sending, Sent};
 pub use source::{Source, SourceError};
 pub use survey::{LeftOut, Origin, SurveyError, Surveyed, survey};
 

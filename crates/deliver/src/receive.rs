@@ -90,6 +90,8 @@ pub struct Received {
     pub signed: Vec<u8>,
     /// Whether the sender has the receipt; else it waits at the hub for a while.
     pub taken: bool,
+    /// Whether it waits there durably: the delivery came out of a locker.
+    pub is_receipt_kept: bool,
     /// How many segments were here from an earlier try.
     pub resumed: u64,
 }
@@ -175,7 +177,9 @@ impl Offered {
     ) -> Result<Received, ReceiveError> {
         let Self { client, ticket, memory, vault, header, encoded, layout, first } = self;
         let items = header.items.len() as u64;
-        let mut driver = Driver { client, ticket, vault, layout, items, stream: None, kept: None };
+        let (stream, kept, is_receipt_kept) = (None, None, false);
+        let mut driver =
+            Driver { client, ticket, vault, layout, items, stream, kept, is_receipt_kept };
         // An earlier try had it all, and only its sender does not know yet.
         if let Some(signed) = read_if_there(&memory.join(RECEIPT))? {
             let receipt = documents::envelope::peek(&signed);
@@ -260,7 +264,13 @@ async fn fetch_header(
                 progress.waits(Some("the sender, who is not connected to the hub".into()));
             }
             ReceiveError::Hub(error) if error.is_retryable() => {
-                progress.waits(Some("the hub".into()));
+                let mut told = "the hub".to_owned();
+                if let ClientError::Problem { detail, .. } = error
+                    && !detail.is_empty()
+                {
+                    told = format!("the hub: {detail}");
+                }
+                progress.waits(Some(told));
             }
             ReceiveError::Damaged(_) if damaged < 2 => damaged += 1,
             ReceiveError::Hub(_)
@@ -332,6 +342,8 @@ struct Driver {
     stream: Option<DeliverySegments>,
     /// `None` when everything has its name.
     kept: Option<Kept>,
+    /// The hub has the receipt on its disk, and keeps it for the sender.
+    is_receipt_kept: bool,
 }
 
 /// What was placed, the receipt, and the receipt as it was signed.
@@ -386,7 +398,16 @@ impl Driver {
             let taken = plan.phase() == ReceivePhase::Done;
             let is_over = taken || give_up.is_some_and(|at| at <= Instant::now());
             if let Some((placed, receipt, signed)) = finished.take_if(|_| is_over) {
-                return Ok(Received { placed, receipt, signed, taken, resumed: 0 });
+                let is_receipt_kept = self.is_receipt_kept;
+                let taken = taken && !is_receipt_kept;
+                return Ok(Received {
+                    placed,
+                    receipt,
+                    signed,
+                    taken,
+                    is_receipt_kept,
+                    resumed: 0,
+                });
             }
             let wake = plan.poll_timeout().into_iter().chain(give_up).min();
             tokio::select! {
@@ -457,7 +478,11 @@ impl Driver {
                 if !has_all {
                     not_ended(&status)?;
                 }
-                plan.handle_reported(verified, has_all && is_over, Instant::now());
+                // A locker does without the sender.
+                self.is_receipt_kept =
+                    has_all && status.locker.is_some() && status.receipt.is_some();
+                let is_done = has_all && (is_over || self.is_receipt_kept);
+                plan.handle_reported(verified, is_done, Instant::now());
             }
             Err(error) if error.is_not_found() || error.is_retryable() => {
                 plan.handle_report_failed(Instant::now());

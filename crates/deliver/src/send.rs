@@ -8,7 +8,10 @@ use delivery::{DeliveryId, DeliverySecret, Digest, Receipt, ReceiptError, Tag, T
 use delivery_plan::{DeliveryConfig, HubStatus, SendAction, SendPhase, SendPlan};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use hub_api::{DeliveryAnnouncement, DeliveryParty, DeliveryStatus, Hex, SegmentTaken};
+use hub_api::{
+    DeliveryAnnouncement, DeliveryParty, DeliveryStatus, Hex, LockerRequest, LockerStatus,
+    SegmentTaken,
+};
 use hub_client::{ClientError, HubClient};
 
 use crate::company::{self, Put, Seat};
@@ -50,6 +53,33 @@ pub struct Outgoing {
     pub secret: DeliverySecret,
     /// Its stream.
     pub source: Source,
+    /// How the hub is to keep it until it is collected; `None` when it goes through the hub's memory alone.
+    pub locker: Option<LockerTerms>,
+    /// Of what was sent, when it is known: nothing of the stream is read again then.
+    pub digest: Option<Digest>,
+}
+
+/// For how long the hub keeps a delivery, and for whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LockerTerms {
+    /// How long, in seconds.
+    pub seconds: u64,
+    /// How often it may be downloaded; `None` when the first receipt ends it.
+    pub downloads: Option<u32>,
+}
+
+/// What became of a delivery with a locker.
+#[derive(Debug, Clone)]
+pub enum Filled {
+    /// The hub has all of it, and nobody has collected it, or not everybody.
+    Kept {
+        /// What the hub says of its locker.
+        locker: LockerStatus,
+        /// Of all that was sent, to compare the receipt with.
+        digest: Digest,
+    },
+    /// It arrived.
+    Received(Sent),
 }
 
 /// A delivery that arrived.
@@ -68,6 +98,8 @@ pub struct Sending {
     secret: DeliverySecret,
     vault: Arc<Vault>,
     source: Arc<Source>,
+    locker: Option<LockerTerms>,
+    digest: Option<Digest>,
     /// Of the segments that this process has sealed.
     tags: Vec<Option<Tag>>,
     /// Its place among deliveries of the same contents.
@@ -83,19 +115,31 @@ impl Sending {
     /// Prepares to send through a hub where this machine has an account.
     #[must_use]
     pub fn new(client: Arc<HubClient>, outgoing: Outgoing) -> Self {
-        let Outgoing { id, secret, source } = outgoing;
+        let Outgoing { id, secret, source, locker, digest } = outgoing;
         let vault = Arc::new(Vault::of_segments(id, &secret));
         let tags = vec![None; usize::try_from(source.layout().segments()).unwrap_or(usize::MAX)];
-        Self { client, id, secret, vault, source: Arc::new(source), tags, seat: None }
+        Self {
+            client,
+            id,
+            secret,
+            vault,
+            source: Arc::new(source),
+            locker,
+            digest,
+            tags,
+            seat: None,
+        }
     }
 
     /// From now on each segment of these, which have the same contents and go through the same hub, is sealed and
     /// sent once for all of them that want it at the same time. `secret` is drawn at random. Each of them goes on
-    /// and ends by itself.
+    /// and ends by itself. Nothing changes for those that a locker keeps: each is kept by itself.
     ///
     /// # Panics
     /// Without a runtime of Tokio.
     pub fn together(sendings: Vec<&mut Self>, secret: [u8; 32]) {
+        let sendings: Vec<_> =
+            sendings.into_iter().filter(|sending| sending.locker.is_none()).collect();
         let Some(first) = sendings.first() else { return };
         let (client, source) = (Arc::clone(&first.client), Arc::clone(&first.source));
         let seats = company::seats(sendings.len(), client, source, secret);
@@ -110,19 +154,41 @@ impl Sending {
     /// # Errors
     /// See [`SendError`]. A hub or a recipient that is away is waited for.
     pub async fn run(&mut self, progress: &DeliveryProgress) -> Result<Sent, SendError> {
+        loop {
+            if let Filled::Received(sent) = self.drive(progress, Until::Received).await? {
+                return Ok(sent);
+            }
+        }
+    }
+
+    /// Sends until the hub has everything in its locker, or the receipt is here. Dropping the future stops; what the
+    /// hub has stays, and filling again goes on there.
+    ///
+    /// # Errors
+    /// See [`SendError`]. A hub that is away is waited for.
+    pub async fn fill(&mut self, progress: &DeliveryProgress) -> Result<Filled, SendError> {
+        self.drive(progress, Until::Kept).await
+    }
+
+    async fn drive(
+        &mut self,
+        progress: &DeliveryProgress,
+        until: Until,
+    ) -> Result<Filled, SendError> {
         let layout = self.source.layout();
         let (segments, stream_bytes) = (layout.segments(), layout.stream_bytes());
         let now = Instant::now();
         let mut plan = SendPlan::new(DeliveryConfig::default(), segments, crate::seed(), now);
         let _present = self.seat.as_ref().map(|seat| seat.join(self.id, Arc::clone(&self.vault)));
         let mut running = FuturesUnordered::new();
+        let mut is_kept = false;
         progress.verified(0, stream_bytes);
         loop {
             while let Some(action) = plan.poll_action(Instant::now()) {
                 running.push(self.perform(action));
             }
             progress.verified(plan.verified(), stream_bytes);
-            progress.waits(waits_for(plan.phase()));
+            progress.waits(if is_kept { Some(KEPT.to_owned()) } else { waits_for(plan.phase()) });
             let timeout = plan.poll_timeout();
             let outcome = tokio::select! {
                 Some(outcome) = running.next() => outcome,
@@ -143,7 +209,16 @@ impl Sending {
                             drop(running);
                             let sent = self.accept(&receipt.0).await?;
                             progress.verified(segments, stream_bytes);
-                            return Ok(sent);
+                            return Ok(Filled::Received(sent));
+                        }
+                        if let Some(locker) = status.locker.filter(|it| it.kept == segments) {
+                            if until == Until::Kept {
+                                drop(running);
+                                let digest = self.digest().await?;
+                                progress.verified(segments, stream_bytes);
+                                return Ok(Filled::Kept { locker, digest });
+                            }
+                            is_kept = true;
                         }
                         let known = known(&status);
                         match action {
@@ -153,6 +228,13 @@ impl Sending {
                             }
                         }
                     }
+                    // Only a hub before lockers knows no such route.
+                    Err(error) if self.locker.is_some() && error.is_not_found() => match action {
+                        SendAction::Announce => return Err(SendError::Hub(error)),
+                        SendAction::Ask { .. } | SendAction::Put(_) => {
+                            failed(&mut plan, action, error, now)?;
+                        }
+                    },
                     Err(error) => failed(&mut plan, action, error, now)?,
                 },
                 (action, Outcome::Put(number, result)) => {
@@ -161,8 +243,10 @@ impl Sending {
                         self.tags[number as usize] = tag;
                     }
                     match progress.heard(answer) {
-                        Ok(SegmentTaken { taken: true, verified, .. }) => {
-                            plan.handle_taken(number, verified);
+                        Ok(SegmentTaken { taken: true, verified, next }) => {
+                            // What a locker has is durable, which is as far as it goes for now.
+                            let kept = next.filter(|_| self.locker.is_some());
+                            plan.handle_taken(number, kept.unwrap_or(verified));
                         }
                         Ok(SegmentTaken { next, .. }) => plan.handle_not_taken(number, next),
                         Err(error) => failed(&mut plan, action, error, now)?,
@@ -181,13 +265,23 @@ impl Sending {
         let (source, vault) = (Arc::clone(&self.source), Arc::clone(&self.vault));
         let seat = self.seat.clone();
         let recipient = Hex(*blake3::hash(&self.secret.recipient_token()).as_bytes());
+        let locker = self.locker;
         async move {
             let outcome = match action {
                 SendAction::Announce => {
                     let (segments, bytes) =
                         (source.layout().segments(), source.layout().stream_bytes());
-                    let announcement = DeliveryAnnouncement { segments, bytes, recipient };
-                    let answer = client.announce_delivery(id, &announcement).await;
+                    let answer = match locker {
+                        None => {
+                            let announcement = DeliveryAnnouncement { segments, bytes, recipient };
+                            client.announce_delivery(id, &announcement).await
+                        }
+                        Some(LockerTerms { seconds, downloads }) => {
+                            let request =
+                                LockerRequest { segments, bytes, recipient, seconds, downloads };
+                            client.open_locker(id, &request).await
+                        }
+                    };
                     Outcome::Status(Box::new(answer))
                 }
                 SendAction::Ask { after } => {
@@ -197,7 +291,10 @@ impl Sending {
                 SendAction::Put(number) => {
                     let put = match seat {
                         Some(seat) => seat.put(number).await,
-                        None => put_alone(&client, id, source, vault, number).await,
+                        None => {
+                            let is_kept = locker.is_some();
+                            put_alone(&client, id, source, vault, number, is_kept).await
+                        }
                     };
                     Outcome::Put(number, put)
                 }
@@ -223,6 +320,9 @@ impl Sending {
 
     /// The digest of what was sent. What another process sealed is read once more.
     async fn digest(&mut self) -> Result<Digest, SendError> {
+        if let Some(digest) = self.digest {
+            return Ok(digest);
+        }
         let mut tags = std::mem::take(&mut self.tags);
         let (source, vault) = (Arc::clone(&self.source), Arc::clone(&self.vault));
         let digest = tokio::task::spawn_blocking(move || {
@@ -233,7 +333,9 @@ impl Sending {
             }
             Ok::<_, SourceError>(Digest::of(tags.into_iter().flatten()))
         });
-        Ok(digest.await.expect("hashing does not panic")?)
+        let digest = digest.await.expect("hashing does not panic")?;
+        self.digest = Some(digest);
+        Ok(digest)
     }
 
     /// Ends the delivery for both sides.
@@ -245,27 +347,45 @@ impl Sending {
     }
 }
 
-/// Reads, seals and sends one segment of one delivery.
+/// Reads, seals and sends one segment of one delivery, to its recipient or to be kept in its locker.
 pub(crate) async fn put_alone(
     client: &HubClient,
     delivery: [u8; 16],
     source: Arc<Source>,
     vault: Arc<Vault>,
     number: u64,
+    is_kept: bool,
 ) -> Put {
     let sealed = tokio::task::spawn_blocking(move || {
         source.segment(number).map(|plain| vault.seal(number, &plain))
     });
     let (tag, sealed) = sealed.await.expect("sealing does not panic")?;
-    let taken = client.put_segment(delivery, number, Bytes::from(sealed)).await;
+    let taken = if is_kept {
+        let digest = *blake3::hash(&sealed).as_bytes();
+        client.keep_segment(delivery, number, digest, Bytes::from(sealed)).await
+    } else {
+        client.put_segment(delivery, number, Bytes::from(sealed)).await
+    };
     Ok((Some(tag), taken))
 }
+
+/// How far a sender stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// The hub has everything in a locker.
+    Kept,
+    Received,
+}
+
+/// What is waited for when everything is in a locker.
+const KEPT: &str = "the recipient to collect it from the hub's locker";
 
 /// What the sender says when it ends a delivery that arrived.
 const RECEIVED: &str = "received";
 
 fn known(status: &DeliveryStatus) -> HubStatus {
     let DeliveryStatus { change, next, verified, .. } = *status;
+    let verified = status.locker.map_or(verified, |locker| verified.max(locker.kept));
     HubStatus { change, next, verified, has_receipt: status.receipt.is_some() }
 }
 

@@ -24,6 +24,12 @@ impl Digest {
         }
         Self(*hasher.finalize().as_bytes())
     }
+
+    /// Takes a digest as it was kept.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
 }
 
 impl std::fmt::Display for Digest {

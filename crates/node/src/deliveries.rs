@@ -6,6 +6,7 @@
 //! deliveries/out/ID/receipt         what the recipient signed; the delivery is over then
 //! deliveries/received/ID/           the receipt of what came, and what it was
 //! deliveries/in/ID/                 see `deliver`: what is here of a delivery that is being received
+//! deliveries/in/ID/download         what names this download among those of a locker
 //! deliveries/in/ID/code.json        the code it was asked for with, and the ticket that came: a secret
 //! ```
 //!
@@ -22,10 +23,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use deliver::{
-    CodeError, DeliveryProgress, LeftOut, Offered, Origin, Outgoing, ReceiveError, SendError,
-    Sending, Sent, Source, SurveyError,
+    CodeError, DeliveryProgress, Filled, LeftOut, LockerTerms, Offered, Origin, Outgoing,
+    ReceiveError, SendError, Sending, Sent, Source, SurveyError,
 };
-use delivery::{DeliveryId, DeliverySecret, HEADER_BYTES_MAX, Header, Ticket};
+use delivery::{DeliveryId, DeliverySecret, Digest, HEADER_BYTES_MAX, Header, Ticket};
 use hub_client::{HubClient, Pin, Timeouts};
 use people::{Handle, Identity, ReceiptFile};
 use serde::{Deserialize, Serialize};
@@ -48,6 +49,8 @@ pub struct DeliveryRequest {
     pub message: String,
     /// The recipients' handles, when they are somebody at the hub. Each gets a delivery.
     pub to: Vec<Handle>,
+    /// How the hub is to keep it until it is collected; `None` when it goes through the hub's memory alone.
+    pub locker: Option<LockerTerms>,
 }
 
 /// Why a delivery is not made, found or sent.
@@ -106,6 +109,8 @@ pub struct Prepared {
     pub left_out: Vec<LeftOut>,
     /// How the hub is talked to.
     pub hub: HubLink,
+    /// Whether the hub is to keep it until it is collected.
+    pub has_locker: bool,
     memory: PathBuf,
     sending: Sending,
 }
@@ -131,6 +136,8 @@ pub struct SentDelivery {
     pub is_kept: bool,
     /// Why it ended without a receipt.
     pub ended: Option<String>,
+    /// Until when the hub keeps it, once it has everything.
+    pub kept_until: Option<u64>,
 }
 
 /// `delivery.json`.
@@ -151,7 +158,10 @@ struct Remembered {
     /// Whom it was sealed for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     identity: Option<String>,
-    /// Of what was sent, once the receipt is here.
+    /// How the hub is to keep it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    locker: Option<RememberedLocker>,
+    /// Of what was sent, once the receipt is here or the hub has everything in its locker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     digest: Option<String>,
     /// Absent once the receipt is here.
@@ -161,7 +171,39 @@ struct Remembered {
     origins: Vec<(String, String)>,
 }
 
+/// The locker of `delivery.json`.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RememberedLocker {
+    seconds: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    downloads: Option<u32>,
+    /// Once the hub has everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until: Option<u64>,
+}
+
 impl Prepared {
+    /// Puts everything into the hub's locker, for which nobody has to be there, and remembers that; with the receipt,
+    /// if it is there already, the delivery is over.
+    ///
+    /// # Errors
+    /// See [`DeliveryError`]. A hub that is away is waited for.
+    pub async fn fill(&mut self, progress: &DeliveryProgress) -> Result<Filled, DeliveryError> {
+        let _alone = self.alone()?;
+        match self.sending.fill(progress).await? {
+            Filled::Received(sent) => Ok(Filled::Received(self.keep(sent)?)),
+            Filled::Kept { locker, digest } => {
+                self.remember(|remembered| {
+                    let until = Some(locker.until);
+                    let kept = remembered.locker.map(|terms| RememberedLocker { until, ..terms });
+                    Remembered { locker: kept, digest: Some(digest.to_string()), ..remembered }
+                })?;
+                Ok(Filled::Kept { locker, digest })
+            }
+        }
+    }
+
     /// Sends until the recipient's receipt is here, and keeps it.
     ///
     /// # Errors
@@ -283,21 +325,21 @@ impl Node {
         let refused = |error: content::DecodeError| DeliveryError::TooLarge(error.to_string());
         Header::decode(&encoded).map_err(refused)?;
         if request.to.is_empty() {
-            return Ok(vec![self.prepare(
-                hub,
-                None,
-                (&header, &encoded),
-                (&origins, &left_out),
-            )?]);
+            let whom = (None, request.locker);
+            let only = self.prepare(hub, whom, (&header, &encoded), (&origins, &left_out))?;
+            return Ok(vec![only]);
         }
-        let prepare = |to| self.prepare(hub, Some(to), (&header, &encoded), (&origins, &left_out));
+        let prepare = |to| {
+            let whom = (Some(to), request.locker);
+            self.prepare(hub, whom, (&header, &encoded), (&origins, &left_out))
+        };
         request.to.into_iter().map(prepare).collect()
     }
 
     fn prepare(
         &self,
         hub: &HubLink,
-        to: Option<Handle>,
+        (to, locker): (Option<Handle>, Option<LockerTerms>),
         (header, encoded): (&Header, &[u8]),
         (origins, left_out): (&[Origin], &[LeftOut]),
     ) -> Result<Prepared, DeliveryError> {
@@ -315,6 +357,11 @@ impl Node {
             kept: false,
             ended: None,
             identity: None,
+            locker: locker.map(|LockerTerms { seconds, downloads }| RememberedLocker {
+                seconds,
+                downloads,
+                until: None,
+            }),
             digest: None,
             secret: Some(hex::encode(secret.as_bytes())),
             origins: origins.iter().map(hexadecimal).collect(),
@@ -322,7 +369,7 @@ impl Node {
         replace(&memory.join(HEADER), encoded)?;
         write_json(&memory.join(FACTS), &remembered)?;
         let left_out = left_out.to_vec();
-        let ours = Ours { id, secret, to, left_out, memory };
+        let ours = Ours { id, secret, to, left_out, memory, locker, digest: None };
         prepared(hub.clone(), ours, (header.clone(), encoded.to_vec()), origins)
     }
 
@@ -365,8 +412,21 @@ impl Node {
             }
             None => None,
         };
+        let digest = match &remembered.digest {
+            Some(text) => {
+                let mut bytes = [0; 32];
+                let decoded = hex::decode_to_slice(text, &mut bytes);
+                decoded.map_err(|_| damaged(&facts, "its digest is not 64 hexadecimal digits"))?;
+                Some(Digest::from_bytes(bytes))
+            }
+            None => None,
+        };
+        let locker = remembered.locker.map(|it| {
+            let RememberedLocker { seconds, downloads, .. } = it;
+            LockerTerms { seconds, downloads }
+        });
         let hub = self.hub(Some(&remembered.hub))?;
-        let ours = Ours { id, secret, to, left_out: Vec::new(), memory };
+        let ours = Ours { id, secret, to, left_out: Vec::new(), memory, locker, digest };
         prepared(hub, ours, (header, encoded), &origins)
     }
 
@@ -392,6 +452,7 @@ impl Node {
                 paths: remembered.origins.iter().filter_map(origin).map(|at| at.path).collect(),
                 is_received: remembered.secret.is_none() && remembered.ended.is_none(),
                 is_kept: remembered.kept,
+                kept_until: remembered.locker.and_then(|locker| locker.until),
                 ended: remembered.ended,
             });
         }
@@ -415,8 +476,25 @@ impl Node {
         let client = HubClient::with_timeouts(&ticket.url, pin, None, Timeouts::default())
             .map_err(|source| HubChoiceError::Url { url: ticket.url.clone(), source })?;
         let client = client.with_activity(self.activity()).through(self.proxies.clone());
-        let client = Arc::new(client);
+        let client = Arc::new(client.with_download(self.download(&memory)?));
         Ok(Offered::open(client, ticket, &memory, progress).await?)
+    }
+
+    /// What names the download of a delivery that is received here, until it is here.
+    fn download(&self, memory: &Path) -> Result<[u8; 16], StateError> {
+        let path = memory.join("download");
+        match fs::read(&path) {
+            Ok(bytes) => {
+                let damaged = || StateError::Damaged { path, reason: "it is not 16 bytes".into() };
+                bytes.try_into().map_err(|_| damaged())
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let download: [u8; 16] = random()?;
+                replace(&path, &download)?;
+                Ok(download)
+            }
+            Err(source) => Err(StateError::Io { action: "read", path, source }),
+        }
     }
 
     fn deliveries(&self, direction: &str) -> Result<PathBuf, StateError> {
@@ -445,6 +523,8 @@ struct Ours {
     to: Option<Handle>,
     left_out: Vec<LeftOut>,
     memory: PathBuf,
+    locker: Option<LockerTerms>,
+    digest: Option<Digest>,
 }
 
 fn prepared(
@@ -456,9 +536,22 @@ fn prepared(
     let source = Source::new(header.clone(), &encoded, origins)
         .map_err(|error| DeliveryError::TooLarge(error.to_string()))?;
     let stream_bytes = source.layout().stream_bytes();
-    let Ours { id, secret, to, left_out, memory } = ours;
+    let Ours { id, secret, to, left_out, memory, locker, digest } = ours;
     let route = hub.route();
     let ticket = Ticket { url: route.url, fingerprint: route.fingerprint, id, secret };
-    let sending = Sending::new(Arc::clone(&hub.client), Outgoing { id, secret, source });
-    Ok(Prepared { id, ticket, header, stream_bytes, to, left_out, hub, memory, sending })
+    let has_locker = locker.is_some();
+    let outgoing = Outgoing { id, secret, source, locker, digest };
+    let sending = Sending::new(Arc::clone(&hub.client), outgoing);
+    Ok(Prepared {
+        id,
+        ticket,
+        header,
+        stream_bytes,
+        to,
+        left_out,
+        hub,
+        has_locker,
+        memory,
+        sending,
+    })
 }

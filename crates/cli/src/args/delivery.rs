@@ -10,12 +10,15 @@ use clap::Args as ClapArgs;
                         consign send plans/ --to ben --to clara\n  \
                         consign send plans/ --ticket-file ticket.txt\n  \
                         consign send plans/ --link\n  \
+                        consign send plans/ --link --locker --days 7 --downloads 3\n  \
                         consign send --resume 6f0c8c3a5d1e4b7f9a2b3c4d5e6f7081\n\n\
                         It prints a code of a number and words, and stays until the recipient, who runs\n\
                         `consign receive CODE`, has everything. A code works once; when somebody tries a\n\
                         wrong one of its number it is void, and another is shown. With --ticket it prints a\n\
                         ticket instead: whoever has that can collect the delivery, so hand it on as you\n\
-                        would a key. The hub passes on what it cannot read and keeps nothing of it."
+                        would a key. The hub passes on what it cannot read and keeps nothing of it, unless\n\
+                        --locker asks it to keep the sealed delivery until the recipient comes: then nobody\n\
+                        has to stay. The hub's operator has to allow that."
 )]
 pub(crate) struct SendDeliveryArgs {
     /// Files and directories
@@ -54,6 +57,15 @@ pub(crate) struct SendDeliveryArgs {
     /// Lock the link with the passphrase in a file
     #[arg(long, value_name = "FILE", requires = "link", conflicts_with = "passphrase")]
     pub(crate) passphrase_file: Option<PathBuf>,
+    /// Have the hub keep the delivery, sealed, until it is collected, so that nobody has to stay
+    #[arg(long, conflicts_with_all = ["code_file", "resume"])]
+    pub(crate) locker: bool,
+    /// With --locker: days after which the hub throws away what was not collected [default: 7]
+    #[arg(long, value_name = "N", requires = "locker", value_parser = clap::value_parser!(u16).range(1..=366))]
+    pub(crate) days: Option<u16>,
+    /// With --link and --locker: how often it may be downloaded [default: until the first has all of it]
+    #[arg(long, value_name = "N", requires = "locker", requires = "link", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) downloads: Option<u32>,
     /// Go on with a delivery that was interrupted; `consign deliveries` lists them
     #[arg(long, value_name = "ID", conflicts_with_all = ["paths", "subject", "message"])]
     pub(crate) resume: Option<String>,

@@ -19,6 +19,7 @@ pub(super) fn run(session: &Session) -> anyhow::Result<Ended> {
         let state = match (&one.ended, one.is_received) {
             (Some(_), _) => "ended",
             (None, true) => "received",
+            (None, false) if one.kept_until.is_some() => "in-locker",
             (None, false) => "unfinished",
         };
         session.output.fact(
@@ -33,6 +34,7 @@ pub(super) fn run(session: &Session) -> anyhow::Result<Ended> {
                 "to": one.to,
                 "background": one.is_kept,
                 "ended": one.ended,
+                "kept_until": one.kept_until,
                 "paths": paths,
             }),
         )?;

@@ -75,6 +75,23 @@ fn show(
 /// How it stands, what it waits for and since when.
 fn state_of(one: &DeliveryInfo, is_in: bool) -> String {
     let since = utc(one.since);
+    if let Some(locker) = one.locker.filter(|_| one.state == DeliveryState::Waiting) {
+        let until = utc(locker.until);
+        return match (locker.kept < one.segments, is_in) {
+            (true, _) => format!(
+                "{} of {} segments are in the hub's locker",
+                number(locker.kept),
+                number(one.segments)
+            ),
+            (false, true) if one.letter.is_none() => {
+                "is for another device of this account".to_owned()
+            }
+            (false, true) => {
+                format!("is in the hub's locker until {until}: `consign accept` receives it")
+            }
+            (false, false) => format!("is in the hub's locker for {} until {until}", one.to),
+        };
+    }
     let (other, own) = if is_in { (&one.from, &one.to) } else { (&one.to, &one.from) };
     match one.state {
         DeliveryState::PendingApproval if is_in => {
@@ -122,6 +139,7 @@ fn line_of(one: &DeliveryInfo, box_name: &str) -> Value {
         "other_online": one.other_online,
         "for_this_device": one.letter.is_some(),
         "ended": one.ended,
+        "locker": one.locker,
     })
 }
 

@@ -75,7 +75,9 @@ pub(super) async fn collect(
         let line = json!({"event": "placed", "name": path(&placed.name), "path": at});
         session.output.fact(at, &line)?;
     }
-    if !received.taken {
+    if received.is_receipt_kept {
+        session.output.remark("everything is here; the hub keeps the receipt for the sender");
+    } else if !received.taken {
         session.output.remark(
             "everything is here; the sender has not taken the receipt yet and finds it at the hub",
         );
@@ -89,6 +91,7 @@ pub(super) async fn collect(
             "resumed_segments": received.resumed,
             "digest": received.receipt.digest.to_string(),
             "receipt_taken": received.taken,
+            "receipt_kept": received.is_receipt_kept,
             "wall_s": seconds,
         }),
     )?;

@@ -7,7 +7,8 @@ mod several;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use deliver::{DeliveryProgress, LeftOut, Sent};
+use deliver::{DeliveryProgress, Filled, LeftOut, LockerTerms, Sent};
+use hub_api::LockerStatus;
 use node::deliveries::{DeliveryRequest, Prepared};
 use people::Handle;
 use serde_json::json;
@@ -18,6 +19,9 @@ use crate::args::SendDeliveryArgs;
 use crate::exit::{Ended, Usage};
 use crate::output::{Output, bytes, path, utc};
 use crate::progress::{Look, watch};
+
+/// For how long a hub keeps a delivery when nobody says.
+const LOCKER_DAYS: u16 = 7;
 
 pub(super) async fn run(session: &Session, args: SendDeliveryArgs) -> anyhow::Result<Ended> {
     let mut prepared = match &args.resume {
@@ -53,6 +57,12 @@ async fn prepare(session: &Session, args: &SendDeliveryArgs) -> anyhow::Result<V
         "-" => read_input("the message").await?,
         text => text.to_owned(),
     };
+    let is_handed_over =
+        args.link || args.ticket || args.ticket_file.is_some() || !args.to.is_empty();
+    if args.locker && !is_handed_over {
+        let text = "a code needs you there while it is used: with --locker say --to, --link or --ticket, too";
+        return Err(Usage(text.into()).into());
+    }
     if args.subject.chars().any(char::is_control) {
         return Err(Usage("a subject is one line".into()).into());
     }
@@ -69,7 +79,11 @@ async fn prepare(session: &Session, args: &SendDeliveryArgs) -> anyhow::Result<V
     for handle in &to {
         addressed::ask(session, &link, handle).await?;
     }
-    let request = DeliveryRequest { paths, subject: args.subject.clone(), message, to };
+    let locker = args.locker.then(|| LockerTerms {
+        seconds: u64::from(args.days.unwrap_or(LOCKER_DAYS)) * 24 * 3600,
+        downloads: args.downloads,
+    });
+    let request = DeliveryRequest { paths, subject: args.subject.clone(), message, to, locker };
     Ok(session.node()?.prepare_deliveries(&link, request)?)
 }
 
@@ -91,12 +105,38 @@ async fn send(
             addressed::admitted(session, &prepared, &to, info).await?;
             Handover::Letters
         }
+        // The recipient has what was handed over, or it is in its file.
+        None if prepared.has_locker && args.resume.is_some() => Handover::Letters,
         None => Handover::new(session, args, &prepared).await?,
     };
     handover.begin(session, &prepared)?;
     let progress = DeliveryProgress::default();
     let look = || look(&progress, "sending").with_calls_if_still(session, Instant::now());
     let started = Instant::now();
+    if prepared.has_locker {
+        let filled = watch(session.output, prepared.fill(&progress), look).await;
+        return match filled {
+            Ok(Filled::Kept { locker, .. }) => {
+                kept(session, &prepared, &locker)?;
+                Ok(ended)
+            }
+            Ok(Filled::Received(sent)) => {
+                if let Some(to) = &prepared.to {
+                    addressed::confirm(session, &prepared, to, &sent).await?;
+                }
+                delivered(session, &prepared, &sent, started.elapsed())?;
+                Ok(ended)
+            }
+            Err(error) => {
+                let over = match prepared.to {
+                    Some(_) => node.why_over(&prepared).await,
+                    None => None,
+                };
+                let error = over.map_or_else(|| error.into(), anyhow::Error::new);
+                Err(error).with_context(|| not_through(&prepared))
+            }
+        };
+    }
     let sent = watch(session.output, handover.send(session, &mut prepared, &progress), look).await;
     if sent.is_err()
         && prepared.to.is_some()
@@ -104,18 +144,42 @@ async fn send(
     {
         return Err(over.into());
     }
-    let sent = sent.with_context(|| {
-        format!(
-            "delivery {} is not through; `consign send --resume` with its id goes on",
-            prepared.id
-        )
-    })?;
+    let sent = sent.with_context(|| not_through(&prepared))?;
     let wall = started.elapsed();
     if let Some(to) = &prepared.to {
         addressed::confirm(session, &prepared, to, &sent).await?;
     }
     delivered(session, &prepared, &sent, wall)?;
     Ok(ended)
+}
+
+fn not_through(prepared: &Prepared) -> String {
+    format!("delivery {} is not through; `consign send --resume` with its id goes on", prepared.id)
+}
+
+/// Says that the hub keeps it.
+fn kept(session: &Session, prepared: &Prepared, locker: &LockerStatus) -> anyhow::Result<()> {
+    let LockerStatus { until, downloads, downloads_max, .. } = *locker;
+    let counted = downloads_max
+        .map_or_else(String::new, |most| format!("; downloaded {downloads} of {most} times"));
+    let whom = prepared.to.as_ref().map_or_else(String::new, |to| format!(" for {to}"));
+    let id = prepared.id.to_string();
+    session.output.fact(
+        format!("{id}  the hub keeps it{whom} until {}{counted}", utc(until)),
+        &json!({
+            "event": "in-locker",
+            "id": id,
+            "to": prepared.to.as_ref().map(Handle::as_str),
+            "bytes_total": prepared.stream_bytes,
+            "until": until,
+            "downloads": downloads,
+            "downloads_max": downloads_max,
+        }),
+    )?;
+    session
+        .output
+        .remark(format!("`consign send --resume {id}` takes the receipt when it was collected"));
+    Ok(())
 }
 
 /// Says that it arrived.

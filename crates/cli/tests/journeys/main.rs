@@ -27,6 +27,7 @@ mod hook;
 mod interruption;
 mod json;
 mod link;
+mod locker;
 mod managers;
 mod node;
 mod operation;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backoff::Delay;
-use deliver::{DeliveryProgress, SendError};
+use deliver::{DeliveryProgress, Filled, SendError};
 use delivery::DeliveryId;
 use hub_api::DeviceRoom;
 use hub_client::ClientError;
@@ -17,7 +17,7 @@ use tokio::task::JoinHandle;
 
 use super::PeopleError;
 use crate::causes::chain;
-use crate::deliveries::DeliveryError;
+use crate::deliveries::{DeliveryError, Prepared};
 use crate::hubs::{HubChoiceError, HubLink};
 use crate::state::{Node, StateError, random};
 
@@ -182,23 +182,36 @@ async fn try_to_deliver(node: &Node, id: DeliveryId) -> Result<(), CourierError>
         }
         return Err(error.into());
     }
-    let ended = prepared.send(&DeliveryProgress::default()).await;
+    let progress = DeliveryProgress::default();
+    let ended = match prepared.has_locker {
+        true => match prepared.fill(&progress).await {
+            // What it was is noted, so that a changed or removed file does not matter any more.
+            Ok(Filled::Kept { .. }) => prepared.send(&progress).await,
+            Ok(Filled::Received(sent)) => Ok(sent),
+            Err(error) => Err(error),
+        },
+        false => prepared.send(&progress).await,
+    };
     match ended {
         Ok(sent) => {
             node.confirm_receipt(&prepared, &to, &sent).await?;
             tracing::info!(%id, %to, "delivered");
             Ok(())
         }
-        Err(DeliveryError::Send(SendError::Ended { by, reason })) => {
-            prepared.end(&format!("{by}: {reason}"))?;
-            Ok(())
-        }
-        Err(DeliveryError::Send(SendError::Source(error))) => {
-            prepared.end(&error.to_string())?;
-            Ok(())
-        }
-        Err(error) => Err(error.into()),
+        Err(error) => over(&prepared, error),
     }
+}
+
+/// Notes that a delivery is over when nothing can be done about it.
+fn over(prepared: &Prepared, error: DeliveryError) -> Result<(), CourierError> {
+    if let DeliveryError::Send(SendError::Ended { by, reason }) = &error {
+        prepared.end(&format!("{by}: {reason}"))?;
+    } else if let DeliveryError::Send(SendError::Source(error)) = &error {
+        prepared.end(&error.to_string())?;
+    } else {
+        return Err(error.into());
+    }
+    Ok(())
 }
 
 impl Node {

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
 
-use deliver::{DeliveryProgress, Sent};
+use deliver::{DeliveryProgress, Filled};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use hub_api::DeliveryInfo;
@@ -13,7 +13,7 @@ use people::Handle;
 use serde_json::json;
 
 use super::super::Session;
-use super::{addressed, delivered};
+use super::{addressed, delivered, kept};
 use crate::exit::Ended;
 use crate::progress::{Look, watch};
 
@@ -81,9 +81,10 @@ async fn send(
     let mut failures = 0;
     while let Some((id, to, sent, wall)) = sending.next().await {
         match sent {
-            Ok((prepared, sent)) => {
+            Ok((prepared, Filled::Received(sent))) => {
                 delivered(session, &prepared, &sent, wall)?;
             }
+            Ok((prepared, Filled::Kept { locker, .. })) => kept(session, &prepared, &locker)?,
             Err(error) => {
                 failures += 1;
                 let line = json!({
@@ -103,19 +104,26 @@ async fn send_one(
     session: &Session,
     recipient: Recipient,
     standing: &Standing,
-) -> anyhow::Result<(Prepared, Sent)> {
+) -> anyhow::Result<(Prepared, Filled)> {
     let node = session.node()?;
     let Recipient { to, mut prepared, info } = recipient;
     node.admitted(&prepared, info).await?;
     standing.is_let_in.store(true, Relaxed);
-    let sent = match prepared.send(&standing.progress).await {
+    let sent = if prepared.has_locker {
+        prepared.fill(&standing.progress).await
+    } else {
+        prepared.send(&standing.progress).await.map(Filled::Received)
+    };
+    let sent = match sent {
         Ok(sent) => sent,
         Err(error) => {
             let over = node.why_over(&prepared).await;
             return Err(over.map_or_else(|| error.into(), anyhow::Error::new));
         }
     };
-    node.confirm_receipt(&prepared, &to, &sent).await?;
+    if let Filled::Received(sent) = &sent {
+        node.confirm_receipt(&prepared, &to, sent).await?;
+    }
     Ok((prepared, sent))
 }
 
