@@ -81,7 +81,8 @@ impl Sending {
     pub(crate) fn start(world: &World, node: &str, args: &[&str]) -> Self {
         let facts = world.path(&format!("facts of {node} {}", args.len()));
         let mut command = world.command(node, &[&["send"], args].concat());
-        command.stdout(fs::File::create(&facts).expect("made")).stderr(Stdio::null());
+        let progress = fs::File::create(world.path("progress")).expect("made");
+        command.stdout(fs::File::create(&facts).expect("made")).stderr(progress);
         let process = Process::start(&mut command);
         let sending = Self { process, facts };
         until("it is addressed", || sending.addressed().is_some());
@@ -498,7 +499,8 @@ fn a_receipt_outlives_the_hub_for_a_sender_who_was_away() {
     // The sender has sent everything, of which the recipient has a part, and is killed.
     hold(&world, "ben", &accepting, 2);
     until("everything is sent", || {
-        fs::read_to_string(&sending.facts).expect("there").contains("write the rest and sign")
+        let said = fs::read_to_string(world.path("progress")).expect("there");
+        said.contains("write the rest and sign")
     });
     sending.process.kill();
     accepting.signal(Signal::CONT);
