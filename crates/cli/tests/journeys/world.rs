@@ -64,6 +64,8 @@ pub(crate) struct World {
     pub(crate) hello: Value,
     pub(crate) url: String,
     pub(crate) directory: tempfile::TempDir,
+    /// What every node is started with.
+    pub(crate) environment: Vec<(&'static str, PathBuf)>,
 }
 
 impl World {
@@ -79,7 +81,7 @@ impl World {
         let (hub, hello) = start_hub(&data, &[&["--listen", "127.0.0.1:0"], options].concat());
         assert_eq!(hello["fingerprint"].as_str().map(str::len), Some(64));
         let url = hello["url"].as_str().expect("a text").to_owned();
-        Self { hub, hello, url, directory }
+        Self { hub, hello, url, directory, environment: Vec::new() }
     }
 
     /// Host and port of the hub.
@@ -98,6 +100,7 @@ impl World {
     pub(crate) fn node(&self, name: &str) -> Node {
         let mut node = Node::new(self.path(name));
         node.environment.push(("HOME", self.directory.path().to_owned()));
+        node.environment.extend(self.environment.iter().cloned());
         node
     }
 

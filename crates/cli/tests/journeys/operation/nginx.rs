@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -9,10 +10,15 @@ use std::thread;
 
 use testkit::{noise, parts};
 
-use crate::process::{Process, consign, free_port, invite, start_hub_by, until};
-use crate::world::Node;
+use crate::delivery::assert_nowhere;
+use crate::files::assert_same;
+use crate::people::{Sending, person};
+use crate::process::{Process, consign, free_port, invite, root, start_hub_by, until};
+use crate::world::{Node, World};
 
 const CONFIGURATION: &str = include_str!("../../../../../packaging/nginx/consign.conf");
+
+const MARKER: &[u8] = b"the marker of this delivery";
 
 /// An authority and a certificate for localhost.
 fn certificates(directory: &Path) {
@@ -30,12 +36,12 @@ fn certificates(directory: &Path) {
     fs::write(directory.join("privkey.pem"), key.serialize_pem()).expect("writes");
 }
 
-/// The operators' file with this test's ports and files, in a whole configuration.
-fn configure(directory: &Path, hub_port: u16, port: u16) {
+/// An operators' file with this test's ports and files, in a whole configuration.
+fn configure(directory: &Path, theirs: &str, hub_port: u16, port: u16) {
     let own = directory.to_str().expect("UTF-8");
-    let mut text = CONFIGURATION.to_owned();
+    let mut text = theirs.to_owned();
     for (theirs, ours) in [
-        ("server 127.0.0.1:7400;", format!("server 127.0.0.1:{hub_port};")),
+        ("127.0.0.1:7400;", format!("127.0.0.1:{hub_port};")),
         ("listen 443 ssl;", format!("listen 127.0.0.1:{port} ssl;")),
         ("server_name hub.example.org;", "server_name localhost;".to_owned()),
         ("/etc/ssl/consign/fullchain.pem", format!("{own}/fullchain.pem")),
@@ -46,7 +52,7 @@ fn configure(directory: &Path, hub_port: u16, port: u16) {
     }
     fs::write(directory.join("consign.conf"), text).expect("writes");
     let whole = format!(
-        "daemon off; pid {own}/nginx.pid; error_log {own}/error.log; worker_processes 1;\n\
+        "daemon off; pid {own}/nginx.pid; error_log {own}/error.log warn; worker_processes 1;\n\
          events {{ worker_connections 512; }}\n\
          http {{ access_log off; client_body_temp_path {own}/body; proxy_temp_path {own}/proxy;\n\
          fastcgi_temp_path {own}/f; uwsgi_temp_path {own}/u; scgi_temp_path {own}/s;\n\
@@ -64,7 +70,7 @@ fn everything_goes_through_nginx_as_operators_are_told_to_set_it_up() {
     // Workers of root's nginx run as somebody else, who must reach its temporary directories.
     certificates(directory.path());
     let (hub_port, port) = (free_port(), free_port());
-    configure(directory.path(), hub_port, port);
+    configure(directory.path(), CONFIGURATION, hub_port, port);
     let mut command = Command::new(nginx);
     command.arg("-p").arg(directory.path()).arg("-c").arg(path("nginx.conf"));
     let _nginx = Process::start(command.stdout(Stdio::null()).stderr(Stdio::null()));
@@ -132,4 +138,70 @@ fn everything_goes_through_nginx_as_operators_are_told_to_set_it_up() {
     let from = |address: &str| log.iter().any(|line| line.contains(&format!("client={address}")));
     assert!(from("127.0.0.9"), "the log names clients: {log:#?}");
     assert!(!from("203.0.113.9"), "a client cannot choose its address");
+}
+
+/// The shortest configuration that the documents give, with what nginx does by default.
+fn shortest() -> String {
+    let text = fs::read_to_string(root().join("docs/operations.md")).expect("readable");
+    let block = text.split("```nginx\n").nth(1).and_then(|rest| rest.split("```").next());
+    block.expect("a block of nginx's").to_owned()
+}
+
+/// Anna and Ben, two people of a hub behind nginx under this configuration, send each other a
+/// folder; what nginx remarked.
+fn people_deliver_through(configuration: &str) -> Option<String> {
+    let nginx = parts::require("nginx")?;
+    let directory = tempfile::tempdir().expect("a directory");
+    // Workers of root's nginx run as somebody else, who must reach what it collects.
+    let reachable = fs::Permissions::from_mode(0o755);
+    fs::set_permissions(directory.path(), reachable).expect("may");
+    certificates(directory.path());
+    let (hub_port, port) = (free_port(), free_port());
+    configure(directory.path(), configuration, hub_port, port);
+    let mut command = Command::new(nginx);
+    command.arg("-p").arg(directory.path()).arg("-c").arg(directory.path().join("nginx.conf"));
+    let _nginx = Process::start(command.stdout(Stdio::null()).stderr(Stdio::null()));
+    until("nginx listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+    let (listen, url) = (format!("127.0.0.1:{hub_port}"), format!("https://localhost:{port}"));
+    let arguments =
+        ["--listen", &listen, "--tls", "off", "--url", &url, "--trusted-proxy", "127.0.0.1"];
+    let (hub, hello) = start_hub_by(&mut consign(), &directory.path().join("hub"), &arguments);
+    let authority = directory.path().join("authority.pem");
+    let environment = vec![("SSL_CERT_FILE", authority)];
+    let world = World { hub, hello, url, directory, environment };
+    person(&world, "anna");
+    person(&world, "ben");
+    world.ok("ben", &["book", "add", "anna"]);
+    world.ok("anna", &["book", "add", "ben"]);
+    for (from, to, seed) in [("anna", "ben", 1), ("ben", "anna", 2)] {
+        let source = world.path(&format!("of {from}"));
+        fs::create_dir(&source).expect("made");
+        fs::write(source.join("noise"), noise(seed, 24 << 20)).expect("written");
+        fs::write(source.join("marker"), MARKER.repeat(1000)).expect("written");
+        let sent = world.text(&format!("of {from}"));
+        let sending = Sending::start(&world, from, &[&sent, "--to", to]);
+        let placed = world.path(&format!("for {to}"));
+        fs::create_dir(&placed).expect("made");
+        let placed_text = world.text(&format!("for {to}"));
+        let received = world.ok(to, &["accept", &sending.id()[..8], "--to", &placed_text]);
+        assert_eq!(received["event"], "received", "{received}");
+        assert_same(&source, &placed.join(format!("of {from}")));
+        assert_eq!(sending.last()["event"], "delivered");
+    }
+    assert_nowhere(&world.path("hub"), MARKER);
+    Some(fs::read_to_string(world.path("error.log")).expect("readable"))
+}
+
+#[test]
+fn deliveries_go_through_nginx_in_both_directions_and_are_on_no_disk_of_its() {
+    let Some(remarks) = people_deliver_through(CONFIGURATION) else { return };
+    assert!(!remarks.contains("buffered to a temporary file"), "{remarks}");
+}
+
+#[test]
+fn deliveries_go_through_an_nginx_that_collects_requests_as_it_does_by_default() {
+    let Some(remarks) = people_deliver_through(&shortest()) else { return };
+    // Sealed segments were on its disk, as the documents say; answers and events never are.
+    assert!(remarks.contains("client request body is buffered to a temporary file"), "{remarks}");
+    assert!(!remarks.contains("upstream response is buffered"), "{remarks}");
 }
