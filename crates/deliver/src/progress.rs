@@ -38,11 +38,12 @@ impl DeliveryProgress {
         let read = |what: &Mutex<Option<String>>| {
             what.lock().unwrap_or_else(PoisonError::into_inner).clone()
         };
-        // Once segments move nobody waits for a code, whoever brought the ticket.
-        let waits_for = read(&self.waits_for)?;
+        // Also while it sends: what was handed over last came no further than to the proxy.
         if let Some(proxy) = read(&self.proxy) {
             return Some(proxy);
         }
+        // Once segments move nobody waits for a code, whoever brought the ticket.
+        let waits_for = read(&self.waits_for)?;
         Some(read(&self.code).unwrap_or(waits_for))
     }
 
