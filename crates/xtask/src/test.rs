@@ -23,6 +23,8 @@ const NEEDS: &[Need] = &[
     Need { program: "openssl", package: "openssl" },
     // Machines are kept apart in namespaces.
     Need { program: "ip", package: "iproute2" },
+    // The proxy that lets a machine out.
+    Need { program: "tinyproxy", package: "tinyproxy" },
     // The console is looked at in a browser, driven from Node.js.
     Need { program: "chromium", package: "chromium" },
     Need { program: "node", package: "nodejs" },

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -19,8 +20,11 @@ const LARGE_BYTES: usize = 64 << 20;
 const AGAIN_BYTES_MAX: u64 = 8 << 20;
 const REST_BYTES_MAX: u64 = 4 << 20;
 
+/// How many switches tests of this process have made.
+static SWITCHES: AtomicU32 = AtomicU32::new(0);
+
 /// A switch and the machines on it; all gone with the test.
-struct Lan {
+pub(crate) struct Lan {
     directory: tempfile::TempDir,
     switch: String,
     machines: Vec<String>,
@@ -32,8 +36,9 @@ fn ip(args: &[&str]) {
 }
 
 impl Lan {
-    fn new(machines: &[&str]) -> Self {
-        let of = |name: &str| format!("consign-{}-{name}", std::process::id());
+    pub(crate) fn new(machines: &[&str]) -> Self {
+        let number = SWITCHES.fetch_add(1, Ordering::Relaxed);
+        let of = |name: &str| format!("consign-{}-{number}-{name}", std::process::id());
         let directory = tempfile::tempdir().expect("temporary directory");
         let mut lan = Self { directory, switch: of("switch"), machines: Vec::new() };
         ip(&["netns", "add", &lan.switch]);
@@ -59,22 +64,22 @@ impl Lan {
         found.expect("a machine")
     }
 
-    fn address(&self, machine: &str) -> String {
+    pub(crate) fn address(&self, machine: &str) -> String {
         let name = self.namespace(machine);
         let number = self.machines.iter().position(|other| other == name).expect("is there");
         format!("10.77.0.{}", number + 1)
     }
 
-    fn path(&self, name: &str) -> std::path::PathBuf {
+    pub(crate) fn path(&self, name: &str) -> std::path::PathBuf {
         self.directory.path().join(name)
     }
 
-    fn text(&self, name: &str) -> String {
+    pub(crate) fn text(&self, name: &str) -> String {
         self.path(name).to_str().expect("UTF-8").to_owned()
     }
 
     /// A command as a machine runs it: `ip` becomes it, so that whoever ends the one ends the other.
-    fn on(&self, machine: &str, command: &Command) -> Command {
+    pub(crate) fn on(&self, machine: &str, command: &Command) -> Command {
         let mut inside = Command::new("ip");
         inside.args(["netns", "exec", self.namespace(machine)]);
         inside.arg(command.get_program()).args(command.get_args());
@@ -87,7 +92,7 @@ impl Lan {
         inside
     }
 
-    fn command(&self, machine: &str, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, machine: &str, args: &[&str]) -> Command {
         let mut node = Node::new(self.path(machine));
         node.environment.push(("HOME", self.directory.path().to_owned()));
         let mut command = node.command(args);
@@ -101,7 +106,7 @@ impl Lan {
     }
 
     /// A hub on a machine, for all of them.
-    fn hub(&self, machine: &str, data: &str) -> (Process, Value) {
+    pub(crate) fn hub(&self, machine: &str, data: &str) -> (Process, Value) {
         let listen = format!("{}:7400", self.address(machine));
         let mut command = self.on(machine, &crate::process::consign());
         start_hub_by(&mut command, &self.path(data), &["--listen", &listen])
@@ -109,6 +114,13 @@ impl Lan {
 
     fn serve(&self, machine: &str) -> Process {
         Process::start_ready(&mut self.command(machine, &["node"])).0
+    }
+
+    /// Leaves a machine no way but the one to another.
+    pub(crate) fn reaches_only(&self, machine: &str, other: &str) {
+        let (inside, other) = (self.namespace(machine), format!("{}/32", self.address(other)));
+        ip(&["-n", inside, "route", "add", &other, "dev", "eth0"]);
+        ip(&["-n", inside, "route", "del", "10.77.0.0/24", "dev", "eth0"]);
     }
 
     /// Pulls the cable: nothing tells either end.

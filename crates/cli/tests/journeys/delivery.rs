@@ -71,7 +71,12 @@ pub(crate) fn received(process: Process) -> Vec<Value> {
 
 /// How many segments are on the recipient's disk.
 pub(crate) fn segments_kept(world: &World, node: &str) -> u64 {
-    let Ok(found) = fs::read_dir(world.path(node).join("deliveries/in")) else { return 0 };
+    segments_below(&world.path(node))
+}
+
+/// How many segments are in a recipient's state directory.
+pub(crate) fn segments_below(state: &Path) -> u64 {
+    let Ok(found) = fs::read_dir(state.join("deliveries/in")) else { return 0 };
     let tags = found.map(|entry| entry.expect("listed").path().join("tags"));
     tags.filter_map(|path| fs::metadata(path).ok()).map(|facts| facts.len() / TAG_BYTES).sum()
 }

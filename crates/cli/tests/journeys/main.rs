@@ -35,6 +35,7 @@ mod package;
 mod people;
 mod person_page;
 mod process;
+mod proxy;
 mod publish;
 mod recovery;
 mod relay;
