@@ -35,12 +35,12 @@ pub use messages::{
     DeliverySide, DeliveryState, DeliveryStatus, DeliveryTotals, DeliveryVerified, DeviceLetter,
     DeviceRoom, DevicesDocument, EntriesPage, EntryInfo, EntryKind, Envelopes, FrontEndState,
     FrontEndStatus, GivenGrant, Grant, GrantInfo, GrantSettings, GrantsPage, HeadDocuments,
-    HubAlarm, HubDown, HubInfo, HubStatus, InvitationCreated, InvitationInfo, InvitationRequest,
-    InvitationsPage, JoinAccepted, JoinDocument, JoinEnd, JoinKnock, Joining, JoiningsPage,
-    LockerRequest, LockerStatus, LoginRequest, ManagerStatus, ManifestDocument, MembersPage,
-    MembershipProof, MyPerson, NameInfo, NameSettings, NamesPage, NewestRelease, OwnerSettings,
-    PasswordChange, PendingSender, PendingSenders, PersonCard, PersonDetails, PersonEvent,
-    PersonNews, PersonRequest, QueueEntryInfo, QueuePage, Queued, QueuedTargetInfo,
+    HeartbeatEvent, HubAlarm, HubDown, HubInfo, HubStatus, InvitationCreated, InvitationInfo,
+    InvitationRequest, InvitationsPage, JoinAccepted, JoinDocument, JoinEnd, JoinKnock, Joining,
+    JoiningsPage, LockerRequest, LockerStatus, LoginRequest, ManagerStatus, ManifestDocument,
+    MembersPage, MembershipProof, MyPerson, NameInfo, NameSettings, NamesPage, NewestRelease,
+    OwnerSettings, PasswordChange, PendingSender, PendingSenders, PersonCard, PersonDetails,
+    PersonEvent, PersonNews, PersonRequest, QueueEntryInfo, QueuePage, Queued, QueuedTargetInfo,
     QueuedTargetsPage, ReceiptInfo, ReceiptsPage, RecipientAnswer, RecipientCheck, Recovery,
     RecoveryRequest, RegistrationRequest, RegistrationResponse, RelayReportInfo, RelayReports,
     RelayReportsTaken, RelayStates, ReleaseAccepted, ReleaseEvent, ReleaseInfo, ReleasesPage,
@@ -77,5 +77,7 @@ pub const MEDIA_EVENTS: &str = "text/event-stream";
 pub const EVENT_RELEASE: &str = "release";
 /// Name of the event that says what is new for a person; its data is a [`PersonEvent`].
 pub const EVENT_PERSON: &str = "person";
+/// Name of the event that tells how often a stream has a heart-beat; its data is a [`HeartbeatEvent`].
+pub const EVENT_HEARTBEAT: &str = "heart-beat";
 /// Name of the event that says what is new in a community; its data is a [`CommunityEvent`].
 pub const EVENT_COMMUNITY: &str = "community";

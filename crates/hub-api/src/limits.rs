@@ -194,9 +194,16 @@ pub const HEADERS_MAX: usize = 64;
 pub const CHALLENGE_LIFETIME: Duration = Duration::from_mins(1);
 /// How long a session lasts: what a stolen token is worth, against one more round trip.
 pub const SESSION_LIFETIME: Duration = Duration::from_hours(1);
-/// Silence on an event stream before the hub sends a comment: under the 60 s after which
-/// proxies commonly close idle connections, and twice within a client's usual patience.
+/// Silence on an event stream before its next heart-beat, as clients take it to be until the hub tells them another
+/// one by [`EVENT_HEARTBEAT`](crate::EVENT_HEARTBEAT).
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
+/// The shortest interval of heart-beats that a hub tells: a broken line is noticed in a quarter of a minute.
+pub const HEARTBEAT_INTERVAL_MIN: Duration = Duration::from_secs(5);
+/// The longest: less than three of [`HEARTBEAT_INTERVAL`], which clients wait for that are told none, and less than
+/// the 60 s after which proxies commonly close idle connections.
+pub const HEARTBEAT_INTERVAL_MAX: Duration = Duration::from_secs(40);
+/// So many heart-beats in a row are missed before a line counts as broken.
+pub const HEARTBEATS_MISSED: u32 = 3;
 
 /// What a hub accepts, as it states in [`HubInfo`](crate::HubInfo).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -233,7 +240,7 @@ impl Default for Limits {
             releases_page_max: RELEASES_PAGE_MAX,
             names_page_max: NAMES_PAGE_MAX,
             session_lifetime_s: SESSION_LIFETIME.as_secs(),
-            heartbeat_interval_s: HEARTBEAT_INTERVAL.as_secs(),
+            heartbeat_interval_s: HEARTBEAT_INTERVAL_MAX.as_secs(),
         }
     }
 }

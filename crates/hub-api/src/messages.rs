@@ -256,6 +256,14 @@ pub struct ReleaseEvent {
     pub sequence: u64,
 }
 
+/// How often a stream of events has a heart-beat from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct HeartbeatEvent {
+    /// Seconds between two; three that are missed in a row are a broken line.
+    pub interval_s: u64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

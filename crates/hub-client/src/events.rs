@@ -1,9 +1,11 @@
 //! Waiting for releases and other news.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use documents::ReleaseName;
-use hub_api::{EVENT_RELEASE, MEDIA_EVENTS, ReleaseEvent, routes};
+use hub_api::limits::{HEARTBEAT_INTERVAL_MAX, HEARTBEAT_INTERVAL_MIN, HEARTBEATS_MISSED};
+use hub_api::{EVENT_HEARTBEAT, EVENT_RELEASE, HeartbeatEvent, MEDIA_EVENTS, ReleaseEvent, routes};
 use hyper::Method;
 use hyper::header::{ACCEPT, HeaderName, HeaderValue};
 use serde::de::DeserializeOwned;
@@ -36,7 +38,7 @@ impl<T: DeserializeOwned> Events<T> {
     /// The next event; `None` when the hub ended the stream.
     ///
     /// # Errors
-    /// [`ClientError::TimedOut`] when not even a heart-beat came, otherwise see [`ClientError`].
+    /// [`ClientError::TimedOut`] when three heart-beats in a row did not come, otherwise see [`ClientError`].
     pub async fn next(&mut self) -> Result<Option<T>, ClientError> {
         loop {
             if let Some((id, event)) = self.ready.pop_front() {
@@ -44,9 +46,16 @@ impl<T: DeserializeOwned> Events<T> {
                 return Ok(Some(event));
             }
             let Some(bytes) = self.body.next().await? else { return Ok(None) };
-            let mut malformed = None;
+            let (mut malformed, mut told) = (None, None);
             let (ready, parser) = (&mut self.ready, &mut self.parser);
             let pushed = parser.push(&bytes, |event| {
+                if event.kind == EVENT_HEARTBEAT {
+                    match serde_json::from_str::<HeartbeatEvent>(&event.data) {
+                        Ok(heartbeat) => told = Some(heartbeat),
+                        Err(error) => malformed = Some(error),
+                    }
+                    return;
+                }
                 // Events of other kinds are for later clients.
                 if event.kind != self.kind {
                     return;
@@ -62,6 +71,9 @@ impl<T: DeserializeOwned> Events<T> {
             if let Some(error) = malformed {
                 return Err(self.body.protocol(format!("a malformed event: {error}")));
             }
+            if let Some(told) = told {
+                self.body.set_idle(silence(told));
+            }
         }
     }
 
@@ -70,6 +82,13 @@ impl<T: DeserializeOwned> Events<T> {
     pub fn last_event_id(&self) -> Option<&str> {
         self.last_event_id.as_deref()
     }
+}
+
+/// How long such a stream may be silent: whatever the hub tells, a line is not called broken for a moment's silence,
+/// nor waited for without end.
+fn silence(told: HeartbeatEvent) -> Duration {
+    let interval = Duration::from_secs(told.interval_s);
+    interval.clamp(HEARTBEAT_INTERVAL_MIN, HEARTBEAT_INTERVAL_MAX) * HEARTBEATS_MISSED
 }
 
 impl HubClient {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use documents::NodeKey;
+use hub_api::limits::{HEARTBEAT_INTERVAL, HEARTBEATS_MISSED};
 use hub_api::{MEDIA_BYTES, MEDIA_JSON};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode, Uri};
@@ -47,7 +48,7 @@ pub struct Timeouts {
     pub idle_body: Duration,
     /// For the whole of a JSON body, so that one sent byte by byte ends too.
     pub document: Duration,
-    /// For the next byte of an event stream: three of the hub's heart-beats.
+    /// For the next byte of an event stream until the hub has told how often it has a heart-beat.
     pub idle_events: Duration,
 }
 
@@ -58,7 +59,7 @@ impl Default for Timeouts {
             response_head: Duration::from_secs(30),
             idle_body: Duration::from_secs(30),
             document: Duration::from_mins(2),
-            idle_events: hub_api::limits::HEARTBEAT_INTERVAL * 3,
+            idle_events: HEARTBEAT_INTERVAL * HEARTBEATS_MISSED,
         }
     }
 }

@@ -76,6 +76,11 @@ impl Incoming {
         Self { idle, ..self }
     }
 
+    /// Waits so long for the next byte from now on.
+    pub(crate) fn set_idle(&mut self, idle: Duration) {
+        self.idle = idle;
+    }
+
     /// The next bytes; `None` at the end of a body that was not cut short.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
         loop {

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use content::Buffers;
 use documents::{NodeKey, PublicKey};
@@ -79,6 +80,8 @@ pub(crate) struct App {
     /// Each holds the ids of a whole closure.
     pub(crate) publishes: Arc<Semaphore>,
     pub(crate) event_streams: Arc<Semaphore>,
+    /// How often streams have a heart-beat.
+    pub(crate) heartbeat: watch::Sender<Duration>,
     /// Each holds a directory or a comparison of two trees.
     pub(crate) browses: Arc<Semaphore>,
     /// What is passed on from memory to memory.
@@ -103,6 +106,11 @@ pub(crate) struct App {
 }
 
 impl App {
+    /// Event streams that are open.
+    pub(crate) fn streams_open(&self) -> usize {
+        self.limits.event_streams_max.saturating_sub(self.event_streams.available_permits())
+    }
+
     /// Waits for a place among the transfers that hold much memory.
     pub(crate) async fn turn(
         &self,

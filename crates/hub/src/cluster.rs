@@ -64,6 +64,8 @@ pub(crate) struct Load {
     pub(crate) deliveries: u64,
     /// Event streams that are open.
     pub(crate) streams: u64,
+    /// Seconds between two heart-beats of a stream.
+    pub(crate) heartbeat_s: u64,
     /// Bytes free where its data is.
     pub(crate) free_bytes: u64,
     /// When its certificate ends, in seconds since 1970; zero without one.
@@ -427,13 +429,12 @@ async fn woken(app: &App, wake: Wake) {
 }
 
 fn load(app: &App) -> Load {
-    let streams =
-        app.limits.event_streams_max.saturating_sub(app.event_streams.available_permits());
     let disk = rustix::fs::statvfs(app.data.path());
     let certificate = app.certificate.as_ref().and_then(|certificate| certificate().ends);
     Load {
         deliveries: app.deliveries.running() as u64,
-        streams: streams as u64,
+        streams: app.streams_open() as u64,
+        heartbeat_s: app.heartbeat.borrow().as_secs(),
         free_bytes: disk.map_or(0, |disk| disk.f_bavail.saturating_mul(disk.f_frsize)),
         certificate_ends: certificate.unwrap_or(0),
         stopping: *app.stopping.borrow(),

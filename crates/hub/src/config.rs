@@ -182,6 +182,9 @@ pub struct HubLimits {
     /// How long a delivery that is addressed to a person is kept while nothing happens to it: an hour to two
     /// weeks, [`DELIVERY_WINDOW_MIN`] to [`DELIVERY_WINDOW_MAX`].
     pub delivery_window: Duration,
+    /// How long a person counts as online after the last of their devices was heard: time for it to come again over
+    /// another line, or after it slept.
+    pub presence_grace: Duration,
     /// How long an upload, a fetch or a publication waits for another one to end before the
     /// client is told to come again; less than `request_time`.
     pub turn_time: Duration,
@@ -229,6 +232,8 @@ impl Default for HubLimits {
             // Enough for a household that mistypes, and 15 hours for all numbers.
             code_claims_per_minute_max: 10,
             delivery_window: DELIVERY_WINDOW_MAX,
+            // A network that changes takes some seconds, and a client's second try comes after two.
+            presence_grace: Duration::from_secs(15),
             turn_time: Duration::from_secs(20),
             handshake_time: Duration::from_secs(10),
             header_time: Duration::from_secs(30),

@@ -51,8 +51,10 @@ mod files;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gc;
+mod heartbeat;
 mod idempotency;
 mod invite;
+mod line;
 mod linger;
 mod lockers;
 mod mail;

@@ -5,6 +5,7 @@
 //! is sent nothing until another one signs it in.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
@@ -69,7 +70,7 @@ impl Default for People {
 
 impl People {
     /// Of a front-end that tells others, too.
-    pub(crate) fn new(post: Post) -> Self {
-        Self { presence: Presence::new(post), ..Self::default() }
+    pub(crate) fn new(post: Post, presence_grace: Duration) -> Self {
+        Self { presence: Presence::new(post, presence_grace), ..Self::default() }
     }
 }

@@ -11,7 +11,7 @@ use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -20,6 +20,7 @@ use tower::util::MapRequest;
 
 use crate::addresses::Addresses;
 use crate::config::HubLimits;
+use crate::line::Line;
 use crate::linger::Lingering;
 use crate::peer::Peer;
 use crate::stall::StallGuard;
@@ -72,13 +73,17 @@ pub(crate) async fn serve(
             }
             continue;
         };
-        let connection = connection(stream, tls.clone(), limits.clone());
+        // Answers go out in whole pieces; waiting to fill packets only adds delay.
+        let _ = stream.set_nodelay(true);
+        let line = Line::new(stream);
+        let connection = connection(line.clone(), tls.clone(), limits.clone());
         let (builder, router) = (builder.clone(), router.clone());
         let watcher = graceful.watcher();
         connections.spawn(async move {
             if let Some(io) = connection.await {
                 let from = move |mut request: hyper::Request<Incoming>| {
                     request.extensions_mut().insert(Peer(address));
+                    request.extensions_mut().insert(line.clone());
                     request
                 };
                 let service = TowerToHyperService::new(MapRequest::new(router, from));
@@ -114,12 +119,10 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
 /// The connection after its TLS handshake; `None` when that fails.
 async fn connection(
-    stream: TcpStream,
+    stream: Line,
     tls: Option<TlsAcceptor>,
     limits: HubLimits,
 ) -> Option<Box<dyn Io>> {
-    // Answers go out in whole pieces; waiting to fill packets only adds delay.
-    let _ = stream.set_nodelay(true);
     let Some(tls) = tls else {
         return Some(guarded(stream, &limits));
     };

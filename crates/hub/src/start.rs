@@ -9,6 +9,7 @@ use std::time::Duration;
 use content::Buffers;
 use documents::{NodeKey, origin_identity};
 use hub_api::Hex;
+use hub_api::limits::HEARTBEAT_INTERVAL_MIN;
 use hub_db::{DatabaseUrl, DbError};
 use store::{ChunkStore, DiskOptions, DiskStore, MemoryStore, StoreError};
 use tokio::net::TcpListener;
@@ -38,7 +39,7 @@ use crate::readiness::Checks;
 use crate::relay_reports::RelayReports;
 use crate::switch::{self, Switch};
 use crate::tls::CertificateSource;
-use crate::{audit, database, gc, observation, open_files, router, serve, tls};
+use crate::{audit, database, gc, heartbeat, observation, open_files, router, serve, tls};
 
 /// Releases checked at once: the ids of the largest closure take 128 MiB each.
 pub(crate) const PUBLISHES_MAX: usize = 2;
@@ -268,6 +269,7 @@ impl Hub {
             fetches,
             answers: Places::answers(limits.answers_bytes_max),
             publishes: Arc::new(Semaphore::new(PUBLISHES_MAX)),
+            heartbeat: watch::Sender::new(HEARTBEAT_INTERVAL_MIN),
             browses: Arc::new(Semaphore::new(BROWSES_MAX)),
             buffers: Buffers::default(),
             event_streams: Arc::new(Semaphore::new(limits.event_streams_max)),
@@ -275,7 +277,7 @@ impl Hub {
             lockers,
             locker_places: Places::new(Arc::new(Semaphore::new(LOCKER_SEGMENTS)), LOCKER_SEGMENTS),
             codes: Arc::clone(&codes),
-            people: People::new(post),
+            people: People::new(post, limits.presence_grace),
             transfers: Arc::default(),
             console: Console::new(&url, config.data.clone()),
             stopping: stopping.clone(),
@@ -325,6 +327,7 @@ impl Hub {
         }
         audit::keep_now(&app).await;
         jobs.spawn(audit::keep(Arc::clone(&app)));
+        jobs.spawn(heartbeat::keep(Arc::clone(&app)));
         jobs.spawn(people::note_deliveries(Arc::clone(&app)));
         jobs.spawn(people::note_presence(Arc::clone(&app)));
         let window = limits.delivery_window;

@@ -82,6 +82,9 @@ pub struct FrontEndStatus {
     pub deliveries: u64,
     /// Event streams that are open.
     pub streams: u64,
+    /// Seconds between two heart-beats of a stream, as it tells its clients; zero of a version that does not say.
+    #[serde(default)]
+    pub heartbeat_s: u64,
     /// Bytes free where its data is.
     pub free_bytes: u64,
     /// When its certificate ends; zero without one.

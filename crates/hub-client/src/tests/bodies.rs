@@ -326,3 +326,25 @@ async fn releases_are_announced_until_the_hub_is_silent() {
     assert!(matches!(error, ClientError::TimedOut { .. }), "{error:?}");
     assert_eq!(events.last_event_id(), Some("7"));
 }
+
+/// How long a stream is waited for on which the hub told this interval and then nothing.
+async fn patience_when_told(interval_s: &'static str) -> Duration {
+    let server = Server::plain(move |_| {
+        let told = format!("event: heart-beat\ndata: {{\"interval_s\":{interval_s}}}\n\n");
+        script([Step::Send(told.into()), Step::Wait(Duration::from_hours(1))])
+    })
+    .await;
+    let client = server.client();
+    let mut events = client.events(&name(), None).await.expect("a stream");
+    let error = events.next().await.expect_err("nothing comes");
+    let ClientError::TimedOut { after, .. } = error else { panic!("{error:?}") };
+    after
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_is_borne_for_three_of_the_heart_beats_that_the_hub_told() {
+    assert_eq!(patience_when_told("20").await, Duration::from_mins(1));
+    // Neither so often that a moment's silence breaks the line, nor so seldom that it never does.
+    assert_eq!(patience_when_told("0").await, Duration::from_secs(15));
+    assert_eq!(patience_when_told("18446744073709551615").await, Duration::from_mins(2));
+}

@@ -3,9 +3,10 @@
 use hub_api::{
     AlarmKind, FrontEndState, FrontEndStatus, Hex, HubAlarm, HubDown, HubStatus, ManagerStatus,
 };
-use hub_db::{DbError, FrontEndSeen, HubDb};
+use hub_db::{DbError, FrontEndSeen};
 
-use super::Load;
+use super::{Load, load};
+use crate::app::App;
 
 /// Below so many bytes a disk is nearly full: some minutes of a fast upload.
 const DISK_LOW_BYTES: u64 = 2 << 30;
@@ -14,13 +15,22 @@ const DISK_LOW_BYTES: u64 = 2 << 30;
 const CERTIFICATE_SOON_S: u64 = 14 * 24 * 3600;
 
 /// How the hub is, at `now`.
-pub(crate) async fn status(db: &dyn HubDb, now: u64) -> Result<HubStatus, DbError> {
+pub(crate) async fn status(app: &App, now: u64) -> Result<HubStatus, DbError> {
+    let (db, own) = (&app.db, app.cluster.id());
     let manager = db.manager().await?.map(|manager| ManagerStatus {
         front_end: Hex(manager.holder.0),
         term: manager.term,
         since: manager.since,
         is_held: manager.is_held,
     });
+    let shown = |seen: FrontEndSeen| {
+        // Of this one more is known than it told last, which may be minutes ago.
+        let is_own = seen.front_end.id == own;
+        // One of another version may say more, or less.
+        let told = |text: &str| serde_json::from_str(text).unwrap_or_default();
+        let load = if is_own { load(app) } else { told(&seen.front_end.load) };
+        shown(seen, load)
+    };
     let front_ends: Vec<_> = db.front_ends().await?.into_iter().map(shown).collect();
     let alarms = alarms(manager.as_ref(), &front_ends, now);
     let down = db.down().await?.filter(|down| down.until > now);
@@ -28,10 +38,8 @@ pub(crate) async fn status(db: &dyn HubDb, now: u64) -> Result<HubStatus, DbErro
     Ok(HubStatus { down, manager, front_ends, alarms })
 }
 
-fn shown(seen: FrontEndSeen) -> FrontEndStatus {
+fn shown(seen: FrontEndSeen, load: Load) -> FrontEndStatus {
     let FrontEndSeen { front_end, silent, is_live } = seen;
-    // One of another version may say more, or less.
-    let load: Load = serde_json::from_str(&front_end.load).unwrap_or_default();
     FrontEndStatus {
         id: Hex(front_end.id.0),
         address: front_end.address,
@@ -46,6 +54,7 @@ fn shown(seen: FrontEndSeen) -> FrontEndStatus {
         keeps_chunks: front_end.keeps_chunks,
         deliveries: load.deliveries,
         streams: load.streams,
+        heartbeat_s: load.heartbeat_s,
         free_bytes: load.free_bytes,
         certificate_ends: load.certificate_ends,
     }
@@ -108,6 +117,7 @@ mod tests {
             keeps_chunks: true,
             deliveries: 0,
             streams: 0,
+            heartbeat_s: 5,
             free_bytes: DISK_LOW_BYTES,
             certificate_ends: NOW + CERTIFICATE_SOON_S,
         };

@@ -44,6 +44,7 @@ struct FrontEndRow {
     version: String,
     deliveries: String,
     streams: String,
+    heartbeat: String,
     free: String,
     beat: String,
 }
@@ -82,7 +83,7 @@ pub(super) async fn overview(state: State, operator: Operator) -> Shown<Overview
     let largest: Vec<&str> = usage.iter().map(|usage| usage.name.as_str()).collect();
     let names = rows(app, &largest).await?;
     let now = unix_now();
-    let status = cluster::status(&*app.db, now).await?;
+    let status = cluster::status(app, now).await?;
     let overview = Overview {
         down: status.down.as_ref().map(|down| {
             let until = Moment::new(down.until, now).exact;
@@ -119,6 +120,7 @@ fn front_ends(status: &HubStatus) -> Vec<FrontEndRow> {
         version: shown(it.version.as_bytes()),
         deliveries: count(it.deliveries),
         streams: count(it.streams),
+        heartbeat: if it.heartbeat_s > 0 { format!("{} s", it.heartbeat_s) } else { String::new() },
         free: bytes(it.free_bytes),
         beat: format!("{} s ago", it.silent_ms / 1000),
     };

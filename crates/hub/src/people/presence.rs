@@ -1,13 +1,16 @@
 //! Who of the people listens, and telling them that something is new.
 //!
-//! Messages only wake: what is new is asked. A person is online while a device of their list listens.
+//! Messages only wake: what is new is asked. A person is online while a device of their list listens, and for a
+//! while after its line broke: it mostly comes again, and nobody is told of that.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use hub_api::{Hex, PersonNews};
 use hub_db::{AccountKey, PersonId};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::cluster::{Post, Wake};
 
@@ -28,11 +31,15 @@ pub(crate) struct Presence {
     stirred: Arc<Notify>,
     /// Where other front-ends are told.
     post: Post,
+    /// How long a person is online after the last line of theirs broke.
+    grace: Duration,
 }
 
 #[derive(Debug, Default)]
 struct People {
     here: HashMap<PersonId, Here>,
+    /// Who is gone when that time comes, unless they come again.
+    going: BTreeSet<(Instant, PersonId)>,
     /// Who came or went since that was taken.
     changed: BTreeSet<PersonId>,
 }
@@ -41,8 +48,19 @@ struct People {
 #[derive(Debug, Default)]
 struct Here {
     ears: HashMap<AccountKey, Ear>,
-    /// Since when one of them is listed.
+    /// Since when one of them is listed, or was until a moment ago.
     online_since: Option<u64>,
+    /// When they are gone; the same stands in `going`.
+    gone_at: Option<Instant>,
+}
+
+/// How a device stops to count for its person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leaves {
+    /// It is on their list no more.
+    AtOnce,
+    /// Its line broke.
+    AfterGrace,
 }
 
 /// What one device was told and has not taken.
@@ -81,21 +99,58 @@ impl Told {
 }
 
 impl Here {
-    /// Decides anew whether they are online; whether that changed.
-    fn look(&mut self, now: u64) -> bool {
-        let is_online = self.ears.values().any(|ear| ear.is_listed);
-        let has_changed = is_online != self.online_since.is_some();
+    fn is_heard(&self) -> bool {
+        self.ears.values().any(|ear| ear.is_listed)
+    }
+}
+
+impl People {
+    /// Decides anew whether a person is online; whether that changed.
+    fn look(&mut self, person: PersonId, now: u64, gone_at: Instant) -> bool {
+        let Some(here) = self.here.get_mut(&person) else { return false };
+        let (is_heard, was_online) = (here.is_heard(), here.online_since.is_some());
+        if is_heard {
+            here.online_since.get_or_insert(now);
+        }
+        if is_heard || gone_at <= Instant::now() {
+            if let Some(at) = here.gone_at.take() {
+                self.going.remove(&(at, person));
+            }
+            here.online_since = here.online_since.filter(|_| is_heard);
+        } else if was_online && here.gone_at.is_none() {
+            here.gone_at = Some(gone_at);
+            self.going.insert((gone_at, person));
+        }
+        let is_online = here.online_since.is_some();
+        if here.ears.is_empty() && !is_online {
+            self.here.remove(&person);
+        }
+        let has_changed = is_online != was_online;
         if has_changed {
-            self.online_since = is_online.then_some(now);
+            self.changed.insert(person);
         }
         has_changed
+    }
+
+    /// Lets those go whose time is over; when the next one's is.
+    fn let_go(&mut self) -> Option<Instant> {
+        let now = Instant::now();
+        while let Some((at, person)) = self.going.first().copied() {
+            if at > now {
+                return Some(at);
+            }
+            self.look(person, 0, at);
+            // It stands there no more, also if that person were nowhere.
+            self.going.remove(&(at, person));
+        }
+        None
     }
 }
 
 impl Presence {
     /// Of a front-end that tells others, too.
-    pub(crate) fn new(post: Post) -> Self {
-        Self { post, ..Self::default() }
+    pub(crate) fn new(post: Post, grace: Duration) -> Self {
+        Self { post, grace, ..Self::default() }
     }
 
     /// Tells those who listen here what another front-end told.
@@ -147,16 +202,19 @@ impl Presence {
     }
 
     /// Does something to a person's devices and sees who came or went by it.
-    fn with<T>(&self, person: PersonId, now: u64, act: impl FnOnce(&mut Here) -> T) -> T {
+    fn with<T>(
+        &self,
+        person: PersonId,
+        now: u64,
+        leaves: Leaves,
+        act: impl FnOnce(&mut Here) -> T,
+    ) -> T {
         let mut people = self.people();
-        let here = people.here.entry(person).or_default();
-        let result = act(here);
-        let (has_changed, is_empty) = (here.look(now), here.ears.is_empty());
-        if is_empty {
-            people.here.remove(&person);
-        }
-        if has_changed {
-            people.changed.insert(person);
+        let result = act(people.here.entry(person).or_default());
+        let grace = if leaves == Leaves::AfterGrace { self.grace } else { Duration::ZERO };
+        let next = people.going.first().copied();
+        let has_changed = people.look(person, now, Instant::now() + grace);
+        if has_changed || people.going.first().copied() != next {
             self.stirred.notify_one();
         }
         result
@@ -172,7 +230,7 @@ impl Presence {
     ) -> PersonListener {
         let told = Arc::new(Told::default());
         let ear = Ear { told: Arc::clone(&told), is_listed };
-        let before = self.with(person, now, |here| here.ears.insert(key, ear));
+        let before = self.with(person, now, Leaves::AfterGrace, |here| here.ears.insert(key, ear));
         if let Some(before) = before {
             before.told.tell(PersonNews::Elsewhere);
         }
@@ -201,11 +259,19 @@ impl Presence {
     /// Who came or went since the last call, each once; waits until somebody does.
     pub(crate) async fn changed(&self) -> BTreeSet<PersonId> {
         loop {
-            let changed = std::mem::take(&mut self.people().changed);
+            let (next, changed) = {
+                let mut people = self.people();
+                (people.let_go(), std::mem::take(&mut people.changed))
+            };
             if !changed.is_empty() {
                 return changed;
             }
-            self.stirred.notified().await;
+            let stirred = self.stirred.notified();
+            match next {
+                // Whoever comes or goes meanwhile is looked at first.
+                Some(next) => drop(tokio::time::timeout_at(next, stirred).await),
+                None => stirred.await,
+            }
         }
     }
 }
@@ -225,7 +291,7 @@ impl PersonListener {
 
     /// The device stands on a list now, or on none.
     pub(crate) fn set_listed(&self, is_listed: bool, now: u64) {
-        self.presence.with(self.person, now, |here| {
+        self.presence.with(self.person, now, Leaves::AtOnce, |here| {
             let own = here.ears.get_mut(&self.key);
             if let Some(ear) = own.filter(|ear| Arc::ptr_eq(&ear.told, &self.told)) {
                 ear.is_listed = is_listed;
@@ -236,7 +302,8 @@ impl PersonListener {
 
 impl Drop for PersonListener {
     fn drop(&mut self) {
-        self.presence.with(self.person, crate::files::unix_now(), |here| {
+        let now = crate::files::unix_now();
+        self.presence.with(self.person, now, Leaves::AfterGrace, |here| {
             let is_own = |ear: &Ear| Arc::ptr_eq(&ear.told, &self.told);
             if here.ears.get(&self.key).is_some_and(is_own) {
                 here.ears.remove(&self.key);
@@ -275,6 +342,44 @@ mod tests {
         assert!(presence.people().here.is_empty(), "nobody leaves a place behind");
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn who_comes_again_in_time_never_went() {
+        let grace = Duration::from_secs(15);
+        let presence = Presence::new(Post::default(), grace);
+        let first = presence.listen(ANNA, key(1), true, 10);
+        assert_eq!(presence.changed().await, [ANNA].into());
+        drop(first);
+        assert_eq!(presence.online_since(ANNA), Some(10), "a moment ago");
+        let waits = tokio::time::timeout(grace / 2, presence.changed()).await;
+        assert!(waits.is_err(), "nobody is told");
+        let again = presence.listen(ANNA, key(1), true, 20);
+        let waits = tokio::time::timeout(grace * 2, presence.changed()).await;
+        assert!(waits.is_err(), "nobody is told");
+        assert_eq!(presence.online_since(ANNA), Some(10));
+
+        // Who does not come again has gone, and nothing is left of them.
+        drop(again);
+        let began = Instant::now();
+        assert_eq!(presence.changed().await, [ANNA].into());
+        assert_eq!(began.elapsed(), grace);
+        assert_eq!(presence.online_since(ANNA), None);
+        let people = presence.people();
+        assert!(people.here.is_empty() && people.going.is_empty(), "{people:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_device_that_is_listed_no_more_is_gone_at_once() {
+        let presence = Presence::new(Post::default(), Duration::from_secs(15));
+        let listener = presence.listen(ANNA, key(1), true, 10);
+        listener.set_listed(false, 20);
+        assert_eq!(presence.online_since(ANNA), None);
+        // Nor does it count when its line breaks afterwards.
+        drop(listener);
+        assert_eq!(presence.online_since(ANNA), None);
+        assert_eq!(presence.changed().await, [ANNA].into());
+        assert!(presence.people().here.is_empty());
+    }
+
     #[tokio::test]
     async fn the_same_device_elsewhere_ends_the_stream_before() {
         let presence = Presence::default();
@@ -292,7 +397,7 @@ mod tests {
     #[tokio::test]
     async fn a_device_that_listens_at_another_front_end_is_told_here() {
         let (post, mut posted) = Post::new();
-        let (one, other) = (Presence::default(), Presence::new(post));
+        let (one, other) = (Presence::default(), Presence::new(post, Duration::ZERO));
         let mut before = one.listen(ANNA, key(1), true, 10);
         let mut second = one.listen(ANNA, key(2), true, 10);
         let _after = other.listen(ANNA, key(1), true, 20);

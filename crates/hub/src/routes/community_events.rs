@@ -18,6 +18,8 @@ use crate::app::App;
 use crate::bus::Listener;
 use crate::caller::{Member, Segments, is_in_force};
 use crate::communities::{Belonging, Community, key_of};
+use crate::heartbeat::Beats;
+use crate::line::LineOf;
 use crate::refusal::Refusal;
 
 /// Tells what comes from now on; for what was before, the caller asks after this has begun.
@@ -25,6 +27,7 @@ pub(crate) async fn community_events(
     State(app): State<Arc<App>>,
     Member(account): Member,
     segments: Segments,
+    line: LineOf,
 ) -> Result<Response, Refusal> {
     if *app.leaving.borrow() {
         return Err(Refusal::stopping());
@@ -37,9 +40,19 @@ pub(crate) async fn community_events(
     note(&listener, &belonging);
     let place = Arc::clone(&app.event_streams).try_acquire_owned();
     let place = place.map_err(|_| Refusal::busy("too many event streams at once"))?;
+    let beats = Beats::new(&app, line);
     let has_begun = false;
-    let stream =
-        News { app, account, segments, listener, taken_away, looked, has_begun, _place: place };
+    let stream = News {
+        app,
+        account,
+        segments,
+        listener,
+        taken_away,
+        looked,
+        beats,
+        has_begun,
+        _place: place,
+    };
     let body = stream::unfold(stream, async |mut stream| {
         let text = stream.next().await?;
         Some((Ok::<_, Infallible>(text), stream))
@@ -67,6 +80,7 @@ struct News {
     taken_away: watch::Receiver<()>,
     /// When it was looked at last whether the caller belongs to the community.
     looked: Instant,
+    beats: Beats,
     has_begun: bool,
     _place: OwnedSemaphorePermit,
 }
@@ -82,17 +96,17 @@ impl News {
         if !self.has_begun {
             // At once, so that the caller knows that nothing is missed from here on.
             self.has_begun = true;
-            return Some(":\n\n".to_owned());
+            return Some(self.beats.text());
         }
         let news = tokio::select! {
             news = self.listener.news() => news,
             _ = self.taken_away.changed() => Vec::new(),
-            () = tokio::time::sleep(HEARTBEAT_INTERVAL) => Vec::new(),
+            () = self.beats.due() => Vec::new(),
             _ = stopping.changed() => return None,
         };
         // There may be nobody to tell any more. That something came for this key says no more than that,
         // and a release wakes thousands at once: while nothing was taken away here, what was found
-        // within the time of a heart-beat is enough.
+        // within a quarter of a minute is enough.
         let is_own =
             |news: &CommunityNews| matches!(news, CommunityNews::Queue | CommunityNews::Receipts);
         let is_known = !news.is_empty() && news.iter().all(is_own) && !self.may_have_lost();
@@ -100,7 +114,7 @@ impl News {
             return None;
         }
         if news.is_empty() {
-            return Some(":\n\n".to_owned());
+            return Some(self.beats.text());
         }
         let event = |news| {
             let data = serde_json::to_string(&CommunityEvent { news });

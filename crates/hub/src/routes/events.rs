@@ -10,7 +10,6 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse as _, Response};
 use documents::ReleaseName;
 use futures_util::stream;
-use hub_api::limits::HEARTBEAT_INTERVAL;
 use hub_api::{EVENT_RELEASE, MEDIA_EVENTS, ReleaseEvent};
 use hub_db::{Caller, EventId, NameId};
 use serde::Deserialize;
@@ -19,6 +18,8 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use crate::app::App;
 use crate::bus::Waiter;
 use crate::caller::{Visitor, is_in_force};
+use crate::heartbeat::Beats;
+use crate::line::LineOf;
 use crate::refusal::Refusal;
 
 /// Releases read at once by a stream that catches up.
@@ -33,6 +34,7 @@ pub(crate) struct Wanted {
 pub(crate) async fn events(
     State(app): State<Arc<App>>,
     Visitor(caller): Visitor,
+    line: LineOf,
     wanted: Result<Query<Wanted>, QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
@@ -54,6 +56,7 @@ pub(crate) async fn events(
         }
         None => app.db.latest_release(record.id).await?.map_or(EventId(0), |last| last.event),
     };
+    let beats = Beats::new(&app, line);
     let feed = Feed {
         app,
         caller,
@@ -62,6 +65,8 @@ pub(crate) async fn events(
         after,
         waiter,
         taken_away,
+        beats,
+        has_begun: false,
         _place: place,
     };
     let body = stream::unfold(feed, async |mut feed| {
@@ -85,6 +90,8 @@ struct Feed {
     after: EventId,
     waiter: Waiter,
     taken_away: watch::Receiver<()>,
+    beats: Beats,
+    has_begun: bool,
     _place: OwnedSemaphorePermit,
 }
 
@@ -96,6 +103,11 @@ impl Feed {
         if *stopping.borrow() || !self.is_allowed().await {
             return None;
         }
+        if !self.has_begun {
+            // At once, so that the caller knows how long to wait for more.
+            self.has_begun = true;
+            return Some(self.beats.text());
+        }
         let news = self.news().await?;
         if !news.is_empty() {
             return Some(news);
@@ -103,14 +115,15 @@ impl Feed {
         tokio::select! {
             () = self.waiter.woken() => {}
             _ = self.taken_away.changed() => {}
-            () = tokio::time::sleep(HEARTBEAT_INTERVAL) => return Some(":\n\n".to_owned()),
+            () = self.beats.due() => return Some(self.beats.text()),
             _ = stopping.changed() => return None,
         }
         if !self.is_allowed().await {
             return None;
         }
-        // Woken without news is possible: then this is a comment, as good as a heart-beat.
-        self.news().await.map(|news| if news.is_empty() { ":\n\n".to_owned() } else { news })
+        // Woken without news is possible: then this is a heart-beat before its time.
+        let news = self.news().await?;
+        Some(if news.is_empty() { self.beats.text() } else { news })
     }
 
     async fn news(&mut self) -> Option<String> {

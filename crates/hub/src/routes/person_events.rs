@@ -8,12 +8,13 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
-use hub_api::limits::HEARTBEAT_INTERVAL;
 use hub_api::{EVENT_PERSON, MEDIA_EVENTS, PersonEvent, PersonNews};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use crate::app::App;
 use crate::files::unix_now;
+use crate::heartbeat::Beats;
+use crate::line::LineOf;
 use crate::people::{DeviceCaller, EVERYTHING, PersonListener};
 use crate::refusal::Refusal;
 
@@ -22,6 +23,7 @@ use crate::refusal::Refusal;
 pub(crate) async fn person_events(
     State(app): State<Arc<App>>,
     caller: DeviceCaller,
+    line: LineOf,
 ) -> Result<Response, Refusal> {
     if *app.leaving.borrow() {
         return Err(Refusal::stopping());
@@ -32,11 +34,13 @@ pub(crate) async fn person_events(
     let (key, is_listed) = (caller.account.key, caller.is_listed);
     let listener = app.people.presence.listen(caller.person, key, is_listed, unix_now());
     let first = everything(is_listed);
+    let beats = Beats::new(&app, line);
     let stream = News {
         app,
         caller,
         listener,
         taken_away,
+        beats,
         first: Some(first),
         is_over: false,
         _place: place,
@@ -63,6 +67,7 @@ struct News {
     caller: DeviceCaller,
     listener: PersonListener,
     taken_away: watch::Receiver<()>,
+    beats: Beats,
     first: Option<Vec<PersonNews>>,
     is_over: bool,
     _place: OwnedSemaphorePermit,
@@ -77,12 +82,12 @@ impl News {
             return None;
         }
         if let Some(first) = self.first.take() {
-            return Some(event(first));
+            return Some(self.beats.text() + &event(first));
         }
         let mut news = tokio::select! {
             news = self.listener.news() => news,
             _ = self.taken_away.changed() => Vec::new(),
-            () = tokio::time::sleep(HEARTBEAT_INTERVAL) => Vec::new(),
+            () = self.beats.due() => Vec::new(),
             _ = stopping.changed() => return None,
         };
         // Asked each time: there may be nobody to tell any more, by an act of another process.
@@ -97,7 +102,7 @@ impl News {
             self.is_over = true;
             news = vec![PersonNews::Elsewhere];
         }
-        Some(if news.is_empty() { ":\n\n".to_owned() } else { event(news) })
+        Some(if news.is_empty() { self.beats.text() } else { event(news) })
     }
 }
 

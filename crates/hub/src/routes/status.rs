@@ -16,6 +16,6 @@ pub(crate) async fn status(
     State(app): State<Arc<App>>,
     Administrator(_): Administrator,
 ) -> Result<Response, Refusal> {
-    let status = cluster::status(&*app.db, unix_now()).await?;
+    let status = cluster::status(&app, unix_now()).await?;
     Ok(([(header::CACHE_CONTROL, "no-store")], axum::Json(status)).into_response())
 }

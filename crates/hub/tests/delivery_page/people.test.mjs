@@ -20,6 +20,8 @@ const { KEM, NotOpened, WeakKey, expand, extract, isSound, openFrom, sealAs } = 
   "../../assets/delivery/me/hpke.js"
 );
 
+const { EventReader } = await import("../../assets/delivery/me/events.js");
+
 const utf8 = new TextEncoder();
 const DERIVATION = utf8.encode("consign 2026-11-21 exchange key of a node, version 1");
 /** What stands before the 32 bytes of an X25519 key in PKCS #8. */
@@ -187,4 +189,17 @@ test("the words of a comparison are those that Rust shows", () => {
   const text = comparison(known.identity, fours, words);
   assert.equal(text, new TextDecoder().decode(people("comparison-1")));
   assert.equal(comparison(fours, known.identity, words), text);
+});
+
+test("a stream may be silent for three of the heart-beats that the hub told", () => {
+  const events = new EventReader();
+  const take = (text) => [...events.take(utf8.encode(text))];
+  assert.equal(events.silence, 45_000);
+  assert.deepEqual(take('event: heart-beat\ndata: {"interval_s":20}\n\n:\n\nevent: person\ndata: {"ne'), []);
+  assert.equal(events.silence, 60_000);
+  assert.deepEqual(take('ws":["inbox"]}\n\n'), [["inbox"]]);
+  for (const [told, silence] of [[0, 15_000], [1e9, 120_000], ['"soon"', 120_000]]) {
+    assert.deepEqual(take(`event: heart-beat\ndata: {"interval_s":${told}}\n\n`), []);
+    assert.equal(events.silence, silence);
+  }
 });

@@ -287,7 +287,9 @@ async fn who_listens_is_online_and_is_told_what_is_new() {
     let mut of_anna = listen(&scene, &anna).await;
     let (mut to_anna, mut to_ben, mut to_thief) = (Vec::new(), Vec::new(), Vec::new());
     let everything = r#"{"news":["inbox","outbox","senders","devices","book"]}"#;
-    heard(&mut of_anna, &mut to_anna, everything).await;
+    let first = heard(&mut of_anna, &mut to_anna, everything).await;
+    let told = "event: heart-beat\ndata: {\"interval_s\":";
+    assert!(first.contains(told), "how long to wait is told first: {first}");
 
     let mut of_ben = listen(&scene, &ben).await;
     heard(&mut of_ben, &mut to_ben, everything).await;

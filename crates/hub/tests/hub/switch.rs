@@ -59,6 +59,8 @@ async fn a_hub_is_down_for_everyone_but_administrators() {
     }
     let status = Ask::get("/v1/status").token(&operator).send(&scene).await.json();
     assert_eq!(status["down"]["until"], json!(until_time));
+    let heartbeat_s = status["front_ends"][0]["heartbeat_s"].as_u64().expect("is told");
+    assert!((5..=40).contains(&heartbeat_s), "{status}");
     assert_eq!(Ask::get("/v1/accounts").token(&operator).send(&scene).await.status, 200);
     assert_eq!(Ask::get("/v1/status").token(&anna.token).send(&scene).await.status, 403);
 

@@ -3,8 +3,10 @@
 import { Delay } from "../plan.js";
 import { NotNow } from "../hub.js";
 
-/** The hub says something every fifteen seconds; a stream without three of them has broken. */
-const SILENCE_MS = 50_000;
+/** Seconds between two heart-beats until the hub tells how many, the fewest and the most that it may tell. */
+const [INTERVAL_S, INTERVAL_MIN_S, INTERVAL_MAX_S] = [15, 5, 40];
+/** A stream that missed so many in a row has broken. */
+const MISSED = 3;
 /** The longest event, in characters. */
 const EVENT_CHARS_MAX = 10_000;
 
@@ -12,6 +14,12 @@ const EVENT_CHARS_MAX = 10_000;
 export class EventReader {
   #text = "";
   #decoder = new TextDecoder();
+  #interval = INTERVAL_S;
+
+  /** How long the stream may be silent, in milliseconds. */
+  get silence() {
+    return this.#interval * MISSED * 1000;
+  }
 
   /**
    * @param {Uint8Array} piece
@@ -24,7 +32,10 @@ export class EventReader {
       this.#text = this.#text.slice(end + 2);
       const data = lines.find((line) => line.startsWith("data: "));
       if (!data) continue;
-      const { news } = JSON.parse(data.slice("data: ".length));
+      const { news, interval_s: told } = JSON.parse(data.slice("data: ".length));
+      if (lines.includes("event: heart-beat") && Number.isFinite(told)) {
+        this.#interval = Math.min(Math.max(told, INTERVAL_MIN_S), INTERVAL_MAX_S);
+      }
       if (Array.isArray(news)) yield news.map(String);
     }
     if (this.#text.length > EVENT_CHARS_MAX) throw new SyntaxError("an event longer than any");
@@ -41,22 +52,23 @@ export async function listen(account, heard, away) {
   const delay = new Delay(Math.random);
   for (;;) {
     const ending = new AbortController();
-    let silence = setTimeout(() => ending.abort(), SILENCE_MS);
+    const events = new EventReader();
+    const patience = () => setTimeout(() => ending.abort(), events.silence);
+    let silence = patience();
     try {
       const answer = await account.call("GET", "/v1/me/events", undefined, ending.signal);
       const pieces = answer.body?.getReader();
-      const events = new EventReader();
       away(false);
       delay.reset();
       for (;;) {
         const { done, value } = (await pieces?.read()) ?? { done: true, value: undefined };
         if (done || !value) break;
-        clearTimeout(silence);
-        silence = setTimeout(() => ending.abort(), SILENCE_MS);
         for (const news of events.take(value)) {
           if (news.includes("elsewhere")) return;
           heard(news);
         }
+        clearTimeout(silence);
+        silence = patience();
       }
     } catch (error) {
       const isBreak = error instanceof TypeError || error instanceof DOMException || error instanceof SyntaxError;
