@@ -30,8 +30,10 @@ mod names;
 mod origin;
 mod overview;
 mod page;
+mod people;
 mod session;
 mod sign_in;
+mod switch;
 mod tokens;
 pub(crate) mod tree;
 pub(crate) mod write;
@@ -101,6 +103,9 @@ pub(crate) fn router(app: &Arc<App>) -> Router<Arc<App>> {
         .route("/console/invitations/revoke", post(invitations::revoke))
         .route("/console/accounts", get(accounts::list))
         .route("/console/accounts/revoke", post(accounts::revoke))
+        .route("/console/people", get(people::list))
+        .route("/console/down", post(switch::down))
+        .route("/console/up", post(switch::up))
         .route("/console/tokens", get(tokens::list))
         .route("/console/tokens/revoke", post(tokens::revoke))
         .route("/console/audit", get(audit::audit))

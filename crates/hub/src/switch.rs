@@ -33,6 +33,11 @@ const DOWN_MAX: Duration = Duration::from_hours(7 * 24);
 /// Longest reason.
 const WHY_CHARS_MAX: usize = 200;
 
+/// How the audit log calls both acts, and what they are done to.
+pub(crate) const DOWN_ACTION: &str = "take-down";
+pub(crate) const UP_ACTION: &str = "take-up";
+pub(crate) const SUBJECT: &str = "hub";
+
 /// Routes that are answered while the hub is down: by them it is seen how it is, and administrators get in.
 const OPEN: [&str; 8] = [
     paths::HEALTH,
@@ -133,8 +138,8 @@ pub enum SwitchError {
     /// The time is nothing, or longer than a week. Say a shorter one, and again when it is over.
     #[error("a hub is taken down for a minute to a week at a time")]
     Time,
-    /// The reason does not fit on a line of 200 characters.
-    #[error("the reason has {WHY_CHARS_MAX} characters at most, on a line")]
+    /// There is no reason, or it does not fit on a line of 200 characters.
+    #[error("there has to be a reason, of {WHY_CHARS_MAX} characters at most, on a line")]
     Why,
     /// The database failed.
     #[error(transparent)]
@@ -151,16 +156,21 @@ pub async fn take_down(
     time: Duration,
     why: &str,
 ) -> Result<u64, SwitchError> {
+    let down = checked(time, why, unix_now())?;
+    throw(&hub.into(), Some(&down)).await?;
+    Ok(down.until)
+}
+
+/// What the hub is to be down for from `now`, if it may be.
+pub(crate) fn checked(time: Duration, why: &str, now: u64) -> Result<Down, SwitchError> {
     if time < Duration::from_mins(1) || time > DOWN_MAX {
         return Err(SwitchError::Time);
     }
-    if why.chars().count() > WHY_CHARS_MAX || why.chars().any(char::is_control) {
+    let is_line = !why.is_empty() && !why.chars().any(char::is_control);
+    if !is_line || why.chars().count() > WHY_CHARS_MAX {
         return Err(SwitchError::Why);
     }
-    let since = unix_now();
-    let down = Down { since, until: since + time.as_secs(), why: why.to_owned() };
-    throw(&hub.into(), Some(&down)).await?;
-    Ok(down.until)
+    Ok(Down { since: now, until: now + time.as_secs(), why: why.to_owned() })
 }
 
 /// Takes a hub up again.
@@ -183,8 +193,8 @@ async fn record_and_throw(db: &dyn HubDb, down: Option<&Down>) -> Result<(), DbE
     let entry = AuditEntry {
         time: unix_now(),
         actor: Actor::Local,
-        action: if down.is_some() { "take-down" } else { "take-up" }.to_owned(),
-        subject: "hub".to_owned(),
+        action: if down.is_some() { DOWN_ACTION } else { UP_ACTION }.to_owned(),
+        subject: SUBJECT.to_owned(),
         detail: detail.to_string(),
     };
     // Told first, so that nothing is changed unrecorded.

@@ -90,7 +90,7 @@ pub(crate) fn finished(output: Output) -> Value {
 }
 
 /// Every page, and what its screenshots are called.
-const PAGES: [[&str; 2]; 14] = [
+const PAGES: [[&str; 2]; 15] = [
     ["overview", "/console"],
     ["names", "/console/names"],
     ["names-none", "/console/names?q=nothing-like-it"],
@@ -103,6 +103,7 @@ const PAGES: [[&str; 2]; 14] = [
     ["tree-sealed", "/console/names/anna/papers/1/tree"],
     ["invitations", "/console/invitations"],
     ["accounts", "/console/accounts"],
+    ["people", "/console/people"],
     ["tokens", "/console/tokens"],
     ["audit", "/console/audit"],
 ];

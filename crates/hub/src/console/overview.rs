@@ -1,7 +1,9 @@
 //! `GET /console`: how the hub is.
 
 use askama::Template;
+use axum::extract::Query;
 use rustix::fs::statvfs;
+use serde::Deserialize;
 
 use super::live::TransfersView;
 use super::names::{NameRow, rows};
@@ -18,6 +20,12 @@ const NAMES_SHOWN: usize = 10;
 
 /// Below this much free space of the whole, in percent, the bar warns.
 const FREE_LOW: u64 = 10;
+
+/// What of the query is used.
+#[derive(Deserialize)]
+pub(super) struct Wanted {
+    done: Option<String>,
+}
 
 #[derive(Template)]
 #[template(path = "overview.html")]
@@ -70,7 +78,11 @@ impl Tile {
     }
 }
 
-pub(super) async fn overview(state: State, operator: Operator) -> Shown<Overview> {
+pub(super) async fn overview(
+    state: State,
+    operator: Operator,
+    Query(wanted): Query<Wanted>,
+) -> Shown<Overview> {
     let app = &state.0;
     let mut usage = app.db.name_usage().await?;
     let releases = usage.iter().map(|name| name.releases).sum();
@@ -94,7 +106,8 @@ pub(super) async fn overview(state: State, operator: Operator) -> Shown<Overview
         }),
         front_ends: front_ends(&status),
         alarms: status.alarms.iter().map(alarm).collect(),
-        layout: Layout::new(app, &operator, Section::Overview, "Overview"),
+        layout: Layout::new(app, &operator, Section::Overview, "Overview")
+            .noticing(wanted.done.as_deref()),
         tiles: tiles(app, names_total, releases, published).await?,
         transfers: TransfersView::now(app),
         names_left: names_total - names.len() as u64,

@@ -68,6 +68,7 @@ pub(super) enum Section {
     Names,
     Invitations,
     Accounts,
+    People,
     Tokens,
     Audit,
 }
@@ -85,7 +86,7 @@ pub(super) struct Layout {
     pub(super) title: String,
     pub(super) host: String,
     pub(super) form_token: String,
-    pub(super) navigation: [Entry; 6],
+    pub(super) navigation: [Entry; 7],
     /// What the form before this page did.
     pub(super) notice: Option<&'static str>,
 }
@@ -107,6 +108,7 @@ impl Layout {
                 entry("/console/names", "names", "Names", Section::Names),
                 entry("/console/invitations", "invitations", "Invitations", Section::Invitations),
                 entry("/console/accounts", "accounts", "Accounts", Section::Accounts),
+                entry("/console/people", "people", "People", Section::People),
                 entry("/console/tokens", "tokens", "Tokens", Section::Tokens),
                 entry("/console/audit", "audit", "Audit log", Section::Audit),
             ],
@@ -133,6 +135,8 @@ impl Layout {
                 }
                 "account-revoked" => "The account was revoked, and its transfers were ended.",
                 "token-revoked" => "The token was revoked.",
+                "down" => "The hub goes down for everyone but administrators, within seconds.",
+                "up" => "The hub comes up again, within seconds.",
                 "gone" => "That was gone already; nothing was changed.",
                 _ => return None,
             })

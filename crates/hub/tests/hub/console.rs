@@ -10,12 +10,13 @@ use hub_db::{
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::people::person;
 use crate::scene::{Scene, Tree, name, now};
 
 const OWN: &str = "Sec-Fetch-Site: same-origin\r\n";
 
 /// Pages a signed-in person can open, of a hub with `team/plain` and its first release.
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 11] = [
     "/console",
     "/console/names",
     "/console/names/team/plain",
@@ -24,12 +25,13 @@ const PAGES: [&str; 10] = [
     "/console/names/team/plain/1/file?path=a",
     "/console/invitations",
     "/console/accounts",
+    "/console/people",
     "/console/tokens",
     "/console/audit",
 ];
 
 /// Forms, with what makes each valid.
-const FORMS: [(&str, &str); 10] = [
+const FORMS: [(&str, &str); 12] = [
     ("/console/names/team/plain/visibility", "public=true"),
     ("/console/names/team/plain/retention", "last=1&days="),
     ("/console/names/team/plain/pin", "sequence=1&pinned=true"),
@@ -39,6 +41,8 @@ const FORMS: [(&str, &str); 10] = [
     ("/console/invitations/revoke", "id=1"),
     ("/console/accounts/revoke", "key=KEY"),
     ("/console/tokens/revoke", "number=1"),
+    ("/console/down", "minutes=5&why=a+new+disk"),
+    ("/console/up", ""),
     ("/console/sign-out", ""),
 ];
 
@@ -292,6 +296,8 @@ async fn every_form_does_what_it_says_and_is_written_down() {
         "revoke-invitation",
         "revoke-account",
         "revoke-token",
+        "take-down",
+        "take-up",
         "sign-out",
     ];
     assert_eq!(said, expected);
@@ -315,6 +321,10 @@ async fn wrong_fields_are_refused_in_words() {
         ("/console/invitations", "role=reader&names=&hours=0"),
         ("/console/invitations", "role=reader&names=&hours=99999999999"),
         ("/console/accounts/revoke", "key="),
+        ("/console/down", "minutes=0&why=a+disk"),
+        ("/console/down", "minutes=18446744073709551615&why=a+disk"),
+        ("/console/down", "minutes=5&why=+"),
+        ("/console/down", "minutes=5&why=a%0Adisk"),
     ] {
         let form = form.replace("KEY", &key_of(2));
         assert_eq!(session.post(&scene, path, &form).await.status, 400, "{path} {form}");
@@ -325,6 +335,7 @@ async fn wrong_fields_are_refused_in_words() {
         "/console/names/..%2f..%2f/x",
         "/console/names/team/plain/changes?from=1&to=99",
         "/console/nowhere",
+        "/console/people?after=%3Cb%3E",
     ] {
         assert_eq!(get(&scene, path, &session.cookie).await.status, 404, "{path}");
     }
@@ -448,4 +459,19 @@ async fn a_form_that_comes_after_signing_out_does_nothing() {
     assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
     let plain = scene.anonymous().name_info(&name("team/plain")).await;
     plain.expect_err("is not public");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_are_shown_by_handle_page_by_page() {
+    let scene = Scene::start(Tls::Off).await;
+    for (handle, seed) in [("anna", 1), ("ben", 2)] {
+        person(&scene, handle, seed).await;
+    }
+    let session = Session::open(&scene).await;
+    let page = get(&scene, "/console/people", &session.cookie).await;
+    let cell = |handle: &str| format!(r#"<td class="name mono">{handle}</td>"#);
+    assert!(page.body.contains(&cell("anna")) && page.body.contains(&cell("ben")), "{}", page.body);
+    assert!(!page.body.contains("More people"), "they fit on one page");
+    let later = get(&scene, "/console/people?after=anna", &session.cookie).await;
+    assert!(!later.body.contains(&cell("anna")) && later.body.contains(&cell("ben")));
 }
