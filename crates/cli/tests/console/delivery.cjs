@@ -5,6 +5,8 @@ const assert = require("node:assert/strict");
 const fs = require("node:fs");
 const path = require("node:path");
 
+const { mostOfPages } = require("./memory.cjs");
+
 const PATIENCE = { timeout: 120_000 };
 
 module.exports = ({ told, LOOKS, requests, open, openKept, looksRight, shoot }) => {
@@ -67,30 +69,6 @@ module.exports = ({ told, LOOKS, requests, open, openKept, looksRight, shoot }) 
       }
     }
     return found;
-  }
-
-  // The most memory that any page of the browser ever had of its own, in bytes.
-  function mostOfPages(parent) {
-    const most = [0];
-    for (const pid of fs.readdirSync("/proc").filter((name) => /^[0-9]+$/.test(name))) {
-      try {
-        const words = fs.readFileSync(`/proc/${pid}/cmdline`, "utf8");
-        const status = fs.readFileSync(`/proc/${pid}/status`, "utf8");
-        if (!words.includes("--type=renderer") || !isBelow(Number(pid), parent)) continue;
-        most.push(Number(status.match(/^VmHWM:\s+([0-9]+) kB/m)?.[1] ?? 0) * 1024);
-      } catch {
-        // It has ended.
-      }
-    }
-    return Math.max(...most);
-  }
-
-  function isBelow(pid, parent) {
-    for (let at = pid; at > 1; ) {
-      if (at === parent) return true;
-      at = Number(fs.readFileSync(`/proc/${at}/stat`, "utf8").split(") ")[1].split(" ")[1]);
-    }
-    return false;
   }
 
   return {
@@ -194,7 +172,7 @@ module.exports = ({ told, LOOKS, requests, open, openKept, looksRight, shoot }) 
       const page = context.pages()[0];
       await page.goto(told.delivery);
       await button(page, "Receive").click();
-      await page.locator("#state", { hasText: "The sender has the receipt" }).waitFor({ timeout: 500_000 });
+      await page.locator("#state", { hasText: "The sender has the receipt" }).waitFor({ timeout: told.patience });
       const name = await saved(page, () => page.locator("#save").click());
       const [main] = processes(profile).filter(({ words }) => !words.some((word) => word.startsWith("--type=")));
       const most = mostOfPages(main.pid);

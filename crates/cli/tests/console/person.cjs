@@ -6,6 +6,8 @@ const assert = require("node:assert/strict");
 const fs = require("node:fs");
 const path = require("node:path");
 
+const { mostOfPages } = require("./memory.cjs");
+
 const PATIENCE = { timeout: 60_000 };
 
 module.exports = ({ told, LOOKS, requests, open, looksRight, shoot }) => {
@@ -120,6 +122,30 @@ module.exports = ({ told, LOOKS, requests, open, looksRight, shoot }) => {
         return Promise.all(counts);
       });
       assert.ok(left.length > 0 && left.every((count) => count === 0), `something is left: ${left}`);
+      return {};
+    },
+
+    // Not while the other devices would lose the contacts by it; then out for good, by its own word.
+    async leave(browser) {
+      const page = await arrive(browser);
+      const leave = async () => {
+        await button(page, "Sign out and forget this browser").click();
+        await button(page, "Sure? What is not saved is gone").click();
+      };
+      await room(page, "Contacts");
+      await page.locator("#contact-handle").fill("anna");
+      await button(page, "Add").click();
+      await notice(page, "anna is a contact now");
+      await leave();
+      await notice(page, "another device has to take it off your list");
+      await button(page, "Forget it here all the same").waitFor(PATIENCE);
+      await inEveryLook(page, "person-leave");
+      say("write");
+      await until("written");
+      await page.reload();
+      await page.getByRole("heading", { name: "Contacts", level: 1 }).waitFor(PATIENCE);
+      await leave();
+      await page.locator("#handle").waitFor(PATIENCE);
       return {};
     },
 
@@ -254,6 +280,19 @@ module.exports = ({ told, LOOKS, requests, open, looksRight, shoot }) => {
       await button(page, "Sure? It ends for both").click();
       await mistake.getByText("ended by you").waitFor(PATIENCE);
       return {};
+    },
+
+    // A file larger than a page could hold in memory.
+    async large(browser) {
+      const page = await arrive(browser);
+      await room(page, "Send");
+      await page.getByRole("radio", { name: "Whoever has the link" }).check();
+      await page.locator("#send-files").setInputFiles(told.files);
+      await button(page, "Send").click();
+      await page.locator("#link").waitFor(PATIENCE);
+      say("receive", await page.locator("#link-text").textContent());
+      await page.locator("#outbox-rows").getByText("received").waitFor({ timeout: told.patience });
+      return { most: mostOfPages(process.pid) };
     },
 
     // Paused, gone with its page, and gone on with the same files and no others.

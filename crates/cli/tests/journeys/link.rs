@@ -4,7 +4,7 @@
 //! console.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -36,9 +36,7 @@ struct Scene {
 impl Scene {
     /// Sends files of these names and contents with these options; `None` where no browser is.
     fn start(files: &[(&str, Vec<u8>)], args: &[&str]) -> Option<Self> {
-        let driver = Driver::find()?;
-        let world = World::new();
-        world.join("anna", &[]);
+        let (driver, world) = Self::empty()?;
         let mut paths = Vec::new();
         for (name, bytes) in files {
             let path = world.path("source").join(name);
@@ -50,6 +48,18 @@ impl Scene {
                 paths.push(top);
             }
         }
+        Some(Self::sending(driver, world, &paths, args))
+    }
+
+    fn empty() -> Option<(Driver, World)> {
+        let driver = Driver::find()?;
+        let world = World::new();
+        world.join("anna", &[]);
+        Some((driver, world))
+    }
+
+    /// Sends what is at these paths.
+    fn sending(driver: Driver, world: World, paths: &[String], args: &[&str]) -> Self {
         let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
         let mut scene =
             Self { world, driver, sender: None, link: String::new(), id: String::new() };
@@ -62,7 +72,7 @@ impl Scene {
         assert_eq!(line["event"], "link", "{line}");
         scene.link = line["link"].as_str().expect("a text").to_owned();
         scene.id = line["id"].as_str().expect("a text").to_owned();
-        Some(scene)
+        scene
     }
 
     /// Starts a sender and waits for what it hands over.
@@ -194,25 +204,54 @@ fn a_page_that_is_loaded_again_and_a_browser_that_is_killed_go_on_where_they_wer
     assert!(fs::read(scene.download(&found["name"])).expect("there") == contents);
 }
 
+/// MiB of a file that is larger than a page could hold: as many as somebody asks for, in a longer run.
+pub(crate) fn large_mib() -> u64 {
+    let asked = std::env::var("CONSIGN_LINK_MIB").ok();
+    asked.map_or(320, |text| text.parse().expect("a number of MiB"))
+}
+
+/// How long a page may take for that, in milliseconds: half a MiB per second at least, on a machine that is busy.
+pub(crate) fn large_patience_ms() -> u64 {
+    large_mib().max(320) * 2000
+}
+
+/// Makes such a file, piece by piece; its hash.
+pub(crate) fn make_large(path: &Path) -> blake3::Hash {
+    let mut file = fs::File::create(path).expect("made");
+    let mut hasher = blake3::Hasher::new();
+    for number in 0..large_mib() {
+        let piece = noise(number, 1 << 20);
+        hasher.update(&piece);
+        file.write_all(&piece).expect("written");
+    }
+    hasher.finalize()
+}
+
+pub(crate) fn hash_of(path: &Path) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(fs::File::open(path).expect("there")).expect("read");
+    hasher.finalize()
+}
+
+/// A page with nothing in it has 120 MB and more; contents of which a part stayed would show, the more the larger they
+/// are.
+pub(crate) fn assert_held_little(found: &Value, done: &str) {
+    let most = count(found, "most");
+    eprintln!("{} MiB {done}; the page had at most {} MB", large_mib(), most / 1_000_000);
+    assert!(most > 0 && most < 400_000_000, "the page had {most} bytes");
+}
+
 #[test]
 fn more_than_a_page_could_hold_is_received_on_its_disk() {
-    // As many MiB as somebody asks for, in a longer run.
-    let asked = std::env::var("CONSIGN_LINK_MIB").ok();
-    let mib: usize = asked.map_or(320, |text| text.parse().expect("a number of MiB"));
-    let contents = noise(7, mib << 20).to_vec();
-    let expected = blake3::hash(&contents);
-    let Some(mut scene) = Scene::start(&[("image.iso", contents)], &[]) else { return };
-    let found = scene.run("large", &json!({}));
+    let Some((driver, world)) = Scene::empty() else { return };
+    let source = world.path("image.iso");
+    let expected = make_large(&source);
+    let paths = [source.to_str().expect("UTF-8").to_owned()];
+    let mut scene = Scene::sending(driver, world, &paths, &[]);
+    let found = scene.run("large", &json!({ "patience": large_patience_ms() }));
     assert_eq!(scene.sent()["event"], "delivered");
-    let mut hasher = blake3::Hasher::new();
-    hasher
-        .update_reader(fs::File::open(scene.download(&found["name"])).expect("there"))
-        .expect("read");
-    assert_eq!(hasher.finalize(), expected);
-    // A page with nothing in it has 120 MB and more; contents of which a part stayed would show.
-    let most = count(&found, "most");
-    eprintln!("{mib} MiB received; the page had at most {} MB", most / 1_000_000);
-    assert!(most > 0 && most < 400_000_000, "the page had {most} bytes");
+    assert_eq!(hash_of(&scene.download(&found["name"])), expected);
+    assert_held_little(&found, "received");
 }
 
 #[test]

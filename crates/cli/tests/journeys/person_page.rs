@@ -13,6 +13,7 @@ use testkit::noise;
 
 use crate::console::{Driver, finished};
 use crate::delivery::{assert_nowhere, hold};
+use crate::link::{assert_held_little, hash_of, large_patience_ms, make_large};
 use crate::people::{PASSWORD, Sending, person, with_input};
 use crate::process::Process;
 use crate::world::World;
@@ -89,6 +90,26 @@ fn a_browser_becomes_a_device_by_the_password_and_the_word_of_another_one() {
     world.lines("ben", &["account", "remove", "Browser"], 0);
     browser.found();
     assert_nowhere(&world.path("hub"), PASSWORD.as_bytes());
+}
+
+#[test]
+fn who_signs_out_is_a_device_no_more_or_is_told_why_it_stays() {
+    let world = two_people();
+    let Some(mut browser) = Browser::start(&world, "leave", json!({})) else { return };
+    browser.approved(&world);
+    browser.asks("write");
+    let has_browser = || {
+        let shown = world.lines("ben", &["account", "show"], 0);
+        shown.iter().any(|line| line["name"] == "Browser")
+    };
+    assert!(has_browser(), "what it wrote last is read with its key");
+    world.ok("ben", &["book", "add", "anna", "--notes", "plays the oboe"]);
+    fs::write(world.path("place/written"), "").expect("written");
+    browser.found();
+    assert!(!has_browser(), "it took itself off");
+    // And took nothing with it.
+    let book = world.lines("ben", &["book", "list"], 0);
+    assert!(book.iter().any(|line| line["notes"] == "plays the oboe"), "{book:?}");
 }
 
 #[test]
@@ -191,6 +212,26 @@ fn what_a_page_sends_is_collected_by_a_link_and_by_a_person() {
     for needle in [b"ground.dwg".as_slice(), b"As promised", secret.as_bytes()] {
         assert_nowhere(&world.path("hub"), needle);
     }
+}
+
+#[test]
+fn what_a_page_sends_is_read_from_the_disk_piece_by_piece() {
+    let world = two_people();
+    if Driver::find().is_none() {
+        return;
+    }
+    let film = world.path("film.mkv");
+    let expected = make_large(&film);
+    let told = json!({"files": [film], "patience": large_patience_ms()});
+    let Some(mut browser) = Browser::start(&world, "large", told) else { return };
+    browser.approved(&world);
+    let link = browser.asks("receive");
+    let to = world.text("in");
+    fs::create_dir(&to).expect("made");
+    let received = world.ok("anna", &["receive", "--yes", "--to", &to, &link]);
+    assert_eq!(received["event"], "received", "{received}");
+    assert_eq!(hash_of(&world.path("in/film.mkv")), expected);
+    assert_held_little(&browser.found(), "sent");
 }
 
 #[test]

@@ -162,6 +162,20 @@ export async function sealBook(book, known, number, writer, fixed = {}) {
 }
 
 /**
+ * The device that wrote a sealed book, by its own word.
+ * @param {Uint8Array} sealed
+ */
+export function writerOf(sealed) {
+  if (sealed.length > BOOK_BYTES_MAX) throw new Malformed("a book longer than any");
+  const reader = new Reader(sealed);
+  if (reader.map() !== 4) throw new Malformed("a sealed book with other fields");
+  field(reader, 0);
+  if (reader.unsigned() !== 1) throw new Malformed("a sealed book of another version");
+  field(reader, 1);
+  return reader.bytes();
+}
+
+/**
  * Opens version `number` on this device.
  * @param {Uint8Array} sealed
  * @param {import("./devices.js").Known} known

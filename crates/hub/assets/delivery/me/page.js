@@ -274,6 +274,7 @@ async function askApproval(person) {
 async function arrive(memory) {
   const account = new Account(memory.own, HUB);
   const person = new Person(memory, account);
+  arrived = person;
   /** @type {Desk | null} */
   let desk = null;
   const enter = async () => {
@@ -294,20 +295,48 @@ async function arrive(memory) {
   tell("away", "This browser's keys are in use elsewhere: load the page again to go on here.", "warn");
 }
 
+/** Who this browser's person is, while it knows. @type {Person | null} */
+let arrived = null;
+
 /**
- * Forgets whose device this browser is, once that was asked twice.
- * @param {HTMLElement} button
+ * Takes this browser off its person's list and forgets whose device it was, once that was asked twice. Where it cannot
+ * be taken off, that is said, and it is forgotten when that is asked once more.
+ * @param {HTMLButtonElement} button
  */
 async function forget(button) {
-  if (!button.dataset.asked) {
-    button.dataset.asked = "yes";
+  const { asked } = button.dataset;
+  if (!asked) {
+    button.dataset.asked = "sure";
     button.textContent = "Sure? What is not saved is gone";
     return;
+  }
+  if (asked === "sure" && arrived) {
+    button.disabled = true;
+    const why = await stays(arrived).finally(() => (button.disabled = false));
+    if (why) {
+      button.dataset.asked = "knows";
+      button.textContent = "Forget it here all the same";
+      return tell(by("desk").hidden ? "door-state" : "notice", why, "warn");
+    }
   }
   closeDelivery();
   await forgetAll();
   location.hash = "";
   location.reload();
+}
+
+/**
+ * Why this browser stays on its person's list; nothing when it is on none any more.
+ * @param {Person} person
+ */
+async function stays(person) {
+  try {
+    return await person.leave();
+  } catch (error) {
+    if (error instanceof Refused && NOBODY.includes(error.code)) return "";
+    const { message, todo } = explained(error);
+    return `${message} ${todo} This browser stays on your list of devices until another one removes it.`;
+  }
 }
 
 /** One page of this browser at a time, as one device listens once. */
@@ -332,7 +361,7 @@ async function begin() {
   await alone();
   tell("door-state", "Asking the hub.");
   for (const button of document.querySelectorAll("button.forget")) {
-    button.addEventListener("click", () => void atDoor(() => forget(/** @type {HTMLElement} */ (button))));
+    button.addEventListener("click", () => void atDoor(() => forget(/** @type {HTMLButtonElement} */ (button))));
   }
   const memory = await remembered();
   if (!memory) {

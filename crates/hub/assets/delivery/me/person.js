@@ -4,9 +4,9 @@ import { Account, Refused } from "./account.js";
 import { Malformed } from "../cbor.js";
 import { NotOpened, openFrom } from "./hpke.js";
 import { Problem } from "../problem.js";
-import { base64url, equal, unbase64url, unhex } from "../bytes.js";
+import { base64url, equal, hex, unbase64url, unhex } from "../bytes.js";
 import { blake3 } from "../vendor/noble-hashes/blake3.js";
-import { BookError, emptyBook, emptyContact, openBook, sealBook } from "./book.js";
+import { BookError, emptyBook, emptyContact, openBook, sealBook, writerOf } from "./book.js";
 import { DEVICES_MAX, deviceOf, follow, letterInfo, openRequest, signFirstList, signList, signRequest, successor } from "./devices.js";
 import { deviceSigner } from "../signed.js";
 import { remember } from "./memory.js";
@@ -174,10 +174,37 @@ export class Person {
     await this.#putDevices(this.known.list.devices.filter((device) => !equal(device.key, key)));
   }
 
+  /**
+   * Takes this browser off the list, and logs it out for good; a browser that waits to be approved is on none.
+   * @returns {Promise<string>} Why that cannot be; nothing when it is done.
+   */
+  async leave() {
+    if (!(await this.arrive())) {
+      await this.#account.call("DELETE", `/v1/me/devices/${hex(this.own.key)}`);
+      return "";
+    }
+    const others = this.known.list.devices.filter((device) => !equal(device.key, this.own.key));
+    if (others.length === 0) {
+      return "This browser is your only device. Approve another one first: without any you have to begin anew, and your contacts are asked whether that is you.";
+    }
+    const { sealed } = await this.#account.read("/v1/me/book");
+    // What was written by a device that is none any more, the others believe no more.
+    if (sealed && equal(writerOf(unbase64url(sealed) ?? new Uint8Array()), this.own.key)) {
+      return "This browser was the last to change your contacts, so another device has to take it off your list: on its page under “Devices”, or with `consign account remove`. Nothing of your contacts is lost so.";
+    }
+    await this.#account.call("PUT", "/v1/me/devices", { devices: await this.#signed(others) });
+    return "";
+  }
+
+  /** @param {import("./devices.js").Device[]} devices The next list. */
+  async #signed(devices) {
+    const list = successor(this.known, devices, this.own.key, Math.floor(Date.now() / 1000));
+    return base64url(await signList(list, deviceSigner(this.own)));
+  }
+
   /** @param {import("./devices.js").Device[]} devices */
   async #putDevices(devices) {
-    const list = successor(this.known, devices, this.own.key, Math.floor(Date.now() / 1000));
-    const signed = base64url(await signList(list, deviceSigner(this.own)));
+    const signed = await this.#signed(devices);
     // Read while its writer is on the list, and sealed anew for those on the next.
     const contacts = await this.contacts();
     await this.#account.call("PUT", "/v1/me/devices", { devices: signed });
