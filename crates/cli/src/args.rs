@@ -25,8 +25,8 @@ pub(crate) use self::delivery::{
     DeliveriesArgs, DeliveryReceiptsArgs, ReceiveArgs, SendDeliveryArgs,
 };
 pub(crate) use self::hub::{
-    HubArgs, HubBackupArgs, HubCommand, HubDownArgs, HubRestoreArgs, HubUpArgs, PerAddress,
-    Recognised,
+    HubArgs, HubBackupArgs, HubClientsArgs, HubCommand, HubDownArgs, HubRestoreArgs, HubUpArgs,
+    PerAddress, Recognised,
 };
 pub(crate) use self::local::{ConfigArgs, ConfigCommand};
 pub(crate) use self::package::{

@@ -189,6 +189,7 @@ pub(crate) const CHECKS: &[Check] = checks! {
     Hub "hub-other-service", "what answers as the hub", hub::other_service;
     Hub "hub-too-old", "the hub's version against ours", hub::too_old;
     Hub "hub-too-new", "our version against the hub's", hub::too_new;
+    Hub "client-outdated", "this program's version against the newest", hub::client_outdated;
     Hub "clock-off", "this machine's clock", hub::clock_off;
     Hub "not-registered", "this node's account", hub::not_registered;
     Hub "session-refused", "a session with the hub", hub::session_refused;

@@ -9,6 +9,7 @@
 //!   ignored one would do something else than was asked; responses ignore them, so that a hub
 //!   may say more than an older client understands.
 //! * [`problem`]: RFC 9457 problem documents and the table of their codes.
+//! * [`clients`]: which versions of the program a hub wants its clients to be.
 //! * [`limits`]: the largest of everything, and where each number comes from.
 //! * `openapi`, with the feature of this name: the document that says all this to machines.
 //! * [`text`]: bytes inside JSON, as hexadecimal digits or base64url.
@@ -17,6 +18,7 @@
 //!
 //! Start reading at [`routes`].
 
+pub mod clients;
 pub mod limits;
 pub mod messages;
 #[cfg(feature = "openapi")]
@@ -25,6 +27,7 @@ pub mod problem;
 pub mod routes;
 pub mod text;
 
+pub use clients::{ClientVersion, ClientVersions, ParseClientsError, Place};
 pub use limits::Limits;
 pub use messages::{
     AccountInfo, AccountRole, AccountsPage, AddressedDelivery, AddressedEnvelope,

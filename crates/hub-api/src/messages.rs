@@ -50,6 +50,7 @@ pub use self::retention::Retention;
 pub use self::tokens::{
     TOKEN_PREFIX, TokenCreated, TokenInfo, TokenRequest, TokenScope, TokensPage,
 };
+use crate::clients::ClientVersions;
 use crate::limits::Limits;
 use crate::text::{Base64Bytes, Hex, Hidden};
 
@@ -63,6 +64,9 @@ pub struct HubInfo {
     pub key: Hex<32>,
     /// What it accepts.
     pub limits: Limits,
+    /// Which versions it wants its clients to be; absent when it wants none in particular.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clients: Option<ClientVersions>,
 }
 
 /// Registers a key by an invitation.
@@ -125,6 +129,9 @@ pub struct SessionResponse {
     pub token: Hidden<Base64Bytes>,
     /// When the hub stops taking it, by the hub's clock.
     pub expires: u64,
+    /// Which versions the hub wants its clients to be; absent when it wants none in particular.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clients: Option<ClientVersions>,
 }
 
 /// What became of an upload. All of it is durable when this is sent.

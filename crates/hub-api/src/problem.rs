@@ -117,6 +117,9 @@ problem_codes! {
     IdempotencyMismatch = "idempotency-mismatch", 422, "The idempotency key was used otherwise";
     /// An uploaded chunk does not have the id it was sent under. Read it again.
     WrongBytes = "wrong-bytes", 422, "A chunk does not have its id";
+    /// The program is older than any that the hub answers; its words say which one that is, and where to get a
+    /// newer one. Update the client.
+    ClientTooOld = "client-too-old", 426, "The client is too old";
     /// This caller has as many transfers at once as one caller may have. Let some of them end, or wait
     /// as long as `Retry-After` says.
     TooManyRequests = "too-many-requests", 429, "Too many requests";

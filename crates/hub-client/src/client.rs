@@ -21,6 +21,7 @@ use crate::incoming::refusal;
 use crate::pin::Pin;
 use crate::proxy::Proxies;
 use crate::session::{Need, Sessions};
+use crate::versions::ToldVersions;
 
 /// Speaks to one hub as one node, or as nobody.
 ///
@@ -86,6 +87,13 @@ impl HubClient {
     #[must_use]
     pub fn through(self, proxies: Proxies) -> Self {
         Self { exchange: self.exchange.through(proxies), ..self }
+    }
+
+    /// The same client, noting what the hub wants of its clients where others do.
+    #[must_use]
+    pub fn with_versions(mut self, versions: Arc<ToldVersions>) -> Self {
+        self.exchange.versions = versions;
+        self
     }
 
     /// The address of the hub, without a slash at its end.

@@ -23,6 +23,7 @@ use crate::incoming::Incoming;
 use crate::outgoing::Outgoing;
 use crate::pin::{Pin, tls_config, web_tls_config};
 use crate::proxy::{Proxies, ProxyError};
+use crate::versions::ToldVersions;
 
 /// Most bytes hyper reads at once. Large reads are what keeps one connection at wire speed;
 /// it begins with 8 KiB and grows only where that pays.
@@ -126,6 +127,8 @@ pub(crate) struct Exchange {
     /// Where calls say what they wait for.
     pub(crate) activity: Arc<Activity>,
     connector: Connector,
+    /// Where it is noted what the hub wants of its clients.
+    pub(crate) versions: Arc<ToldVersions>,
     http: legacy::Client<Connector, Outgoing>,
 }
 
@@ -160,6 +163,7 @@ impl Exchange {
             counters,
             activity: Arc::default(),
             connector,
+            versions: Arc::default(),
             http,
         })
     }

@@ -55,6 +55,7 @@ pub mod retention;
 mod session;
 pub mod tokens;
 mod tunnel;
+pub mod versions;
 
 pub use activity::{Activity, UnderWay};
 pub use client::HubClient;
@@ -69,6 +70,7 @@ pub use pin::Pin;
 pub use probe::{Answer, Probe, ProbedProxy, SeenCertificate, probe};
 pub use proxy::{Proxies, ProxyCredentials, ProxyError};
 pub use releases::SignedHead;
+pub use versions::ToldVersions;
 
 #[cfg(test)]
 mod tests;

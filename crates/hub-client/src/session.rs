@@ -168,6 +168,7 @@ async fn prove(exchange: &Exchange) -> Result<(HeaderValue, Duration), ClientErr
     let answer = answer_challenge(exchange, key, OPENING).await?;
     let call = Call::new(Method::POST, routes::SESSIONS, OPENING).json(&answer).once();
     let session: SessionResponse = exchange.json(&call).await?;
+    exchange.versions.note(exchange.base(), session.clients);
     let mut token = HeaderValue::from_str(&format!("Bearer {}", session.token.0))
         .expect("base64url is fit for a header");
     token.set_sensitive(true);

@@ -83,6 +83,17 @@ pub struct Down {
     pub why: String,
 }
 
+/// Which versions of the program the hub wants its clients to be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WantedClients {
+    /// The newest there is.
+    pub newest: Option<String>,
+    /// Where it is to be had.
+    pub place: Option<String>,
+    /// The oldest that is answered.
+    pub minimum: Option<String>,
+}
+
 /// What a person sent and received, of what went through to its end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
@@ -187,6 +198,12 @@ pub trait Cluster: Send + Sync {
 
     /// Takes the hub down, or up with `None`.
     async fn set_down(&self, down: Option<&Down>) -> Result<(), DbError>;
+
+    /// What clients are to be.
+    async fn wanted_clients(&self) -> Result<WantedClients, DbError>;
+
+    /// Sets what clients are to be.
+    async fn want_clients(&self, wanted: &WantedClients) -> Result<(), DbError>;
 
     /// What a person sent and received.
     async fn totals(&self, person: PersonId) -> Result<Totals, DbError>;

@@ -61,7 +61,7 @@ pub use chunk::{Chunks, HolderId, LOOKUP_IDS_MAX};
 pub use claim::{CLAIM_LIFETIME, CLAIM_RUNNING, Claim, Claims};
 pub use cluster::{
     Beaten, Cluster, Down, Entered, FrontEnd, FrontEndId, FrontEndSeen, Heard, Hearing, Manager,
-    Totals,
+    Totals, WantedClients,
 };
 pub use community::{
     Communities, CommunityKey, CommunityRecord, Member, NewRoster, PeerRoles, Renewal, RosterOrder,

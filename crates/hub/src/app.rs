@@ -14,6 +14,7 @@ use crate::access::Access;
 use crate::audit::AuditKeeper;
 use crate::bus::Bus;
 use crate::challenges::Challenges;
+use crate::clients::Clients;
 use crate::cluster::Cluster;
 use crate::codes::Codes;
 use crate::config::HubLimits;
@@ -103,6 +104,8 @@ pub(crate) struct App {
     pub(crate) leaving: watch::Receiver<bool>,
     /// Whether the hub is down for everyone.
     pub(crate) switch: Switch,
+    /// Which versions clients are to be.
+    pub(crate) clients: Clients,
 }
 
 impl App {

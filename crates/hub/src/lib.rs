@@ -37,6 +37,7 @@ mod bus;
 mod caller;
 mod certificate_files;
 mod challenges;
+mod clients;
 mod cluster;
 mod codes;
 mod communities;
@@ -81,6 +82,7 @@ mod tls;
 mod transfers;
 
 pub use backup::{BackedUp, BackupError, Restored, backup, restore};
+pub use clients::{ClientsError, want_clients, wanted_clients};
 pub use cluster::NotEntered;
 pub use config::{
     Acme, CertificateTrust, DELIVERY_WINDOW_MAX, DELIVERY_WINDOW_MIN, FrontEndConfig, HubConfig,

@@ -13,6 +13,7 @@ use hub_api::limits::{HEADER_BYTES_MAX, HEADERS_MAX};
 use hub_api::{ProblemCode, routes as paths};
 
 use crate::app::App;
+use crate::clients;
 use crate::cluster::pass_on;
 use crate::console;
 use crate::delivery_page;
@@ -241,6 +242,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
             Refusal::new(ProblemCode::MethodNotAllowed, "").closing()
         })
         .layer(middleware::from_fn_with_state(Arc::clone(&app), pass_on))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), clients::let_through))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), let_through))
         .layer(middleware::from_fn(limit_headers))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), log))

@@ -22,6 +22,7 @@ use crate::app::App;
 use crate::audit::AuditKeeper;
 use crate::bus::Bus;
 use crate::challenges::Challenges;
+use crate::clients::Clients;
 use crate::cluster::{self, Cluster, Membership, NotEntered, Post};
 use crate::codes::Codes;
 use crate::config::{FrontEndConfig, HubConfig, HubLimits, LockerConfig, Tls};
@@ -283,6 +284,7 @@ impl Hub {
             stopping: stopping.clone(),
             leaving,
             switch: Switch::default(),
+            clients: Clients::default(),
         });
         let mut jobs = JoinSet::new();
         let mut acceptor = None;

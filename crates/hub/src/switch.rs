@@ -66,8 +66,8 @@ impl Switch {
     }
 }
 
-/// Looks at the switch as long as the hub runs, and says to streams when they are to end: `leaving` is true while the
-/// hub is down or stops.
+/// Looks at the switch, and at what clients are to be, as long as the hub runs, and says to streams when they are to end:
+/// `leaving` is true while the hub is down or stops.
 pub(crate) async fn look(app: Arc<App>, leaving: watch::Sender<bool>) {
     let mut stopping = app.stopping.clone();
     loop {
@@ -77,6 +77,9 @@ pub(crate) async fn look(app: Arc<App>, leaving: watch::Sender<bool>) {
             Err(error) => {
                 tracing::warn!(error = %Chain(&error), "whether the hub is down is not known");
             }
+        }
+        if let Err(error) = app.clients.look(&*app.db).await {
+            tracing::warn!(error = %Chain(&error), "which versions clients are to be is not known");
         }
         let is_down = app.switch.down(unix_now()).is_some();
         leaving.send_if_modified(|leaving| {

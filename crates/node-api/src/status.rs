@@ -16,6 +16,8 @@ pub struct Status {
     pub state: String,
     /// What the node itself waits for before it can work, for example the store.
     pub waits_for: Option<Waiting>,
+    /// Hubs that told of a newer version than this one.
+    pub newer: Vec<NewerVersion>,
     /// The bound of its store; `None` without one.
     pub cache: Option<CacheStatus>,
     /// Jobs commands gave it, the oldest first.
@@ -24,6 +26,18 @@ pub struct Status {
     pub watches: Vec<WatchStatus>,
     /// Communities it follows, by id.
     pub communities: Vec<CommunityStatus>,
+}
+
+/// A version of the program that is newer than the one that runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewerVersion {
+    /// The hub that told of it.
+    pub hub: String,
+    /// The version.
+    pub version: String,
+    /// Where it is to be had, if the hub told.
+    pub place: Option<String>,
 }
 
 /// One community.

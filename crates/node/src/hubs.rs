@@ -197,6 +197,7 @@ impl Node {
         let client = HubClient::with_timeouts(&hub.url, pin, Some(self.key().clone()), timeouts)
             .map_err(|source| HubChoiceError::Url { url: hub.url.clone(), source })?;
         let client = client.with_activity(self.activity()).through(self.proxies.clone());
+        let client = client.with_versions(Arc::clone(&self.versions));
         let identity = hub.fingerprint.clone().unwrap_or_else(|| hub.url.clone());
         Ok(HubLink { client: Arc::new(client), url: hub.url.clone(), identity })
     }

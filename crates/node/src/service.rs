@@ -92,6 +92,7 @@ impl Service {
                 since: self.started,
                 next: "then the node works with it; until then jobs that need it wait".into(),
             }),
+            newer: self.node.newer_versions(),
             cache: self.node.cache_status(),
             jobs: self.jobs.status(),
             watches: self.watches.status(),

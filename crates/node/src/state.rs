@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, Weak};
 
 use content::ConvergenceSecret;
 use documents::NodeKey;
-use hub_client::{Activity, Proxies};
+use hub_client::{Activity, Proxies, ToldVersions};
+use node_api::status::NewerVersion;
 use store::DiskStore;
 
 use crate::cache::Cache;
@@ -53,6 +54,8 @@ pub struct Node {
     activity: Arc<Activity>,
     /// Through which proxies hubs are reached.
     pub(crate) proxies: Proxies,
+    /// What hubs want this program to be.
+    pub(crate) versions: Arc<ToldVersions>,
     /// The store while anybody in this process has it open.
     pub(crate) store: Arc<Mutex<Weak<DiskStore>>>,
     /// This process is the node of the machine.
@@ -83,6 +86,7 @@ impl Node {
             key,
             activity: Arc::default(),
             proxies: Proxies::default(),
+            versions: Arc::default(),
             store: Arc::default(),
             serves: Arc::default(),
             cache: Arc::default(),
@@ -118,6 +122,18 @@ impl Node {
     #[must_use]
     pub fn with_sources(self, sources: Arc<dyn Sources>) -> Self {
         Self { sources: Some(sources), ..self }
+    }
+
+    /// Versions of the program newer than this one, of which hubs told.
+    #[must_use]
+    pub fn newer_versions(&self) -> Vec<NewerVersion> {
+        let newer = self.versions.newer().into_iter();
+        let newer = newer.map(|(hub, version, told)| NewerVersion {
+            hub,
+            version: version.to_string(),
+            place: told.place.map(|place| place.to_string()),
+        });
+        newer.collect()
     }
 
     /// What this node's calls to hubs wait for.

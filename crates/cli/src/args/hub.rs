@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args as ClapArgs, Subcommand};
+use hub_api::{ClientVersion, Place};
 
 use crate::database::DatabaseArgs;
 use crate::size::Size;
@@ -149,6 +150,8 @@ pub(crate) enum HubCommand {
     Down(HubDownArgs),
     /// Take a hub up again before the time is over
     Up(HubUpArgs),
+    /// Say which version of consign is the newest, and the oldest that the hub answers
+    Clients(HubClientsArgs),
 }
 
 #[derive(Debug, ClapArgs)]
@@ -169,6 +172,33 @@ pub(crate) struct HubDownArgs {
     /// Why, for everybody to read
     #[arg(long, value_name = "TEXT")]
     pub(crate) why: String,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Example:\n  consign hub clients --data /var/lib/consign --newest 0.2.0 \\\n      \
+                  --place https://example.org/consign\n\n\
+                  Clients are told, and doctor and status tell of it. Without any option it shows what is set; \
+                  what is not given stays."
+)]
+pub(crate) struct HubClientsArgs {
+    /// The data directory of the hub, or of any of its front-ends
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+    /// The newest version
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) newest: Option<ClientVersion>,
+    /// Where it is to be had
+    #[arg(long, value_name = "URL")]
+    pub(crate) place: Option<Place>,
+    /// The oldest version that the hub answers
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) minimum: Option<ClientVersion>,
+    /// Want nothing of clients any more
+    #[arg(long, conflicts_with_all = ["newest", "place", "minimum"])]
+    pub(crate) any: bool,
 }
 
 #[derive(Debug, ClapArgs)]

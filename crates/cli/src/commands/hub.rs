@@ -1,6 +1,7 @@
 //! `consign hub`, and the commands under it.
 
 mod backup;
+mod clients;
 mod supervised;
 mod switch;
 
@@ -24,6 +25,7 @@ pub(super) async fn run(session: &Session, mut args: HubArgs) -> anyhow::Result<
         Some(HubCommand::Restore(args)) => backup::restore(session, args).await,
         Some(HubCommand::Down(args)) => switch::down(session, args).await,
         Some(HubCommand::Up(args)) => switch::up(session, args).await,
+        Some(HubCommand::Clients(args)) => clients::run(session, args).await,
         None => serve(session, args).await,
     }
 }

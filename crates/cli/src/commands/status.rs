@@ -5,8 +5,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use node::StateDir;
 use node::inspect::FoundJob;
 use node_api::status::{
-    CacheStatus, CommunityState, CommunityStatus, JobStatus, Status, Waiting, WatchState,
-    WatchStatus,
+    CacheStatus, CommunityState, CommunityStatus, JobStatus, NewerVersion, Status, Waiting,
+    WatchState, WatchStatus,
 };
 use serde_json::{Value, json};
 
@@ -23,6 +23,9 @@ pub(super) async fn run(session: &Session) -> anyhow::Result<Ended> {
     let clock = Clock::now();
     let status = node::control::status(state.path()).await?;
     node_line(output, status.as_ref(), &clock)?;
+    for newer in status.iter().flat_map(|status| &status.newer) {
+        newer_line(output, newer)?;
+    }
     let (jobs, watches) = match &status {
         Some(status) => (status.jobs.as_slice(), status.watches.as_slice()),
         None => (&[][..], &[][..]),
@@ -97,6 +100,19 @@ fn node_line(output: Output, status: Option<&Status>, clock: &Clock) -> anyhow::
             "started": status.map(|one| one.started),
             "cache": status.and_then(|one| one.cache.as_ref()),
             "waits_for": status.and_then(|one| waiting(one.waits_for.as_ref())),
+        }),
+    )
+}
+
+fn newer_line(output: Output, newer: &NewerVersion) -> anyhow::Result<()> {
+    let place = newer.place.as_ref().map(|place| format!(": {place}")).unwrap_or_default();
+    output.fact(
+        format!("consign {} is there, says {}{place}", newer.version, newer.hub),
+        &json!({
+            "event": "newer-version",
+            "version": newer.version,
+            "hub": newer.hub,
+            "place": newer.place,
         }),
     )
 }

@@ -5,7 +5,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use hub_api::ProblemCode;
+use hub_api::{ClientVersion, ProblemCode};
 use hub_client::{Answer, ClientError, Probe, SeenCertificate};
 
 use super::surroundings::HubLook;
@@ -370,6 +370,26 @@ pub(super) fn too_new(around: &Surroundings) -> Finding {
         }
         Ok((evidence, _)) => Finding::ok(evidence),
         Err(skipped) => skipped,
+    }
+}
+
+/// What the hub wants of its clients; hubs of versions that say nothing want nothing.
+pub(super) fn client_outdated(around: &Surroundings) -> Finding {
+    let answer = match answer(around) {
+        Ok((_, answer)) => answer,
+        Err(skipped) => return skipped,
+    };
+    let Some(hub) = &answer.hub else { return Finding::skipped("it is no hub") };
+    let (own, wanted) = (ClientVersion::own(), hub.clients.clone().unwrap_or_default());
+    let next = format!("update consign on this machine{}", wanted.at_place());
+    match (wanted.too_old(own), wanted.newer_than(own), wanted.newest) {
+        (Some(minimum), _, _) => {
+            let evidence = format!("this is {own}, and the hub answers {minimum} and newer");
+            Finding::fail(evidence, next)
+        }
+        (None, Some(newest), _) => Finding::warn(format!("this is {own}; {newest} is there"), next),
+        (None, None, Some(newest)) => Finding::ok(format!("this is {own}, the newest is {newest}")),
+        (None, None, None) => Finding::ok(format!("this is {own}; the hub names no newest one")),
     }
 }
 

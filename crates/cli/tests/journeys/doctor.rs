@@ -12,7 +12,8 @@ use std::os::unix::net::UnixListener;
 
 use serde_json::Value;
 
-use fakes::{FakeHub, FakeNode, hub_info};
+use fakes::{FakeHub, FakeNode, hub_info, hub_info_wanting};
+use hub_api::ClientVersions;
 use place::{HubProcess, Place};
 
 use crate::process::root;
@@ -213,6 +214,24 @@ set_ups! {
     hub_too_new "hub-too-new" "fail" |place| {
         let hub = FakeHub::answering("200 OK", "", &hub_info("99.0.0"));
         Some(place.found_at("hub-too-new", &hub.url))
+    };
+    client_outdated "client-outdated" "fail" |place| {
+        let version = |text: &str| Some(text.parse().expect("a version"));
+        let place_of = Some("https://example.org/consign".parse().expect("a place"));
+        let (newest, minimum) = (version("0.9.1"), version("0.9.0"));
+        let wanted = ClientVersions { newest, place: place_of.clone(), minimum };
+        let hub = FakeHub::answering("200 OK", "", &hub_info_wanting("0.1.0", Some(wanted)));
+        let found = place.found_at("client-outdated", &hub.url);
+        // Newer is worth a warning, too old fails; both say where to go.
+        let wanted = ClientVersions { newest, place: place_of, minimum: None };
+        let hub = FakeHub::answering("200 OK", "", &hub_info_wanting("0.1.0", Some(wanted)));
+        let warned = place.found_at("client-outdated", &hub.url);
+        assert_eq!(warned["status"], "warn", "{warned}");
+        for found in [&found, &warned] {
+            let next = found["next"].as_str().expect("a text");
+            assert!(next.ends_with("this machine: https://example.org/consign"), "{found}");
+        }
+        Some(found)
     };
     clock_off "clock-off" "fail" |place| {
         let date = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";

@@ -260,6 +260,11 @@ impl Operation {
     /// Every problem it may answer.
     pub(crate) fn problems(&self) -> Vec<ProblemCode> {
         let mut all = vec![P::HeadersTooLarge, P::RequestTimeout, P::Internal, P::Unavailable];
+        // By these the oldest client learns what is wrong.
+        let to_all = [routes::HEALTH, routes::READY, routes::HUB, routes::ERROR, routes::OPENAPI];
+        if !to_all.contains(&self.path) {
+            all.push(P::ClientTooOld);
+        }
         if !self.query.is_empty() || self.request != Content::Empty || self.is_idempotent_by_key {
             all.push(P::MalformedRequest);
         }

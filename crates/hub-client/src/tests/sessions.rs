@@ -41,7 +41,7 @@ fn session(seen: &Seen, opened: &AtomicUsize) -> Option<Response<Script>> {
             let number = opened.fetch_add(1, SeqCst) + 1;
             let token = Hidden(vec![u8::try_from(number).expect("few")].into());
             let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
-            Some(json(&SessionResponse { token, expires: now.as_secs() + 600 }))
+            Some(json(&SessionResponse { token, expires: now.as_secs() + 600, clients: None }))
         }
         _ => None,
     }

@@ -15,7 +15,7 @@ use super::server::{Server, json, name};
 use crate::{ClientError, HubClient, Pin, WaitingFor};
 
 pub(super) fn info() -> HubInfo {
-    HubInfo { version: "1".into(), key: Hex([1; 32]), limits: Limits::default() }
+    HubInfo { version: "1".into(), key: Hex([1; 32]), limits: Limits::default(), clients: None }
 }
 
 pub(super) fn certificate() -> (CertificateDer<'static>, PrivateKeyDer<'static>) {

@@ -11,7 +11,7 @@ use crate::stored::{
 };
 use crate::{
     Beaten, Cluster, DbError, Down, Entered, FrontEnd, FrontEndId, FrontEndSeen, Heard, Hearing,
-    Manager, PersonId, Totals,
+    Manager, PersonId, Totals, WantedClients,
 };
 
 /// The clock of the database, in milliseconds.
@@ -352,6 +352,29 @@ impl Cluster for PostgresDb {
         .bind(signed(down.since))
         .bind(signed(down.until))
         .bind(text(&down.why))
+        .execute(&self.pool)
+        .await?;
+        Ok(())
+    }
+
+    async fn wanted_clients(&self) -> Result<WantedClients, DbError> {
+        let row: Option<(Option<String>, Option<String>, Option<String>)> =
+            sqlx::query_as("SELECT newest, place, minimum FROM clients")
+                .fetch_optional(&self.pool)
+                .await?;
+        let (newest, place, minimum) = row.unwrap_or_default();
+        Ok(WantedClients { newest, place, minimum })
+    }
+
+    async fn want_clients(&self, wanted: &WantedClients) -> Result<(), DbError> {
+        sqlx::query(
+            "INSERT INTO clients (one, newest, place, minimum) VALUES (1, $1, $2, $3)
+             ON CONFLICT (one) DO UPDATE SET newest = excluded.newest, place = excluded.place,
+               minimum = excluded.minimum",
+        )
+        .bind(wanted.newest.as_deref().map(text))
+        .bind(wanted.place.as_deref().map(text))
+        .bind(wanted.minimum.as_deref().map(text))
         .execute(&self.pool)
         .await?;
         Ok(())

@@ -10,7 +10,7 @@ use crate::stored::{
 };
 use crate::{
     Beaten, Cluster, DbError, Down, Entered, FrontEnd, FrontEndId, FrontEndSeen, Hearing, Manager,
-    PersonId, Totals,
+    PersonId, Totals, WantedClients,
 };
 
 /// The clock of the database, in milliseconds.
@@ -326,6 +326,29 @@ impl Cluster for SqliteDb {
         .bind(signed(down.since))
         .bind(signed(down.until))
         .bind(&down.why)
+        .execute(&self.writer)
+        .await?;
+        Ok(())
+    }
+
+    async fn wanted_clients(&self) -> Result<WantedClients, DbError> {
+        let row: Option<(Option<String>, Option<String>, Option<String>)> =
+            sqlx::query_as("SELECT newest, place, minimum FROM clients")
+                .fetch_optional(&self.readers)
+                .await?;
+        let (newest, place, minimum) = row.unwrap_or_default();
+        Ok(WantedClients { newest, place, minimum })
+    }
+
+    async fn want_clients(&self, wanted: &WantedClients) -> Result<(), DbError> {
+        sqlx::query(
+            "INSERT INTO clients (one, newest, place, minimum) VALUES (1, ?1, ?2, ?3)
+             ON CONFLICT (one) DO UPDATE SET newest = excluded.newest, place = excluded.place,
+               minimum = excluded.minimum",
+        )
+        .bind(&wanted.newest)
+        .bind(&wanted.place)
+        .bind(&wanted.minimum)
         .execute(&self.writer)
         .await?;
         Ok(())

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use hub_db::{Beaten, Down, Entered, FrontEnd, FrontEndId, HubDb};
+use hub_db::{Beaten, Down, Entered, FrontEnd, FrontEndId, HubDb, WantedClients};
 
 use super::*;
 
@@ -146,4 +146,16 @@ pub(crate) async fn a_hub_is_down_until_it_is_up(db: &dyn HubDb) {
     assert_eq!(db.down().await.expect("reads"), Some(Down { since: 5, ..longer }));
     db.set_down(None).await.expect("notes");
     assert_eq!(db.down().await.expect("reads"), None);
+}
+
+pub(crate) async fn what_clients_are_to_be_is_as_it_was_set_last(db: &dyn HubDb) {
+    assert_eq!(db.wanted_clients().await.expect("reads"), WantedClients::default());
+    let text = |text: &str| Some(text.to_owned());
+    let (newest, place) = (text("0.2.0"), text("https://example.org/"));
+    let wanted = WantedClients { newest, place, minimum: text("0.1.0") };
+    db.want_clients(&wanted).await.expect("notes");
+    assert_eq!(db.wanted_clients().await.expect("reads"), wanted);
+    let less = WantedClients { place: None, minimum: None, ..wanted };
+    db.want_clients(&less).await.expect("notes");
+    assert_eq!(db.wanted_clients().await.expect("reads"), less);
 }

@@ -128,6 +128,7 @@ macro_rules! for_each_check {
             people_are_online_where_they_listen,
             a_challenge_is_answered_at_one_front_end,
             a_hub_is_down_until_it_is_up,
+            what_clients_are_to_be_is_as_it_was_set_last,
             releases_follow_one_another,
             a_publisher_leaves_out_what_an_earlier_database_had,
             of_two_racing_releases_one_is_accepted,

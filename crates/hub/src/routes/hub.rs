@@ -13,5 +13,6 @@ pub(crate) async fn hub(State(app): State<Arc<App>>) -> Json<HubInfo> {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         key: Hex(*app.public_key.as_bytes()),
         limits: Limits::default(),
+        clients: app.clients.told(),
     })
 }

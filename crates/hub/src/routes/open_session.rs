@@ -65,6 +65,10 @@ impl Proved {
         let expires = now + SESSION_LIFETIME.as_secs();
         let token =
             SessionToken { issuer: app.public_key, subject: self.key, issued: now, expires };
-        SessionResponse { token: Hidden(Base64Bytes(token.issue(&app.key))), expires }
+        SessionResponse {
+            token: Hidden(Base64Bytes(token.issue(&app.key))),
+            expires,
+            clients: app.clients.told(),
+        }
     }
 }

@@ -5,6 +5,7 @@ mod ask;
 mod backing_up;
 mod browse;
 mod certificates;
+mod clients;
 mod codes;
 mod collecting;
 mod communities;

@@ -6,10 +6,13 @@ use node::people::PeopleError;
 use super::judge_client;
 use crate::exit::Ended;
 
-/// What a hub answers about people.
+/// What a hub answers about people, and about the program itself.
 pub(super) fn judge_code(code: ProblemCode) -> Option<(Ended, &'static str)> {
     if code == ProblemCode::HandleTaken {
         return Some((Ended::Refused, "choose another handle"));
+    }
+    if code == ProblemCode::ClientTooOld {
+        return Some((Ended::Refused, "update consign on this machine, and start its node again"));
     }
     if code == ProblemCode::PersonConflict {
         return Some((Ended::InUse, "another device changed it meanwhile: try again"));

@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::net::{UnixListener, UnixStream};
 
-use hub_api::{Hex, HubInfo, Limits};
+use hub_api::{ClientVersions, Hex, HubInfo, Limits};
 use node_api::status::{
     CommunityState, CommunityStatus, JobStatus, Status, Waiting, WatchState, WatchStatus,
 };
@@ -14,7 +14,13 @@ use super::place::Place;
 
 /// What a hub of a version says of itself.
 pub(crate) fn hub_info(version: &str) -> String {
-    let info = HubInfo { version: version.into(), key: Hex([1; 32]), limits: Limits::default() };
+    hub_info_wanting(version, None)
+}
+
+/// The same of a hub that wants its clients to be of some version.
+pub(crate) fn hub_info_wanting(version: &str, clients: Option<ClientVersions>) -> String {
+    let (key, limits) = (Hex([1; 32]), Limits::default());
+    let info = HubInfo { version: version.into(), key, limits, clients };
     serde_json::to_string(&info).expect("serialisable")
 }
 
@@ -64,6 +70,7 @@ impl FakeNode {
             next: "goes on when the other process ends".into(),
         };
         let status = Status {
+            newer: Vec::new(),
             cache: None,
             communities: vec![CommunityStatus {
                 community: "01020304-0506-4708-890a-0b0c0d0e0f10".into(),
