@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::ask::Ask;
 use crate::deliveries::{ID, TOKEN, announcement};
-use crate::people::{DeviceOf, person};
+use crate::people::{DeviceOf, log_in, person};
 use crate::postgres::address_file;
 use crate::raw::{PATIENCE, Wire};
 use crate::scene::{Scene, Tree, code, config, fetch, name};
@@ -255,6 +255,24 @@ async fn news_and_presence_cross_front_ends() {
     // The same device at the first front-end: the stream at the other one is over.
     let _again = listen(&one, &ben).await;
     hears(&mut bens, "elsewhere").await;
+    one.hub.shutdown().await;
+    other.hub.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn failed_logins_count_wherever_they_were_tried() {
+    let Some(server) = Postgres::start() else { return };
+    let (one, other) = two(&server, Tls::Off).await;
+    person(&one, "anna", 1).await;
+    for scene in [&one, &other, &one] {
+        let refused = log_in(scene, "anna", "wrong horse", 3).await;
+        assert_eq!((refused.status, refused.header("retry-after")), (403, ""), "may try again");
+    }
+    for scene in [&other, &one] {
+        let refused = log_in(scene, "anna", "wrong horse", 3).await;
+        let after: u64 = refused.header("retry-after").parse().expect("tried too often");
+        assert!(refused.status == 403 && after > 3000, "{after}");
+    }
     one.hub.shutdown().await;
     other.hub.shutdown().await;
 }
