@@ -68,7 +68,7 @@ pub(crate) struct Lockers {
     /// Bytes of the disk that stay free.
     free_reserve_bytes: u64,
     /// Held while one is opened, so that no two are charged for the same room.
-    opening: AsyncMutex<()>,
+    opening: Arc<AsyncMutex<()>>,
 }
 
 /// Why something was not done to a locker.
@@ -142,7 +142,7 @@ impl Lockers {
             register.insert(found.id, kept);
         }
         let register = Mutex::new(register);
-        Ok(Self { register, folder, free_reserve_bytes, opening: AsyncMutex::default() })
+        Ok(Self { register, folder, free_reserve_bytes, opening: Arc::default() })
     }
 
     /// Opens a locker; whether it is new. Nothing of the delivery is taken yet.
@@ -156,7 +156,7 @@ impl Lockers {
         let now = unix_now();
         let facts = Facts::new(sender, request, is_addressed, now)
             .ok_or_else(|| Refusal::malformed("so many bytes have another number of segments"))?;
-        let _opening = self.opening.lock().await;
+        let opening = Arc::clone(&self.opening).lock_owned().await;
         let free = self.free_bytes();
         if !self.lock().check(&id, &facts, request.seconds, free)? {
             return Ok(false);
@@ -167,6 +167,8 @@ impl Lockers {
         }
         let lockers = Arc::clone(self);
         let made = blocking(move || {
+            // Also when whoever asked has gone meanwhile.
+            let _opening = opening;
             lockers.folder.create(&id, &facts).map_err(LockerError::Disk)?;
             lockers.lock().insert(id, Kept::new(facts, 0, Beside::new(), now));
             Ok(())
@@ -202,6 +204,12 @@ impl Lockers {
         self.lock().get(id).is_some()
     }
 
+    /// Whether a delivery is over here because it was received.
+    pub(crate) fn has_receipt(&self, id: &[u8; 16]) -> bool {
+        let register = self.lock();
+        register.get(id).is_some_and(|it| it.facts.is_over() && it.facts.receipt.is_some())
+    }
+
     /// The ids of all that are here.
     pub(crate) fn ids(&self) -> Vec<[u8; 16]> {
         self.lock().ids()
@@ -228,13 +236,9 @@ impl Lockers {
         if !self.has(&id) {
             return Ok(());
         }
-        let has_receipt = self
-            .lock()
-            .get(&id)
-            .is_some_and(|kept| kept.facts.is_over() && kept.facts.receipt.is_some());
         let ended = match end.by {
             // It took the receipt: nothing is left to be told.
-            DeliveryParty::Sender if has_receipt => self.forget(id).await,
+            DeliveryParty::Sender if self.has_receipt(&id) => self.forget(id).await,
             by @ (DeliveryParty::Sender | DeliveryParty::Recipient | DeliveryParty::Hub) => {
                 let reason = end.reason.clone();
                 self.change(id, move |facts| facts.handle_end(by, &reason, unix_now())).await
@@ -456,12 +460,13 @@ impl Locker {
         Ok(SegmentTaken { taken, next, verified })
     }
 
-    /// A recipient has verified and kept so many segments; with a receipt it has all of them.
+    /// A recipient has verified and kept so many segments; with a receipt it has all of them. Whether a receipt is
+    /// kept.
     pub(crate) async fn verified(
         &self,
         segments: u64,
         receipt: Option<Vec<u8>>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<bool, Refusal> {
         let unearned = || {
             Refusal::malformed("more segments than were handed out, or a receipt before the end")
         };
@@ -470,18 +475,19 @@ impl Locker {
             let mut register = self.lockers.lock();
             let kept = register.get_mut(&self.id).ok_or_else(Refusal::not_found)?;
             if kept.facts.is_over() {
-                return Ok(());
+                return Ok(kept.facts.receipt.is_some());
             }
             kept.handle_verified(segments).ok_or_else(unearned)?;
             (kept.facts.segments, kept.admit(download, unix_now()))
         };
-        let Some(receipt) = receipt else { return Ok(()) };
+        let Some(receipt) = receipt else { return Ok(false) };
         if segments < whole || admitted != Admission::Admitted {
             return Err(unearned());
         }
         let now = unix_now();
         let received = move |facts: &mut Facts| facts.handle_receipt(download, receipt, now);
-        Ok(self.lockers.change(self.id, received).await?)
+        self.lockers.change(self.id, received).await?;
+        Ok(true)
     }
 
     /// One side ends it. Of several recipients none ends it for the others.

@@ -251,6 +251,20 @@ module.exports = ({ told, LOOKS, requests, open, openKept, looksRight, shoot }) 
       return {};
     },
 
+    // Out of a locker while nobody sends, once: the first browser gets it, another one is told that it is over.
+    async locker(browser) {
+      const first = await (await open(browser, "light")).newPage();
+      await first.goto(told.delivery);
+      await state(first, "Nothing is saved before you say so");
+      await button(first, "Receive").click();
+      await state(first, "The receipt waits at the hub, where the sender finds it");
+      const second = await (await open(browser, "light")).newPage();
+      await second.goto(told.delivery);
+      await state(second, "it was downloaded as often as its sender allowed");
+      await looksRight(second, "delivery-over");
+      return {};
+    },
+
     // Who does not want it ends it for both.
     async refuse(browser) {
       const page = await (await open(browser, "phone")).newPage();

@@ -6,9 +6,10 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 use testkit::noise;
 
+use crate::console::{Driver, finished};
 use crate::delivery::{Sender, assert_nowhere, hold, received, receiving, segments_kept};
 use crate::files::{assert_same, make_tree};
 use crate::people::person;
@@ -68,7 +69,7 @@ fn a_delivery_waits_in_the_locker_until_the_recipient_comes_and_its_receipt_for_
     let end = told.last().expect("a line");
     assert_eq!((&end["event"], &end["receipt_kept"]), (&"received".into(), &true.into()), "{end}");
     assert_same(&source, &world.path("in").join("plans"));
-    assert_eq!(segment_files(&world), [PathBuf::new(); 0], "gone with the receipt");
+    assert!(segment_files(&world).is_empty(), "gone with the receipt");
     assert_eq!(boxed(&world, "anna", "outbox")["state"], "received");
     // Anna may have removed what she sent, and the receipt holds all the same.
     fs::remove_dir_all(&source).expect("removed");
@@ -146,6 +147,25 @@ fn a_link_that_may_be_downloaded_once_gives_nothing_to_the_second() {
     let late = world.fails("clara", &["receive", "--yes", link.trim()], 1);
     let message = late["message"].as_str().expect("a text");
     assert!(message.contains("as often as its sender allowed"), "{message}");
+    let id = sent["id"].as_str().expect("a text");
+    assert_eq!(world.ok("anna", &["send", "--resume", id])["event"], "delivered");
+}
+
+#[test]
+fn a_browser_receives_out_of_a_locker_and_another_one_is_told_that_it_is_over() {
+    let Some(driver) = Driver::find() else { return };
+    let world = World::with(&ALLOWED);
+    world.join("anna", &[]);
+    fs::write(world.path("film"), noise(4, 5 << 20)).expect("written");
+    let (link, file) = (world.text("link"), world.text("film"));
+    let kept = ["--link", "--ticket-file", &link, "--locker", "--downloads", "1"];
+    let sent = world.ok("anna", &[&["send", &file], &kept[..]].concat());
+    let downloads = world.path("downloads");
+    fs::create_dir_all(&downloads).expect("made");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/console/delivery.cjs");
+    let link = fs::read_to_string(&link).expect("there").trim().to_owned();
+    let told = json!({ "journeys": script, "delivery": link, "downloads": downloads });
+    finished(driver.start(&world, "locker", told).wait_with_output().expect("ends"));
     let id = sent["id"].as_str().expect("a text");
     assert_eq!(world.ok("anna", &["send", "--resume", id])["event"], "delivered");
 }

@@ -139,8 +139,8 @@ impl Facts {
     pub(super) fn handle_end(&mut self, by: DeliveryParty, reason: &str, now: u64) {
         if !self.is_over() {
             self.over = Some(now);
-            // Whoever downloaded it before that has it.
-            if self.receipt.is_none() {
+            // What somebody downloaded was delivered; others learn that its sender wanted no more of it.
+            if self.receipt.is_none() || by == DeliveryParty::Sender {
                 self.ended = Some(DeliveryEnd { by, reason: reason.to_owned() });
             }
         }

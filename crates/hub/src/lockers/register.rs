@@ -125,8 +125,9 @@ impl<D> Kept<D> {
             DeliveryParty::Recipient => 1,
             DeliveryParty::Hub => return,
         };
+        let gone = self.seen[side] + PRESENCE_TIME.as_secs();
         self.seen[side] = now;
-        if !self.sides[side].here {
+        if !self.sides[side].here || gone <= now {
             self.sides[side] = DeliverySide { here: true, since: now };
             self.change += 1;
         }
@@ -168,7 +169,11 @@ impl<D> Kept<D> {
         if self.facts.downloads.len() >= most {
             return Admission::UsedUp;
         }
-        self.begun.retain(|(_, last)| now.saturating_sub(*last) < BEGUN_TIME.as_secs());
+        let counted = &self.facts.downloads;
+        self.begun.retain(|(id, last)| {
+            let is_recent = now.saturating_sub(*last) < BEGUN_TIME.as_secs();
+            is_recent && counted.iter().all(|known| known.id != *id)
+        });
         if let Some((_, last)) = self.begun.iter_mut().find(|(id, _)| *id == download) {
             *last = now;
             return Admission::Admitted;
@@ -178,11 +183,6 @@ impl<D> Kept<D> {
         }
         self.begun.push((download, now));
         Admission::Admitted
-    }
-
-    /// Everything goes out to this download: it counts.
-    pub(super) fn handle_counted(&mut self, download: Hex<16>) {
-        self.begun.retain(|(id, _)| *id != download);
     }
 
     /// How it ended for whoever asks, if it did.
@@ -456,7 +456,6 @@ mod tests {
         assert_eq!(kept.admit(second, later), Admission::Admitted);
         assert_eq!(kept.admit(first, later + 1), Admission::Busy);
         kept.facts.handle_handed_out(second);
-        kept.handle_counted(second);
         let much_later = later + 2 * BEGUN_TIME.as_secs();
         assert_eq!(kept.admit(second, much_later), Admission::Admitted, "it may come back");
         assert_eq!(kept.admit(first, much_later), Admission::UsedUp);
@@ -472,7 +471,6 @@ mod tests {
                 let id = Hex([download; 16]);
                 if kept.admit(id, 1000 + now) == Admission::Admitted {
                     kept.facts.handle_handed_out(id);
-                    kept.handle_counted(id);
                 }
             }
         }

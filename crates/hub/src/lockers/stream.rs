@@ -158,7 +158,6 @@ impl LockerStream {
                 tracing::error!(error = %Chain(&error), "a download was not counted, and not handed out");
                 return None;
             }
-            lockers.stir(&id, |kept| kept.handle_counted(download));
         }
         Some(())
     }

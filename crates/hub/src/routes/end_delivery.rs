@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use hub_api::limits::DELIVERY_REASON_CHARS_MAX;
 use hub_api::{DeliveryEnd, DeliveryEnding, DeliveryParty, Hex};
-use hub_db::{AddressedRecord, EndedBy};
+use hub_db::{AddressedRecord, DeliveryNote, DeliveryState, EndedBy};
 
 use crate::app::App;
 use crate::body::Json;
@@ -47,6 +47,13 @@ pub(crate) async fn end_delivery(
         Side::Sender => (EndedBy::Sender, DeliveryParty::Sender),
         Side::Recipient => (EndedBy::Recipient, DeliveryParty::Recipient),
     };
+    if app.lockers.has_receipt(&id) {
+        // A hub that was killed before it noted so notes it now.
+        let note = DeliveryNote { state: DeliveryState::Received, verified: addressed.segments };
+        if let Some(sides) = app.db.note_delivery(&id, note, unix_now()).await? {
+            tell_sides(&app, &sides);
+        }
+    }
     if let Some(sides) = app.db.end_addressed(&id, noted, &reason, unix_now()).await? {
         tell_sides(&app, &sides);
     }

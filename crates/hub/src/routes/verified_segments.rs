@@ -30,8 +30,9 @@ pub(crate) async fn verified_segments(
     }
     let receipt = receipt.map(|receipt| receipt.0);
     if let Some(locker) = app.lockers.find(id, asker, download) {
-        locker.verified(verified, receipt.clone()).await?;
+        let is_kept = locker.verified(verified, receipt.clone()).await?;
         if let Some(receipt) = &receipt
+            && is_kept
             && locker.is_addressed()
         {
             keep_receipt(&app, id, receipt).await?;
