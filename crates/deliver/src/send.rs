@@ -55,6 +55,8 @@ pub struct Outgoing {
     pub source: Source,
     /// How the hub is to keep it until it is collected; `None` when it goes through the hub's memory alone.
     pub locker: Option<LockerTerms>,
+    /// Until when a recipient may begin, in seconds since 1970, when it goes through the hub's memory.
+    pub until: Option<u64>,
     /// Of what was sent, when it is known: nothing of the stream is read again then.
     pub digest: Option<Digest>,
 }
@@ -99,6 +101,7 @@ pub struct Sending {
     vault: Arc<Vault>,
     source: Arc<Source>,
     locker: Option<LockerTerms>,
+    until: Option<u64>,
     digest: Option<Digest>,
     /// Of the segments that this process has sealed.
     tags: Vec<Option<Tag>>,
@@ -115,7 +118,7 @@ impl Sending {
     /// Prepares to send through a hub where this machine has an account.
     #[must_use]
     pub fn new(client: Arc<HubClient>, outgoing: Outgoing) -> Self {
-        let Outgoing { id, secret, source, locker, digest } = outgoing;
+        let Outgoing { id, secret, source, locker, until, digest } = outgoing;
         let vault = Arc::new(Vault::of_segments(id, &secret));
         let tags = vec![None; usize::try_from(source.layout().segments()).unwrap_or(usize::MAX)];
         Self {
@@ -125,6 +128,7 @@ impl Sending {
             vault,
             source: Arc::new(source),
             locker,
+            until,
             digest,
             tags,
             seat: None,
@@ -265,7 +269,7 @@ impl Sending {
         let (source, vault) = (Arc::clone(&self.source), Arc::clone(&self.vault));
         let seat = self.seat.clone();
         let recipient = Hex(*blake3::hash(&self.secret.recipient_token()).as_bytes());
-        let locker = self.locker;
+        let (locker, until) = (self.locker, self.until);
         async move {
             let outcome = match action {
                 SendAction::Announce => {
@@ -273,7 +277,8 @@ impl Sending {
                         (source.layout().segments(), source.layout().stream_bytes());
                     let answer = match locker {
                         None => {
-                            let announcement = DeliveryAnnouncement { segments, bytes, recipient };
+                            let announcement =
+                                DeliveryAnnouncement { segments, bytes, recipient, until };
                             client.announce_delivery(id, &announcement).await
                         }
                         Some(LockerTerms { seconds, downloads }) => {

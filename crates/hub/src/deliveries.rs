@@ -50,6 +50,8 @@ struct Beside {
     room: Arc<Semaphore>,
     /// How it stands is noted in the database.
     is_addressed: bool,
+    /// Until when a recipient may begin, in seconds since 1970.
+    until: Option<u64>,
 }
 
 /// All deliveries of the hub.
@@ -90,14 +92,15 @@ impl Deliveries {
         announcement: &DeliveryAnnouncement,
         is_addressed: bool,
     ) -> Result<bool, NotAnnounced> {
-        let DeliveryAnnouncement { segments, bytes, recipient } = *announcement;
+        let DeliveryAnnouncement { segments, bytes, recipient, until } = *announcement;
         let announced = Announced { sender, segments, bytes, recipient: recipient.0 };
         let room = Arc::new(Semaphore::new(DELIVERY_WINDOW));
-        let beside = Beside { stirred: watch::Sender::new(0), room, is_addressed };
+        let beside = Beside { stirred: watch::Sender::new(0), room, is_addressed, until };
         let mut register = self.lock();
         let is_new = register.announce(id, announced, beside, now())?;
         if let Some(entry) = register.get_mut(&id) {
             entry.beside.is_addressed |= is_addressed;
+            entry.beside.until = until;
         }
         Ok(is_new)
     }
@@ -136,6 +139,7 @@ impl Deliveries {
         };
         let register = self.lock();
         let entry = register.find(&id, asker)?;
+        let is_late = party == DeliveryParty::Recipient && entry.is_late(now());
         let delivery = Delivery {
             deliveries: Arc::clone(self),
             id,
@@ -146,7 +150,12 @@ impl Deliveries {
             is_answered: false,
         };
         drop(register);
-        delivery.with(|exchange, _, now| exchange.handle_request(party, now));
+        delivery.with(|exchange, _, now| {
+            if is_late {
+                exchange.handle_end(too_late(), now);
+            }
+            exchange.handle_request(party, now);
+        });
         Some(delivery)
     }
 
@@ -167,7 +176,13 @@ impl Deliveries {
 
     /// Forgets deliveries that nobody needs any more.
     pub(crate) fn sweep(&self) {
-        self.lock().sweep(now());
+        let (mut register, now) = (self.lock(), now());
+        for (_, entry) in register.iter_mut() {
+            if entry.is_late(now) {
+                entry.change(|exchange| exchange.handle_end(too_late(), now));
+            }
+        }
+        register.sweep(now);
     }
 
     /// How many run.
@@ -180,7 +195,20 @@ impl Deliveries {
     }
 }
 
+/// How a delivery ends that nobody began in time.
+fn too_late() -> DeliveryEnd {
+    let reason = "nobody began to receive it in time".to_owned();
+    DeliveryEnd { by: DeliveryParty::Hub, reason }
+}
+
 impl Entry<Segment, Beside> {
+    /// Whether its time to begin is over, and nobody has.
+    fn is_late(&self, now: Now) -> bool {
+        let DeliveryStatus { next, verified, receipt, .. } = self.exchange.status();
+        let has_begun = next.is_some() || verified > 0 || receipt.is_some();
+        !has_begun && self.beside.until.is_some_and(|until| until <= now.unix)
+    }
+
     /// Does something to the exchange, and wakes who waits for it.
     fn change<T>(&mut self, act: impl FnOnce(&mut Exchange<Segment>) -> T) -> T {
         let before = self.exchange.stirs();

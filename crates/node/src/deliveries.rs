@@ -51,6 +51,8 @@ pub struct DeliveryRequest {
     pub to: Vec<Handle>,
     /// How the hub is to keep it until it is collected; `None` when it goes through the hub's memory alone.
     pub locker: Option<LockerTerms>,
+    /// How long a recipient may begin, in seconds, when it is not in a locker; `None` while the sender is there.
+    pub seconds: Option<u64>,
 }
 
 /// Why a delivery is not made, found or sent.
@@ -158,6 +160,9 @@ struct Remembered {
     /// Whom it was sealed for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     identity: Option<String>,
+    /// Until when a recipient may begin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    until: Option<u64>,
     /// How the hub is to keep it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     locker: Option<RememberedLocker>,
@@ -324,13 +329,14 @@ impl Node {
         // What this program would refuse to read it does not send.
         let refused = |error: content::DecodeError| DeliveryError::TooLarge(error.to_string());
         Header::decode(&encoded).map_err(refused)?;
+        let until = request.seconds.map(|seconds| unix_now().saturating_add(seconds));
         if request.to.is_empty() {
-            let whom = (None, request.locker);
+            let whom = (None, request.locker, until);
             let only = self.prepare(hub, whom, (&header, &encoded), (&origins, &left_out))?;
             return Ok(vec![only]);
         }
         let prepare = |to| {
-            let whom = (Some(to), request.locker);
+            let whom = (Some(to), request.locker, until);
             self.prepare(hub, whom, (&header, &encoded), (&origins, &left_out))
         };
         request.to.into_iter().map(prepare).collect()
@@ -339,7 +345,7 @@ impl Node {
     fn prepare(
         &self,
         hub: &HubLink,
-        (to, locker): (Option<Handle>, Option<LockerTerms>),
+        (to, locker, until): (Option<Handle>, Option<LockerTerms>, Option<u64>),
         (header, encoded): (&Header, &[u8]),
         (origins, left_out): (&[Origin], &[LeftOut]),
     ) -> Result<Prepared, DeliveryError> {
@@ -357,6 +363,7 @@ impl Node {
             kept: false,
             ended: None,
             identity: None,
+            until,
             locker: locker.map(|LockerTerms { seconds, downloads }| RememberedLocker {
                 seconds,
                 downloads,
@@ -369,7 +376,7 @@ impl Node {
         replace(&memory.join(HEADER), encoded)?;
         write_json(&memory.join(FACTS), &remembered)?;
         let left_out = left_out.to_vec();
-        let ours = Ours { id, secret, to, left_out, memory, locker, digest: None };
+        let ours = Ours { id, secret, to, left_out, memory, locker, until, digest: None };
         prepared(hub.clone(), ours, (header.clone(), encoded.to_vec()), origins)
     }
 
@@ -426,7 +433,16 @@ impl Node {
             LockerTerms { seconds, downloads }
         });
         let hub = self.hub(Some(&remembered.hub))?;
-        let ours = Ours { id, secret, to, left_out: Vec::new(), memory, locker, digest };
+        let ours = Ours {
+            id,
+            secret,
+            to,
+            left_out: Vec::new(),
+            memory,
+            locker,
+            until: remembered.until,
+            digest,
+        };
         prepared(hub, ours, (header, encoded), &origins)
     }
 
@@ -524,6 +540,7 @@ struct Ours {
     left_out: Vec<LeftOut>,
     memory: PathBuf,
     locker: Option<LockerTerms>,
+    until: Option<u64>,
     digest: Option<Digest>,
 }
 
@@ -536,11 +553,11 @@ fn prepared(
     let source = Source::new(header.clone(), &encoded, origins)
         .map_err(|error| DeliveryError::TooLarge(error.to_string()))?;
     let stream_bytes = source.layout().stream_bytes();
-    let Ours { id, secret, to, left_out, memory, locker, digest } = ours;
+    let Ours { id, secret, to, left_out, memory, locker, until, digest } = ours;
     let route = hub.route();
     let ticket = Ticket { url: route.url, fingerprint: route.fingerprint, id, secret };
     let has_locker = locker.is_some();
-    let outgoing = Outgoing { id, secret, source, locker, digest };
+    let outgoing = Outgoing { id, secret, source, locker, until, digest };
     let sending = Sending::new(Arc::clone(&hub.client), outgoing);
     Ok(Prepared {
         id,

@@ -60,8 +60,9 @@ pub(crate) struct SendDeliveryArgs {
     /// Have the hub keep the delivery, sealed, until it is collected, so that nobody has to stay
     #[arg(long, conflicts_with_all = ["code_file", "resume"])]
     pub(crate) locker: bool,
-    /// With --locker: days after which the hub throws away what was not collected [default: 7]
-    #[arg(long, value_name = "N", requires = "locker", value_parser = clap::value_parser!(u16).range(1..=366))]
+    /// With --locker: days after which the hub throws away what was not collected [default: 7]; with --link alone: days
+    /// after which the link opens no more [default: while you send]
+    #[arg(long, value_name = "N", conflicts_with = "resume", value_parser = clap::value_parser!(u16).range(1..=366))]
     pub(crate) days: Option<u16>,
     /// With --link and --locker: how often it may be downloaded [default: until the first has all of it]
     #[arg(long, value_name = "N", requires = "locker", requires = "link", value_parser = clap::value_parser!(u32).range(1..=100))]

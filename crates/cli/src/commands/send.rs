@@ -22,6 +22,7 @@ use crate::progress::{Look, watch};
 
 /// For how long a hub keeps a delivery when nobody says.
 const LOCKER_DAYS: u16 = 7;
+const DAY_SECONDS: u64 = 24 * 3600;
 
 pub(super) async fn run(session: &Session, args: SendDeliveryArgs) -> anyhow::Result<Ended> {
     let mut prepared = match &args.resume {
@@ -63,6 +64,9 @@ async fn prepare(session: &Session, args: &SendDeliveryArgs) -> anyhow::Result<V
         let text = "a code needs you there while it is used: with --locker say --to, --link or --ticket, too";
         return Err(Usage(text.into()).into());
     }
+    if args.days.is_some() && !args.locker && !args.link {
+        return Err(Usage("--days goes with --locker or --link".into()).into());
+    }
     if args.subject.chars().any(char::is_control) {
         return Err(Usage("a subject is one line".into()).into());
     }
@@ -80,10 +84,12 @@ async fn prepare(session: &Session, args: &SendDeliveryArgs) -> anyhow::Result<V
         addressed::ask(session, &link, handle).await?;
     }
     let locker = args.locker.then(|| LockerTerms {
-        seconds: u64::from(args.days.unwrap_or(LOCKER_DAYS)) * 24 * 3600,
+        seconds: u64::from(args.days.unwrap_or(LOCKER_DAYS)) * DAY_SECONDS,
         downloads: args.downloads,
     });
-    let request = DeliveryRequest { paths, subject: args.subject.clone(), message, to, locker };
+    let seconds = args.days.filter(|_| !args.locker).map(|days| u64::from(days) * DAY_SECONDS);
+    let subject = args.subject.clone();
+    let request = DeliveryRequest { paths, subject, message, to, locker, seconds };
     Ok(session.node()?.prepare_deliveries(&link, request)?)
 }
 

@@ -15,6 +15,9 @@ pub struct DeliveryAnnouncement {
     pub bytes: u64,
     /// BLAKE3 of the token that the recipient shows.
     pub recipient: Hex<32>,
+    /// Until when a recipient may begin, in seconds since 1970; whoever has begun may finish.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
 }
 
 /// How a delivery stands.

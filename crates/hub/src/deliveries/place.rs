@@ -236,8 +236,12 @@ mod tests {
     async fn room_is_given_back_when_bytes_are_written_and_not_when_they_are_handed_out() {
         let deliveries = Arc::new(Deliveries::new(&HubLimits::default()));
         let recipient = blake3::hash(b"token");
-        let announcement =
-            DeliveryAnnouncement { segments: 9, bytes: 9, recipient: Hex(*recipient.as_bytes()) };
+        let announcement = DeliveryAnnouncement {
+            segments: 9,
+            bytes: 9,
+            recipient: Hex(*recipient.as_bytes()),
+            until: None,
+        };
         let key = AccountKey([1; 32]);
         deliveries.announce([1; 16], key, &announcement, false).expect("announced");
         let mut sender = deliveries.open([1; 16], Asker::Sender(key)).expect("is there");

@@ -64,7 +64,7 @@ pub(super) fn check_same(
     account: AccountKey,
     announcement: &DeliveryAnnouncement,
 ) -> Result<(), Refusal> {
-    let DeliveryAnnouncement { segments, bytes, recipient } = *announcement;
+    let DeliveryAnnouncement { segments, bytes, recipient, .. } = *announcement;
     let is_same = addressed.account == account && addressed.token == recipient.0;
     if !is_same || (addressed.segments, addressed.bytes) != (segments, bytes) {
         return Err(Refusal::new(ProblemCode::DeliveryConflict, ""));

@@ -22,7 +22,7 @@ pub(crate) const TOKEN: [u8; 32] = [0x70; 32];
 
 pub(crate) fn announcement(segments: usize) -> DeliveryAnnouncement {
     let recipient = Hex(*blake3::hash(&TOKEN).as_bytes());
-    DeliveryAnnouncement { segments: segments as u64, bytes: 1 << 20, recipient }
+    DeliveryAnnouncement { segments: segments as u64, bytes: 1 << 20, recipient, until: None }
 }
 
 /// Segments of random bytes, each of another length.
@@ -90,6 +90,29 @@ async fn announced(scene: &Scene, count: usize) -> Person {
     assert_eq!((status.segments, status.next, status.verified), (count as u64, None, 0));
     assert!(status.sender.here && !status.recipient.here);
     sender
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_begins_when_the_time_is_over_and_whoever_has_begun_goes_on() {
+    let scene = Scene::start(Tls::Off).await;
+    let (past, now) = (1, scene::now());
+    let until = |until| DeliveryAnnouncement { until: Some(until), ..announcement(2) };
+    let sender = announced(&scene, 2).await;
+    let recipient = scene.anonymous();
+    sender.client.announce_delivery(ID, &until(now + 3600)).await.expect("the same");
+    let open = recipient.delivery_segments(ID, &TOKEN, 0).await.expect("opens in time");
+    // As if an hour had gone by.
+    sender.client.announce_delivery(ID, &until(past)).await.expect("the same");
+    let status = recipient.delivery_status(ID, Some(&TOKEN), None).await.expect("answers");
+    assert_eq!(status.ended, None, "it has begun");
+    drop(open);
+    let gone = status_when(&sender.client, None, |status| status.next.is_none()).await;
+    assert_eq!((gone.ended, gone.verified), (None, 0));
+    let late = recipient.delivery_status(ID, Some(&TOKEN), None).await.expect("answers");
+    let ended = late.ended.expect("it is over");
+    assert_eq!((ended.by, ended.reason.contains("in time")), (DeliveryParty::Hub, true));
+    let told = sender.client.delivery_status(ID, None, None).await.expect("answers");
+    assert_eq!(told.ended, Some(ended), "the sender need not wait any longer");
 }
 
 const MARKER: &[u8] = b"nobody-but-the-recipient-reads-this";
