@@ -6,8 +6,6 @@ const assert = require("node:assert/strict");
 const fs = require("node:fs");
 const path = require("node:path");
 
-const { mostOfPages } = require("./memory.cjs");
-
 const PATIENCE = { timeout: 60_000 };
 
 module.exports = ({ told, LOOKS, requests, open, looksRight, shoot }) => {
@@ -280,19 +278,6 @@ module.exports = ({ told, LOOKS, requests, open, looksRight, shoot }) => {
       await button(page, "Sure? It ends for both").click();
       await mistake.getByText("ended by you").waitFor(PATIENCE);
       return {};
-    },
-
-    // A file larger than a page could hold in memory.
-    async large(browser) {
-      const page = await arrive(browser);
-      await room(page, "Send");
-      await page.getByRole("radio", { name: "Whoever has the link" }).check();
-      await page.locator("#send-files").setInputFiles(told.files);
-      await button(page, "Send").click();
-      await page.locator("#link").waitFor(PATIENCE);
-      say("receive", await page.locator("#link-text").textContent());
-      await page.locator("#outbox-rows").getByText("received").waitFor({ timeout: told.patience });
-      return { most: mostOfPages(process.pid) };
     },
 
     // Paused, gone with its page, and gone on with the same files and no others.

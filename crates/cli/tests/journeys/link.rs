@@ -205,18 +205,18 @@ fn a_page_that_is_loaded_again_and_a_browser_that_is_killed_go_on_where_they_wer
 }
 
 /// MiB of a file that is larger than a page could hold: as many as somebody asks for, in a longer run.
-pub(crate) fn large_mib() -> u64 {
+fn large_mib() -> u64 {
     let asked = std::env::var("CONSIGN_LINK_MIB").ok();
     asked.map_or(320, |text| text.parse().expect("a number of MiB"))
 }
 
 /// How long a page may take for that, in milliseconds: half a MiB per second at least, on a machine that is busy.
-pub(crate) fn large_patience_ms() -> u64 {
+fn large_patience_ms() -> u64 {
     large_mib().max(320) * 2000
 }
 
 /// Makes such a file, piece by piece; its hash.
-pub(crate) fn make_large(path: &Path) -> blake3::Hash {
+fn make_large(path: &Path) -> blake3::Hash {
     let mut file = fs::File::create(path).expect("made");
     let mut hasher = blake3::Hasher::new();
     for number in 0..large_mib() {
@@ -227,7 +227,7 @@ pub(crate) fn make_large(path: &Path) -> blake3::Hash {
     hasher.finalize()
 }
 
-pub(crate) fn hash_of(path: &Path) -> blake3::Hash {
+fn hash_of(path: &Path) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(fs::File::open(path).expect("there")).expect("read");
     hasher.finalize()
@@ -235,7 +235,7 @@ pub(crate) fn hash_of(path: &Path) -> blake3::Hash {
 
 /// A page with nothing in it has 120 MB and more; contents of which a part stayed would show, the more the larger they
 /// are.
-pub(crate) fn assert_held_little(found: &Value, done: &str) {
+fn assert_held_little(found: &Value, done: &str) {
     let most = count(found, "most");
     eprintln!("{} MiB {done}; the page had at most {} MB", large_mib(), most / 1_000_000);
     assert!(most > 0 && most < 400_000_000, "the page had {most} bytes");
