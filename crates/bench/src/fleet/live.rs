@@ -60,7 +60,8 @@ pub(crate) async fn measure(
         let (id, token) = names(number)?;
         let recipient = Hex(*ChunkId::of(&token).as_bytes());
         let bytes = SEGMENTS * SEGMENT_BYTES_MAX as u64;
-        let announcement = DeliveryAnnouncement { segments: SEGMENTS, bytes, recipient };
+        let announcement =
+            DeliveryAnnouncement { segments: SEGMENTS, bytes, recipient, until: None };
         sender.announce_delivery(id, &announcement).await?;
         senders.push(Arc::new(sender));
     }

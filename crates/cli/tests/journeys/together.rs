@@ -56,6 +56,7 @@ impl Scene {
                 segments: source.layout().segments(),
                 bytes: source.layout().stream_bytes(),
                 recipient: Hex(*recipient.as_bytes()),
+                until: None,
             };
             let announced = scene.sender.announce_delivery(scene.id(at), &announcement).await;
             announced.expect("announces");
@@ -83,7 +84,14 @@ impl Scene {
     fn sending(&self) -> Vec<Sending> {
         let sending = |at| {
             let (id, secret) = (DeliveryId::from_bytes(self.id(at)), self.secret(at));
-            let outgoing = Outgoing { id, secret, source: self.source() };
+            let outgoing = Outgoing {
+                id,
+                secret,
+                source: self.source(),
+                locker: None,
+                until: None,
+                digest: None,
+            };
             Sending::new(Arc::clone(&self.sender), outgoing)
         };
         let mut sendings: Vec<Sending> = (0..3).map(sending).collect();
@@ -196,7 +204,7 @@ async fn a_segment_goes_to_deliveries_of_its_sender_alone_and_to_each_with_its_o
     let [foreign, unknown] = [[90; 16], [91; 16]];
     let token = [5; 32];
     let recipient = Hex(*blake3::hash(&token).as_bytes());
-    let announcement = DeliveryAnnouncement { segments: 4, bytes: 3 * MIB, recipient };
+    let announcement = DeliveryAnnouncement { segments: 4, bytes: 3 * MIB, recipient, until: None };
     other.announce_delivery(foreign, &announcement).await.expect("announces");
     let theirs = client(&scene.world, None);
     let _theirs = theirs.delivery_segments(foreign, &token, 0).await.expect("opens");
