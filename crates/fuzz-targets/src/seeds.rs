@@ -181,7 +181,6 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
               \"segments\":1,\"bytes\":9,\"is_addressed\":false,\"until\":7,\"downloads_max\":2,\
               \"downloads\":[{\"id\":\"03030303030303030303030303030303\",\"is_received\":true}],\
               \"receipt\":\"_w\",\"ended\":{\"by\":\"hub\",\"reason\":\"x\"},\"over\":5}",
-            "{\"version\":2}",
         ]),
         "node_hello" => texts(&[
             r#"{"protocol":1,"version":"0.1.0","process":77}"#,

@@ -17,6 +17,7 @@ pub struct Status {
     /// What the node itself waits for before it can work, for example the store.
     pub waits_for: Option<Waiting>,
     /// Hubs that told of a newer version than this one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub newer: Vec<NewerVersion>,
     /// The bound of its store; `None` without one.
     pub cache: Option<CacheStatus>,

@@ -47,6 +47,7 @@ fn bytes_kept(world: &World) -> u64 {
 #[test]
 fn a_delivery_waits_in_the_locker_until_the_recipient_comes_and_its_receipt_for_the_sender() {
     let world = acquainted();
+    fs::create_dir(world.path("in")).expect("made");
     let source = world.path("plans");
     make_tree(&source);
     fs::write(source.join("marker"), "the marker of this delivery".repeat(500)).expect("written");
@@ -76,7 +77,7 @@ fn a_delivery_waits_in_the_locker_until_the_recipient_comes_and_its_receipt_for_
     let taken = world.ok("anna", &["send", "--resume", &id]);
     assert_eq!((&taken["event"], &taken["digest"]), (&"delivered".into(), &end["digest"]));
     let receipt = world.ok("anna", &["receipts"]);
-    assert_eq!(receipt["handle"], "ben", "{receipt}");
+    assert_eq!(receipt["with"], "ben", "{receipt}");
     assert_eq!(fs::read_dir(world.path("hub/lockers")).expect("listed").count(), 0);
 }
 
@@ -84,6 +85,7 @@ fn a_delivery_waits_in_the_locker_until_the_recipient_comes_and_its_receipt_for_
 fn a_hub_and_a_sender_that_are_killed_in_mid_upload_go_on_at_the_segment() {
     let mut world = World::with(&ALLOWED);
     world.join("anna", &[]);
+    fs::create_dir(world.path("in")).expect("made");
     let large = noise(3, 40 << 20);
     fs::write(world.path("large"), &large).expect("written");
     let (ticket, file) = (world.text("ticket"), world.text("large"));
@@ -133,6 +135,7 @@ fn first_line(path: &Path) -> Value {
 fn a_link_that_may_be_downloaded_once_gives_nothing_to_the_second() {
     let world = World::with(&ALLOWED);
     world.join("anna", &[]);
+    fs::create_dir(world.path("in")).expect("made");
     fs::write(world.path("notes"), "notes for one").expect("written");
     let (link, file) = (world.text("link"), world.text("notes"));
     let sent = world.ok(
@@ -202,6 +205,7 @@ fn a_hub_whose_operator_allows_no_lockers_or_small_ones_says_so_and_keeps_nothin
 fn a_delivery_without_a_locker_leaves_nothing_at_a_hub_that_allows_them() {
     let world = World::with(&ALLOWED);
     world.join("anna", &[]);
+    fs::create_dir(world.path("in")).expect("made");
     fs::write(world.path("marked"), "a mark that is nowhere".repeat(9000)).expect("written");
     let sender = Sender::start(&world, "anna", &[&world.text("marked")]);
     received(receiving(&world, "ben", &sender.ticket, &world.text("in")));

@@ -115,7 +115,9 @@ fn everything_goes_through_nginx_as_operators_are_told_to_set_it_up() {
     curl.arg(format!("{url}/v1/events?name=team/site")).stdout(Stdio::piped());
     let mut events = Process::start(&mut curl);
     let out = BufReader::new(events.0.stdout.take().expect("piped"));
-    let mut out = out.lines().map_while(Result::ok).filter(|line| line.starts_with("data:"));
+    // Beside releases it tells how often there is a heart-beat.
+    let releases = |line: &String| line.starts_with("data:") && line.contains("\"sequence\"");
+    let mut out = out.lines().map_while(Result::ok).filter(releases);
     assert!(out.next().expect("the first release").contains("\"sequence\":1"));
     fs::write(path("site").join("more"), b"more").expect("writes");
     node.ok(&["publish", &text("site"), "team/site", "--public"]);
