@@ -70,6 +70,10 @@ pub enum PeopleError {
     /// Without any device nobody could approve another one.
     #[error("it is the only device")]
     OnlyDevice,
+    /// This device cannot take itself off the list: it was the last that wrote the address book, which
+    /// the others would not believe then. Remove it on another device, which seals the book anew.
+    #[error("this device was the last that changed the address book")]
+    WroteBook,
     /// The address book cannot be opened or kept.
     #[error("the address book cannot be used")]
     Book(#[from] BookError),

@@ -132,6 +132,17 @@ impl Book {
         }
     }
 
+    /// The device that wrote a sealed book, by its own word; nothing is verified.
+    ///
+    /// # Errors
+    /// It is too long, or not a sealed book.
+    pub fn writer_of(sealed: &[u8]) -> Result<PublicKey, BookError> {
+        if sealed.len() > BOOK_BYTES_MAX {
+            return Err(BookError::TooLarge("it has at most 1 MiB"));
+        }
+        Ok(Sealed::decode(sealed)?.writer)
+    }
+
     /// Opens version `number` on the device with `key`.
     ///
     /// # Errors

@@ -388,6 +388,9 @@ fn a_second_device_is_approved_receives_reads_the_book_and_can_be_taken_away() {
     world.ok("laptop", &["accept", &sending.id(), "--to", &to]);
     assert_eq!(sending.last()["event"], "delivered");
 
+    // Whoever wrote the address book last does not leave: the others would not believe it then.
+    world.ok("laptop", &["book", "add", "anna", "--notes", "plays the oboe"]);
+    world.fails("laptop", &["account", "remove", "laptop"], 6);
     let gone = world.lines("ben", &["account", "remove", "laptop"], 0);
     assert_eq!(gone.iter().filter(|line| line["event"] == "device").count(), 1, "{gone:?}");
     world.fails("laptop", &["inbox"], 5);

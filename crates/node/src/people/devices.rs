@@ -1,7 +1,7 @@
 //! Devices come and go by the word of another one.
 
 use documents::PublicKey;
-use people::{DEVICES_MAX, Device, SignedRequest};
+use people::{Book, DEVICES_MAX, Device, SignedRequest};
 
 use super::{Me, PeopleError, short};
 use crate::hubs::HubLink;
@@ -48,6 +48,10 @@ impl Node {
             if listed.len() == 1 {
                 return Err(PeopleError::OnlyDevice);
             }
+            // Afterwards it may not write the book for the others any more.
+            if key == self.key().public() && self.wrote_book(hub).await? {
+                return Err(PeopleError::WroteBook);
+            }
             let mut devices = listed.clone();
             devices.remove(&key);
             return self.put_devices(hub, &me, devices).await;
@@ -60,6 +64,11 @@ impl Node {
         };
         hub.client.log_out(*key.as_bytes()).await?;
         self.me(hub).await
+    }
+
+    async fn wrote_book(&self, hub: &HubLink) -> Result<bool, PeopleError> {
+        let Some(sealed) = hub.client.book().await?.sealed else { return Ok(false) };
+        Ok(Book::writer_of(&sealed.0)? == self.key().public())
     }
 
     async fn put_devices(

@@ -84,6 +84,10 @@ pub(super) fn judge(error: &PeopleError) -> (Ended, Option<String>) {
         PeopleError::TooManyDevices | PeopleError::OnlyDevice => {
             (Ended::Refused, hint("`consign account show` lists them"))
         }
+        PeopleError::WroteBook => (
+            Ended::Refused,
+            hint("run `consign account remove` on another device: it seals the book anew"),
+        ),
         PeopleError::NoSuchDevice(_) => {
             (Ended::NotFound, hint("`consign account show` lists them"))
         }
