@@ -114,6 +114,15 @@ impl Session {
         self.trees.starts_with(MEMORY)
     }
 
+    /// For the notes of a row.
+    pub(super) fn place_of_trees(&self) -> &'static str {
+        if self.trees_are_in_memory() {
+            "The trees are written into memory (tmpfs); everything else is on disk."
+        } else {
+            "The trees are written to the disk."
+        }
+    }
+
     /// An empty directory for a tree.
     pub(super) fn tree_scratch(&self, name: &str) -> Result<PathBuf> {
         let path = self.trees.join(name);

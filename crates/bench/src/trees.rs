@@ -32,14 +32,6 @@ fn state(session: &Session) -> PathBuf {
     session.data.root().join("scratch/state")
 }
 
-fn place(session: &Session) -> &'static str {
-    if session.trees_are_in_memory() {
-        "The trees are written into memory (tmpfs); everything else is on disk."
-    } else {
-        "The trees are written to the disk."
-    }
-}
-
 /// T3: the first fetch, nothing there.
 pub(super) fn first_fetch(session: &Session) -> Result<Row> {
     let tree = session.data.tree()?;
@@ -78,7 +70,7 @@ pub(super) fn first_fetch(session: &Session) -> Result<Row> {
         .beyond()
         .note(EXTRACT)
         .note("desync and rsync: plain HTTP and plain TCP; consign: TLS.")
-        .note(place(session)))
+        .note(session.place_of_trees()))
 }
 
 /// T4: the update at a machine that has the version before.
@@ -134,7 +126,7 @@ pub(super) fn update(session: &Session) -> Result<Row> {
         .ratio("wire", "consign sealed", "consign", WIRE, 1.05)
         .note("consign updates the directory in place; desync extract has the archive of TREE as its seed; desync untar writes a new directory from a local store that holds the chunks of TREE.")
         .note(EXTRACT)
-        .note(place(session)))
+        .note(session.place_of_trees()))
 }
 
 /// Gets release 1, unmeasured, then the newest over it.
@@ -240,7 +232,7 @@ pub(super) fn nothing_changed(session: &Session) -> Result<Row> {
         .at_most("wire", "consign", WIRE, 4_096.0, "B")
         .at_most("wall", "consign", WALL, 0.1, "s")
         .beyond()
-        .note(place(session)))
+        .note(session.place_of_trees()))
 }
 
 fn rsync_get(session: &Session, flags: &[&str], name: &str, out: &Path) -> Result<Sample> {
