@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use delivery::{
     Digest, Header, Layout, OpenSegmentError, PREFIX_BYTES, Receipt, SEGMENT_BYTES, Tag, Tally,
     Ticket, TooLong, Vault, header_length, segment_count,
 };
-use delivery_plan::{DeliveryConfig, ReceiveAction, ReceivePhase, ReceivePlan};
+use delivery_plan::{DeliveryConfig, ReceiptStanding, ReceiveAction, ReceivePhase, ReceivePlan};
 use documents::NodeKey;
 use hub_api::{Base64Bytes, DeliveryParty, DeliveryStatus, DeliveryVerified};
 use hub_client::{ClientError, DeliverySegments, HubClient};
@@ -389,8 +390,14 @@ impl Driver {
                         let (client, receipt) = (Arc::clone(&client), report.clone());
                         let receipt = receipt.filter(|_| verified == segments).map(Base64Bytes);
                         let told = DeliveryVerified { segments: verified, receipt };
-                        reporting = Some(Box::pin(async move {
-                            (verified, client.delivery_verified(id, &token, &told).await)
+                        reporting = Some(asking(Asked::Report(verified), async move {
+                            client.delivery_verified(id, &token, &told).await
+                        }));
+                    }
+                    ReceiveAction::Await { after } => {
+                        let client = Arc::clone(&client);
+                        reporting = Some(asking(Asked::Await(Instant::now()), async move {
+                            client.delivery_status(id, Some(&token), Some(after)).await
                         }));
                     }
                 }
@@ -421,11 +428,11 @@ impl Driver {
                         Err(error) => self.closed(&mut plan, error)?,
                     }
                 }
-                (verified, answer) = async { reporting.as_mut().expect("guarded").await },
+                (asked, answer) = async { reporting.as_mut().expect("guarded").await },
                     if reporting.is_some() =>
                 {
                     reporting = None;
-                    self.reported(&mut plan, verified, progress.heard(answer))?;
+                    self.reported(&mut plan, asked, progress.heard(answer))?;
                 }
                 next = next_of(&mut self.stream), if self.stream.is_some() => match next {
                     Ok(Some((number, sealed))) => self.came(&mut plan, number, sealed).await?,
@@ -467,28 +474,33 @@ impl Driver {
     fn reported(
         &mut self,
         plan: &mut ReceivePlan,
-        verified: u64,
+        asked: Asked,
         answer: Result<DeliveryStatus, ClientError>,
     ) -> Result<(), ReceiveError> {
-        match answer {
-            Ok(status) => {
-                let has_all = verified == status.segments;
-                let is_over =
-                    status.ended.as_ref().is_some_and(|it| it.by == DeliveryParty::Sender);
-                if !has_all {
-                    not_ended(&status)?;
-                }
-                // A locker does without the sender.
-                self.is_receipt_kept =
-                    has_all && status.locker.is_some() && status.receipt.is_some();
-                let is_done = has_all && (is_over || self.is_receipt_kept);
-                plan.handle_reported(verified, is_done, Instant::now());
-            }
+        let status = match answer {
+            Ok(status) => status,
             Err(error) if error.is_not_found() || error.is_retryable() => {
                 plan.handle_report_failed(Instant::now());
+                return Ok(());
             }
             Err(error) => return Err(ReceiveError::Hub(error)),
+        };
+        let has_all = plan.verified() == status.segments;
+        let (is_there, change) = (status.receipt.is_some(), status.change);
+        let is_over = status.ended.as_ref().is_some_and(|it| it.by == DeliveryParty::Sender);
+        // A locker does without the sender.
+        let is_kept = has_all && status.locker.is_some() && is_there;
+        let standing = ReceiptStanding { is_there, is_taken: is_over || is_kept, change };
+        match asked {
+            Asked::Report(verified) => {
+                if verified < status.segments {
+                    not_ended(&status)?;
+                }
+                plan.handle_reported(verified, standing, Instant::now());
+            }
+            Asked::Await(begun) => plan.handle_awaited(standing, begun),
         }
+        self.is_receipt_kept = is_kept;
         Ok(())
     }
 
@@ -557,6 +569,24 @@ fn durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()?;
     std::fs::rename(&whole, path)?;
     std::fs::File::open(path.parent().unwrap_or(path))?.sync_all()
+}
+
+/// What the hub was asked about a delivery.
+#[derive(Debug, Clone, Copy)]
+enum Asked {
+    /// It was told that so many segments are here.
+    Report(u64),
+    /// How it stands, since this moment.
+    Await(Instant),
+}
+
+type Asking = Pin<Box<dyn Future<Output = (Asked, Result<DeliveryStatus, ClientError>)> + Send>>;
+
+fn asking(
+    asked: Asked,
+    answer: impl Future<Output = Result<DeliveryStatus, ClientError>> + Send + 'static,
+) -> Asking {
+    Box::pin(async move { (asked, answer.await) })
 }
 
 async fn next_of(

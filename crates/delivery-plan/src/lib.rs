@@ -11,14 +11,14 @@
 //!   how long one is waited for.
 //! * [`CodePlan`]: the sender of a ticket. It shows one code after the other until one was used rightly.
 //! * [`ReceivePlan`]: the recipient. It opens a stream at the first segment it does not have, takes what
-//!   comes in order, reports what it has kept, and in the end hands in the receipt.
+//!   comes in order, reports what it has kept, and in the end hands in the receipt and waits until the sender has taken it.
 //!
 //! A hub that restarts forgets everything; then the sender announces again and the recipient asks for the
 //! segment it lacks, as after any other break. Nothing that the hub says can make the recipient count a
 //! segment that it has not verified, or make the sender believe in an end without a receipt.
 //!
 //! Invariants: a segment that was verified is never asked for again; at most [`WINDOW`] segments and one
-//! that they wait for are on their way to the hub, one question, one stream and one report are open.
+//! that they wait for are on their way to the hub, one question of each end, one stream and one report are open.
 //!
 //! Start reading at [`SendPlan::poll_action`], then [`ReceivePlan::poll_action`].
 
@@ -32,7 +32,7 @@ mod tests;
 use std::time::Duration;
 
 pub use code::{CodeAction, CodeEvent, CodePhase, CodePlan, EXCHANGE_TIME, TRIES_MAX, TRIES_TIME};
-pub use receive::{ReceiveAction, ReceivePhase, ReceivePlan};
+pub use receive::{ReceiptStanding, ReceiveAction, ReceivePhase, ReceivePlan};
 pub use send::{HubStatus, SendAction, SendPhase, SendPlan};
 pub use share::{CREDIT_MAX, CREDIT_TO_SHARE, MemberId, SHARED_MAX, SharePlan, SharedPut};
 

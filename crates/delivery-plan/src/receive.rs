@@ -22,12 +22,29 @@ pub enum ReceiveAction {
     /// Close the stream; nothing is reported.
     Close,
     /// Tell the hub how many segments are here: [`ReceivePlan::handle_reported`] or
-    /// [`ReceivePlan::handle_report_failed`]. With all of them the receipt comes along, again and again
-    /// until the sender has taken it: a hub that restarts forgets it.
+    /// [`ReceivePlan::handle_report_failed`]. With all of them the receipt comes along, once more to a hub
+    /// that was restarted and forgot it.
     Report {
         /// How many.
         verified: u64,
     },
+    /// The hub has the receipt: ask how the delivery stands, and wait for a change after this one.
+    /// [`ReceivePlan::handle_awaited`] or [`ReceivePlan::handle_report_failed`].
+    Await {
+        /// The last change that is known.
+        after: u64,
+    },
+}
+
+/// How the receipt stands at the hub.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ReceiptStanding {
+    /// The hub has it.
+    pub is_there: bool,
+    /// The sender has seen it, or the hub keeps it durably.
+    pub is_taken: bool,
+    /// The last change of the delivery.
+    pub change: u64,
 }
 
 /// What a recipient waits for or does, for people.
@@ -65,6 +82,8 @@ pub struct ReceivePlan {
     reported: u64,
     reporting: bool,
     report_at: Instant,
+    /// The last change that the hub told of with the receipt in its hands.
+    awaiting: Option<u64>,
     /// Some moment that is over.
     begun: Instant,
     handed_in: bool,
@@ -92,6 +111,7 @@ impl ReceivePlan {
             reported: 0,
             reporting: false,
             report_at: now,
+            awaiting: None,
             begun: now,
             handed_in: false,
             stream_delay: delay(1),
@@ -130,18 +150,38 @@ impl ReceivePlan {
         self.stream = Stream::Closed { open_at: now + self.stream_delay.next_delay() };
     }
 
-    /// The hub knows that so many are here; `taken` says that the sender has seen the receipt.
-    pub fn handle_reported(&mut self, verified: u64, taken: bool, now: Instant) {
+    /// The hub knows that so many are here.
+    pub fn handle_reported(&mut self, verified: u64, receipt: ReceiptStanding, now: Instant) {
         self.reporting = false;
         self.reported = verified;
-        self.handed_in = taken && verified == self.segments;
         self.report_delay.reset();
         self.report_at = now + self.config.report_every;
+        if verified == self.segments {
+            self.look_at(receipt);
+            if receipt.is_there {
+                self.report_at = now;
+            }
+        }
     }
 
-    /// The hub did not answer a report, or does not know the delivery.
+    /// Something changed, or nothing for as long as a hub lets anybody wait. `begun` is when it was asked: one that
+    /// answers at once is not asked again at once.
+    pub fn handle_awaited(&mut self, receipt: ReceiptStanding, begun: Instant) {
+        self.reporting = false;
+        self.report_delay.reset();
+        self.report_at = begun + self.config.report_every;
+        self.look_at(receipt);
+    }
+
+    fn look_at(&mut self, ReceiptStanding { is_there, is_taken, change }: ReceiptStanding) {
+        self.handed_in = is_taken;
+        self.awaiting = is_there.then_some(change);
+    }
+
+    /// The hub did not answer a report or a question, or does not know the delivery.
     pub fn handle_report_failed(&mut self, now: Instant) {
         self.reporting = false;
+        self.awaiting = None;
         self.report_at = now + self.report_delay.next_delay();
     }
 
@@ -164,12 +204,15 @@ impl ReceivePlan {
         }
         if self.report_due().is_some_and(|at| at <= now) {
             self.reporting = true;
-            return Some(ReceiveAction::Report { verified: self.verified });
+            return Some(match self.awaiting {
+                Some(after) => ReceiveAction::Await { after },
+                None => ReceiveAction::Report { verified: self.verified },
+            });
         }
         None
     }
 
-    /// When the next report is due, if there is anything to report.
+    /// When the next report or question is due, if there is anything to report or to ask.
     fn report_due(&self) -> Option<Instant> {
         let is_complete = self.verified == self.segments;
         let is_news = self.reported < self.verified;

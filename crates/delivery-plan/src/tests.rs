@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use crate::{
-    DeliveryConfig, HubStatus, ReceiveAction, ReceivePhase, ReceivePlan, SendAction, SendPhase,
-    SendPlan, WINDOW,
+    DeliveryConfig, HubStatus, ReceiptStanding, ReceiveAction, ReceivePhase, ReceivePlan,
+    SendAction, SendPhase, SendPlan, WINDOW,
 };
 
 #[expect(clippy::disallowed_methods, reason = "some moment to begin with")]
@@ -53,6 +53,8 @@ struct World {
     /// What the sender has asked of the hub and not heard of.
     pending: Vec<SendAction>,
     reports: Vec<u64>,
+    /// The recipient asks whether the sender took the receipt, and this is the change it knows.
+    awaits: Option<u64>,
     /// What the recipient has kept, in order: outlives its process.
     kept: Vec<u64>,
     damaged: u32,
@@ -71,6 +73,7 @@ impl World {
             recipient: ReceivePlan::new(config, (0, segments), seed, now),
             pending: Vec::new(),
             reports: Vec::new(),
+            awaits: None,
             kept: Vec::new(),
             damaged: 0,
         }
@@ -100,6 +103,10 @@ impl World {
                 ReceiveAction::Open { .. } => self.recipient.handle_closed(self.now),
                 ReceiveAction::Close => self.hub_loses_recipient(),
                 ReceiveAction::Report { verified } => self.reports.push(verified),
+                ReceiveAction::Await { after } => {
+                    assert!(self.reports.is_empty() && self.awaits.is_none(), "one at a time");
+                    self.awaits = Some(after);
+                }
             }
         }
         did
@@ -164,7 +171,7 @@ impl World {
     }
 
     fn take_report(&mut self) -> bool {
-        let Some(verified) = self.reports.pop() else { return false };
+        let Some(verified) = self.reports.pop() else { return self.answer_recipient(false) };
         if !self.hub.announced {
             self.recipient.handle_report_failed(self.now);
             return true;
@@ -172,7 +179,32 @@ impl World {
         self.hub.verified = verified;
         self.hub.has_receipt = verified == self.segments;
         self.hub.change += 1;
-        self.recipient.handle_reported(verified, self.hub.taken, self.now);
+        let Hub { has_receipt, taken, change, .. } = self.hub;
+        let standing = ReceiptStanding { is_there: has_receipt, is_taken: taken, change };
+        self.recipient.handle_reported(verified, standing, self.now);
+        true
+    }
+
+    /// The sender has looked at the receipt.
+    fn take_receipt(&mut self) {
+        if !std::mem::replace(&mut self.hub.taken, true) {
+            self.hub.change += 1;
+        }
+    }
+
+    /// The hub answers who waits for the sender to take the receipt.
+    fn answer_recipient(&mut self, out_of_time: bool) -> bool {
+        let Some(after) = self.awaits else { return false };
+        let Hub { announced, has_receipt, taken, change, .. } = self.hub;
+        if !announced {
+            self.recipient.handle_report_failed(self.now);
+        } else if change != after || out_of_time {
+            let standing = ReceiptStanding { is_there: has_receipt, is_taken: taken, change };
+            self.recipient.handle_awaited(standing, self.now);
+        } else {
+            return false;
+        }
+        self.awaits = None;
         true
     }
 
@@ -187,7 +219,7 @@ impl World {
             self.hub_loses_recipient();
             self.recipient.handle_closed(self.now);
         }
-        if self.reports.pop().is_some() {
+        if self.reports.pop().is_some() || self.awaits.take().is_some() {
             self.recipient.handle_report_failed(self.now);
         }
     }
@@ -209,6 +241,7 @@ impl World {
             self.hub_loses_recipient();
         }
         self.reports.clear();
+        self.awaits = None;
         let have = (self.kept.len() as u64, self.segments);
         self.recipient = ReceivePlan::new(DeliveryConfig::default(), have, self.seed, self.now);
     }
@@ -216,6 +249,7 @@ impl World {
     fn wait(&mut self) {
         let next = self.sender.poll_timeout().into_iter().chain(self.recipient.poll_timeout());
         self.now = next.min().unwrap_or(self.now).max(self.now + Duration::from_millis(1));
+        self.answer_recipient(true);
     }
 
     fn step(&mut self, choice: u8) {
@@ -254,7 +288,7 @@ impl World {
             let polled = self.poll();
             let answered = (0..self.pending.len()).rev().any(|index| self.answer(index, false));
             if self.sender.phase() == SendPhase::Done {
-                self.hub.taken = true;
+                self.take_receipt();
                 // One that forgot cannot tell.
                 if self.recipient.phase() == ReceivePhase::Done || !self.hub.announced {
                     return;
@@ -330,7 +364,7 @@ fn a_recipient_gives_up_when_one_segment_is_damaged_again_and_again() {
     let mut plan = ReceivePlan::new(DeliveryConfig::default(), (4, 10), 1, now);
     assert_eq!(plan.poll_action(now), Some(ReceiveAction::Open { from: 4 }));
     assert_eq!(plan.poll_action(now), Some(ReceiveAction::Report { verified: 4 }));
-    plan.handle_reported(4, false, now);
+    plan.handle_reported(4, ReceiptStanding::default(), now);
     for round in 0..3 {
         if round > 0 {
             assert_eq!(plan.poll_action(now), Some(ReceiveAction::Open { from: 4 }));
@@ -357,4 +391,29 @@ fn what_a_hub_sends_out_of_order_is_not_kept() {
     assert!(!plan.is_next(0), "the stream is of no use any more");
     assert_eq!(plan.poll_action(now), Some(ReceiveAction::Close));
     assert_eq!(plan.verified(), 0);
+}
+
+#[test]
+fn a_recipient_waits_for_the_sender_to_take_the_receipt_and_asks_no_hub_without_a_pause() {
+    let now = start();
+    let mut plan = ReceivePlan::new(DeliveryConfig::default(), (3, 3), 1, now);
+    let there = |change| ReceiptStanding { is_there: true, is_taken: false, change };
+    assert_eq!(plan.poll_action(now), Some(ReceiveAction::Report { verified: 3 }));
+    plan.handle_reported(3, there(8), now);
+    assert_eq!(plan.poll_action(now), Some(ReceiveAction::Await { after: 8 }), "at once");
+    assert_eq!((plan.poll_action(now), plan.poll_timeout()), (None, None));
+    // Something else changed.
+    plan.handle_awaited(there(9), now);
+    assert_eq!(plan.poll_action(now), None);
+    let later = plan.poll_timeout().expect("once more");
+    assert!(later > now);
+    assert_eq!(plan.poll_action(later), Some(ReceiveAction::Await { after: 9 }));
+    // The hub was restarted, and knows the delivery from the sender again.
+    plan.handle_awaited(ReceiptStanding { is_there: false, is_taken: false, change: 1 }, later);
+    let later = plan.poll_timeout().expect("once more");
+    assert_eq!(plan.poll_action(later), Some(ReceiveAction::Report { verified: 3 }));
+    plan.handle_reported(3, there(2), later);
+    assert_eq!(plan.poll_action(later), Some(ReceiveAction::Await { after: 2 }));
+    plan.handle_awaited(ReceiptStanding { is_taken: true, ..there(3) }, later);
+    assert_eq!((plan.phase(), plan.poll_action(later)), (ReceivePhase::Done, None));
 }

@@ -122,7 +122,7 @@ impl Several {
                 did |= (0..pending).rev().any(|index| self.answer(at, index, false));
                 let world = &mut self.worlds[at];
                 if world.sender.phase() == SendPhase::Done {
-                    world.hub.taken = true;
+                    world.take_receipt();
                     // One that forgot cannot tell.
                     let is_over =
                         world.recipient.phase() == ReceivePhase::Done || !world.hub.announced;
