@@ -4,15 +4,17 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use delivery::{Tag, Vault};
+use delivery::{OpenSegmentError, PlainSegment, Tag, Vault};
+use tokio::task::JoinHandle;
 
-use crate::place::Place;
+use crate::place::{Place, PlaceError};
 use crate::progress::DeliveryProgress;
 use crate::receive::ReceiveError;
 use crate::tags::Tags;
 
-/// Segments between two times at which everything is made durable: what a power cut costs at most, in MiB.
-const SYNC_EVERY: u64 = 1024;
+/// So many segments after the last time everything is made durable again, while others come: the disk is
+/// not left to the end.
+const SYNC_EVERY: u64 = 64;
 /// Which boot of the machine wrote.
 const BOOT: &str = "boot";
 
@@ -23,9 +25,14 @@ pub(crate) struct Kept {
     /// The journal's.
     pub(crate) path: PathBuf,
     pub(crate) memory: PathBuf,
+    syncing: Option<JoinHandle<Result<(), PlaceError>>>,
 }
 
 impl Kept {
+    pub(crate) fn new(place: Place, tags: Tags, path: PathBuf, memory: PathBuf) -> Self {
+        Self { place: Arc::new(place), tags, path, memory, syncing: None }
+    }
+
     pub(crate) fn failed(&self, source: io::Error) -> ReceiveError {
         ReceiveError::Memory { path: self.path.clone(), source }
     }
@@ -59,15 +66,52 @@ impl Kept {
         std::fs::write(&path, boot).map_err(|source| ReceiveError::Memory { path, source })
     }
 
-    /// Keeps the next segment.
-    pub(crate) async fn add(&mut self, tag: Tag, plain: Vec<u8>) -> Result<(), ReceiveError> {
+    /// Opens the next segment and keeps it, if it is what the sender sealed.
+    pub(crate) async fn add(
+        &mut self,
+        open: impl FnOnce() -> Result<(Tag, PlainSegment), OpenSegmentError> + Send + 'static,
+    ) -> Result<Result<(), OpenSegmentError>, ReceiveError> {
         let number = self.tags.count();
         let place = Arc::clone(&self.place);
-        let written = tokio::task::spawn_blocking(move || {
-            place.write(number, &plain)?;
-            if (number + 1).is_multiple_of(SYNC_EVERY) { place.sync() } else { Ok(()) }
+        let kept = tokio::task::spawn_blocking(move || {
+            let (tag, plain) = match open() {
+                Ok(opened) => opened,
+                Err(error) => return Ok(Err(error)),
+            };
+            place.write(number, &plain).map(|()| Ok(tag))
         });
-        written.await.expect("writing does not panic")?;
-        self.tags.add(tag).map_err(|source| self.failed(source))
+        let tag = match kept.await.expect("opening and writing do not panic")? {
+            Ok(tag) => tag,
+            Err(error) => return Ok(Err(error)),
+        };
+        self.tags.add(tag).map_err(|source| self.failed(source))?;
+        if (number + 1).is_multiple_of(SYNC_EVERY) {
+            self.sync().await?;
+        }
+        Ok(Ok(()))
+    }
+
+    /// Begins to make durable what was written, unless that still goes on.
+    async fn sync(&mut self) -> Result<(), PlaceError> {
+        if self.syncing.as_ref().is_none_or(JoinHandle::is_finished) {
+            self.synced().await?;
+            let place = Arc::clone(&self.place);
+            self.syncing = Some(tokio::task::spawn_blocking(move || place.sync()));
+        }
+        Ok(())
+    }
+
+    /// How what was begun last ended.
+    async fn synced(&mut self) -> Result<(), PlaceError> {
+        match self.syncing.take() {
+            Some(syncing) => syncing.await.expect("syncing does not panic"),
+            None => Ok(()),
+        }
+    }
+
+    /// The same when nothing is begun any more.
+    pub(crate) async fn settled(mut self) -> Result<Self, PlaceError> {
+        self.synced().await?;
+        Ok(self)
     }
 }

@@ -19,6 +19,7 @@
 //!
 //! Start reading at [`Sending::run`], then [`Offered::receive`].
 
+mod ahead;
 mod code;
 mod company;
 mod kept;

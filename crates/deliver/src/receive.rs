@@ -10,14 +10,15 @@ use backoff::Delay;
 use bytes::Bytes;
 use content::DecodeError;
 use delivery::{
-    Digest, Header, Layout, OpenSegmentError, PREFIX_BYTES, Receipt, SEGMENT_BYTES, Tag, Tally,
-    Ticket, TooLong, Vault, header_length, segment_count,
+    Digest, Header, Layout, OpenSegmentError, PREFIX_BYTES, PlainSegment, Receipt, SEGMENT_BYTES,
+    Tag, Tally, Ticket, TooLong, Vault, header_length, segment_count,
 };
 use delivery_plan::{DeliveryConfig, ReceiptStanding, ReceiveAction, ReceivePhase, ReceivePlan};
 use documents::NodeKey;
 use hub_api::{Base64Bytes, DeliveryParty, DeliveryStatus, DeliveryVerified};
-use hub_client::{ClientError, DeliverySegments, HubClient};
+use hub_client::{ClientError, HubClient};
 
+use crate::ahead::Ahead;
 use crate::kept::Kept;
 use crate::place::{Place, PlaceError, Placed};
 use crate::progress::DeliveryProgress;
@@ -77,7 +78,7 @@ pub struct Offered {
     encoded: Vec<u8>,
     layout: Layout,
     /// The first segments in plain, when they were just fetched.
-    first: Vec<(Tag, Vec<u8>)>,
+    first: Vec<(Tag, PlainSegment)>,
 }
 
 /// A delivery that is here.
@@ -118,7 +119,7 @@ impl Offered {
         let layout = Layout::new(&header, encoded.len())
             .map_err(|TooLong| ReceiveError::Impossible(TooLong.to_string()))?;
         // The length of each segment is only now known for sure.
-        let whole = |(number, (_, plain)): (u64, &(Tag, Vec<u8>))| {
+        let whole = |(number, (_, plain)): (u64, &(Tag, PlainSegment))| {
             plain.len() == layout.segment_length(number)
         };
         if !(0..).zip(&first).all(whole) {
@@ -201,12 +202,13 @@ impl Offered {
         let place = Place::open(to, driver.ticket.id, header, layout, kept)?;
         let mut head = (encoded.len() as u64).to_le_bytes().to_vec();
         head.extend_from_slice(&encoded);
-        let mut kept = Kept { place: Arc::new(place), tags, path, memory: memory.clone() };
+        let mut kept = Kept::new(place, tags, path, memory.clone());
         kept.distrust_another_boot(&driver.vault, head, progress).await?;
         let resumed = kept.tags.count();
         for (number, (tag, plain)) in (0..).zip(first) {
             if number == kept.tags.count() {
-                kept.add(tag, plain).await?;
+                let added = kept.add(move || Ok((tag, plain))).await?;
+                added.map_err(ReceiveError::Damaged)?;
             }
         }
         driver.kept = Some(kept);
@@ -249,7 +251,7 @@ async fn fetch_header(
     ticket: &Ticket,
     vault: &Vault,
     progress: &DeliveryProgress,
-) -> Result<(Vec<u8>, Vec<(Tag, Vec<u8>)>), ReceiveError> {
+) -> Result<(Vec<u8>, Vec<(Tag, PlainSegment)>), ReceiveError> {
     let mut delay = Delay::new(DeliveryConfig::default().retry, crate::seed());
     let mut damaged = 0;
     loop {
@@ -290,7 +292,7 @@ async fn try_header(
     client: &HubClient,
     ticket: &Ticket,
     vault: &Vault,
-) -> Result<(Vec<u8>, Vec<(Tag, Vec<u8>)>), ReceiveError> {
+) -> Result<(Vec<u8>, Vec<(Tag, PlainSegment)>), ReceiveError> {
     let (id, token) = (*ticket.id.as_bytes(), ticket.secret.recipient_token());
     let status = client.delivery_status(id, Some(&token), None).await.map_err(ReceiveError::Hub)?;
     not_ended(&status)?;
@@ -308,7 +310,7 @@ async fn try_header(
             return Err(ReceiveError::Damaged(OpenSegmentError::NotAuthentic(number)));
         };
         let length = (status.bytes - at * SEGMENT_BYTES as u64).min(SEGMENT_BYTES as u64);
-        let opened = vault.open(number, length as usize, &sealed);
+        let opened = vault.open(number, length as usize, sealed.into());
         let (tag, plain) = opened.map_err(ReceiveError::Damaged)?;
         start.extend_from_slice(&plain);
         first.push((tag, plain));
@@ -340,7 +342,7 @@ struct Driver {
     vault: Arc<Vault>,
     layout: Layout,
     items: u64,
-    stream: Option<DeliverySegments>,
+    stream: Option<Ahead>,
     /// `None` when everything has its name.
     kept: Option<Kept>,
     /// The hub has the receipt on its disk, and keeps it for the sender.
@@ -422,7 +424,7 @@ impl Driver {
                     opening = None;
                     match progress.heard(opened) {
                         Ok(stream) => {
-                            self.stream = Some(stream);
+                            self.stream = Some(Ahead::of(stream));
                             plan.handle_opened();
                         }
                         Err(error) => self.closed(&mut plan, error)?,
@@ -514,13 +516,9 @@ impl Driver {
             return Ok(());
         }
         let (vault, length) = (Arc::clone(&self.vault), self.layout.segment_length(number));
-        let opened = tokio::task::spawn_blocking(move || vault.open(number, length, &sealed));
-        match opened.await.expect("opening does not panic") {
-            Ok((tag, plain)) => {
-                let kept = self.kept.as_mut().expect("what is complete wants no segment");
-                kept.add(tag, plain).await?;
-                plan.handle_segment();
-            }
+        let kept = self.kept.as_mut().expect("what is complete wants no segment");
+        match kept.add(move || vault.open(number, length, sealed.into())).await? {
+            Ok(()) => plan.handle_segment(),
             Err(error) => {
                 plan.handle_damaged();
                 if plan.phase() == ReceivePhase::Broken {
@@ -535,6 +533,7 @@ impl Driver {
     async fn finish(&mut self, key: &NodeKey) -> Result<Finished, ReceiveError> {
         self.stream = None;
         let kept = self.kept.take().expect("what has its name was not kept by this process");
+        let kept = kept.settled().await?;
         kept.tags.sync().map_err(|source| kept.failed(source))?;
         let place = Arc::clone(&kept.place);
         let finishing = tokio::task::spawn_blocking(move || place.finish());
@@ -556,7 +555,7 @@ impl Driver {
     }
 
     fn sealed(&self, signed: &[u8]) -> Vec<u8> {
-        Vault::of_receipt(self.ticket.id, &self.ticket.secret).seal(0, signed).1
+        Vault::of_receipt(self.ticket.id, &self.ticket.secret).seal(0, signed.into()).1
     }
 }
 
@@ -589,9 +588,7 @@ fn asking(
     Box::pin(async move { (asked, answer.await) })
 }
 
-async fn next_of(
-    stream: &mut Option<DeliverySegments>,
-) -> Result<Option<(u64, Bytes)>, ClientError> {
+async fn next_of(stream: &mut Option<Ahead>) -> Result<Option<(u64, Bytes)>, ClientError> {
     match stream {
         Some(stream) => stream.next().await,
         None => std::future::pending().await,

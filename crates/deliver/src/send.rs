@@ -362,7 +362,7 @@ pub(crate) async fn put_alone(
     is_kept: bool,
 ) -> Put {
     let sealed = tokio::task::spawn_blocking(move || {
-        source.segment(number).map(|plain| vault.seal(number, &plain))
+        source.segment(number).map(|plain| vault.seal(number, plain))
     });
     let (tag, sealed) = sealed.await.expect("sealing does not panic")?;
     let taken = if is_kept {

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use delivery::{Header, Item, ItemKind, Layout, PREFIX_BYTES};
+use delivery::{Header, Item, ItemKind, Layout, PREFIX_BYTES, PlainSegment};
 use directory::{AccessError, FileFacts, FileKind, Root};
 
 use crate::survey::{Origin, split};
@@ -76,8 +76,8 @@ impl Source {
     ///
     /// # Errors
     /// See [`SourceError`].
-    pub fn segment(&self, number: u64) -> Result<Vec<u8>, SourceError> {
-        let mut plain = vec![0; self.layout.segment_length(number)];
+    pub fn segment(&self, number: u64) -> Result<PlainSegment, SourceError> {
+        let mut plain = PlainSegment::zeroed(self.layout.segment_length(number));
         for part in self.layout.parts(number) {
             let bytes = &mut plain[part.bytes];
             match part.item {
@@ -168,7 +168,7 @@ mod tests {
         }
         let segments = source.layout().segments();
         let read: Vec<Vec<u8>> =
-            (0..segments).map(|number| source.segment(number).expect("reads")).collect();
+            (0..segments).map(|number| source.segment(number).expect("reads").to_vec()).collect();
         assert!(read.concat() == expected);
 
         let file = File::options().append(true).open(folder.join("large")).expect("opens");

@@ -30,6 +30,7 @@ mod id;
 mod layout;
 mod link;
 mod locked_link;
+mod plain;
 mod receipt;
 mod ticket;
 mod vault;
@@ -45,6 +46,7 @@ pub use layout::{
 };
 pub use link::{Link, ParseLinkError};
 pub use locked_link::LockedLink;
+pub use plain::PlainSegment;
 pub use receipt::{Digest, Receipt, ReceiptError, Tally};
 pub use ticket::{ParseTicketError, TICKET_BYTES_MAX, Ticket};
 pub use vault::{

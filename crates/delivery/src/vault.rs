@@ -8,6 +8,7 @@
 use content::seal::compresses;
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 
+use crate::plain::PlainSegment;
 use crate::{DeliveryId, DeliverySecret, SEGMENT_BYTES};
 
 /// The keyed hash of a segment's place and plain bytes.
@@ -35,11 +36,19 @@ const RAW: u8 = 0;
 const ZSTD: u8 = 1;
 /// Level 1: a sender that compresses is to keep up with a network of a gigabit.
 const LEVEL: i32 = 1;
-const CIPHER_TAG_BYTES: usize = 16;
+pub(crate) const CIPHER_TAG_BYTES: usize = 16;
+/// What stands before the body of a segment for one recipient: the tag, and the codec.
+pub(crate) const ROOM_BYTES: usize = Tag::BYTES + 1;
 /// What sealing adds for one recipient: the tag, the codec, and the cipher's tag.
 const OVERHEAD_BYTES: usize = Tag::BYTES + 1 + CIPHER_TAG_BYTES;
 /// Less is not worth looking at: the delivery service of 2010 compressed nothing below this.
 const COMPRESSED_FROM_BYTES: usize = 10_240;
+
+/// Compression saves more than this or is not used: what is compressed is shorter, in either form, than what is
+/// not, and one form of that is told from the other by its length.
+const SAVED_BYTES: usize = SHARED_HEAD_BYTES - Tag::BYTES;
+/// What sealing adds for several recipients.
+const SHARED_OVERHEAD_BYTES: usize = OVERHEAD_BYTES + SHARED_HEAD_BYTES - Tag::BYTES;
 
 /// The longest sealed segment, in bytes.
 pub const SEALED_BYTES_MAX: usize = SEGMENT_BYTES + SHARED_HEAD_BYTES + 1 + CIPHER_TAG_BYTES;
@@ -64,6 +73,13 @@ pub enum OpenSegmentError {
     /// The sender sealed something in a form that is not known here: a newer program's, or broken.
     #[error("segment {0} is in a form this program does not know")]
     Form(u64),
+}
+
+/// For whom a segment was sealed.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    Alone,
+    Together,
 }
 
 /// What stands before a segment that was sealed for several, for one of them.
@@ -164,16 +180,19 @@ impl Vault {
     /// # Panics
     /// If they are more than [`SEGMENT_BYTES`].
     #[must_use]
-    pub fn seal(&self, number: u64, plain: &[u8]) -> (Tag, Vec<u8>) {
-        assert!(plain.len() <= SEGMENT_BYTES, "segments are cut at the limit");
-        let tag = self.tag(number, plain);
-        let mut sealed = Vec::with_capacity(plain.len() + OVERHEAD_BYTES);
-        sealed.extend_from_slice(tag.as_bytes());
-        push_message(&mut sealed, plain);
+    pub fn seal(&self, number: u64, plain: PlainSegment) -> (Tag, Vec<u8>) {
+        let tag = self.tag(number, &plain);
+        let packed = compressed(&plain);
+        let mut sealed = plain.with_room();
+        sealed[..Tag::BYTES].copy_from_slice(tag.as_bytes());
+        sealed[Tag::BYTES] = if packed.is_some() { ZSTD } else { RAW };
+        if let Some(packed) = packed {
+            sealed.truncate(ROOM_BYTES);
+            sealed.extend_from_slice(&packed);
+        }
         let aad = Aad::from(self.place(number));
-        let message = &mut sealed[Tag::BYTES..];
         let end = cipher(&self.key(tag))
-            .seal_in_place_separate_tag(zero_nonce(), aad, message)
+            .seal_in_place_separate_tag(zero_nonce(), aad, &mut sealed[Tag::BYTES..])
             .expect("segments are far below the limit of AES-GCM");
         sealed.extend_from_slice(end.as_ref());
         (tag, sealed)
@@ -203,9 +222,14 @@ impl Vault {
         &self,
         number: u64,
         length: usize,
-        sealed: &[u8],
-    ) -> Result<(Tag, Vec<u8>), OpenSegmentError> {
-        let (tag, plain) = self.open_within(number, length, sealed)?;
+        sealed: Vec<u8>,
+    ) -> Result<(Tag, PlainSegment), OpenSegmentError> {
+        let (tag, plain) = match sealed.len().checked_sub(length) {
+            // By its length it is not compressed, and in one form alone.
+            Some(OVERHEAD_BYTES) => self.open_in_place(number, Form::Alone, sealed),
+            Some(SHARED_OVERHEAD_BYTES) => self.open_in_place(number, Form::Together, sealed),
+            _ => self.open_within(number, length, &sealed),
+        }?;
         if plain.len() != length {
             return Err(OpenSegmentError::Length { number, found: plain.len(), expected: length });
         }
@@ -217,39 +241,86 @@ impl Vault {
     /// # Errors
     /// It was sealed for another place or by somebody else.
     pub fn open_any(&self, number: u64, sealed: &[u8]) -> Result<Vec<u8>, OpenSegmentError> {
-        self.open_within(number, SEGMENT_BYTES, sealed).map(|(_, plain)| plain)
+        self.open_within(number, SEGMENT_BYTES, sealed).map(|(_, plain)| plain.to_vec())
     }
 
+    fn open_in_place(
+        &self,
+        number: u64,
+        form: Form,
+        mut sealed: Vec<u8>,
+    ) -> Result<(Tag, PlainSegment), OpenSegmentError> {
+        let foreign = OpenSegmentError::NotAuthentic(number);
+        let tag = Tag(*sealed.first_chunk().ok_or(foreign.clone())?);
+        let place = self.place(number);
+        let (key, aad, front) = match form {
+            Form::Alone => (self.key(tag), &place[..], Tag::BYTES),
+            Form::Together => {
+                (self.unwrap(tag, &sealed).ok_or(foreign.clone())?, &[][..], SHARED_HEAD_BYTES)
+            }
+        };
+        let length = open_with(&key, aad, &mut sealed[front..]).ok_or(foreign)?;
+        sealed.truncate(front + length);
+        match sealed.get(front) {
+            Some(&RAW) => {
+                self.checked(number, tag, PlainSegment { bytes: sealed, front: front + 1 })
+            }
+            Some(&ZSTD) => self.inflated(number, tag, SEGMENT_BYTES, &sealed[front + 1..]),
+            _ => Err(OpenSegmentError::Form(number)),
+        }
+    }
+
+    /// Tries one form after the other.
     fn open_within(
         &self,
         number: u64,
         most: usize,
         sealed: &[u8],
-    ) -> Result<(Tag, Vec<u8>), OpenSegmentError> {
+    ) -> Result<(Tag, PlainSegment), OpenSegmentError> {
         let foreign = OpenSegmentError::NotAuthentic(number);
-        let (tag, rest) = sealed.split_first_chunk().ok_or(foreign.clone())?;
-        let tag = Tag(*tag);
-        let opened = try_open(&self.key(tag), Aad::from(&self.place(number)[..]), rest);
+        let tag = Tag(*sealed.first_chunk().ok_or(foreign.clone())?);
+        let opened = try_open(&self.key(tag), &self.place(number), &sealed[Tag::BYTES..]);
         let opened = opened.or_else(|| {
-            let (wrapped, together) = rest.split_first_chunk()?;
-            let key = exclusive_or(wrapped, &pad(self.wraps.as_ref()?, tag, together));
-            try_open(&key, Aad::from(&[][..]), together)
+            let key = self.unwrap(tag, sealed)?;
+            try_open(&key, &[], &sealed[SHARED_HEAD_BYTES..])
         });
-        let mut message = opened.ok_or(foreign.clone())?;
-        let plain = match message.first() {
-            Some(&RAW) => {
-                message.remove(0);
-                message
-            }
-            Some(&ZSTD) => zstd::bulk::decompress(&message[1..], most.min(SEGMENT_BYTES))
-                .map_err(|_| OpenSegmentError::Form(number))?,
-            _ => return Err(OpenSegmentError::Form(number)),
-        };
-        // The tag commits the sender to these bytes: no second key opens the same ciphertext.
+        let message = opened.ok_or(foreign)?;
+        match message.first() {
+            Some(&RAW) => self.checked(number, tag, PlainSegment { bytes: message, front: 1 }),
+            Some(&ZSTD) => self.inflated(number, tag, most, &message[1..]),
+            _ => Err(OpenSegmentError::Form(number)),
+        }
+    }
+
+    fn inflated(
+        &self,
+        number: u64,
+        tag: Tag,
+        most: usize,
+        packed: &[u8],
+    ) -> Result<(Tag, PlainSegment), OpenSegmentError> {
+        let bytes = zstd::bulk::decompress(packed, most.min(SEGMENT_BYTES))
+            .map_err(|_| OpenSegmentError::Form(number))?;
+        self.checked(number, tag, PlainSegment { bytes, front: 0 })
+    }
+
+    /// The tag commits the sender to these bytes: no second key opens the same ciphertext.
+    fn checked(
+        &self,
+        number: u64,
+        tag: Tag,
+        plain: PlainSegment,
+    ) -> Result<(Tag, PlainSegment), OpenSegmentError> {
         if self.tag(number, &plain) != tag {
-            return Err(foreign);
+            return Err(OpenSegmentError::NotAuthentic(number));
         }
         Ok((tag, plain))
+    }
+
+    /// The key of a segment that was sealed for several.
+    fn unwrap(&self, tag: Tag, sealed: &[u8]) -> Option<[u8; 32]> {
+        let (wrapped, together) = sealed.get(Tag::BYTES..)?.split_first_chunk()?;
+        Some(exclusive_or(wrapped, &pad(self.wraps.as_ref()?, tag, together)))
     }
 
     /// The tag of segment `number` with these plain bytes.
@@ -284,11 +355,17 @@ fn push_message(to: &mut Vec<u8>, plain: &[u8]) {
 }
 
 /// The message in a ciphertext, if it was sealed under this key.
-fn try_open(key: &[u8; 32], aad: Aad<&[u8]>, sealed: &[u8]) -> Option<Vec<u8>> {
+fn try_open(key: &[u8; 32], aad: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
     let mut message = sealed.to_vec();
-    let length = cipher(key).open_in_place(zero_nonce(), aad, &mut message).ok()?.len();
+    let length = open_with(key, aad, &mut message)?;
     message.truncate(length);
     Some(message)
+}
+
+/// The same in place; how long the message is.
+fn open_with(key: &[u8; 32], aad: &[u8], sealed: &mut [u8]) -> Option<usize> {
+    let opened = cipher(key).open_in_place(zero_nonce(), Aad::from(aad), sealed);
+    opened.ok().map(|message| message.len())
 }
 
 /// What the key of a segment for several is hidden by. It follows from the ciphertext's own tag, too: the
@@ -309,7 +386,7 @@ fn compressed(plain: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     let packed = zstd::bulk::compress(plain, LEVEL).ok()?;
-    (packed.len() < plain.len()).then_some(packed)
+    (packed.len() + SAVED_BYTES < plain.len()).then_some(packed)
 }
 
 fn zero_nonce() -> Nonce {
@@ -325,32 +402,41 @@ mod tests {
         Vault::of_segments(DeliveryId::from_bytes([id; 16]), &secret)
     }
 
+    fn opened(
+        vault: &Vault,
+        number: u64,
+        length: usize,
+        sealed: &[u8],
+    ) -> Result<(Tag, Vec<u8>), OpenSegmentError> {
+        vault.open(number, length, sealed.to_vec()).map(|(tag, plain)| (tag, plain.to_vec()))
+    }
+
     #[test]
     fn what_was_sealed_opens_at_its_place_and_nowhere_else() {
         for plain in [vec![], vec![7; 300], b"words and words ".repeat(4096)] {
-            let (tag, sealed) = vault(1, 1).seal(5, &plain);
+            let (tag, sealed) = vault(1, 1).seal(5, plain[..].into());
             assert!(sealed.len() <= plain.len() + OVERHEAD_BYTES);
-            assert_eq!(vault(1, 1).open(5, plain.len(), &sealed), Ok((tag, plain.clone())));
+            assert_eq!(opened(&vault(1, 1), 5, plain.len(), &sealed), Ok((tag, plain.clone())));
             let foreign = Err(OpenSegmentError::NotAuthentic(5));
-            assert_eq!(vault(2, 1).open(5, plain.len(), &sealed), foreign, "another delivery");
-            assert_eq!(vault(1, 2).open(5, plain.len(), &sealed), foreign, "another secret");
-            let moved = vault(1, 1).open(6, plain.len(), &sealed);
+            assert_eq!(opened(&vault(2, 1), 5, plain.len(), &sealed), foreign, "another delivery");
+            assert_eq!(opened(&vault(1, 2), 5, plain.len(), &sealed), foreign, "another secret");
+            let moved = opened(&vault(1, 1), 6, plain.len(), &sealed);
             assert_eq!(moved, Err(OpenSegmentError::NotAuthentic(6)), "another place");
             let receipt = DeliverySecret::from_bytes([1; 32]);
             let receipt = Vault::of_receipt(DeliveryId::from_bytes([1; 16]), &receipt);
-            assert_eq!(receipt.open(5, plain.len(), &sealed), foreign, "another purpose");
+            assert_eq!(opened(&receipt, 5, plain.len(), &sealed), foreign, "another purpose");
         }
     }
 
     #[test]
     fn altered_and_cut_segments_are_refused() {
         let plain = b"contents of a file";
-        let (_, sealed) = vault(1, 1).seal(0, plain);
+        let (_, sealed) = vault(1, 1).seal(0, plain[..].into());
         for index in 0..sealed.len() {
             let mut altered = sealed.clone();
             altered[index] ^= 1;
-            vault(1, 1).open(0, plain.len(), &altered).expect_err("altered");
-            vault(1, 1).open(0, plain.len(), &sealed[..index]).expect_err("cut short");
+            opened(&vault(1, 1), 0, plain.len(), &altered).expect_err("altered");
+            opened(&vault(1, 1), 0, plain.len(), &sealed[..index]).expect_err("cut short");
         }
     }
 
@@ -368,19 +454,19 @@ mod tests {
                 assert!(sealed.len() <= plain.len() + SEALED_BYTES_MAX - SEGMENT_BYTES);
                 // The tag is that of a segment for one, and so are digest and receipt.
                 assert_eq!(tag, vault(id, secret).tag(5, &plain));
-                let opened = vault(id, secret).open(5, plain.len(), &sealed);
-                assert_eq!(opened, Ok((tag, plain.clone())));
+                let mine = opened(&vault(id, secret), 5, plain.len(), &sealed);
+                assert_eq!(mine, Ok((tag, plain.clone())));
                 let foreign = Err(OpenSegmentError::NotAuthentic(5));
-                assert_eq!(vault(3 - id, secret).open(5, plain.len(), &sealed), foreign);
-                assert_eq!(vault(id, 3 - secret).open(5, plain.len(), &sealed), foreign);
-                let moved = vault(id, secret).open(6, plain.len(), &sealed);
+                assert_eq!(opened(&vault(3 - id, secret), 5, plain.len(), &sealed), foreign);
+                assert_eq!(opened(&vault(id, 3 - secret), 5, plain.len(), &sealed), foreign);
+                let moved = opened(&vault(id, secret), 6, plain.len(), &sealed);
                 assert_eq!(moved, Err(OpenSegmentError::NotAuthentic(6)), "another place");
                 for index in 0..sealed.len().min(400) {
                     let mut altered = sealed.clone();
                     altered[index] ^= 1;
-                    vault(id, secret).open(5, plain.len(), &altered).expect_err("altered");
+                    opened(&vault(id, secret), 5, plain.len(), &altered).expect_err("altered");
                     let cut = &sealed[..index];
-                    vault(id, secret).open(5, plain.len(), cut).expect_err("cut short");
+                    opened(&vault(id, secret), 5, plain.len(), cut).expect_err("cut short");
                 }
             }
         }
@@ -409,7 +495,7 @@ mod tests {
         for head in [head, forged] {
             let sealed = [&head[..], &shared.sealed].concat();
             let foreign = Err(OpenSegmentError::NotAuthentic(0));
-            assert_eq!(theirs.open(0, own.len(), &sealed), foreign);
+            assert_eq!(opened(&theirs, 0, own.len(), &sealed), foreign);
         }
     }
 
@@ -425,10 +511,31 @@ mod tests {
     }
 
     #[test]
+    fn what_is_compressed_has_not_the_length_of_what_is_not() {
+        for noise in [9_900, 10_300, 10_360, 10_390, 10_420, 11_000] {
+            // The first part is noise, the rest one byte again and again.
+            let mut plain = vec![7; 11_000];
+            blake3::Hasher::new().finalize_xof().fill(&mut plain[..noise]);
+            let (_, alone) = vault(1, 1).seal(0, plain[..].into());
+            let shared = SharedVault::new([9; 32]).seal(0, &plain);
+            let is_raw = alone.len() == plain.len() + OVERHEAD_BYTES;
+            assert!(is_raw || alone.len() < plain.len() + OVERHEAD_BYTES - SAVED_BYTES);
+            let (tag, head) = vault(1, 1).head_of(0, &plain, &shared);
+            let together = behind(head, shared);
+            assert_eq!(is_raw, together.len() == plain.len() + SHARED_OVERHEAD_BYTES);
+            assert!(is_raw || together.len() < plain.len() + OVERHEAD_BYTES);
+            for sealed in [alone, together] {
+                let whole = opened(&vault(1, 1), 0, plain.len(), &sealed);
+                assert_eq!(whole, Ok((tag, plain.clone())));
+            }
+        }
+    }
+
+    #[test]
     fn sending_again_gives_the_same_bytes_and_changed_contents_another_key() {
-        let (first, bytes) = vault(1, 1).seal(0, b"draft one");
-        assert_eq!(vault(1, 1).seal(0, b"draft one"), (first, bytes.clone()));
-        let (second, other) = vault(1, 1).seal(0, b"draft two");
+        let (first, bytes) = vault(1, 1).seal(0, b"draft one"[..].into());
+        assert_eq!(vault(1, 1).seal(0, b"draft one"[..].into()), (first, bytes.clone()));
+        let (second, other) = vault(1, 1).seal(0, b"draft two"[..].into());
         assert_ne!(first, second);
         // Under one key and nonce the difference of two ciphertexts is that of the plain bytes.
         let differing = |at: usize| bytes[at] ^ other[at];
@@ -438,13 +545,13 @@ mod tests {
     #[test]
     fn a_segment_that_would_inflate_beyond_its_length_is_refused() {
         let plain = vec![b'a'; SEGMENT_BYTES];
-        let (_, sealed) = vault(1, 1).seal(0, &plain);
+        let (_, sealed) = vault(1, 1).seal(0, plain[..].into());
         assert!(sealed.len() < SEGMENT_BYTES / 100, "compressed before it was sealed");
         for length in [0, 1, SEGMENT_BYTES - 1] {
-            vault(1, 1).open(0, length, &sealed).expect_err("longer than it may be");
+            opened(&vault(1, 1), 0, length, &sealed).expect_err("longer than it may be");
         }
-        let (_, short) = vault(1, 1).seal(0, b"abc");
+        let (_, short) = vault(1, 1).seal(0, b"abc"[..].into());
         let error = OpenSegmentError::Length { number: 0, found: 3, expected: 4 };
-        assert_eq!(vault(1, 1).open(0, 4, &short), Err(error));
+        assert_eq!(opened(&vault(1, 1), 0, 4, &short), Err(error));
     }
 }

@@ -103,9 +103,18 @@ pub fn delivery_segment(bytes: &[u8]) -> Verdict {
         Ok(plain) => {
             assert!(plain.len() <= SEGMENT_BYTES);
             assert_eq!(&bytes[..Tag::BYTES], vault.tag(7, &plain).as_bytes());
+            let (_, whole) = vault.open(7, plain.len(), bytes.to_vec()).expect("of this length");
+            assert_eq!(*whole, plain);
             Verdict::Accepted
         }
-        Err(_) => Verdict::Refused,
+        Err(_) => {
+            // Nor is it in place, in either form of what is not compressed.
+            for longer in [49, 81] {
+                let length = bytes.len().saturating_sub(longer);
+                vault.open(7, length, bytes.to_vec()).expect_err("opens nowhere");
+            }
+            Verdict::Refused
+        }
     }
 }
 

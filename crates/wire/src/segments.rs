@@ -85,13 +85,15 @@ fn head(number: u64, length: usize) -> [u8; SEGMENT_HEAD_BYTES] {
 /// Give it bytes with [`push`](Self::push), then take records with
 /// [`next_record`](Self::next_record) until there is none, and so on; when the sender has closed,
 /// [`finish`](Self::finish) says whether that was between two records. A segment is allocated as its
-/// bytes come, not by the length it claims.
+/// bytes come, or as long as one that came before, not by the length it claims.
 #[derive(Debug, Default)]
 pub struct SegmentStreamDecoder {
     /// What came and belongs to no record yet.
     pieces: VecDeque<Bytes>,
     head: BytesMut,
     body: Option<Body>,
+    /// The longest segment that came whole: so much the sender is trusted with.
+    longest: usize,
     failed: Option<SegmentError>,
 }
 
@@ -138,13 +140,14 @@ impl SegmentStreamDecoder {
                         return Err(error);
                     }
                 },
-                Some(body) => body.take(piece),
+                Some(body) => body.take(piece, self.longest),
             };
             if piece.is_empty() {
                 self.pieces.pop_front();
             }
             if let Some(record) = record {
-                self.body = None;
+                let length = self.body.take().map_or(0, |body| body.length);
+                self.longest = self.longest.max(length);
                 return Ok(Some(record));
             }
         }
@@ -189,11 +192,12 @@ fn begin(head: &mut BytesMut, piece: &mut Bytes) -> Result<Option<(u64, usize)>,
 
 impl Body {
     /// The segment when `piece` had the rest of it.
-    fn take(&mut self, piece: &mut Bytes) -> Option<SegmentRecord> {
+    fn take(&mut self, piece: &mut Bytes, longest: usize) -> Option<SegmentRecord> {
         let taken = piece.len().min(self.length - self.bytes.len());
-        // Grows to twice what has come, and never beyond the segment.
+        // Grows to twice what has come, or to what came before, and never beyond the segment.
         if self.bytes.capacity() < self.bytes.len() + taken {
-            let wanted = (2 * self.bytes.len()).max(self.bytes.len() + taken).min(self.length);
+            let enough = (2 * self.bytes.len()).max(self.bytes.len() + taken).max(longest);
+            let wanted = enough.min(self.length);
             self.bytes.reserve(wanted - self.bytes.len());
         }
         self.bytes.extend_from_slice(&piece.split_to(taken));
