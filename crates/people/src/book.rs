@@ -46,7 +46,7 @@ pub struct Contact {
 pub struct Book {
     /// At most [`CONTACTS_MAX`].
     pub contacts: BTreeMap<Handle, Contact>,
-    /// Goes under every message.
+    /// Goes under every message, see [`signed`](Self::signed).
     pub signature: String,
 }
 
@@ -91,6 +91,16 @@ impl Contact {
 }
 
 impl Book {
+    /// A message with the signature under it, behind the line `-- ` that mail programs know (RFC 3676, 4.3). Nothing
+    /// goes under no message, and no signature under any.
+    #[must_use]
+    pub fn signed(&self, message: &str) -> String {
+        if message.is_empty() || self.signature.is_empty() {
+            return message.to_owned();
+        }
+        format!("{}\n\n-- \n{}", message.trim_end(), self.signature)
+    }
+
     fn check(&self) -> Result<(), &'static str> {
         if self.contacts.len() > CONTACTS_MAX {
             return Err("it has at most 2,000 contacts");
@@ -353,6 +363,14 @@ mod tests {
     fn open(sealed: &[u8], known: &Known, number: u64, device: u8) -> Result<Book, BookError> {
         let exchange = ExchangeKey::derive(&node(device));
         Book::open(sealed, known, number, (&node(device).public(), &exchange))
+    }
+
+    #[test]
+    fn the_signature_goes_under_a_message_and_under_nothing_else() {
+        let book = Book { signature: "Anna\nRoom 5".into(), ..Book::default() };
+        assert_eq!(book.signed("Hello\n"), "Hello\n\n-- \nAnna\nRoom 5");
+        assert_eq!(book.signed(""), "");
+        assert_eq!(Book::default().signed("Hello\n"), "Hello\n");
     }
 
     #[test]

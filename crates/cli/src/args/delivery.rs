@@ -30,6 +30,9 @@ pub(crate) struct SendDeliveryArgs {
     /// A text for the recipient; `-` reads it from standard input
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub(crate) message: String,
+    /// Send the message without your signature, which `consign book signature` sets
+    #[arg(long, requires = "message")]
+    pub(crate) no_signature: bool,
     /// Handle of the recipient at the hub, who needs no code then; several are named by several of these
     #[arg(long, value_name = "HANDLE", conflicts_with_all = ["code_file", "link", "ticket", "ticket_file", "resume"])]
     pub(crate) to: Vec<String>,
@@ -83,7 +86,7 @@ pub(crate) struct SendDeliveryArgs {
 pub(crate) struct ReceiveArgs {
     /// The code, ticket or link that `consign send` printed; read from standard input, or asked for, when left
     /// out
-    #[arg(value_name = "CODE, TICKET or LINK")]
+    #[arg(value_name = "CODE|TICKET|LINK")]
     pub(crate) handed: Option<String>,
     /// Read the passphrase of a locked link from a file, instead of asking for it
     #[arg(long, value_name = "FILE")]

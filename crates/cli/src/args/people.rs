@@ -247,8 +247,10 @@ pub(crate) enum BookCommand {
                             Names and notes in the file replace those in the book. As whom somebody is known\n\
                             stays, whatever the file says, and who is blocked stays so.")]
     Import(BookFileArgs),
-    /// Set the text that goes under every message; read from standard input
-    #[command(after_help = "Example:\n  consign book signature < signature.txt")]
+    /// Set the text that goes under every message you send; read from standard input
+    #[command(after_help = "Example:\n  consign book signature < signature.txt\n\n\
+                            It follows a line of two dashes. `consign send --no-signature` leaves it out, and a\n\
+                            delivery without a message has none.")]
     Signature,
 }
 

@@ -80,6 +80,15 @@ async fn prepare(session: &Session, args: &SendDeliveryArgs) -> anyhow::Result<V
         to.push(handle);
     }
     let link = session.link()?;
+    let message = match args.no_signature {
+        true => message,
+        false => {
+            let signed = session.node()?.signed(&link, message).await;
+            signed.context(
+                "cannot put your signature under the message (--no-signature leaves it out)",
+            )?
+        }
+    };
     for handle in &to {
         addressed::ask(session, &link, handle).await?;
     }

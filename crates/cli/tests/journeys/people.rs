@@ -158,6 +158,27 @@ fn people_send_each_other_folders_by_their_handles() {
 }
 
 #[test]
+fn the_signature_of_a_person_is_under_their_messages() {
+    let world = acquainted();
+    fs::write(world.path("note.txt"), "hello").expect("written");
+    let note = world.text("note.txt");
+    let (set, code) = with_input(&world, "anna", &["book", "signature"], "Anna\nRoom 5\n");
+    assert_eq!((&set["signature"], code), (&"Anna\nRoom 5".into(), Some(0)), "{set}");
+    let to = world.text("in");
+    fs::create_dir(&to).expect("made");
+    let read = |args: &[&str]| {
+        let sending = Sending::start(&world, "anna", &[&[&*note, "--to", "ben"], args].concat());
+        let lines = world.lines("ben", &["accept", &sending.id()[..8], "--to", &to], 0);
+        sending.last();
+        let shown = lines.iter().find(|line| line["event"] == "offered").expect("what is in it");
+        shown["message"].clone()
+    };
+    assert_eq!(read(&["--message", "Hello"]), "Hello\n\n-- \nAnna\nRoom 5");
+    assert_eq!(read(&["--message", "Hello", "--no-signature"]), "Hello");
+    assert_eq!(read(&[]), "");
+}
+
+#[test]
 fn two_people_see_the_same_words_and_note_that_they_compared_them() {
     let world = World::new();
     person(&world, "anna");

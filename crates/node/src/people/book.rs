@@ -92,6 +92,22 @@ impl Node {
         Ok(Contacts { number: document.number, book, blocked: blocked?, policy: document.policy })
     }
 
+    /// A message as the owner of this machine sends it: with their signature. As it is where nobody owns it, or its
+    /// device is not approved.
+    ///
+    /// # Errors
+    /// See [`PeopleError`].
+    pub async fn signed(&self, hub: &HubLink, message: String) -> Result<String, PeopleError> {
+        if message.is_empty() || !self.is_somebody(hub)? {
+            return Ok(message);
+        }
+        let me = self.me(hub).await?;
+        if me.approved().is_err() {
+            return Ok(message);
+        }
+        Ok(self.contacts(hub, &me).await?.book.signed(&message))
+    }
+
     /// Changes the address book, again when another device changed it meanwhile. Returns the contacts
     /// that nobody is called at the hub.
     ///
