@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use rustix::process::{Resource, Rlimit, setrlimit};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -55,6 +56,7 @@ async fn serve(session: &Session, args: HubArgs) -> anyhow::Result<Ended> {
     let names_loopback = config.url.is_none()
         && listen.ip().is_unspecified()
         && !matches!(config.tls, hub::Tls::Acme(_));
+    without_core()?;
     let supervisor = Supervisor::from_environment();
     // Before anybody is told that it listens: who is told may ask it to stop.
     let mut stop = StopSignal::listen()?;
@@ -115,6 +117,15 @@ async fn serve(session: &Session, args: HubArgs) -> anyhow::Result<Ended> {
     session.output.remark("stopping: requests under way are finished first");
     running.shutdown().await;
     Ok(Ended::Done)
+}
+
+/// What goes through the hub's memory is not to be on its disk: the kernel writes no core of this process, and hands
+/// out one without memory where cores go to a program (`core_pattern`, core(5)), which no limit holds for.
+fn without_core() -> anyhow::Result<()> {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    setrlimit(Resource::Core, none).context("cannot do without cores")?;
+    let filter = "/proc/self/coredump_filter";
+    std::fs::write(filter, "0").with_context(|| format!("cannot write {filter}"))
 }
 
 /// How many connections there may be from one address.

@@ -14,6 +14,7 @@ mod code;
 mod community;
 mod community_console;
 mod console;
+mod cores;
 mod databases;
 mod delivery;
 mod demo;

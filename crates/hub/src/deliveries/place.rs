@@ -79,6 +79,30 @@ pub(crate) struct Segment {
     pub(super) rest: Bytes,
 }
 
+/// Bytes of a segment, which are zeros before their memory is anybody else's.
+#[derive(Debug)]
+pub(super) struct Wiped(pub(super) Vec<u8>);
+
+impl Wiped {
+    fn wipe(&mut self) {
+        self.0.fill(0);
+        // Nobody reads them any more, so they would not be written either.
+        std::hint::black_box(&mut self.0);
+    }
+}
+
+impl AsRef<[u8]> for Wiped {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Wiped {
+    fn drop(&mut self) {
+        self.wipe();
+    }
+}
+
 /// Bytes with a share of a delivery's room.
 struct Roomed<B> {
     bytes: B,
@@ -128,7 +152,8 @@ impl Delivery {
     ) -> Result<bool, Refusal> {
         let Some(place) = self.place(number, &mut waiting).await? else { return Ok(false) };
         drop(waiting);
-        let mut bytes = Vec::with_capacity(SEGMENT_BYTES_MAX.min(body.bytes_expected()));
+        let expected = SEGMENT_BYTES_MAX.min(body.bytes_expected());
+        let mut bytes = Wiped(Vec::with_capacity(expected));
         {
             let lost = place.lost();
             tokio::pin!(lost);
@@ -138,10 +163,10 @@ impl Delivery {
                     () = &mut lost => return Ok(false),
                 };
                 let Some(piece) = piece else { break };
-                bytes.extend_from_slice(&piece);
+                bytes.0.extend_from_slice(&piece);
             }
         }
-        if bytes.is_empty() {
+        if bytes.0.is_empty() {
             return Err(Refusal::malformed("a segment has at least one byte"));
         }
         place.fill(Bytes::new(), bytes)
@@ -221,6 +246,13 @@ mod tests {
     use super::super::{Asker, Deliveries};
     use super::*;
     use crate::config::HubLimits;
+
+    #[test]
+    fn what_was_a_segment_is_zeros() {
+        let mut bytes = Wiped(vec![7; 9_000]);
+        bytes.wipe();
+        assert_eq!(bytes.0, [0; 9_000]);
+    }
 
     const LONG: Duration = Duration::from_hours(1);
 

@@ -9,7 +9,7 @@ use hub_api::limits::{SEGMENT_BYTES_MAX, SEGMENT_HEAD_BYTES, SHARED_PATIENCE};
 use tokio::time::{Duration, Instant, sleep_until};
 
 use super::Delivery;
-use super::place::{Place, Waiting};
+use super::place::{Place, Waiting, Wiped};
 use crate::body::BoundedBody;
 use crate::refusal::Refusal;
 
@@ -39,7 +39,7 @@ pub(crate) async fn take_together(
     }
     let heads_bytes = heads * SEGMENT_HEAD_BYTES;
     let most = heads_bytes + SEGMENT_BYTES_MAX;
-    let mut bytes = Vec::with_capacity(most.min(body.bytes_expected()));
+    let mut bytes = Wiped(Vec::with_capacity(most.min(body.bytes_expected())));
     {
         let lost = join_all(places.iter().map(|(_, place)| place.lost()));
         tokio::pin!(lost);
@@ -50,13 +50,13 @@ pub(crate) async fn take_together(
                 _ = &mut lost => return Ok(outcomes),
             };
             let Some(piece) = piece else { break };
-            bytes.extend_from_slice(&piece);
+            bytes.0.extend_from_slice(&piece);
         }
     }
-    if bytes.len() <= heads_bytes {
+    if bytes.0.len() <= heads_bytes {
         return Err(Refusal::malformed("a segment has at least one byte behind the heads"));
     }
-    let bytes = Bytes::from(bytes);
+    let bytes = Bytes::from_owner(bytes);
     let rest = bytes.slice(heads_bytes..);
     for (at, place) in places {
         let head = bytes.slice(own[at] * SEGMENT_HEAD_BYTES..(own[at] + 1) * SEGMENT_HEAD_BYTES);
