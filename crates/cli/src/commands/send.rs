@@ -114,7 +114,7 @@ async fn send(
             let info = addressed::address(session, &prepared, &to).await?;
             if args.background {
                 prepared.leave_to_node()?;
-                addressed::tell_of_node(session);
+                addressed::tell_of_node(session).await?;
                 return Ok(ended);
             }
             addressed::admitted(session, &prepared, &to, info).await?;

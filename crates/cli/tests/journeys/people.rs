@@ -257,7 +257,10 @@ fn a_sender_hears_of_the_recipient_before_anything_is_sent() {
     assert!(refused["message"].as_str().expect("text").contains("has room for"), "{refused}");
     assert_eq!(world.lines("anna", &["deliveries"], 0), before, "nothing of it is left to be sent");
     let anyway = ["send", &hole, "--to", "ben", "--background", "--anyway"];
-    assert_eq!(world.ok("anna", &anyway)["event"], "addressed");
+    let said = world.lines("anna", &anyway, 0);
+    let events: Vec<&Value> = said.iter().map(|line| &line["event"]).collect();
+    assert_eq!(events, ["recipient", "addressed", "warning"], "it is left to nobody");
+    assert_eq!(said[2]["code"], "no-node");
     drop(node);
     until("ben is seen to be away", || answer("anna", &[&missing, "--to", "ben"]) == "offline");
 }

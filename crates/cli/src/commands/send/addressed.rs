@@ -87,10 +87,15 @@ pub(super) async fn address(
     Ok(info)
 }
 
-/// Says that the node of this machine goes on with it.
-pub(super) fn tell_of_node(session: &Session) {
-    let how = "the node of this machine sends it: `consign outbox` shows how it stands";
-    session.output.remark(how);
+/// Says that the node of this machine goes on with it, or that there is none.
+pub(super) async fn tell_of_node(session: &Session) -> anyhow::Result<()> {
+    if node::control::status(&session.state_directory()?).await?.is_some() {
+        let how = "the node of this machine sends it: `consign outbox` shows how it stands";
+        session.output.remark(how);
+        return Ok(());
+    }
+    let warning = "no node runs here, and nothing is sent until one does: start `consign node`";
+    session.output.warn(warning, &json!({"event": "warning", "code": "no-node"}))
 }
 
 /// Waits until the recipient lets the sender in.

@@ -51,7 +51,7 @@ pub(super) async fn run(
         recipients.push(Recipient { to, prepared: one, info });
     }
     if is_kept {
-        addressed::tell_of_node(session);
+        addressed::tell_of_node(session).await?;
         return Ok(if is_whole { Ended::Done } else { Ended::InPart });
     }
     let standings: Vec<Standing> = recipients.iter().map(Standing::of).collect();
