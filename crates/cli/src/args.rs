@@ -34,9 +34,9 @@ pub(crate) use self::package::{
     ReceiptsArgs, RollbackArgs, SendArgs, ShowArgs, Template,
 };
 pub(crate) use self::people::{
-    AcceptArgs, AccountArgs, AccountCommand, AccountCreateArgs, AccountLoginArgs,
-    AccountRecoverArgs, AccountResetArgs, BlockArgs, BookAddArgs, BookArgs, BookCommand, InboxArgs,
-    OutboxArgs, PolicyWord, RefuseArgs, TerminateArgs,
+    AcceptArgs, AccountArgs, AccountChangeArgs, AccountCommand, AccountCreateArgs,
+    AccountLoginArgs, AccountRecoverArgs, AccountResetArgs, BlockArgs, BookAddArgs, BookArgs,
+    BookCommand, InboxArgs, OutboxArgs, PolicyWord, RefuseArgs, TerminateArgs,
 };
 pub(crate) use self::rights::{
     AuditArgs, AuditCommand, AuditExportArgs, AuditVerifyArgs, GrantArgs, GrantsArgs,

@@ -41,10 +41,10 @@ pub use self::grants::{
 };
 pub use self::people::{
     AddressedDelivery, BookDocument, BookKept, DeliveriesPage, DeliveryInfo, DeliveryState,
-    DeviceLetter, DeviceRoom, DevicesDocument, LoginRequest, MyPerson, PasswordChange,
-    PendingSender, PendingSenders, PersonCard, PersonDetails, PersonEvent, PersonNews,
-    PersonRequest, RecipientAnswer, RecipientCheck, Recovery, RecoveryRequest, SenderDecision,
-    SenderPolicy, SenderVerdict, UnlistedDevice,
+    DetailsChange, DeviceLetter, DeviceRoom, DevicesDocument, LoginRequest, MyPerson,
+    PasswordChange, PendingSender, PendingSenders, PersonCard, PersonDetails, PersonEvent,
+    PersonNews, PersonRequest, RecipientAnswer, RecipientCheck, Recovery, RecoveryRequest,
+    SenderDecision, SenderPolicy, SenderVerdict, UnlistedDevice,
 };
 pub use self::retention::Retention;
 pub use self::tokens::{

@@ -4,11 +4,10 @@
 
 use documents::NodeKey;
 use hub_api::{
-    AddressedDelivery, BookDocument, BookKept, DeliveriesPage, DeliveryInfo, DeviceRoom,
-    DevicesDocument, EVENT_PERSON, Hex, Hidden, LoginRequest, MyPerson, PasswordChange,
-    PendingSender, PendingSenders, PersonCard, PersonDetails, PersonEvent, PersonRequest,
-    RecipientCheck, Recovery, RecoveryRequest, SenderDecision, SenderVerdict, SessionResponse,
-    limits, routes,
+    AddressedDelivery, BookDocument, BookKept, DeliveriesPage, DeliveryInfo, DetailsChange,
+    DeviceRoom, DevicesDocument, EVENT_PERSON, Hex, Hidden, LoginRequest, MyPerson, PasswordChange,
+    PendingSender, PendingSenders, PersonCard, PersonEvent, PersonRequest, RecipientCheck,
+    Recovery, RecoveryRequest, SenderDecision, SenderVerdict, SessionResponse, limits, routes,
 };
 use hyper::Method;
 
@@ -85,9 +84,10 @@ impl HubClient {
     /// Changes what the person tells of themselves.
     ///
     /// # Errors
-    /// See [`ClientError`].
-    pub async fn change_details(&self, details: &PersonDetails) -> Result<(), ClientError> {
-        self.done(&Call::new(Method::PUT, routes::ME, "change details").json(details)).await
+    /// See [`ClientError`]; [`LoginRefused`](hub_api::ProblemCode::LoginRefused) for a wrong password, or none where one is
+    /// needed.
+    pub async fn change_details(&self, change: &DetailsChange) -> Result<(), ClientError> {
+        self.done(&Call::new(Method::PUT, routes::ME, "change details").json(change)).await
     }
 
     /// Changes the person's password.

@@ -26,6 +26,8 @@ pub(crate) enum AccountCommand {
     /// Show this account and its devices
     #[command(after_help = "Example:\n  consign account show\n  consign account show --json")]
     Show,
+    /// Change what others, and administrators, see of you
+    Change(AccountChangeArgs),
     /// Approve a device that logged in, by the line that it printed
     Approve(AccountApproveArgs),
     /// Take a device off the account, and log it out for good
@@ -72,6 +74,32 @@ pub(crate) struct AccountCreateArgs {
     /// What this device is called [default: the name of this machine]
     #[arg(long, value_name = "NAME")]
     pub(crate) device: Option<String>,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+#[command(
+    after_help = "Example:\n  consign account change --last-name Meier --organisation 'The orchestra'\n  \
+                        consign account change --email anna@example.org < password.txt\n\n\
+                        What is not named stays; '' takes it away. Another e-mail address takes the password, which is\n\
+                        asked for or read from standard input: codes for lost passwords go there."
+)]
+#[group(required = true, multiple = true)]
+pub(crate) struct AccountChangeArgs {
+    /// First name; other people of the hub see it
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) first_name: Option<String>,
+    /// Last name; other people of the hub see it
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) last_name: Option<String>,
+    /// Where you work; other people of the hub see it
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) organisation: Option<String>,
+    /// E-mail address; administrators of the hub see it
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) email: Option<String>,
+    /// Postal address; administrators of the hub see it
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) address: Option<String>,
 }
 
 #[derive(Debug, Clone, ClapArgs)]

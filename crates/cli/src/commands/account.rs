@@ -1,7 +1,7 @@
 //! `consign account`
 
 use documents::PublicKey;
-use hub_api::{AccountInfo, Hidden, PasswordChange, PersonDetails, Recovery};
+use hub_api::{AccountInfo, DetailsChange, Hidden, PasswordChange, PersonDetails, Recovery};
 use node::HubLink;
 use node::people::Me;
 use people::{Handle, SignedRequest};
@@ -12,8 +12,8 @@ use super::pages::show_each;
 use super::send::read_input;
 use super::{Session, parse};
 use crate::args::{
-    AccountArgs, AccountCommand, AccountCreateArgs, AccountLoginArgs, AccountRecoverArgs,
-    AccountResetArgs,
+    AccountArgs, AccountChangeArgs, AccountCommand, AccountCreateArgs, AccountLoginArgs,
+    AccountRecoverArgs, AccountResetArgs,
 };
 use crate::exit::{Ended, Usage};
 use crate::output::{bytes, number, utc};
@@ -24,6 +24,7 @@ pub(super) async fn run(session: &Session, args: AccountArgs) -> anyhow::Result<
         AccountCommand::Create(args) => create(session, args).await,
         AccountCommand::Login(args) => log_in(session, args).await,
         AccountCommand::Show => session.patiently(show_me(session)).await,
+        AccountCommand::Change(args) => change(session, args).await,
         AccountCommand::Approve(args) => approve(session, args.line).await,
         AccountCommand::Remove(args) => session.patiently(remove(session, &args.device)).await,
         AccountCommand::Password => change_password(session).await,
@@ -103,12 +104,16 @@ fn show_devices(session: &Session, link: &HubLink, me: &Me, own: &PublicKey) -> 
     let named: Vec<&str> =
         named.into_iter().map(String::as_str).filter(|it| !it.is_empty()).collect();
     let totals = &person.totals;
+    let told = [&person.details.organisation, &person.details.address, &person.details.email];
+    let told = told.into_iter().filter(|it| !it.is_empty()).map(|it| format!("\n  {it}"));
+    let told: Vec<String> = told.collect();
     session.output.fact(
         format!(
-            "{}  {}  since {}\n  sent {} in {}, received {} in {}",
+            "{}  {}  since {}{}\n  sent {} in {}, received {} in {}",
             me.handle(),
             named.join(" "),
             utc(person.created),
+            told.concat(),
             bytes(totals.sent_bytes),
             deliveries(totals.sent_deliveries),
             bytes(totals.received_bytes),
@@ -120,6 +125,8 @@ fn show_devices(session: &Session, link: &HubLink, me: &Me, own: &PublicKey) -> 
             "first_name": person.details.first_name,
             "last_name": person.details.last_name,
             "organisation": person.details.organisation,
+            "postal_address": person.details.address,
+            "email": person.details.email,
             "address": link.address(),
             "created": person.created,
             "sent_deliveries": totals.sent_deliveries,
@@ -210,6 +217,30 @@ async fn recover(session: &Session, args: AccountRecoverArgs) -> anyhow::Result<
     session.patiently(link.client.recover(&recovery)).await?;
     session.output.fact("the password is changed", &json!({"event": "password-changed"}))?;
     Ok(Ended::Done)
+}
+
+async fn change(session: &Session, args: AccountChangeArgs) -> anyhow::Result<Ended> {
+    let (node, link) = (session.node()?, session.link()?);
+    let me = session.patiently(node.me(&link)).await?;
+    let mut details = me.person.details;
+    let email = details.email.clone();
+    let changed = [
+        (&mut details.first_name, args.first_name),
+        (&mut details.last_name, args.last_name),
+        (&mut details.organisation, args.organisation),
+        (&mut details.email, args.email),
+        (&mut details.address, args.address),
+    ];
+    for (now, new) in changed {
+        if let Some(new) = new {
+            *now = new;
+        }
+    }
+    let question = "Password: ".to_owned();
+    let password = if details.email == email { None } else { Some(password(question).await?) };
+    let change = DetailsChange { details, password };
+    session.patiently(link.client.change_details(&change)).await?;
+    session.patiently(show_me(session)).await
 }
 
 async fn change_password(session: &Session) -> anyhow::Result<Ended> {

@@ -102,6 +102,18 @@ fn a_lost_password_is_replaced_with_a_code_that_came_by_mail() {
     let (refused, ended) = recover("anna", &code);
     assert_eq!(ended, Some(5), "it was used: {refused}");
 
+    // Ben tells an address of his later, which takes his password.
+    let tell = ["account", "change", "--email", "ben@example.org"];
+    let (refused, ended) = with_input(&world, "ben", &tell, "not his password");
+    assert_eq!(ended, Some(5), "{refused}");
+    let (device, ended) = with_input(&world, "ben", &tell, PASSWORD);
+    assert_eq!((device["event"].as_str(), ended), (Some("device"), Some(0)), "{device}");
+    let me = world.lines("ben", &["account", "change", "--first-name", "Ben"], 0).remove(0);
+    assert_eq!((&me["email"], &me["first_name"]), (&"ben@example.org".into(), &"Ben".into()));
+    asked("ben");
+    let mail = server.next();
+    assert!(mail.contains("RCPT TO:<ben@example.org>"), "{mail}");
+
     // The device is hers as before; the mail account alone is none.
     assert_eq!(world.ok("anna", &["account", "show"])["approved"], true);
     let login = ["account", "login", "anna", "--hub", &address];

@@ -108,6 +108,19 @@ pub struct UnlistedDevice {
     pub since: u64,
 }
 
+/// Changes what the caller tells of themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct DetailsChange {
+    /// All of it, as it is from now on.
+    pub details: PersonDetails,
+    /// Needed where the e-mail address becomes another one: codes for lost passwords go there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub password: Option<Hidden<String>>,
+}
+
 /// Changes a password.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -168,15 +168,52 @@ async fn a_handle_is_registered_once_with_the_callers_device() {
     let taken = register(&scene, &ben, "anna", &first_list("anna", &[2])).await;
     assert_eq!(problem(&taken), is(409, "handle-taken"));
 
-    let long = json!({ "first_name": "x".repeat(129) });
+    let long = json!({ "details": { "first_name": "x".repeat(129) } });
     let refused = anna.send(&scene, "PUT", "/v1/me", &long).await;
     assert_eq!(problem(&refused), is(400, "malformed-request"));
-    let named = anna.send(&scene, "PUT", "/v1/me", &json!({ "first_name": "Anna" })).await;
+    let named = anna
+        .send(
+            &scene,
+            "PUT",
+            "/v1/me",
+            &json!({ "details": { "first_name": "Anna", "email": "a@example.org" } }),
+        )
+        .await;
     assert_eq!(named.status, 204);
     register(&scene, &ben, "ben", &first_list("ben", &[2])).await;
     let card = ben.ask(&scene, "GET", "/v1/people/anna").await.json();
     assert_eq!((&card["first_name"], &card["lists"]), (&json!("Anna"), &json!([text(&list)])));
     assert!(card.get("email").is_none() && card.get("address").is_none(), "{card}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_mail_address_takes_the_password_which_a_stolen_device_does_not_have() {
+    let scene = Scene::start(Tls::Off).await;
+    let anna = person(&scene, "anna", 1).await;
+    let change = async |password: Option<&str>, email: &str| {
+        let mut body = json!({ "details": { "first_name": "Anna", "email": email } });
+        if let Some(password) = password {
+            body["password"] = json!(password);
+        }
+        anna.send(&scene, "PUT", "/v1/me", &body).await
+    };
+    let email = async || anna.ask(&scene, "GET", "/v1/me").await.json()["details"]["email"].clone();
+    let before = email().await;
+    for password in [None, Some("wrong horse")] {
+        let refused = change(password, "thief@example.org").await;
+        assert_eq!(problem(&refused), is(403, "login-refused"), "{password:?}");
+        assert_eq!(email().await, before);
+    }
+    assert_eq!(change(Some(PASSWORD), "b@example.org").await.status, 204);
+    assert_eq!(email().await, "b@example.org");
+    assert_eq!(change(None, "b@example.org").await.status, 204, "it stays");
+    // A wrong one counts among the failed logins.
+    for _ in 0..3 {
+        change(Some("wrong horse"), "c@example.org").await;
+    }
+    let refused = change(Some(PASSWORD), "c@example.org").await;
+    assert!(matches!(refused.status, 403 | 429), "{refused:?}");
+    assert_eq!(email().await, "b@example.org");
 }
 
 #[tokio::test(flavor = "multi_thread")]

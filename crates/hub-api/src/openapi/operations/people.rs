@@ -54,9 +54,10 @@ pub(super) static OPERATIONS: &[Operation] = &[
         ..get(routes::ME, "readMe", "The calling person", Who::Account)
     },
     Operation {
-        request: Content::Json("PersonDetails"),
+        request: Content::Json("DetailsChange"),
         answers: DONE,
-        problems: &[P::PersonRequired],
+        problems: &[P::PersonRequired, P::LoginRefused],
+        note: "Another e-mail address takes the password.",
         ..put(routes::ME, "putMe", "Changes what the caller tells of themselves", Who::Account)
     },
     Operation {
