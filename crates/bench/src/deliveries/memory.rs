@@ -11,7 +11,7 @@ use crate::measure::{self, Sample};
 use crate::row::{FIGURE, Row, Runner};
 use crate::session::Session;
 
-const DELIVERIES: usize = 64;
+const DELIVERIES: usize = 256;
 const PEOPLE: usize = 10_000;
 
 /// Has a fleet do `what` at a hub, and divides what the hub's memory grew by.
@@ -46,7 +46,7 @@ pub(crate) fn stalled(session: &Session) -> Result<Row> {
     let ours = vec![(deaf, stalling(session, "deaf")), (slow, stalling(session, "slow"))];
     let contenders = session.alternate(ours, Vec::new());
     let limit_kib = f64::from(2 * 1024 + 64);
-    Ok(Row::new("P3", "64 deliveries of 1 TiB that stand still", contenders)
+    Ok(Row::new("P3", "256 deliveries of 1 TiB that stand still", contenders)
         .figure("KiB each")
         .at_most("hub memory", deaf, FIGURE, limit_kib, "KiB each")
         .at_most("hub memory", slow, FIGURE, limit_kib, "KiB each")
