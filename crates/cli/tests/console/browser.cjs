@@ -325,7 +325,7 @@ const journeys = {
 
 async function main() {
   const browser = await chromium.launch(START);
-  const support = { told, LOOKS, requests, open, openKept, looksRight, shoot };
+  const support = { told, chromium, START, LOOKS, requests, open, openKept, looksRight, shoot };
   const all = told.journeys ? require(told.journeys)(support) : journeys;
   try {
     const found = await all[told.journey](browser);

@@ -3,12 +3,15 @@
 "use strict";
 
 const assert = require("node:assert/strict");
+const { spawn } = require("node:child_process");
 const fs = require("node:fs");
 const path = require("node:path");
 
+const { mostOfPages } = require("./memory.cjs");
+
 const PATIENCE = { timeout: 60_000 };
 
-module.exports = ({ told, LOOKS, requests, open, looksRight, shoot }) => {
+module.exports = ({ told, chromium, START, LOOKS, requests, open, looksRight, shoot }) => {
   const say = (...words) => process.stderr.write(`${words.join(" ")}\n`);
   const button = (page, name) => page.getByRole("button", { name, exact: true });
   const state = (page, text) => page.locator("#state", { hasText: text }).waitFor(PATIENCE);
@@ -31,8 +34,8 @@ module.exports = ({ told, LOOKS, requests, open, looksRight, shoot }) => {
   }
 
   // Until the test has done what it was asked for.
-  async function until(name) {
-    for (let left = 1200; !fs.existsSync(path.join(told.place, name)); left--) {
+  async function until(name, patience = PATIENCE.timeout) {
+    for (let left = patience / 50; !fs.existsSync(path.join(told.place, name)); left--) {
       assert.ok(left > 0, `the test did not do what it was asked for: ${name}`);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
@@ -50,12 +53,41 @@ module.exports = ({ told, LOOKS, requests, open, looksRight, shoot }) => {
   // A device of the person, approved by the test on another one.
   async function arrive(browser, more = {}) {
     const context = await open(browser, "light", { acceptDownloads: true, ...more });
-    const page = await context.newPage();
+    return arriveOn(await context.newPage());
+  }
+
+  async function arriveOn(page) {
     await signIn(page);
     await page.getByRole("heading", { name: "Approve this browser" }).waitFor(PATIENCE);
     say("approve", await page.locator("#request").textContent());
     await page.getByRole("heading", { name: "Inbox", level: 1 }).waitFor(PATIENCE);
     return page;
+  }
+
+  // A browser that goes on while nobody watches; who watches is told everything that pages send, and they keep it for that.
+  async function alone(act) {
+    const profile = path.join(told.place, "profile");
+    const more = ["--headless", "--ignore-certificate-errors", "--remote-debugging-port=0", `--user-data-dir=${profile}`, "about:blank"];
+    const child = spawn(told.browser, [...START.args, ...more], { stdio: "ignore" });
+    const at = path.join(profile, "DevToolsActivePort");
+    const watched = async (look) => {
+      const browser = await chromium.connectOverCDP(`http://127.0.0.1:${fs.readFileSync(at, "utf8").split("\n")[0]}`, { isLocal: true });
+      try {
+        return await look(browser.contexts()[0]);
+      } finally {
+        await browser.close();
+      }
+    };
+    try {
+      for (let left = 600; !fs.existsSync(at) || !fs.readFileSync(at, "utf8").includes("\n"); left--) {
+        assert.ok(left > 0 && child.exitCode === null, "the browser does not start");
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      return await act(watched, child.pid);
+    } finally {
+      const over = new Promise((resolve) => child.once("exit", resolve));
+      if (child.exitCode === null && child.kill()) await over;
+    }
   }
 
   async function saved(page, press) {
@@ -278,6 +310,29 @@ module.exports = ({ told, LOOKS, requests, open, looksRight, shoot }) => {
       await button(page, "Sure? It ends for both").click();
       await mistake.getByText("ended by you").waitFor(PATIENCE);
       return {};
+    },
+
+    // A file larger than a page could hold in memory.
+    async large() {
+      return alone(async (watched, pid) => {
+        const link = await watched(async (context) => {
+          const page = await arriveOn(await context.newPage());
+          await room(page, "Send");
+          await page.getByRole("radio", { name: "Whoever has the link" }).check();
+          await page.locator("#send-files").setInputFiles(told.files);
+          await button(page, "Send").click();
+          await page.locator("#link").waitFor(PATIENCE);
+          return page.locator("#link-text").textContent();
+        });
+        say("receive", link);
+        await until("received", told.patience);
+        const most = mostOfPages(pid);
+        await watched(async (context) => {
+          const page = context.pages().find((one) => one.url().endsWith("/me#outbox"));
+          await page.locator("#outbox-rows").getByText("received").waitFor(PATIENCE);
+        });
+        return { most };
+      });
     },
 
     // Paused, gone with its page, and gone on with the same files and no others.

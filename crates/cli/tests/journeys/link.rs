@@ -211,12 +211,12 @@ fn large_mib() -> u64 {
 }
 
 /// How long a page may take for that, in milliseconds: half a MiB per second at least, on a machine that is busy.
-fn large_patience_ms() -> u64 {
+pub(crate) fn large_patience_ms() -> u64 {
     large_mib().max(320) * 2000
 }
 
 /// Makes such a file, piece by piece; its hash.
-fn make_large(path: &Path) -> blake3::Hash {
+pub(crate) fn make_large(path: &Path) -> blake3::Hash {
     let mut file = fs::File::create(path).expect("made");
     let mut hasher = blake3::Hasher::new();
     for number in 0..large_mib() {
@@ -227,7 +227,7 @@ fn make_large(path: &Path) -> blake3::Hash {
     hasher.finalize()
 }
 
-fn hash_of(path: &Path) -> blake3::Hash {
+pub(crate) fn hash_of(path: &Path) -> blake3::Hash {
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(fs::File::open(path).expect("there")).expect("read");
     hasher.finalize()
@@ -235,10 +235,10 @@ fn hash_of(path: &Path) -> blake3::Hash {
 
 /// A page with nothing in it has 120 MB and more; contents of which a part stayed would show, the more the larger they
 /// are.
-fn assert_held_little(found: &Value, done: &str) {
+pub(crate) fn assert_held_little(found: &Value, done: &str) {
     let most = count(found, "most");
     eprintln!("{} MiB {done}; the page had at most {} MB", large_mib(), most / 1_000_000);
-    assert!(most > 0 && most < 400_000_000, "the page had {most} bytes");
+    assert!(most > 0 && most < 350_000_000, "the page had {most} bytes");
 }
 
 #[test]

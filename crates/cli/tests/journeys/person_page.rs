@@ -13,6 +13,7 @@ use testkit::noise;
 
 use crate::console::{Driver, finished};
 use crate::delivery::{assert_nowhere, hold};
+use crate::link::{assert_held_little, hash_of, large_patience_ms, make_large};
 use crate::people::{PASSWORD, Sending, person, with_input};
 use crate::process::Process;
 use crate::world::World;
@@ -211,6 +212,27 @@ fn what_a_page_sends_is_collected_by_a_link_and_by_a_person() {
     for needle in [b"ground.dwg".as_slice(), b"As promised", secret.as_bytes()] {
         assert_nowhere(&world.path("hub"), needle);
     }
+}
+
+#[test]
+fn what_a_page_sends_is_read_from_the_disk_piece_by_piece() {
+    let world = two_people();
+    if Driver::find().is_none() {
+        return;
+    }
+    let film = world.path("film.mkv");
+    let expected = make_large(&film);
+    let told = json!({"files": [film], "patience": large_patience_ms()});
+    let Some(mut browser) = Browser::start(&world, "large", told) else { return };
+    browser.approved(&world);
+    let link = browser.asks("receive");
+    let to = world.text("in");
+    fs::create_dir(&to).expect("made");
+    let received = world.ok("anna", &["receive", "--yes", "--to", &to, &link]);
+    assert_eq!(received["event"], "received", "{received}");
+    assert_eq!(hash_of(&world.path("in/film.mkv")), expected);
+    fs::write(world.path("place/received"), "").expect("written");
+    assert_held_little(&browser.found(), "sent");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 import { Layout, SEGMENT_BYTES, segmentLength } from "./layout.js";
 import { Problem } from "./problem.js";
-import { concat, littleEndian } from "./bytes.js";
+import { concat, littleEndian, release } from "./bytes.js";
 import { decodeHeader } from "./header.js";
 import { shown } from "./names.js";
 
@@ -57,6 +57,7 @@ export class Outgoing {
         throw new Problem(`“${shown(item.path)}” cannot be read any more, or was changed since it was chosen.`, "End the delivery, and send it anew.");
       }
       plain.set(read, from - begin);
+      release(read);
     }
     return plain;
   }

@@ -8,7 +8,7 @@ import { Refused } from "./me/account.js";
 import { SEGMENT_BYTES } from "./layout.js";
 import { SendPlan } from "./send_plan.js";
 import { blake3 } from "./vendor/noble-hashes/blake3.js";
-import { hex, join, unbase64url } from "./bytes.js";
+import { hex, join, release, unbase64url } from "./bytes.js";
 import { openReceipt } from "./receipt.js";
 import { shownText } from "./names.js";
 
@@ -128,7 +128,9 @@ export class Sender {
     const tag = this.#vault.tag(number, plain);
     this.#tags[number] = tag;
     const sealed = await this.#vault.seal(number, plain, tag);
+    release(plain);
     const answer = await this.#account.call("PUT", `${this.#path}/segments/${number}`, sealed);
+    release(sealed);
     const { taken, next = null, verified } = await answer.json();
     if (taken) this.#plan.handleTaken(number, verified);
     else this.#plan.handleNotTaken(number, next);
@@ -166,8 +168,16 @@ export class Sender {
   async #digest() {
     const tags = [];
     for (let number = 0; number < this.#outgoing.segments; number++) {
-      tags.push(this.#tags[number] ?? this.#vault.tag(number, await this.#outgoing.segment(number)));
+      tags.push(this.#tags[number] ?? (await this.#tagOf(number)));
     }
     return blake3(join(tags));
+  }
+
+  /** @param {number} number */
+  async #tagOf(number) {
+    const plain = await this.#outgoing.segment(number);
+    const tag = this.#vault.tag(number, plain);
+    release(plain);
+    return tag;
   }
 }

@@ -3,7 +3,7 @@
 
 import { decompress } from "./vendor/fzstd/index.js";
 import { blake3 } from "./vendor/noble-hashes/blake3.js";
-import { concat, equal, littleEndian } from "./bytes.js";
+import { concat, equal, littleEndian, release } from "./bytes.js";
 import { KeyedHasher } from "./tags.js";
 import { SEGMENT_BYTES } from "./layout.js";
 
@@ -104,8 +104,11 @@ export class Vault {
     const cipher = await crypto.subtle.importKey("raw", blake3(tag, { key: this.#keys }), "AES-GCM", false, ["encrypt"]);
     const parameters = { name: "AES-GCM", iv: NONCE, additionalData: this.#place(number) };
     const message = concat(Uint8Array.of(RAW), plain);
-    const sealed = await crypto.subtle.encrypt(parameters, cipher, message);
-    return concat(tag, new Uint8Array(sealed));
+    const sealed = new Uint8Array(await crypto.subtle.encrypt(parameters, cipher, message));
+    release(message);
+    const whole = concat(tag, sealed);
+    release(sealed);
+    return whole;
   }
 
   /**
