@@ -199,6 +199,11 @@ impl Lockers {
         Some(Locker { lockers: Arc::clone(self), id, download, stirred })
     }
 
+    /// The longest that a delivery is kept; `None` where the operator allows no lockers.
+    pub(crate) fn time_max(&self) -> Option<Duration> {
+        self.lock().time_max()
+    }
+
     /// Whether a delivery has one, whoever asks.
     pub(crate) fn has(&self, id: &[u8; 16]) -> bool {
         self.lock().get(id).is_some()

@@ -28,6 +28,8 @@ struct Page<'a> {
     identity: Hex<32>,
     /// What links name it by, for those who pin it.
     fingerprint: Hex<32>,
+    /// The longest that this hub keeps a delivery; `None` where it keeps none.
+    locker_seconds: Option<u64>,
     /// Folder of the modules.
     folder: String,
 }
@@ -44,6 +46,7 @@ async fn page(app: console::State) -> Response {
         url: &app.url,
         identity: Hex(app.identity),
         fingerprint: Hex(app.fingerprint),
+        locker_seconds: app.lockers.time_max().map(|most| most.as_secs()),
         folder: folder(),
     };
     match page.render() {

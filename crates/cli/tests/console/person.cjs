@@ -274,9 +274,11 @@ module.exports = ({ told, chromium, START, LOOKS, requests, open, looksRight, sh
       const page = await arrive(browser);
       await room(page, "Send");
       await inEveryLook(page, "person-send");
+      assert.ok(!(await page.locator("#send-locker").isVisible()), "the hub's operator allows no lockers");
       await page.getByRole("radio", { name: "Whoever has the link" }).check();
       await page.getByLabel("Subject").fill("The plans");
       await page.getByLabel("Message").fill("As promised.");
+      await page.getByLabel("Days").fill("2");
       await page.locator("#send-files").setInputFiles(told.files);
       await page.locator("#chosen").getByText("ground.dwg").waitFor();
       await inEveryLook(page, "person-send-filled");
@@ -285,6 +287,7 @@ module.exports = ({ told, chromium, START, LOOKS, requests, open, looksRight, sh
       const link = await page.locator("#link-text").textContent();
       await page.locator("#outbox-rows").getByText("waits for the recipient to collect it").waitFor(PATIENCE);
       await inEveryLook(page, "person-outbox");
+      await page.locator("#link-what", { hasText: "It opens no more after" }).waitFor(PATIENCE);
       assert.ok(!requests.some((url) => url.includes(link.split("#")[1])), "the key stood in a request");
       say("receive", link);
       await page.locator("#outbox-rows").getByText("received").waitFor(PATIENCE);
@@ -309,6 +312,53 @@ module.exports = ({ told, chromium, START, LOOKS, requests, open, looksRight, sh
       await mistake.getByRole("button", { name: "End the delivery" }).click();
       await button(page, "Sure? It ends for both").click();
       await mistake.getByText("ended by you").waitFor(PATIENCE);
+      return {};
+    },
+
+    // Left with the hub: the page is closed before anybody collects, and finds the receipts when it is opened again.
+    async locker(browser) {
+      let page = await arrive(browser);
+      const keep = () => page.getByRole("checkbox", { name: "Let the hub keep it" }).check();
+      const row = (to) => page.locator("#outbox-rows tr", { hasText: to });
+      await room(page, "Send");
+      await page.getByRole("radio", { name: "Whoever has the link" }).check();
+      await keep();
+      await page.getByLabel("Subject").fill("The plans");
+      await page.locator("#send-files").setInputFiles([told.large]);
+      await page.getByLabel("Days").fill("3");
+      await page.getByLabel("Downloads").fill("1");
+      await inEveryLook(page, "person-send-locker");
+      // What the hub refuses is not sent, and nothing that was typed is lost.
+      await button(page, "Send").click();
+      await notice(page, /it takes 25\.3\sMB, and the account has 20\.0\sMB/);
+      await inEveryLook(page, "person-locker-refused");
+      await page.getByRole("button", { name: `Remove ${path.basename(told.large)}` }).click();
+      await page.locator("#send-files").setInputFiles(told.files);
+      await button(page, "Send").click();
+      await page.locator("#link").waitFor(PATIENCE);
+      const link = await page.locator("#link-text").textContent();
+      await row("whoever has the link").getByText("downloaded 0 of 1").waitFor(PATIENCE);
+      await page.locator("#link-what", { hasText: "this page may be closed" }).waitFor(PATIENCE);
+      assert.equal(await page.locator("#outbox-rows tr").count(), 1, "what was refused is not listed");
+      await room(page, "Send");
+      await page.getByLabel("Handle of the recipient").fill("anna");
+      await keep();
+      await page.locator("#send-files").setInputFiles(told.files);
+      await button(page, "Send").click();
+      await notice(page, "The hub has everything and keeps it");
+      await row("anna").getByText("this page may be closed").waitFor(PATIENCE);
+      await inEveryLook(page, "person-outbox-locker");
+      const id = await row("anna").getAttribute("data-delivery");
+      const context = page.context();
+      await page.close();
+      say("collect", id, link);
+      await until("collected");
+      page = await context.newPage();
+      await page.goto(`${told.url}/me#outbox`);
+      await row("whoever has the link").getByText("received").waitFor(PATIENCE);
+      await row("anna").getByText("received").waitFor(PATIENCE);
+      // The hub forgets them once their receipts were taken.
+      say("taken");
       return {};
     },
 

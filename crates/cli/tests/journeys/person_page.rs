@@ -15,7 +15,7 @@ use crate::console::{Driver, finished};
 use crate::delivery::{assert_nowhere, hold};
 use crate::link::{assert_held_little, hash_of, large_patience_ms, make_large};
 use crate::people::{PASSWORD, Sending, person, with_input};
-use crate::process::Process;
+use crate::process::{Process, until};
 use crate::world::World;
 
 /// A name that would run if it were markup.
@@ -75,7 +75,10 @@ impl Browser {
 
 /// Anna and ben, each on a terminal.
 fn two_people() -> World {
-    let world = World::new();
+    two_people_at(World::new())
+}
+
+fn two_people_at(world: World) -> World {
     person(&world, "anna");
     person(&world, "ben");
     world
@@ -212,6 +215,40 @@ fn what_a_page_sends_is_collected_by_a_link_and_by_a_person() {
     for needle in [b"ground.dwg".as_slice(), b"As promised", secret.as_bytes()] {
         assert_nowhere(&world.path("hub"), needle);
     }
+}
+
+#[test]
+fn what_a_page_left_with_the_hub_is_collected_while_it_is_closed_and_its_receipt_found_later() {
+    let quotas = ["--locker-quota", "200MB", "--locker-account-quota", "20MB"];
+    let world = two_people_at(World::with(&quotas));
+    world.ok("anna", &["book", "add", "ben"]);
+    let plans = noise(9, 5_000_000).to_vec();
+    fs::write(world.path("ground.dwg"), &plans).expect("written");
+    fs::write(world.path("large.bin"), noise(10, 24 << 20)).expect("written");
+    let told = json!({"files": [world.text("ground.dwg")], "large": world.text("large.bin")});
+    let Some(mut browser) = Browser::start(&world, "locker", told) else { return };
+    browser.approved(&world);
+    let asked = browser.asks("collect");
+    let (id, link) = asked.split_once(' ').expect("an id and a link");
+    let collecting = [("carla", vec!["receive", "--yes", link]), ("anna", vec!["accept", id])];
+    for (who, command) in collecting {
+        let to = world.text(&format!("in-{who}"));
+        fs::create_dir(&to).expect("made");
+        let received = world.ok(who, &[&command[..], &["--to", &to]].concat());
+        assert_eq!(
+            (&received["event"], &received["receipt_kept"]),
+            (&"received".into(), &true.into()),
+            "{received}"
+        );
+        assert!(fs::read(Path::new(&to).join("ground.dwg")).expect("there") == plans);
+    }
+    assert_nowhere(&world.path("hub"), b"ground.dwg");
+    fs::write(world.path("place/collected"), "").expect("written");
+    browser.asks("taken");
+    until("the hub forgets them", || {
+        fs::read_dir(world.path("hub/lockers")).expect("listed").count() == 0
+    });
+    browser.found();
 }
 
 #[test]

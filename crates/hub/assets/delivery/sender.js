@@ -1,28 +1,27 @@
 // Sends one delivery: one loop that decides nothing. What to do next says `send_plan.js`. Runs in a worker.
 
-import { Malformed } from "./cbor.js";
-import { NotAuthentic, Vault, recipientToken } from "./vault.js";
+import { Hasher } from "./tags.js";
 import { NotNow } from "./hub.js";
-import { Problem } from "./problem.js";
 import { Refused } from "./me/account.js";
 import { SEGMENT_BYTES } from "./layout.js";
 import { SendPlan } from "./send_plan.js";
+import { Vault, recipientToken } from "./vault.js";
 import { blake3 } from "./vendor/noble-hashes/blake3.js";
-import { hex, join, release, unbase64url } from "./bytes.js";
-import { openReceipt } from "./receipt.js";
-import { shownText } from "./names.js";
-
-/** What a sender says when it ends a delivery that arrived. */
-const RECEIVED = "received";
-const FOREIGN = new Problem(
-  "What came as a receipt is not of the recipient.",
-  "The hub made it up, or somebody else has the link. Keep what you sent, and ask the recipient.",
-);
+import { checkGoesOn, openSent, tellReceived } from "./sent.js";
+import { hex, join, release } from "./bytes.js";
 
 /**
- * @typedef {object} Sent
- * @property {number} received When the recipient had everything, in seconds since 1970.
- * @property {Uint8Array} recipient Who signed.
+ * @typedef {{ seconds: number, downloads?: number }} LockerTerms For how long the hub keeps it; without downloads the first
+ *   receipt ends it.
+ * @typedef {{ kept: number, until: number, downloads: number, downloads_max?: number }} Locker As `LockerStatus` of docs/openapi.json.
+ * @typedef {{ locker: Locker, digest: Uint8Array }} Kept The hub has everything, and nobody has collected it, or not everybody.
+ *
+ * @typedef {object} Delivery
+ * @property {Uint8Array} id
+ * @property {string} name
+ * @property {Uint8Array} secret
+ * @property {LockerTerms | null} locker How the hub is to keep it; `null` when it passes through the hub's memory alone.
+ * @property {number | null} until Until when a recipient may begin, in seconds since 1970, where nothing is kept.
  *
  * @typedef {object} Watcher
  * @property {(phase: import("./send_plan.js").Phase) => void} waits
@@ -40,17 +39,18 @@ export class Sender {
   /** Of the segments that this page has sealed. @type {(Uint8Array | undefined)[]} */
   #tags = [];
   #plan;
+  #sealedHash = new Hasher(null);
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
   #isOver = false;
-  /** @type {(sent: Sent) => void} */
+  /** @type {(end: import("./sent.js").Sent | Kept) => void} */
   #resolve = () => {};
   /** @type {(error: unknown) => void} */
   #reject = () => {};
 
   /**
    * @param {import("./me/account.js").Account} account
-   * @param {{ id: Uint8Array, name: string, secret: Uint8Array }} delivery
+   * @param {Delivery} delivery
    * @param {import("./outgoing.js").Outgoing} outgoing
    * @param {Watcher} watcher
    */
@@ -64,7 +64,7 @@ export class Sender {
     this.#plan = new SendPlan(outgoing.segments, Math.random, performance.now());
   }
 
-  /** @returns {Promise<Sent>} Once the receipt is here and says what was sent. */
+  /** @returns {Promise<import("./sent.js").Sent | Kept>} Once the receipt is here and says what was sent, or a locker has it all. */
   async run() {
     try {
       return await new Promise((resolve, reject) => {
@@ -99,27 +99,22 @@ export class Sender {
    * @param {{ do: "announce" } | { do: "ask", after: number }} action
    */
   async #ask(action) {
-    const { segments, streamBytes: bytes } = this.#outgoing;
-    const recipient = hex(blake3(recipientToken(this.#delivery.secret)));
-    const answer =
-      action.do === "announce"
-        ? await this.#account.call("PUT", this.#path, { segments, bytes, recipient })
-        : await this.#account.call("GET", `${this.#path}?after=${action.after}`);
-    const { change, next = null, verified, receipt, ended } = await answer.json();
-    // With a receipt it was this sender, whose page was closed before it knew.
-    if (ended && (ended.by !== "sender" || !receipt)) {
-      const who = { sender: "You", recipient: "The recipient" }[/** @type {string} */ (ended.by)] ?? "The hub";
-      throw new Problem(`${who} ended the delivery: ${shownText(ended.reason)}.`, "What you sent is where it was.");
-    }
-    if (receipt) {
-      const sent = await this.#accept(unbase64url(receipt) ?? new Uint8Array());
-      this.#watcher.progress(bytes, bytes);
+    const { items, segments, streamBytes } = this.#outgoing;
+    const status = await (action.do === "announce" ? announce(this.#account, this.#delivery, this.#outgoing) : this.#account.call("GET", `${this.#path}?after=${action.after}`));
+    const { change, next = null, verified, locker, ...end } = await status.json();
+    checkGoesOn(end);
+    if (end.receipt) {
+      const sent = await openSent(this.#delivery, end.receipt, { digest: await this.#digest(), items, streamBytes });
+      await tellReceived(this.#account, this.#path);
+      this.#watcher.progress(streamBytes, streamBytes);
       this.#watcher.waits("done");
       return this.#resolve(sent);
     }
-    const status = { change, next, verified, hasReceipt: false };
-    if (action.do === "announce") this.#plan.handleAnnounced(status);
-    else this.#plan.handleStatus(status);
+    if (locker?.kept === segments) return this.#resolve({ locker, digest: await this.#digest() });
+    // What a locker has is durable, which is as far as it goes for now.
+    const known = { change, next, verified: Math.max(verified, locker?.kept ?? 0), hasReceipt: false };
+    if (action.do === "announce") this.#plan.handleAnnounced(known);
+    else this.#plan.handleStatus(known);
   }
 
   /** @param {number} number */
@@ -129,10 +124,13 @@ export class Sender {
     this.#tags[number] = tag;
     const sealed = await this.#vault.seal(number, plain, tag);
     release(plain);
-    const answer = await this.#account.call("PUT", `${this.#path}/segments/${number}`, sealed);
+    const isKept = this.#delivery.locker !== null;
+    /** @type {Record<string, string>} */
+    const headers = isKept ? { "consign-segment-digest": hex(this.#sealedHash.digest(sealed)) } : {};
+    const answer = await this.#account.call("PUT", `${this.#path}/segments/${number}`, sealed, { headers });
     release(sealed);
     const { taken, next = null, verified } = await answer.json();
-    if (taken) this.#plan.handleTaken(number, verified);
+    if (taken) this.#plan.handleTaken(number, (isKept ? next : null) ?? verified);
     else this.#plan.handleNotTaken(number, next);
   }
 
@@ -142,26 +140,10 @@ export class Sender {
    */
   #failed(action, error) {
     const isForgotten = error instanceof Refused && error.status === 404;
-    const isBreak = error instanceof TypeError || error instanceof SyntaxError;
+    const isAltered = error instanceof Refused && error.code === "wrong-bytes";
+    const isBreak = error instanceof TypeError || error instanceof SyntaxError || isAltered;
     if (!isForgotten && !isBreak && !(error instanceof NotNow)) throw error;
     this.#plan.handleFailed(action, isForgotten, performance.now());
-  }
-
-  /** @param {Uint8Array} sealed The receipt. */
-  async #accept(sealed) {
-    const { id, secret } = this.#delivery;
-    const { items, streamBytes } = this.#outgoing;
-    let sent;
-    try {
-      const signed = await new Vault(id, secret, "receipt").openAny(0, sealed);
-      sent = await openReceipt(signed, { id, digest: await this.#digest(), items, streamBytes });
-    } catch (error) {
-      if (error instanceof NotAuthentic || error instanceof Malformed) throw FOREIGN;
-      throw error;
-    }
-    // The recipient waits for this and does without it after a while.
-    await this.#account.call("DELETE", this.#path, { reason: RECEIVED }).catch(() => {});
-    return sent;
   }
 
   /** Hash of the tags of all segments; what another page sealed is read once more. */
@@ -180,4 +162,17 @@ export class Sender {
     release(plain);
     return tag;
   }
+}
+
+/**
+ * Begins a delivery, in a locker if it has one. Repeating it changes nothing.
+ * @param {import("./me/account.js").Account} account
+ * @param {Delivery} delivery
+ * @param {{ segments: number, streamBytes: number }} stream
+ */
+export function announce(account, { name, secret, locker, until }, { segments, streamBytes: bytes }) {
+  const path = `/v1/deliveries/${name}`;
+  const facts = { segments, bytes, recipient: hex(blake3(recipientToken(secret))) };
+  if (locker) return account.call("PUT", `${path}/locker`, { ...facts, ...locker });
+  return account.call("PUT", path, until ? { ...facts, until } : facts);
 }

@@ -1,4 +1,4 @@
-// The keyed BLAKE3 of segments, which is most of a recipient's work: one function with everything in local
+// The BLAKE3 of segments, keyed and plain, which is most of the work at both ends: one function with everything in local
 // variables, several times as fast as a general one. The tests compare it with that one, `vendor/noble-hashes`, which does all
 // the other hashing, and with the golden files.
 
@@ -13,21 +13,23 @@ const PARENT = 4;
 const ROOT = 8;
 const KEYED = 16;
 // prettier-ignore
-const IV = Int32Array.of(0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a);
+const IV = Int32Array.of(0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19);
 /** Words are loaded as the machine has them; all browsers are on such machines. */
 const IS_LITTLE_ENDIAN = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
 
-/** Hashes one input after the other under one key. */
-export class KeyedHasher {
+/** Hashes one input after the other, under one key or under none. */
+export class Hasher {
   #secret;
   #key;
+  #mode;
   /** The input, padded with zeros to whole blocks. */
   #words = new Int32Array(0);
 
-  /** @param {Uint8Array} key Thirty-two bytes. */
+  /** @param {Uint8Array | null} key Thirty-two bytes. */
   constructor(key) {
     this.#secret = key;
-    this.#key = new Int32Array(key.slice().buffer);
+    this.#key = key ? new Int32Array(key.slice().buffer) : IV;
+    this.#mode = key ? KEYED : 0;
   }
 
   /**
@@ -35,7 +37,7 @@ export class KeyedHasher {
    * @returns {Uint8Array} Thirty-two bytes.
    */
   digest(...parts) {
-    if (!IS_LITTLE_ENDIAN) return blake3(concat(...parts), { key: this.#secret });
+    if (!IS_LITTLE_ENDIAN) return blake3(concat(...parts), this.#secret ? { key: this.#secret } : {});
     const length = this.#load(parts);
     const chunks = Math.max(1, Math.ceil(length / CHUNK_BYTES));
     /** Chaining values of whole subtrees, the largest first. */
@@ -76,7 +78,7 @@ export class KeyedHasher {
     const blocks = Math.max(1, Math.ceil(length / BLOCK_BYTES));
     for (let block = 0; block < blocks; block++) {
       const isLast = block + 1 === blocks;
-      const flags = KEYED | (block === 0 ? CHUNK_START : 0) | (isLast ? CHUNK_END | root : 0);
+      const flags = this.#mode | (block === 0 ? CHUNK_START : 0) | (isLast ? CHUNK_END | root : 0);
       const at = (chunk * CHUNK_BYTES + block * BLOCK_BYTES) / 4;
       compress(value, this.#words, at, chunk, isLast ? length - block * BLOCK_BYTES : BLOCK_BYTES, flags, value);
     }
@@ -92,7 +94,7 @@ export class KeyedHasher {
     const words = new Int32Array(16);
     words.set(left ?? []);
     words.set(right, 8);
-    compress(this.#key, words, 0, 0, BLOCK_BYTES, KEYED | PARENT | root, right);
+    compress(this.#key, words, 0, 0, BLOCK_BYTES, this.#mode | PARENT | root, right);
     return right;
   }
 }

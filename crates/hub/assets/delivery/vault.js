@@ -4,7 +4,7 @@
 import { decompress } from "./vendor/fzstd/index.js";
 import { blake3 } from "./vendor/noble-hashes/blake3.js";
 import { concat, equal, littleEndian, release } from "./bytes.js";
-import { KeyedHasher } from "./tags.js";
+import { Hasher } from "./tags.js";
 import { SEGMENT_BYTES } from "./layout.js";
 
 export const TAG_BYTES = 32;
@@ -56,7 +56,7 @@ export class Vault {
    */
   constructor(id, secret, what) {
     this.#id = id;
-    this.#tags = new KeyedHasher(derive(secret, `${what} tags`));
+    this.#tags = new Hasher(derive(secret, `${what} tags`));
     this.#keys = derive(secret, `${what} keys`);
     this.#wraps = what === "segment" ? derive(secret, "segment wraps") : null;
   }

@@ -329,6 +329,11 @@ impl<D> Register<D> {
         Ok(true)
     }
 
+    /// The longest that one is kept; `None` when none is opened.
+    pub(super) fn time_max(&self) -> Option<Duration> {
+        self.config.as_ref().map(|config| config.time_max)
+    }
+
     /// When an account has as many as it may have: the longest over of those without a receipt.
     pub(super) fn given_up(&self, sender: Hex<32>) -> Option<[u8; 16]> {
         let of_account = || self.lockers.iter().filter(|(_, kept)| kept.facts.sender == sender);

@@ -6,15 +6,21 @@ import test from "node:test";
 
 import { ID, SECRET, golden, random } from "./support.mjs";
 
-const { concat, hex } = await import("../../assets/delivery/bytes.js");
+const { base64url, concat, hex, join } = await import("../../assets/delivery/bytes.js");
 const { decodeHeader, encodeHeader } = await import("../../assets/delivery/header.js");
 const { SEGMENT_BYTES } = await import("../../assets/delivery/layout.js");
+const { NotNow } = await import("../../assets/delivery/hub.js");
 const { linkText, parseLink } = await import("../../assets/delivery/link.js");
 const { Outgoing } = await import("../../assets/delivery/outgoing.js");
 const { ReceivePlan } = await import("../../assets/delivery/plan.js");
+const { Refused } = await import("../../assets/delivery/me/account.js");
+const { Sender, announce } = await import("../../assets/delivery/sender.js");
+const { look, openLocker } = await import("../../assets/delivery/me/keeping.js");
+const { nobody, signReceipt } = await import("../../assets/delivery/receipt.js");
 const { SendPlan, WINDOW } = await import("../../assets/delivery/send_plan.js");
 const { isSame, survey } = await import("../../assets/delivery/survey.js");
-const { Vault } = await import("../../assets/delivery/vault.js");
+const { Vault, recipientToken } = await import("../../assets/delivery/vault.js");
+const { blake3 } = await import("../../assets/delivery/vendor/noble-hashes/blake3.js");
 
 const text = new TextDecoder();
 
@@ -220,4 +226,115 @@ test("the phases say what is waited for", () => {
   assert.equal(plan.phase, "receipt");
   plan.handleStatus(status(3, 2, 2, true));
   assert.deepEqual([plan.phase, plan.pollAction(0), plan.pollTimeout()], ["done", null, null]);
+});
+
+const NAME = hex(ID);
+const PATH = `/v1/deliveries/${NAME}`;
+const TERMS = { seconds: 86_400, downloads: 2 };
+
+/** A delivery of three segments. */
+function three() {
+  const contents = new Uint8Array(2 * SEGMENT_BYTES + 9).map((_, at) => at);
+  const { items, files } = survey([{ path: "f", file: file(contents) }], 5);
+  const header = encodeHeader({ subject: "s", message: "", sent: 5, items });
+  return { header, outgoing: new Outgoing(header, files), files };
+}
+
+/** A hub that keeps one delivery, of which it has some segments already; it stops taking any when it is full. */
+function keeping(kept, { full = Infinity, altered = [] } = {}) {
+  const asked = [];
+  const hub = { asked, kept, receipt: undefined, ended: undefined };
+  const locker = () => ({ kept: hub.kept, until: 9, downloads: 0, downloads_max: 2 });
+  const status = () => ({ change: hub.kept, next: hub.kept, verified: 0, receipt: hub.receipt, ended: hub.ended, locker: locker() });
+  hub.call = async (method, path, body, { headers = {} } = {}) => {
+    asked.push({ method, path, body: body instanceof Uint8Array ? body.slice() : body });
+    const number = path.match(/segments\/(\d+)$/)?.[1];
+    // A hub answers a question when something has changed; this one lets the others run.
+    if (path.includes("?after=")) await new Promise((resolve) => setTimeout(resolve, 5));
+    if (number === undefined) return { json: async () => status() };
+    if (hub.kept >= full) throw new Refused(507, { code: "storage-full", title: "The hub has no room left" });
+    if (headers["consign-segment-digest"] !== hex(blake3(body)) || altered.pop()) throw new Refused(422, { code: "wrong-bytes" });
+    const taken = Number(number) === hub.kept;
+    if (taken) hub.kept += 1;
+    return { json: async () => ({ taken, next: hub.kept, verified: 0 }) };
+  };
+  hub.read = async (path) => (await hub.call("GET", path)).json();
+  return hub;
+}
+
+const watcher = { waits() {}, progress() {} };
+const kept = (more = {}) => ({ id: ID, name: NAME, secret: SECRET, locker: TERMS, until: null, ...more });
+
+for (const [begun, altered] of [[0, []], [1, []], [3, []], [0, [true]]]) {
+  test(`a hub that keeps a delivery gets what it lacks, each segment with its digest: ${begun} are there, ${altered.length} altered`, async () => {
+    const { outgoing } = three();
+    const hub = keeping(begun, { altered: [...altered] });
+    const { locker, digest } = await new Sender(hub, kept(), outgoing, watcher).run();
+    assert.deepEqual(locker, { kept: 3, until: 9, downloads: 0, downloads_max: 2 });
+    const vault = new Vault(ID, SECRET, "segment");
+    const tags = await Promise.all([0, 1, 2].map(async (number) => vault.tag(number, await three().outgoing.segment(number))));
+    assert.equal(hex(digest), hex(blake3(join(tags))));
+    const { streamBytes: bytes } = outgoing;
+    const announced = { segments: 3, bytes, recipient: hex(blake3(recipientToken(SECRET))), ...TERMS };
+    assert.deepEqual(hub.asked[0], { method: "PUT", path: `${PATH}/locker`, body: announced });
+    const puts = hub.asked.filter(({ path }) => path.includes("/segments/"));
+    const numbers = puts.map(({ path }) => Number(path.split("/").at(-1)));
+    assert.equal(Math.min(...numbers, 3), begun, "nothing twice");
+    for (const [at, { body }] of puts.entries()) {
+      const opened = await vault.open(numbers[at], (await three().outgoing.segment(numbers[at])).length, body);
+      assert.deepEqual(opened.tag, tags[numbers[at]]);
+    }
+  });
+}
+
+test("a hub that is full stops a delivery at once, in its words", async () => {
+  const { outgoing } = three();
+  await assert.rejects(new Sender(keeping(1, { full: 1 }), kept(), outgoing, watcher).run(), { code: "storage-full" });
+});
+
+test("a delivery that passes through has a time when its link has one", async () => {
+  const { outgoing } = three();
+  for (const [until, told] of [[null, {}], [77, { until: 77 }]]) {
+    const hub = keeping(0);
+    await announce(hub, kept({ locker: null, until }), outgoing);
+    const { segments, streamBytes: bytes } = outgoing;
+    assert.deepEqual(hub.asked, [{ method: "PUT", path: PATH, body: { segments, bytes, recipient: hex(blake3(recipientToken(SECRET))), ...told } }]);
+  }
+});
+
+test("a locker is asked for before anything is said, and once more when a recipient lets its sender in", async () => {
+  const { header } = three();
+  const refusing = (code) => ({ call: async () => Promise.reject(new Refused(409, { code })) });
+  const sending = (to) => ({ ...kept(), to, header, since: 5, ended: null });
+  await openLocker(refusing("delivery-conflict"), sending("ben"));
+  await assert.rejects(openLocker(refusing("delivery-conflict"), sending(null)), { code: "delivery-conflict" });
+  await assert.rejects(openLocker(refusing("locker-refused"), sending("ben")), { code: "locker-refused" });
+});
+
+test("the receipt of what a hub keeps is found later, and no other is believed", async () => {
+  const { header, outgoing } = three();
+  const hub = keeping(0);
+  const { locker, digest } = await new Sender(hub, kept(), outgoing, watcher).run();
+  const sending = { ...kept(), to: null, header, since: 5, ended: null, kept: { locker, digest } };
+  assert.deepEqual(await look(hub, sending), { locker });
+  const { items, streamBytes } = outgoing;
+  const receipt = async (more = {}) => {
+    const signed = await signReceipt({ id: ID, digest, items, streamBytes, received: 7, ...more }, await nobody(new Uint8Array(32).fill(5)));
+    return base64url(await new Vault(ID, SECRET, "receipt").seal(0, signed));
+  };
+  hub.receipt = await receipt();
+  assert.equal((await look(hub, sending)).sent.received, 7);
+  for (const other of [{ digest: new Uint8Array(32) }, { items: 9 }, { streamBytes: 9 }, { id: new Uint8Array(16) }]) {
+    hub.receipt = await receipt(other);
+    await assert.rejects(look(hub, sending), /not of the recipient/);
+  }
+  hub.receipt = base64url(new Uint8Array(200));
+  await assert.rejects(look(hub, sending), /not of the recipient/);
+  hub.receipt = undefined;
+  hub.ended = { by: "hub", reason: "its time was over" };
+  await assert.rejects(look(hub, sending), /The hub ended the delivery: its time was over/);
+  const forgotten = { read: async () => Promise.reject(new Refused(404, {})) };
+  await assert.rejects(look(forgotten, sending), /does not have it any more/);
+  const silent = { read: async () => Promise.reject(new NotNow("hub")) };
+  await assert.rejects(look(silent, sending), { name: "NotNow" });
 });

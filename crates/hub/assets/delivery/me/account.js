@@ -47,7 +47,9 @@ async function send(path, request) {
   }
   if (answer.ok) return answer;
   const problem = await answer.json().catch(() => ({}));
-  if (answer.status === 408 || answer.status === 429 || answer.status >= 500) throw new NotNow("hub", problem.detail);
+  const isBusy = answer.status === 408 || answer.status === 429 || answer.status >= 500;
+  // A disk that is full waits for somebody.
+  if (isBusy && problem.code !== "storage-full") throw new NotNow("hub", problem.detail);
   throw new Refused(answer.status, problem);
 }
 
@@ -121,15 +123,15 @@ export class Account {
    * @param {string} method
    * @param {string} path
    * @param {unknown} [body]
-   * @param {AbortSignal} [signal]
+   * @param {{ signal?: AbortSignal, headers?: Record<string, string> }} [more]
    * @returns {Promise<Response>}
    * @throws {Refused | NotNow}
    */
-  async call(method, path, body, signal) {
+  async call(method, path, body, { signal, headers: others } = {}) {
     for (let isRenewed = false; ; isRenewed = true) {
       const token = await this.#session();
       const request = call(method, body);
-      const headers = { ...request.headers, authorization: `Bearer ${token}` };
+      const headers = { ...request.headers, ...others, authorization: `Bearer ${token}` };
       try {
         return await send(path, { ...request, headers, signal });
       } catch (error) {
@@ -145,7 +147,7 @@ export class Account {
    * @param {AbortSignal} [signal]
    */
   async read(path, signal) {
-    return (await this.call("GET", path, undefined, signal)).json();
+    return (await this.call("GET", path, undefined, { signal })).json();
   }
 
   /**
@@ -196,7 +198,7 @@ export class Account {
  * @property {number} bytes
  * @property {number} files
  * @property {string} [letter]
- * @property {{ kept: number, until: number }} [locker] What the hub keeps of it.
+ * @property {import("../sender.js").Locker} [locker] What the hub keeps of it.
  * @property {boolean} other_online
  * @property {{ by: string, reason: string }} [ended]
  */

@@ -1,6 +1,7 @@
 // What is about to be sent: to whom, with which words, and the files and folders that were chosen or dropped.
 
 import { Problem } from "../problem.js";
+import { TermsForm } from "./terms.js";
 import { bytes, counted } from "../words.js";
 import { button, by, el, input } from "./drawing.js";
 import { chosenFiles, droppedFiles, survey } from "../survey.js";
@@ -18,6 +19,7 @@ const utf8 = new TextEncoder();
 export class Draft {
   /** @type {import("../survey.js").Chosen[]} */
   #chosen = [];
+  #terms = new TermsForm();
   #failed;
 
   /** @param {(act: () => Promise<unknown>) => Promise<void>} attempt Says what failed. */
@@ -56,6 +58,7 @@ export class Draft {
   #showHow() {
     by("send-to-field").hidden = this.#isByLink;
     input("send-to").required = !this.#isByLink;
+    this.#terms.show(this.#isByLink);
   }
 
   /** @param {import("../survey.js").Chosen[]} more */
@@ -84,7 +87,8 @@ export class Draft {
 
   /**
    * @param {number} now In seconds since 1970.
-   * @returns {{ to: string | null, header: Uint8Array, files: File[], totals: { bytes: number, files: number, largest: number } }}
+   * @returns {{ to: string | null, header: Uint8Array, files: File[], terms: import("./terms.js").Terms,
+   *   totals: { bytes: number, files: number, largest: number } }}
    */
   take(now) {
     const to = this.#isByLink ? null : input("send-to").value.trim();
@@ -105,7 +109,7 @@ export class Draft {
     const header = encodeHeader({ subject, message, sent: now, items });
     const largest = files.reduce((most, { size }) => Math.max(most, size), 0);
     const total = files.reduce((sum, { size }) => sum + size, 0);
-    return { to, header, files, totals: { bytes: total, files: files.length, largest } };
+    return { to, header, files, terms: this.#terms.take(now), totals: { bytes: total, files: files.length, largest } };
   }
 
   /** It was sent. */

@@ -56,7 +56,7 @@ export async function listen(account, heard, away) {
     const patience = () => setTimeout(() => ending.abort(), events.silence);
     let silence = patience();
     try {
-      const answer = await account.call("GET", "/v1/me/events", undefined, ending.signal);
+      const answer = await account.call("GET", "/v1/me/events", undefined, { signal: ending.signal });
       const pieces = answer.body?.getReader();
       away(false);
       delay.reset();

@@ -29,6 +29,9 @@ const STORES = ["person", "deliveries", "sendings"];
  * @property {Uint8Array} header As it is sent.
  * @property {number} since When it was made, in seconds since 1970.
  * @property {{ text: string, colour: string } | null} ended How it ended, in words.
+ * @property {import("../sender.js").LockerTerms | null} [locker] How the hub is to keep it, if it is.
+ * @property {number | null} [until] Until when the recipient may begin, in seconds since 1970, where nothing is kept.
+ * @property {import("../sender.js").Kept | null} [kept] Once the hub has everything in a locker.
  */
 
 /** @returns {Promise<IDBDatabase>} */

@@ -1,28 +1,32 @@
 // What the person sends: from this browser, with its progress, and from their other devices.
 
-import { Layout, segmentCount } from "../layout.js";
 import { NotNow } from "../hub.js";
 import { Problem } from "../problem.js";
 import { Refused } from "./account.js";
-import { WeakKey, sealAs } from "./hpke.js";
-import { base64url, equal, hex } from "../bytes.js";
-import { blake3 } from "../vendor/noble-hashes/blake3.js";
+import { address, check } from "./addressing.js";
+import { adviceOnLink, asDelivery, look, openLocker, standingOfKept } from "./keeping.js";
+import { equal, hex } from "../bytes.js";
 import { button, by, cell, el, input, table, when } from "./drawing.js";
 import { bytes, counted, progress } from "../words.js";
 import { chosenFiles, isSame, survey } from "../survey.js";
 import { decodeHeader, totals } from "../header.js";
-import { deviceOf, letterInfo } from "./devices.js";
+import { deviceOf } from "./devices.js";
 import { dropSending, keepSending, sendings } from "./memory.js";
 import { isOver, standing } from "./states.js";
 import { linkText } from "../link.js";
-import { recipientToken } from "../vault.js";
 import { shownText } from "../names.js";
+import { tellReceived } from "../sent.js";
 
 /** More rows help nobody. */
 const ROWS_MAX = 200;
-const TRIES = 3;
 /** How often a hub that does not answer is asked whose device signed a receipt. */
 const CONFIRM_EVERY_MS = 5_000;
+/** How often it is looked whether what the hub keeps was collected. */
+const LOOK_EVERY_MS = 60_000;
+/** How long what was found then is told. */
+const LOOKED_MS = 5_000;
+/** What the other side of a delivery is told. */
+const TAKEN_BACK = "the sender took it back";
 /** What is waited for, in words. */
 const WAITS = {
   hub: "waits for the hub, which does not answer",
@@ -31,21 +35,22 @@ const WAITS = {
   receipt: "waits for the recipient to write the rest and sign",
   done: "received",
 };
-/** Answers about a recipient that leave no hope. @type {Record<string, string>} */
-const HOPELESS = {
-  blocked: "lets nobody in but their contacts, or not you: ask them to put you into their address book",
-  "disk-full": "has no room for so much: ask them to make some",
-  "file-too-large": "cannot keep so large a file where deliveries go there",
-  unknown: "is nobody at this hub: look how it is spelled",
-};
-
 /**
  * @typedef {object} Running What goes on in this page.
  * @property {File[]} files
  * @property {Worker | null} worker
  * @property {boolean} isPaused
  * @property {string} text
+ * @property {string} halt Why it was paused, when nobody did.
  */
+
+/**
+ * @param {File[]} files
+ * @returns {Running}
+ */
+function begun(files) {
+  return { files, worker: null, isPaused: false, text: "", halt: "" };
+}
 
 /** The outbox of a person, as the page shows it. */
 export class Outbox {
@@ -55,6 +60,8 @@ export class Outbox {
   #hub;
   /** @type {Map<string, Running>} */
   #running = new Map();
+  /** When it was looked at what the hub keeps. @type {Map<string, number>} */
+  #looked = new Map();
 
   /**
    * @param {import("./person.js").Person} person
@@ -73,67 +80,37 @@ export class Outbox {
       submit.disabled = true;
       void this.#desk.attempt(() => this.#send()).finally(() => (submit.disabled = false));
     });
+    setInterval(() => void this.#lookAtAll().catch(() => {}), LOOK_EVERY_MS);
   }
 
   async #send() {
     const since = Math.floor(Date.now() / 1000);
-    const { to, header, files, totals: sent } = this.#draft.take(since);
-    if (to !== null) await this.#check(to, sent);
+    const { to, header, files, terms, totals: sent } = this.#draft.take(since);
+    if (to !== null) await check(this.#person.account, to, sent);
     const id = crypto.getRandomValues(new Uint8Array(16));
     const secret = crypto.getRandomValues(new Uint8Array(32));
     /** @type {import("./memory.js").Sending} */
-    const sending = { name: hex(id), id, secret, to, header, since, ended: null };
-    if (to !== null) await this.#address(sending);
+    const sending = { name: hex(id), id, secret, to, header, since, ended: null, kept: null, ...terms };
+    if (to !== null) await address(this.#person, sending);
+    if (terms.locker) await this.#openLocker(sending);
     await keepSending(sending);
-    this.#running.set(sending.name, { files, worker: null, isPaused: false, text: "" });
+    this.#running.set(sending.name, begun(files));
     this.#draft.clear();
+    const end = terms.locker ? "the hub has everything" : "they have it";
     if (to === null) this.#showLink(sending);
-    else this.#desk.notice(`It is on its way to ${to}. Leave this page open until they have it.`);
+    else this.#desk.notice(`It is on its way to ${to}. Leave this page open until ${end}.`);
     location.hash = "#outbox";
     await this.show();
   }
 
-  /**
-   * @param {string} to
-   * @param {{ bytes: number, largest: number }} sent
-   */
-  async #check(to, { bytes: size, largest }) {
-    const { answer } = await this.#person.account.read(`/v1/people/${to}/check?bytes=${size}&largest=${largest}`);
-    if (HOPELESS[answer]) throw new Problem(`${to} ${HOPELESS[answer]}.`, "Nothing was sent.");
-  }
-
-  /**
-   * Seals the secret for every device of the recipient. Repeating it changes nothing.
-   * @param {import("./memory.js").Sending} sending
-   */
-  async #address({ name, id, secret, to, header }) {
-    const handle = to ?? "";
-    const decoded = decodeHeader(header);
-    const { files } = totals(decoded);
-    const { streamBytes } = new Layout(decoded, header.length);
-    const largest = decoded.items.reduce((most, { size }) => Math.max(most, size), 0);
-    for (let tries = 1; ; tries++) {
-      const { known } = await this.#person.recipient(handle);
-      const info = letterInfo(id, this.#person.known.identity, known.identity);
-      const letters = [];
-      try {
-        for (const { key, exchange } of known.list.devices) {
-          letters.push({ key: hex(key), sealed: base64url(await sealAs(this.#person.own.exchange, exchange, info, secret)) });
-        }
-      } catch (error) {
-        if (!(error instanceof WeakKey)) throw error;
-        throw new Problem(`Nothing can be sealed for a device of ${handle}: its program is broken.`, "Tell them; nothing was sent.");
-      }
-      const recipient = hex(blake3(recipientToken(secret)));
-      const facts = { segments: segmentCount(streamBytes), bytes: streamBytes, files, largest, recipient };
-      try {
-        await this.#person.account.call("PUT", `/v1/deliveries/${name}/address`, { to: handle, list: known.list.number, letters, ...facts });
-        return;
-      } catch (error) {
-        // A device of theirs came or went meanwhile.
-        const isOther = error instanceof Refused && error.code === "person-conflict";
-        if (!isOther || tries === TRIES) throw error;
-      }
+  /** @param {import("./memory.js").Sending} sending */
+  async #openLocker(sending) {
+    try {
+      await openLocker(this.#person.account, sending);
+    } catch (error) {
+      // Its recipient is not to wait for what nobody sends.
+      if (sending.to !== null) await this.#person.account.call("DELETE", `/v1/deliveries/${sending.name}`, { reason: TAKEN_BACK }).catch(() => {});
+      throw error;
     }
   }
 
@@ -141,6 +118,7 @@ export class Outbox {
   #showLink(sending) {
     const link = linkText(this.#hub.url, this.#hub.fingerprint, sending);
     by("link-text").textContent = link;
+    by("link-what").textContent = adviceOnLink(sending);
     by("link").dataset.shown = sending.name;
     by("link").hidden = false;
     const copy = () => this.#desk.attempt(() => navigator.clipboard.writeText(link));
@@ -153,13 +131,13 @@ export class Outbox {
     const rows = [];
     // By a link: the hub keeps nothing of them.
     for (const sending of own.filter(({ to }) => to === null).sort((one, other) => other.since - one.since)) {
-      if (!sending.ended) this.#start(sending);
+      if (!sending.ended) this.#goOn(sending);
       rows.push(this.#row(sending, null));
     }
     for (const delivery of listed.slice(0, ROWS_MAX)) {
       const sending = here.get(delivery.delivery);
       if (sending && isOver(delivery)) await this.#settle(sending);
-      else if (sending && ["waiting", "running"].includes(delivery.state)) this.#start(sending);
+      if (sending && !sending.ended && (sending.kept || ["waiting", "running"].includes(delivery.state))) this.#goOn(sending, isOver(delivery));
       rows.push(sending ? this.#row(sending, delivery) : this.#foreign(delivery));
     }
     table("outbox-rows", rows);
@@ -177,6 +155,49 @@ export class Outbox {
     this.#running.delete(name);
   }
 
+  /**
+   * @param {import("./memory.js").Sending} sending
+   * @param {boolean} [isNews] Whether it is over by the word of the hub.
+   */
+  #goOn(sending, isNews = false) {
+    if (!sending.kept) return this.#start(sending);
+    void this.#desk.attempt(() => this.#look(sending, isNews));
+  }
+
+  async #lookAtAll() {
+    const kept = (await sendings()).filter((sending) => sending.kept && !sending.ended);
+    for (const sending of kept) await this.#desk.attempt(() => this.#look(sending));
+  }
+
+  /**
+   * Whether what the hub keeps was collected. It is not asked again at once unless there is news.
+   * @param {import("./memory.js").Sending} sending
+   * @param {boolean} [isNews]
+   */
+  async #look(sending, isNews = false) {
+    const { name, kept } = sending;
+    const now = performance.now();
+    if (!kept || (!isNews && now - (this.#looked.get(name) ?? -Infinity) < LOOKED_MS)) return;
+    this.#looked.set(name, now);
+    try {
+      const { sent, locker } = await look(this.#person.account, sending);
+      if (sent) {
+        await this.#confirm(sending, sent.recipient);
+        // Kept here first: the hub forgets it then.
+        await this.#end(sending, `received ${when(sent.received)}`, "good");
+        return await tellReceived(this.#person.account, `/v1/deliveries/${name}`);
+      }
+      if (!locker) return;
+      await keepSending({ ...sending, kept: { ...kept, locker } });
+      this.#showText(name, standingOfKept({ ...kept, locker }).text);
+    } catch (error) {
+      // A hub that does not answer is asked again.
+      if (error instanceof NotNow) return;
+      if (error instanceof Problem) return this.#end(sending, `stopped: ${error.message}`, "bad");
+      throw error;
+    }
+  }
+
   /** @param {import("./memory.js").Sending} sending */
   #start(sending) {
     const running = this.#running.get(sending.name);
@@ -188,9 +209,9 @@ export class Outbox {
       const message = event.message || "the worker did not start";
       void this.#desk.attempt(() => this.#told(sending, { tells: "failed", message, todo: "" }));
     };
-    const { id, name, secret, header } = sending;
+    const { header } = sending;
     const { files } = running;
-    worker.postMessage({ own: this.#person.own, hub: this.#hub.identity, delivery: { id, name, secret }, header, files });
+    worker.postMessage({ own: this.#person.own, hub: this.#hub.identity, delivery: asDelivery(sending), header, files });
   }
 
   /**
@@ -206,6 +227,21 @@ export class Outbox {
     if (data.tells === "sent") {
       await this.#confirm(sending, data.recipient);
       await this.#end(sending, `received ${when(data.received)}`, "good");
+    }
+    if (data.tells === "kept") {
+      running.worker?.terminate();
+      this.#running.delete(sending.name);
+      const kept = { locker: data.locker, digest: data.digest };
+      await keepSending({ ...sending, kept });
+      if (by("link").dataset.shown === sending.name) this.#showLink({ ...sending, kept });
+      this.#desk.notice("The hub has everything and keeps it. This page may be closed.");
+      return this.show();
+    }
+    if (data.tells === "failed" && data.again) {
+      running.worker?.terminate();
+      Object.assign(running, { worker: null, isPaused: true, halt: data.message });
+      await this.show();
+      throw new Problem(data.message, data.todo);
     }
     if (data.tells === "failed") {
       await this.#end(sending, `stopped: ${data.message}`, "bad");
@@ -294,11 +330,12 @@ export class Outbox {
     const { files, bytes: size } = totals(header);
     const running = this.#running.get(sending.name);
     const over = sending.ended ?? (delivery && isOver(delivery) ? standing(delivery, false) : null);
-    const isAway = !over && !running;
+    const kept = !over && sending.kept ? (delivery?.state === "running" ? standing(delivery, false) : standingOfKept(sending.kept)) : null;
+    const isAway = !over && !kept && !running;
     const told = isAway ? { text: "stopped with the page: choose the same files to go on", colour: "warn" } : null;
-    const isPaused = running?.isPaused ? { text: "paused", colour: "warn" } : null;
+    const isPaused = running?.isPaused ? { text: running.halt ? `paused: ${running.halt}` : "paused", colour: "warn" } : null;
     const asWaits = delivery && !running?.worker ? standing(delivery, false) : null;
-    const { text, colour } = over ?? told ?? isPaused ?? asWaits ?? { text: running?.text || WAITS.hub, colour: "" };
+    const { text, colour } = over ?? kept ?? told ?? isPaused ?? asWaits ?? { text: running?.text || WAITS.hub, colour: "" };
     const label = sending.to ?? "whoever has the link";
     const state = cell("State", el("span", { class: `state ${colour}` }, text), el("progress", { hidden: true, "aria-label": `How much ${label} has` }), el("div", { class: "numbers small hush" }));
     const actions = el("div", { class: "actions" }, ...this.#actions(sending, { isOver: Boolean(over), isAway, running }));
@@ -326,12 +363,12 @@ export class Outbox {
     const pause = () => {
       if (!running) return;
       running.worker?.terminate();
-      Object.assign(running, { worker: null, isPaused: !running.isPaused });
+      Object.assign(running, { worker: null, isPaused: !running.isPaused, halt: "" });
       return this.#desk.attempt(() => this.show());
     };
     const end = () =>
       this.#desk.attempt(async () => {
-        await this.#person.account.call("DELETE", `/v1/deliveries/${name}`, { reason: "the sender took it back" }).catch((error) => {
+        await this.#person.account.call("DELETE", `/v1/deliveries/${name}`, { reason: TAKEN_BACK }).catch((error) => {
           // The hub does not have it any more, or not yet.
           if (!(error instanceof Refused && error.status === 404)) throw error;
         });
@@ -367,8 +404,8 @@ export class Outbox {
           throw new Problem("These are not the files that are being sent, or they changed since.", "Choose the same ones, or end the delivery and send it anew.");
         }
         const ordered = items.flatMap(({ path }) => files.get(hex(path)) ?? []);
-        if (sending.to !== null) await this.#address(sending);
-        this.#running.set(sending.name, { files: ordered, worker: null, isPaused: false, text: "" });
+        if (sending.to !== null) await address(this.#person, sending);
+        this.#running.set(sending.name, begun(ordered));
         await this.show();
       });
     dialog.click();
@@ -380,7 +417,7 @@ export class Outbox {
     const { text, colour } = standing(delivery, false);
     const end = () =>
       this.#desk.attempt(async () => {
-        await this.#person.account.call("DELETE", `/v1/deliveries/${name}`, { reason: "the sender took it back" });
+        await this.#person.account.call("DELETE", `/v1/deliveries/${name}`, { reason: TAKEN_BACK });
         await this.show();
       });
     const act = isOver(delivery) ? [] : [button("End", end, { kind: "danger", label: `End the delivery to ${to}`, sure: "Sure? It ends for both" })];

@@ -1,7 +1,7 @@
 // The worker of one delivery that is sent, which a browser does not slow down while its page is out of sight.
 //
-//   to it:   { own, hub, delivery: { id, name, secret }, header, files }
-//   from it: { tells: "progress", verifiedBytes, streamBytes }, "waits", "sent", "failed"
+//   to it:   { own, hub, delivery: { id, name, secret, locker, until }, header, files }
+//   from it: { tells: "progress", verifiedBytes, streamBytes }, "waits", "sent", "kept", "failed"
 
 import { Account } from "./account.js";
 import { Outgoing } from "../outgoing.js";
@@ -29,7 +29,8 @@ const watcher = {
 onmessage = async ({ data: { own, hub, delivery, header, files } }) => {
   try {
     const sender = new Sender(new Account(own, hub), delivery, new Outgoing(header, files), watcher);
-    postMessage({ tells: "sent", ...(await sender.run()) });
+    const end = await sender.run();
+    postMessage({ tells: "locker" in end ? "kept" : "sent", ...end });
   } catch (error) {
     const { message, todo, again } = explained(error);
     postMessage({ tells: "failed", message, todo, again });

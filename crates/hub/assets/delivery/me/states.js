@@ -3,6 +3,7 @@
 import { NotNow } from "../hub.js";
 import { Problem, problemOf } from "../problem.js";
 import { Refused } from "./account.js";
+import { bytes } from "../words.js";
 import { shownText } from "../names.js";
 import { when } from "./drawing.js";
 
@@ -65,9 +66,18 @@ export function explained(error) {
   }
   if (error instanceof Refused) {
     const todo = REFUSALS[error.code] ?? "When it says so again, ask whoever runs the hub.";
-    return new Problem(`The hub refuses: ${shownText(error.message)}.`, todo);
+    const said = ROOM.includes(error.code) ? withUnits(shownText(error.message)) : shownText(error.message);
+    return new Problem(`The hub refuses: ${said}.`, todo, { again: error.code === "storage-full" });
   }
   return problemOf(error);
+}
+
+/** Refusals whose words count bytes. */
+const ROOM = ["locker-refused", "storage-full"];
+
+/** @param {string} text */
+function withUnits(text) {
+  return text.replace(/(\d{4,15})( bytes)?/g, (_, number) => bytes(Number(number)));
 }
 
 /** @type {Record<string, string>} */
@@ -76,5 +86,7 @@ const REFUSALS = {
   "recipient-refuses": "Ask them to put you into their address book.",
   "handle-taken": "Choose another handle.",
   "person-required": "Approve this browser on another device of yours first.",
+  "locker-refused": "Send less or for fewer days, end what else the hub keeps for you, or send it without the hub keeping it.",
+  "storage-full": "Try again later, or send it without the hub keeping it.",
   "invitation-refused": "Ask whoever runs the hub for another invitation.",
 };
