@@ -18,15 +18,16 @@ mod rollout;
 
 pub(crate) use self::community::{
     AddressArgs, ApproveArgs, CommunityArgs, CommunityCommand, CommunityConsoleArgs, CreateArgs,
-    JoinArgs, LabelArgs, ManagerCommand, OpenArgs, PeerAddArgs, PeerCommand, PeerNameArgs,
-    PeerRole, ProposalCommand, ProposalFile, RelayArgs, RoleArgs, RouteArgs, SeedArgs, SignArgs,
+    DeleteArgs, JoinArgs, LabelArgs, ManagerCommand, OpenArgs, PeerAddArgs, PeerCommand,
+    PeerNameArgs, PeerRole, ProposalCommand, ProposalFile, RelayArgs, RoleArgs, RouteArgs,
+    SeedArgs, SignArgs,
 };
 pub(crate) use self::delivery::{
     DeliveriesArgs, DeliveryReceiptsArgs, ReceiveArgs, SendDeliveryArgs,
 };
 pub(crate) use self::hub::{
-    HubArgs, HubBackupArgs, HubClientsArgs, HubCommand, HubDownArgs, HubRestoreArgs, HubUpArgs,
-    PerAddress, Recognised,
+    HubArgs, HubBackupArgs, HubClientsArgs, HubCommand, HubCommunityArgs, HubCommunityCommand,
+    HubDownArgs, HubRemoveCommunityArgs, HubRestoreArgs, HubUpArgs, PerAddress, Recognised,
 };
 pub(crate) use self::local::{ConfigArgs, ConfigCommand};
 pub(crate) use self::package::{

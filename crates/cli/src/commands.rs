@@ -25,6 +25,7 @@ mod cat;
 mod community;
 pub(crate) mod completions;
 pub(crate) mod config;
+mod confirm;
 mod console;
 mod deliveries;
 mod delivery_link;

@@ -33,6 +33,9 @@ pub struct Charter {
     pub managers: Quorum,
     /// Hash of the charter before it; none for number 1.
     pub previous: Option<DocumentHash>,
+    /// Whether it ends the community: nothing follows it, no roster counts under it, and that for good,
+    /// whenever it expires.
+    pub ended: bool,
 }
 
 /// Why a charter was refused. Whoever sent it is broken or hostile: ask another source.
@@ -64,6 +67,13 @@ pub enum CharterError {
         /// Number of the one offered.
         offered: u64,
     },
+    /// The community has ended by the charter that is known, and nothing follows that. Somebody tries to
+    /// go on with it, with the keys of its managers: speak with them.
+    #[error("the community ended with charter {number}")]
+    Ended {
+        /// Number of its last charter.
+        number: u64,
+    },
 }
 
 impl Charter {
@@ -89,6 +99,9 @@ impl Charter {
     /// Whatever breaks the chain.
     pub fn follow(&self, signed: &[u8]) -> Result<Self, CharterError> {
         let next = Self::open(signed)?;
+        if self.ended {
+            return Err(CharterError::Ended { number: self.number });
+        }
         if next.community != self.community {
             let (expected, found) = (self.community, next.community);
             return Err(CharterError::OtherCommunity { expected, found });
@@ -103,6 +116,19 @@ impl Charter {
         }
         Ok(jointly::open(signed, &self.managers)?)
     }
+
+    /// The charter that ends the community: signed by as many managers as any change takes.
+    #[must_use]
+    pub fn ending(&self, issued: u64, expires: u64) -> Self {
+        Self {
+            number: self.number.saturating_add(1),
+            issued,
+            expires,
+            previous: Some(self.hash()),
+            ended: true,
+            ..self.clone()
+        }
+    }
 }
 
 const VERSION: u8 = 0;
@@ -114,13 +140,16 @@ const EXPIRES: u8 = 5;
 const MANAGERS: u8 = 6;
 const THRESHOLD: u8 = 7;
 const PREVIOUS: u8 = 8;
+const ENDED: u8 = 9;
 
 impl Payload for Charter {
     const CONTEXT: Context = Context::Charter;
 
     fn encode(&self) -> Vec<u8> {
         cbor::encode(|writer| {
-            writer.map(8 + u64::from(self.previous.is_some()))?.u8(VERSION)?.u8(1)?;
+            let options = [self.previous.is_some(), self.ended];
+            let options = options.into_iter().filter(|it| *it).count() as u64;
+            writer.map(8 + options)?.u8(VERSION)?.u8(1)?;
             writer.u8(COMMUNITY)?.bytes(self.community.as_bytes())?;
             writer.u8(NAME)?.str(&self.name)?.u8(NUMBER)?.u64(self.number)?;
             writer.u8(ISSUED)?.u64(self.issued)?.u8(EXPIRES)?.u64(self.expires)?;
@@ -131,6 +160,9 @@ impl Payload for Charter {
             writer.u8(THRESHOLD)?.u64(self.managers.threshold as u64)?;
             if let Some(previous) = &self.previous {
                 writer.u8(PREVIOUS)?.bytes(previous.as_bytes())?;
+            }
+            if self.ended {
+                writer.u8(ENDED)?.u8(1)?;
             }
             Ok(())
         })
@@ -159,12 +191,19 @@ impl Payload for Charter {
             } else {
                 None
             };
+            let ended = fields.take(reader, ENDED)?;
+            if ended && reader.u64()? != 1 {
+                return Err(reader.invalid("an end is there or not"));
+            }
             fields.finish(reader)?;
             if previous.is_some() != (number > 1) {
                 return Err(reader.invalid("only the first charter has none before it"));
             }
+            if ended && number == 1 {
+                return Err(reader.invalid("a community does not begin with its end"));
+            }
             let managers = Quorum { keys, threshold };
-            Ok(Self { community, name, number, issued, expires, managers, previous })
+            Ok(Self { community, name, number, issued, expires, managers, previous, ended })
         };
         cbor::decode_canonical("charter", bytes, read, Self::encode)
     }
@@ -274,9 +313,35 @@ mod tests {
             Charter { number: 0, ..base.clone() },
             Charter { number: 2, ..base.clone() },
             Charter { previous: Some(DocumentHash::of(b"")), ..base.clone() },
+            Charter { ended: true, ..base.clone() },
         ] {
             assert!(Charter::decode(&wrong.encode()).is_err(), "{wrong:?}");
         }
-        assert_eq!(Charter::decode(&base.encode()), Ok(base));
+        let last = base.ending(1, 2);
+        let mut other_mark = last.encode();
+        *other_mark.last_mut().expect("a byte") = 2;
+        assert!(Charter::decode(&other_mark).is_err(), "one mark for an end");
+        for right in [base, last] {
+            assert_eq!(Charter::decode(&right.encode()), Ok(right));
+        }
+    }
+
+    #[test]
+    fn an_end_takes_as_many_managers_as_any_change_and_nothing_follows_it() {
+        let quorum = Quorum { keys: [1, 2, 3].map(|it| key(it).public()).into(), threshold: 2 };
+        let first = Charter { managers: quorum, ..charter() };
+        let last = first.ending(first.issued + 5, first.expires + 5);
+        let alone = first.follow(&jointly::sign(&last, [&key(1)]));
+        let too_few = CharterError::Signatures(QuorumError::TooFew { found: 1, needed: 2 });
+        assert_eq!(alone, Err(too_few), "a hub with the key of one manager ends nothing");
+        let signed = jointly::sign(&last, [&key(1), &key(2)]);
+        assert_eq!(first.follow(&signed).as_ref(), Ok(&last));
+        // Whoever has all keys does not begin it again either, nor ends it twice.
+        let again = Charter { ended: false, ..next(&last, &[1, 2, 3], 2) };
+        let keys = [key(1), key(2), key(3)];
+        for after in [again, last.ending(1, 2)] {
+            let followed = last.follow(&jointly::sign(&after, &keys));
+            assert_eq!(followed, Err(CharterError::Ended { number: 2 }));
+        }
     }
 }

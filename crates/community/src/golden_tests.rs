@@ -44,6 +44,7 @@ fn silence() -> RelayReport {
 #[test]
 fn every_released_document_has_its_golden_file() {
     golden("charter-1", &jointly::sign(&charter(), [&key(1), &key(2)]));
+    golden("charter-last-1", &jointly::sign(&charter().ending(NOW, NOW + 1), [&key(1)]));
     golden("roster-1", &jointly::sign(&roster(), [&key(1)]));
     golden("renewal-1", &renewal(&roster()).sign(&key(8)));
     golden("membership-1", &membership("berlin-1", 5).encode());

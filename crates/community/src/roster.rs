@@ -126,6 +126,13 @@ pub enum RosterError {
         /// The time of the check.
         now: u64,
     },
+    /// The community has ended: its managers signed that no roster counts any more. There is nothing to
+    /// do; what was carried out stays as it is.
+    #[error("the community ended with charter {number}")]
+    Ended {
+        /// Number of its last charter.
+        number: u64,
+    },
     /// A newer roster was seen already.
     #[error("roster {offered} is offered, but {seen} was seen already")]
     Replayed {
@@ -251,6 +258,9 @@ impl Roster {
         seen: Option<&RosterSeen>,
         now: u64,
     ) -> Result<CurrentRoster, RosterError> {
+        if charter.ended {
+            return Err(RosterError::Ended { number: charter.number });
+        }
         let roster = Self::open(signed, charter)?;
         let offered = roster.seen();
         if let Some(seen) = seen {

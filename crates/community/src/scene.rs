@@ -41,6 +41,7 @@ pub(crate) fn charter() -> Charter {
         expires: NOW + 100_000,
         managers: Quorum { keys: [key(1).public()].into(), threshold: 1 },
         previous: None,
+        ended: false,
     }
 }
 

@@ -180,6 +180,13 @@ impl ClientError {
         self.code() == Some(ProblemCode::NotFound)
     }
 
+    /// Whether the hub answered as it does somebody who has no part in what was asked for.
+    #[must_use]
+    pub fn is_of_no_member(&self) -> bool {
+        let no_member = [ProblemCode::NotFound, ProblemCode::NotRegistered, ProblemCode::Forbidden];
+        self.code().is_some_and(|code| no_member.contains(&code))
+    }
+
     /// The hub's reason when it refused.
     #[must_use]
     pub fn code(&self) -> Option<ProblemCode> {

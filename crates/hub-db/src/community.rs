@@ -106,6 +106,23 @@ pub struct CommunityRecord {
     pub mirror: Option<AccountKey>,
 }
 
+/// A community as its hub's operator sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedCommunity {
+    /// Its id.
+    pub community: CommunityKey,
+    /// The newest charter, signed.
+    pub signed_charter: Vec<u8>,
+    /// When it began here.
+    pub created: u64,
+    /// How many peers the roster counts.
+    pub members: u64,
+    /// When the roster was renewed last, by whoever signed that; none where nobody did.
+    pub renewed: Option<u64>,
+    /// Who passes it on to here; none where its managers work here.
+    pub mirror: Option<AccountKey>,
+}
+
 /// Communities.
 ///
 /// The roster gives and takes rights, in one transaction with itself:
@@ -137,6 +154,25 @@ pub trait Communities: Send + Sync {
         number: u64,
         charter: &[u8],
     ) -> Result<bool, DbError>;
+
+    /// Adds the charter with this number, which is the last one: who belongs to the community, its feeds
+    /// with all releases, what waits and what came back, and who asks to join are gone with it; the
+    /// charters stay, so that its peers learn of the end. False, and nothing changed, when the charter
+    /// does not follow the newest one.
+    async fn end_community(
+        &self,
+        community: &CommunityKey,
+        number: u64,
+        charter: &[u8],
+        now: u64,
+    ) -> Result<bool, DbError>;
+
+    /// Forgets a community with all that is gone when one ends, and its charters too. False when there is
+    /// none.
+    async fn remove_community(&self, community: &CommunityKey, now: u64) -> Result<bool, DbError>;
+
+    /// All communities, in the order in which they began.
+    async fn communities(&self) -> Result<Vec<ListedCommunity>, DbError>;
 
     /// Up to `limit` charters in order of their numbers, those behind the number `after`.
     async fn charters(

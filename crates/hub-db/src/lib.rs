@@ -64,7 +64,8 @@ pub use cluster::{
     Totals, WantedClients,
 };
 pub use community::{
-    Communities, CommunityKey, CommunityRecord, Member, NewRoster, PeerRoles, Renewal, RosterOrder,
+    Communities, CommunityKey, CommunityRecord, ListedCommunity, Member, NewRoster, PeerRoles,
+    Renewal, RosterOrder,
 };
 pub use console::Console;
 pub use database::{AddressError, DatabaseKind, DatabaseUrl, open};

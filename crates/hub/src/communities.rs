@@ -95,7 +95,17 @@ impl Community {
         if !is_manager {
             return Err(forbidden("managers of the community only"));
         }
+        community.must_go_on()?;
         Ok(community)
+    }
+
+    /// Refuses what comes for a community that has ended. Its peers have no part in it any more; those
+    /// who managed it are told why.
+    pub(crate) fn must_go_on(&self) -> Result<(), Refusal> {
+        if self.charter.ended {
+            return Err(conflict("the community has ended"));
+        }
+        Ok(())
     }
 
     /// The same, if the account may hand in what managers signed: one of them, or whoever mirrors it.

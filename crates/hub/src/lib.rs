@@ -53,6 +53,7 @@ mod files;
 pub mod fuzzing;
 mod gc;
 mod heartbeat;
+mod hosted;
 mod idempotency;
 mod invite;
 mod line;
@@ -91,6 +92,9 @@ pub use config::{
 pub use console::{ConsoleLinkError, console_link};
 pub use database::{BesideError, Database, DatabaseError, HubData};
 pub use gc::{GcError, gc};
+pub use hosted::{
+    HostedCommunity, HostedError, hosted_communities, hosted_community, remove_community,
+};
 pub use hub_db::Role;
 pub use invite::{InviteError, invite};
 pub use mail::{MailConfig, MailConfigError};

@@ -71,6 +71,8 @@ pub enum CommunityState {
     Listening,
     /// Something failed; waiting until the next try.
     BackingOff,
+    /// Its managers ended it: there is nothing to do any more.
+    Ended,
 }
 
 /// A store that is kept small.

@@ -87,6 +87,24 @@ pub enum CommunityError {
     /// Something the hub sent is no such document.
     #[error("what the hub sent is malformed")]
     Malformed(#[from] DecodeError),
+    /// Its managers ended it, and signed that: nothing is sent, received or changed in it any more. What
+    /// was carried out stays as it is. There is nothing to do; a new community has a new seed.
+    #[error("{name} has ended: its managers signed that with charter {charter}")]
+    Ended {
+        /// What it was called.
+        name: String,
+        /// Number of its last charter.
+        charter: u64,
+    },
+    /// The hub does not know the community any more, and shows nothing by which its managers ended it:
+    /// its operator removed it, or the hub lost what it had. Ask them, or a manager where it is now.
+    #[error("the hub at {url} no longer has {name}")]
+    Gone {
+        /// What it is called.
+        name: String,
+        /// The hub.
+        url: String,
+    },
     /// The node is no manager of this community: only those in its charter may do that.
     #[error("this node is no manager of {0}")]
     NotManager(String),
@@ -202,6 +220,18 @@ impl Node {
     /// There is none, or more than one.
     pub fn community(&self, named: Option<&str>) -> Result<Place, CommunityError> {
         let mut all = self.communities()?;
+        if named.is_none() && all.len() > 1 {
+            // Those that ended are asked for by name.
+            let mut going_on = Vec::new();
+            for place in &all {
+                if !place.charter()?.ended {
+                    going_on.push(place.clone());
+                }
+            }
+            if !going_on.is_empty() {
+                all = going_on;
+            }
+        }
         if let Some(named) = named {
             let mut fitting = Vec::new();
             for place in all {
@@ -368,7 +398,7 @@ impl Place {
     /// It has expired meanwhile, or the state cannot be read.
     pub fn standing(&self, now: u64) -> Result<Option<Standing>, CommunityError> {
         let stored = self.stored()?;
-        let charter = Charter::open(&stored.charter.0)?;
+        let charter = going_on(Charter::open(&stored.charter.0)?)?;
         let Some(roster) = &stored.roster else { return Ok(None) };
         let renewal = stored.renewal.as_ref().map(|renewal| &renewal.0[..]);
         let seen = stored.seen.map(RosterSeen::from);
@@ -392,14 +422,14 @@ impl Place {
     /// # Errors
     /// See [`CommunityError`]; what was accepted before stays.
     pub async fn refresh(&self) -> Result<Standing, CommunityError> {
+        let known = going_on(self.charter()?)?;
         let hub = self.hub()?;
-        let known = self.charter()?;
-        let fail = |source| CommunityError::Hub {
-            doing: "ask how the community stands",
-            url: hub.url.clone(),
-            source,
+        let offered = match hub.client.standing(&self.id, known.number).await {
+            Ok(offered) => offered,
+            Err(source) => {
+                return Err(self.refused(&hub, "ask how the community stands", source).await);
+            }
         };
-        let offered = hub.client.standing(&self.id, known.number).await.map_err(fail)?;
         let _lock = lock_for_change(&self.path())?;
         let mut stored = self.stored()?;
         // Another job may have accepted newer ones meanwhile.
@@ -410,6 +440,7 @@ impl Place {
                 stored.charter = signed;
             }
         }
+        let charter = going_on(charter)?;
         let now = unix_now();
         let renewal = offered.renewal.as_ref().map(|renewal| &renewal.0[..]);
         let seen = stored.seen.map(RosterSeen::from);
@@ -424,6 +455,63 @@ impl Place {
         stored.membership = offered.membership;
         write_json(&self.path(), &stored)?;
         Ok(Standing { charter, current, membership })
+    }
+
+    /// Why a hub does not answer this node as a member: its managers may have ended the community, which
+    /// they then show in its charters, or the hub has it no more. What the hub says by itself ends
+    /// nothing.
+    async fn refused(
+        &self,
+        hub: &HubLink,
+        doing: &'static str,
+        source: ClientError,
+    ) -> CommunityError {
+        let url = hub.url.clone();
+        if !source.is_of_no_member() {
+            return CommunityError::Hub { doing, url, source };
+        }
+        match self.follow_charters(hub).await {
+            Ok(charter) if charter.ended => ended(&charter),
+            Ok(_) => CommunityError::Hub { doing, url, source },
+            Err(CommunityError::Hub { source, .. }) if source.is_not_found() => {
+                match self.charter() {
+                    Ok(charter) => CommunityError::Gone { name: charter.name, url },
+                    Err(error) => error,
+                }
+            }
+            // It was reached a moment ago.
+            Err(CommunityError::Hub { .. }) => CommunityError::Hub { doing, url, source },
+            Err(error) => error,
+        }
+    }
+
+    /// Follows the charters to the newest at a hub, which anybody may read, and remembers it.
+    async fn follow_charters(&self, hub: &HubLink) -> Result<Charter, CommunityError> {
+        loop {
+            let known = self.charter()?;
+            let later = hub.client.charters(&self.id, known.number).await;
+            let later = later.map_err(|source| CommunityError::Hub {
+                doing: "read who manages the community",
+                url: hub.url.clone(),
+                source,
+            })?;
+            if later.is_empty() || known.ended {
+                return Ok(known);
+            }
+            let _lock = lock_for_change(&self.path())?;
+            let mut stored = self.stored()?;
+            let mut charter = Charter::open(&stored.charter.0)?;
+            for signed in later {
+                if Charter::open(&signed)?.number > charter.number {
+                    charter = charter.follow(&signed)?;
+                    stored.charter = signed.into();
+                }
+            }
+            if charter.number <= known.number {
+                return Ok(charter);
+            }
+            write_json(&self.path(), &stored)?;
+        }
     }
 
     /// All memberships, as the hub has them and the roster counts them, with the roster.
@@ -470,6 +558,15 @@ impl Place {
             }
         }
     }
+}
+
+/// The charter, of a community that has not ended.
+fn going_on(charter: Charter) -> Result<Charter, CommunityError> {
+    if charter.ended { Err(ended(&charter)) } else { Ok(charter) }
+}
+
+fn ended(charter: &Charter) -> CommunityError {
+    CommunityError::Ended { name: charter.name.clone(), charter: charter.number }
 }
 
 fn known_hub(route: &Route) -> KnownHub {

@@ -199,6 +199,7 @@ fn charter(manager: &NodeKey) -> Charter {
         expires: now() + LIFETIME_S,
         managers: Quorum { keys: [manager.public()].into(), threshold: 1 },
         previous: None,
+        ended: false,
     }
 }
 

@@ -57,6 +57,8 @@ pub(crate) enum CommunityCommand {
     #[command(after_help = "Example:\n  consign community revoke press-1\n\n\
                   It receives nothing from then on, and opens nothing that is sent later.")]
     Revoke(PeerNameArgs),
+    /// End the community, for good
+    Delete(DeleteArgs),
     /// Show how the communities of this node stand
     #[command(after_help = "Example:\n  consign community status")]
     Status,
@@ -131,6 +133,21 @@ pub(crate) struct ManagerKeyArgs {
 pub(crate) struct ThresholdArgs {
     /// How many
     pub(crate) count: usize,
+    #[command(flatten)]
+    pub(crate) to: ProposalFile,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  consign community delete \"Plant 7\"\n\n\
+                  Nothing is sent or received in it any more, and what the hub has of it goes. Machines are \
+                  told, in words that managers signed, and keep what was carried out on them. As many \
+                  managers sign it as any change takes.")]
+pub(crate) struct DeleteArgs {
+    /// Its name or its id
+    pub(crate) name: String,
+    /// Do not ask for its name
+    #[arg(short, long)]
+    pub(crate) yes: bool,
     #[command(flatten)]
     pub(crate) to: ProposalFile,
 }

@@ -152,6 +152,49 @@ pub(crate) enum HubCommand {
     Up(HubUpArgs),
     /// Say which version of consign is the newest, and the oldest that the hub answers
     Clients(HubClientsArgs),
+    /// List the communities at a hub, and remove one whose managers are gone
+    Community(HubCommunityArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  consign hub community list --data /var/lib/consign")]
+pub(crate) struct HubCommunityArgs {
+    #[command(subcommand)]
+    pub(crate) what: HubCommunityCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum HubCommunityCommand {
+    /// List them: how many peers, and when a manager was heard of last
+    List(HubCommunitiesArgs),
+    /// Forget a community at this hub, with its releases, queues and receipts
+    Remove(HubRemoveCommunityArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  consign hub community list --data /var/lib/consign")]
+pub(crate) struct HubCommunitiesArgs {
+    /// The data directory of the hub, or of any of its front-ends
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    #[command(flatten)]
+    pub(crate) database: DatabaseArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Example:\n  consign hub community remove \"Plant 7\" --data /var/lib/consign\n\n\
+                  For a community whose managers are gone; those who are there end it with \
+                  `consign community delete`. Its peers are told that the hub no longer has it."
+)]
+pub(crate) struct HubRemoveCommunityArgs {
+    /// Its name or its id
+    pub(crate) community: String,
+    #[command(flatten)]
+    pub(crate) at: HubCommunitiesArgs,
+    /// Do not ask for its name
+    #[arg(short, long)]
+    pub(crate) yes: bool,
 }
 
 #[derive(Debug, ClapArgs)]

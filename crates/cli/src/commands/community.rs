@@ -1,6 +1,7 @@
 //! `consign community …`
 
 mod console;
+mod ending;
 mod list;
 mod peer;
 mod proposal;
@@ -47,6 +48,7 @@ pub(super) async fn run(session: &Session, args: CommunityArgs) -> anyhow::Resul
         CommunityCommand::Sign(args) => proposal::sign(session, &place()?, args).await,
         CommunityCommand::Proposal(args) => proposal::run(session, &place()?, args.what).await,
         CommunityCommand::Revoke(args) => revoke(session, &place()?, &args).await,
+        CommunityCommand::Delete(args) => ending::delete(session, args).await,
         CommunityCommand::Status => status::run(session, args.community.as_deref()).await,
         CommunityCommand::Console(args) => console::run(session, place()?, &args).await,
     }

@@ -2,6 +2,7 @@
 
 mod backup;
 mod clients;
+mod community;
 mod supervised;
 mod switch;
 
@@ -27,6 +28,7 @@ pub(super) async fn run(session: &Session, mut args: HubArgs) -> anyhow::Result<
         Some(HubCommand::Down(args)) => switch::down(session, args).await,
         Some(HubCommand::Up(args)) => switch::up(session, args).await,
         Some(HubCommand::Clients(args)) => clients::run(session, args).await,
+        Some(HubCommand::Community(args)) => community::run(session, args).await,
         None => serve(session, args).await,
     }
 }

@@ -238,6 +238,7 @@ fn community_line(
         CommunityState::Connecting => ("connecting", "asks the hub for news"),
         CommunityState::Working => ("working", "works through what there is to do"),
         CommunityState::Listening => ("listening", "is up to date and listens"),
+        CommunityState::Ended => ("ended", "has nothing to do any more: the community has ended"),
         CommunityState::BackingOff => ("backing-off", "failed and tries again later"),
     };
     let mut human = format!(

@@ -170,6 +170,14 @@ fn judge_one(cause: &(dyn std::error::Error + 'static)) -> Option<(Ended, Option
     if let Some(error) = cause.downcast_ref::<CommunityError>() {
         return judge_community(error);
     }
+    if let Some(hub::HostedError::Unknown(_) | hub::HostedError::Ambiguous { .. }) =
+        cause.downcast_ref()
+    {
+        return Some((
+            Ended::NotFound,
+            hint("`consign hub community list --data DIR` shows them with their ids"),
+        ));
+    }
     if let Some(ServiceError::Running { .. }) = cause.downcast_ref() {
         return Some((Ended::InUse, hint("`consign status` shows what it does")));
     }
@@ -282,6 +290,14 @@ fn judge_community(error: &CommunityError) -> Option<(Ended, Option<String>)> {
         CommunityError::Unknown(_) | CommunityError::NotNamed(_) => Some((
             Ended::NotFound,
             hint("`consign community status` shows the communities of this node"),
+        )),
+        CommunityError::Ended { .. } => Some((
+            Ended::NotFound,
+            hint("what was carried out stays as it is; another community has another seed"),
+        )),
+        CommunityError::Gone { .. } => Some((
+            Ended::NotFound,
+            hint("ask a manager where the community is now, or the operator of the hub"),
         )),
         CommunityError::NoPeer(_) => {
             Some((Ended::NotFound, hint("`consign community list` shows the peers")))

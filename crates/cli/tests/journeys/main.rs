@@ -21,6 +21,7 @@ mod demo;
 mod doctor;
 mod documented;
 mod documents;
+mod ended;
 mod files;
 mod front_ends;
 mod gate;

@@ -91,6 +91,26 @@ fn what_one_manager_proposes_another_one_signs() {
 }
 
 #[test]
+fn a_community_is_ended_by_as_many_managers_as_have_to_sign() {
+    let community = two_of_three();
+    let world = &community.world;
+    let file = world.text("end.proposal");
+    let delete = ["community", "delete", "Plant 7", "--yes", "--proposal", &file];
+    let made = world.tells("boss", &delete, &["proposal"]);
+    assert_eq!(made["missing"], 1, "{made}");
+    assert!(made["changes"].to_string().contains("ENDS THE COMMUNITY"), "{made}");
+    // One signature ends nothing.
+    world.fails("boss", &["community", "proposal", "submit", &file], 5);
+    world.tells("ci", &["community", "status"], &["community"]);
+    world.tells("deputy", &["community", "sign", &file], &["proposal", "community_ended"]);
+    for node in ["boss", "third", "ci", "press-1"] {
+        world.tells(node, &["community", "status"], &["community_ended"]);
+    }
+    let refused = world.fails("third", &["community", "label", "ci", "ring=1"], 4);
+    assert!(refused["message"].to_string().contains("has ended"), "{refused}");
+}
+
+#[test]
 fn a_proposal_that_was_overtaken_is_made_again() {
     let community = two_of_three();
     let world = &community.world;

@@ -13,7 +13,7 @@ use crate::process::{Process, invite, lines, start_hub, until};
 const SECRET: &str = "seventeen-purple-presses";
 
 /// A relay: the hub beside it, and its node.
-struct Relay {
+pub(crate) struct Relay {
     hub: Process,
     url: String,
     _node: Process,
@@ -21,7 +21,7 @@ struct Relay {
 
 impl Relay {
     /// One that joins, and is known by its address.
-    fn start(community: &Community, name: &str, options: &[&str]) -> Self {
+    pub(crate) fn start(community: &Community, name: &str, options: &[&str]) -> Self {
         let world = &community.world;
         let data = world.path(&format!("{name}-hub"));
         let (hub, hello) = start_hub(&data, &["--listen", "127.0.0.1:0"]);

@@ -124,6 +124,10 @@ impl Proposal {
         let next = self.review_charter(charter, now)?;
         self.review_base(basis)?;
         self.review_roster(basis, next.as_ref().unwrap_or(charter), now)?;
+        let ends = next.as_ref().is_some_and(|next| next.ended);
+        if ends && !(self.members.is_empty() && self.removed.is_empty()) {
+            return Err(untrue("it ends the community and changes who belongs to it"));
+        }
         let members = self.apply(basis)?;
         let encoded: Vec<Vec<u8>> = members.values().map(Membership::encode).collect();
         self.roster().check_members(encoded.iter().map(Vec::as_slice)).map_err(|_| {
@@ -154,6 +158,9 @@ impl Proposal {
     fn review_charter(&self, known: &Charter, now: u64) -> Result<Option<Charter>, ProposalError> {
         let Some(next) = self.charter().filter(|next| *next != known) else { return Ok(None) };
         let expected = known.number.checked_add(1);
+        if known.ended {
+            return Err(CharterError::Ended { number: known.number }.into());
+        }
         if next.community != known.community {
             return Err(untrue("its charter is of another community"));
         }
@@ -170,6 +177,9 @@ impl Proposal {
             return Err(CharterError::Forked { number: known.number }.into());
         }
         check_time(next.expires, CHARTER_LIFETIME_MAX_S, now)?;
+        if next.ended && (&next.name, &next.managers) != (&known.name, &known.managers) {
+            return Err(untrue("it ends the community and changes who manages it"));
+        }
         Ok(Some(next.clone()))
     }
 

@@ -221,3 +221,49 @@ fn a_file_that_was_altered_is_refused_or_loses_the_signature() {
     }
     assert!(jointly::peek::<Roster>(proposal().signed_roster()).is_ok());
 }
+
+/// Who signs the end signs nothing else with it.
+#[test]
+fn an_end_is_proposed_alone() {
+    let (last, times) = (three().ending(NOW, NOW + 1000), (NOW, NOW + 1000));
+    let with = |last: &Charter, members: BTreeMap<_, _>, removed: BTreeSet<_>| {
+        let mut then = basis().members;
+        then.retain(|peer, _| !removed.contains(peer));
+        then.extend(members.clone());
+        let roster = basis().next_roster(last, &then, [key(1).public()].into(), times);
+        let charter = Some(last.clone());
+        Proposal::new(Draft { charter, roster, members, removed, ..draft() }, &key(1))
+    };
+    let none = (BTreeMap::new(), BTreeSet::new());
+    let mut sound = with(&last, none.0.clone(), none.1.clone());
+    let found = sound.review(&basis(), NOW).expect("sound");
+    assert!(found.charter.is_some_and(|charter| charter.ended));
+    assert_eq!(sound.progress(&three()).missing, 1);
+    sound.sign(&key(2), &three()).expect("signs");
+    assert_eq!(three().follow(sound.signed_charter().expect("one")), Ok(last.clone()));
+    let fewer = Quorum { threshold: 1, ..three().managers };
+    for (what, wrong) in [
+        (
+            "managers",
+            with(&Charter { managers: fewer, ..last.clone() }, none.0.clone(), none.1.clone()),
+        ),
+        (
+            "name",
+            with(
+                &Charter { name: "Plant 8".into(), ..last.clone() },
+                none.0.clone(),
+                none.1.clone(),
+            ),
+        ),
+        ("members", with(&last, [(peer("x"), membership("x", 9))].into(), none.1.clone())),
+        ("removed", with(&last, none.0, basis().members.keys().take(1).cloned().collect())),
+    ] {
+        let refused = wrong.review(&basis(), NOW);
+        assert!(matches!(refused, Err(ProposalError::Untrue(_))), "{what}: {refused:?}");
+    }
+    let ended = Basis { charter: last, ..basis() };
+    let refused = with(&ended.charter.ending(NOW, NOW + 1), BTreeMap::new(), BTreeSet::new());
+    let refused = refused.review(&ended, NOW);
+    let error = ProposalError::Charter(CharterError::Ended { number: 2 });
+    assert_eq!(refused, Err(error), "it has ended");
+}

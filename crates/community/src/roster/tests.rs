@@ -64,6 +64,22 @@ fn nothing_counts_under_a_charter_that_has_expired() {
     assert_eq!(refused, Err(RosterError::CharterExpired { expires: NOW, now: NOW }));
 }
 
+/// What its managers may have signed before, and what whoever has all their keys signs later.
+#[test]
+fn nothing_counts_in_a_community_that_has_ended() {
+    let last = charter().ending(NOW, NOW + 10);
+    let before = jointly::sign(&roster(), [&key(1)]);
+    let under = Roster { charter: (2, last.hash()), number: 1, ..roster() };
+    let (after, renewal) = (jointly::sign(&under, [&key(1)]), signed_renewal(&under));
+    for signed in [before, after] {
+        // Its own time does not bring it back.
+        for now in [NOW, NOW + 11] {
+            let refused = Roster::accept(&signed, Some(&renewal), &last, None, now);
+            assert_eq!(refused, Err(RosterError::Ended { number: 2 }));
+        }
+    }
+}
+
 /// TUF: indefinite freeze. A revoked publisher with a hub on its side has until then.
 #[test]
 fn a_roster_counts_as_long_as_somebody_renews_it() {

@@ -5,11 +5,11 @@ use sqlx::{Postgres, Transaction};
 
 use super::{PostgresDb, after as page_start, text};
 use crate::stored::{
-    self, AllMembersRow, CommunityRow, MemberRow, order_codes, roles_code, signed,
+    self, AllMembersRow, CommunityRow, ListedRow, MemberRow, order_codes, roles_code, signed,
 };
 use crate::{
-    AccountKey, Communities, CommunityKey, CommunityRecord, DbError, Member, NewRoster, Renewal,
-    RosterOrder,
+    AccountKey, Communities, CommunityKey, CommunityRecord, DbError, HolderId, ListedCommunity,
+    Member, NameId, NewRoster, Renewal, RosterOrder,
 };
 
 #[async_trait]
@@ -60,6 +60,57 @@ impl Communities for PostgresDb {
         Ok(done.rows_affected() > 0)
     }
 
+    async fn end_community(
+        &self,
+        community: &CommunityKey,
+        number: u64,
+        charter: &[u8],
+        now: u64,
+    ) -> Result<bool, DbError> {
+        let mut transaction = self.write().await?;
+        let Some((id, newest)) = found(&mut transaction, community).await? else {
+            return Ok(false);
+        };
+        if newest.checked_add(1) != Some(signed(number)) {
+            return Ok(false);
+        }
+        clear(&mut transaction, (id, community), now).await?;
+        sqlx::query("INSERT INTO charters (community, number, signed) VALUES ($1, $2, $3)")
+            .bind(id)
+            .bind(signed(number))
+            .bind(charter)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    async fn remove_community(&self, community: &CommunityKey, now: u64) -> Result<bool, DbError> {
+        let mut transaction = self.write().await?;
+        let Some((id, _)) = found(&mut transaction, community).await? else { return Ok(false) };
+        clear(&mut transaction, (id, community), now).await?;
+        sqlx::query("DELETE FROM communities WHERE id = $1")
+            .bind(id)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    async fn communities(&self) -> Result<Vec<ListedCommunity>, DbError> {
+        let rows: Vec<ListedRow> = sqlx::query_as(
+            "SELECT c.community, h.signed, c.created,
+                    (SELECT count(*) FROM members m WHERE m.community = c.id),
+                    c.renewal_issued, c.mirror
+             FROM communities c JOIN charters h ON h.community = c.id
+             WHERE h.number = (SELECT max(n.number) FROM charters n WHERE n.community = c.id)
+             ORDER BY c.id",
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(stored::listed_community).collect()
+    }
+
     async fn charters(
         &self,
         community: &CommunityKey,
@@ -95,11 +146,7 @@ impl Communities for PostgresDb {
 
     async fn set_roster(&self, new: &NewRoster) -> Result<bool, DbError> {
         let mut transaction = self.write().await?;
-        // A key may belong to two communities whose rosters change at once: one after the other, so
-        // that the later one sees whether it belongs to any.
-        sqlx::query("SELECT pg_advisory_xact_lock(27988542867728241)")
-            .execute(&mut *transaction)
-            .await?;
+        lock_rosters(&mut transaction).await?;
         let found: Option<(i64, Option<i64>, Option<i64>, i64)> = sqlx::query_as(
             "SELECT c.id, c.roster_charter, c.roster_number,
                     (SELECT max(h.number) FROM charters h WHERE h.community = c.id)
@@ -228,6 +275,97 @@ impl Communities for PostgresDb {
         .await?;
         row.map(stored::member).transpose()
     }
+}
+
+/// A community's row, locked, and the number of its newest charter.
+async fn found(
+    transaction: &mut Transaction<'static, Postgres>,
+    community: &CommunityKey,
+) -> Result<Option<(i64, i64)>, DbError> {
+    lock_rosters(transaction).await?;
+    Ok(sqlx::query_as(
+        "SELECT c.id, (SELECT max(h.number) FROM charters h WHERE h.community = c.id)
+         FROM communities c WHERE c.community = $1 FOR UPDATE OF c",
+    )
+    .bind(community.0.to_vec())
+    .fetch_optional(&mut **transaction)
+    .await?)
+}
+
+/// A key may belong to two communities whose rosters change at once: one after the other, so that the
+/// later one sees whether it belongs to any.
+async fn lock_rosters(transaction: &mut Transaction<'static, Postgres>) -> Result<(), DbError> {
+    sqlx::query("SELECT pg_advisory_xact_lock(27988542867728241)")
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+/// Takes away all that a community has but its charters.
+async fn clear(
+    transaction: &mut Transaction<'static, Postgres>,
+    (id, community): (i64, &CommunityKey),
+    now: u64,
+) -> Result<(), DbError> {
+    let keys: Vec<Vec<u8>> =
+        sqlx::query_scalar("SELECT key FROM members WHERE community = $1 ORDER BY key")
+            .bind(id)
+            .fetch_all(&mut **transaction)
+            .await?;
+    let (first, end) = community.feeds();
+    // Releases that are being added come before or not at all.
+    let names: Vec<i64> = sqlx::query_scalar(
+        "SELECT id FROM names WHERE name > $1 AND name < $2 ORDER BY name FOR UPDATE",
+    )
+    .bind(&first)
+    .bind(&end)
+    .fetch_all(&mut **transaction)
+    .await?;
+    let holders: Vec<i64> = names.iter().map(|name| HolderId::from(NameId(*name)).0).collect();
+    // Nothing but the whole table says what a name holds.
+    sqlx::query("SET LOCAL enable_seqscan = on").execute(&mut **transaction).await?;
+    for statement in [
+        "DELETE FROM members WHERE community = $1",
+        "DELETE FROM community_publishers WHERE community = $1",
+        "DELETE FROM admissions WHERE community = $1",
+        "DELETE FROM joins WHERE community = $1",
+        "UPDATE communities SET roster = NULL, roster_charter = NULL, roster_number = NULL,
+           renewal = NULL, renewal_issued = NULL WHERE id = $1",
+    ] {
+        sqlx::query(statement).bind(id).execute(&mut **transaction).await?;
+    }
+    sqlx::query("DELETE FROM grants WHERE name > $1 AND name < $2")
+        .bind(&first)
+        .bind(&end)
+        .execute(&mut **transaction)
+        .await?;
+    let of_feeds = [
+        ("DELETE FROM releases WHERE name = ANY($1)", &names),
+        ("DELETE FROM chunk_holders WHERE holder = ANY($1)", &holders),
+        ("DELETE FROM names WHERE id = ANY($1)", &names),
+    ];
+    for (statement, ids) in of_feeds {
+        sqlx::query(statement).bind(ids).execute(&mut **transaction).await?;
+    }
+    sqlx::query(
+        "UPDATE accounts SET role = (EXISTS
+           (SELECT 1 FROM members m WHERE m.key = accounts.key AND m.roles & 1 <> 0))::int
+         WHERE of_community AND key = ANY($1)",
+    )
+    .bind(&keys)
+    .execute(&mut **transaction)
+    .await?;
+    sqlx::query(
+        "UPDATE accounts SET revoked = CASE
+           WHEN EXISTS (SELECT 1 FROM members m WHERE m.key = accounts.key) THEN NULL
+           ELSE coalesce(revoked, $2) END
+         WHERE of_community AND key = ANY($1)",
+    )
+    .bind(&keys)
+    .bind(signed(now))
+    .execute(&mut **transaction)
+    .await?;
+    Ok(())
 }
 
 /// Changes the rows of peers; returns the keys they had and have.

@@ -6,11 +6,11 @@ use sqlx::{Sqlite, Transaction};
 use super::{SqliteDb, json_list};
 use crate::community::hex;
 use crate::stored::{
-    self, AllMembersRow, CommunityRow, MemberRow, order_codes, roles_code, signed,
+    self, AllMembersRow, CommunityRow, ListedRow, MemberRow, order_codes, roles_code, signed,
 };
 use crate::{
-    AccountKey, Communities, CommunityKey, CommunityRecord, DbError, Member, NewRoster, Renewal,
-    RosterOrder,
+    AccountKey, Communities, CommunityKey, CommunityRecord, DbError, ListedCommunity, Member,
+    NewRoster, Renewal, RosterOrder,
 };
 
 #[async_trait]
@@ -59,6 +59,57 @@ impl Communities for SqliteDb {
         .execute(&self.writer)
         .await?;
         Ok(done.rows_affected() > 0)
+    }
+
+    async fn end_community(
+        &self,
+        community: &CommunityKey,
+        number: u64,
+        charter: &[u8],
+        now: u64,
+    ) -> Result<bool, DbError> {
+        let mut transaction = self.write().await?;
+        let Some((id, newest)) = found(&mut transaction, community).await? else {
+            return Ok(false);
+        };
+        if newest.checked_add(1) != Some(signed(number)) {
+            return Ok(false);
+        }
+        clear(&mut transaction, (id, community), now).await?;
+        sqlx::query("INSERT INTO charters (community, number, signed) VALUES (?, ?, ?)")
+            .bind(id)
+            .bind(signed(number))
+            .bind(charter)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    async fn remove_community(&self, community: &CommunityKey, now: u64) -> Result<bool, DbError> {
+        let mut transaction = self.write().await?;
+        let Some((id, _)) = found(&mut transaction, community).await? else { return Ok(false) };
+        clear(&mut transaction, (id, community), now).await?;
+        sqlx::query("DELETE FROM communities WHERE id = ?")
+            .bind(id)
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    async fn communities(&self) -> Result<Vec<ListedCommunity>, DbError> {
+        let rows: Vec<ListedRow> = sqlx::query_as(
+            "SELECT c.community, h.signed, c.created,
+                    (SELECT count(*) FROM members m WHERE m.community = c.id),
+                    c.renewal_issued, c.mirror
+             FROM communities c JOIN charters h ON h.community = c.id
+             WHERE h.number = (SELECT max(n.number) FROM charters n WHERE n.community = c.id)
+             ORDER BY c.id",
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        rows.into_iter().map(stored::listed_community).collect()
     }
 
     async fn charters(
@@ -227,6 +278,69 @@ impl Communities for SqliteDb {
         row.map(stored::member).transpose()
     }
 }
+
+/// A community's row, and the number of its newest charter.
+async fn found(
+    transaction: &mut Transaction<'static, Sqlite>,
+    community: &CommunityKey,
+) -> Result<Option<(i64, i64)>, DbError> {
+    Ok(sqlx::query_as(
+        "SELECT c.id, (SELECT max(h.number) FROM charters h WHERE h.community = c.id)
+         FROM communities c WHERE c.community = ?",
+    )
+    .bind(community.0.to_vec())
+    .fetch_optional(&mut **transaction)
+    .await?)
+}
+
+/// Takes away all that a community has but its charters.
+async fn clear(
+    transaction: &mut Transaction<'static, Sqlite>,
+    (id, community): (i64, &CommunityKey),
+    now: u64,
+) -> Result<(), DbError> {
+    let keys: Vec<Vec<u8>> = sqlx::query_scalar("SELECT key FROM members WHERE community = ?")
+        .bind(id)
+        .fetch_all(&mut **transaction)
+        .await?;
+    let keys = json_list(keys);
+    let (first, end) = community.feeds();
+    for statement in CLEAR {
+        sqlx::query(statement)
+            .bind(id)
+            .bind(&keys)
+            .bind(&first)
+            .bind(&end)
+            .bind(signed(now))
+            .execute(&mut **transaction)
+            .await?;
+    }
+    Ok(())
+}
+
+/// What is gone with a community. `?1` is it, `?2` the keys of its peers as a list of hexadecimal digits,
+/// `?3` and `?4` are around the names of all feeds, `?5` is the time. Queues and receipts go with the
+/// releases; the holder that a name is has an odd number.
+const CLEAR: [&str; 11] = [
+    "DELETE FROM members WHERE community = ?1",
+    "DELETE FROM community_publishers WHERE community = ?1",
+    "DELETE FROM admissions WHERE community = ?1",
+    "DELETE FROM joins WHERE community = ?1",
+    "DELETE FROM grants WHERE name > ?3 AND name < ?4",
+    "DELETE FROM releases WHERE name IN (SELECT id FROM names WHERE name > ?3 AND name < ?4)",
+    "DELETE FROM chunk_holders
+     WHERE holder IN (SELECT id << 1 | 1 FROM names WHERE name > ?3 AND name < ?4)",
+    "DELETE FROM names WHERE name > ?3 AND name < ?4",
+    "UPDATE communities SET roster = NULL, roster_charter = NULL, roster_number = NULL,
+       renewal = NULL, renewal_issued = NULL WHERE id = ?1",
+    "UPDATE accounts SET role = EXISTS
+       (SELECT 1 FROM members m WHERE m.key = accounts.key AND m.roles & 1)
+     WHERE of_community AND key IN (SELECT unhex(value) FROM json_each(?2))",
+    "UPDATE accounts SET revoked = CASE
+       WHEN EXISTS (SELECT 1 FROM members m WHERE m.key = accounts.key) THEN NULL
+       ELSE coalesce(revoked, ?5) END
+     WHERE of_community AND key IN (SELECT unhex(value) FROM json_each(?2))",
+];
 
 /// Changes the rows of peers; returns the keys they had and have, as a list.
 async fn set_members(

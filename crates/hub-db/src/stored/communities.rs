@@ -2,8 +2,8 @@
 
 use super::{hash, signed, unsigned};
 use crate::{
-    AccountKey, CommunityRecord, DbError, JoinOutcome, JoinRecord, JoinRoom, JoinStep, Member,
-    NewRoster, PeerRoles, Renewal, RosterOrder,
+    AccountKey, CommunityKey, CommunityRecord, DbError, JoinOutcome, JoinRecord, JoinRoom,
+    JoinStep, ListedCommunity, Member, NewRoster, PeerRoles, Renewal, RosterOrder,
 };
 
 pub(crate) fn order_codes(order: RosterOrder) -> (i64, i64) {
@@ -49,6 +49,23 @@ pub(crate) fn roles_code(roles: PeerRoles) -> i64 {
 
 fn roles(code: i64) -> PeerRoles {
     PeerRoles { publisher: code & 1 != 0, relay: code & 2 != 0, target: code & 4 != 0 }
+}
+
+/// community, newest charter, when it began, how many peers, when it was renewed, mirror
+pub(crate) type ListedRow = (Vec<u8>, Vec<u8>, i64, i64, Option<i64>, Option<Vec<u8>>);
+
+pub(crate) fn listed_community(
+    (community, signed_charter, created, members, renewed, mirror): ListedRow,
+) -> Result<ListedCommunity, DbError> {
+    let damaged = |_| DbError::Damaged("an id of a community that is not 16 bytes");
+    Ok(ListedCommunity {
+        community: CommunityKey(community.try_into().map_err(damaged)?),
+        signed_charter,
+        created: unsigned(created)?,
+        members: unsigned(members)?,
+        renewed: renewed.map(unsigned).transpose()?,
+        mirror: mirror.map(hash).transpose()?.map(AccountKey),
+    })
 }
 
 /// peer, key, roles, payload

@@ -1,7 +1,8 @@
 //! Communities, and what their rosters give and take.
 
 use hub_db::{
-    CommunityKey, Grant, HubDb, Member, NewRoster, PeerRoles, RegisterError, Renewal, RosterOrder,
+    CommunityKey, Grant, HubDb, Member, NewEntry, NewRoster, PeerRoles, RegisterError, Renewal,
+    RosterOrder,
 };
 
 use super::*;
@@ -299,6 +300,75 @@ pub(crate) async fn targets_and_relays_read_the_feeds_of_publishers(db: &dyn Hub
     assert_eq!((readers(1, 10).await, readers(1, 13).await), (vec![], vec![]));
     assert_eq!(readers(1, 12).await, [13, 15]);
     assert_eq!(readers(2, 10).await, [11], "another community's are left alone");
+}
+
+pub(crate) async fn a_community_that_ends_leaves_its_charters_and_one_that_is_removed_nothing(
+    db: &dyn HubDb,
+) {
+    let ids = [1, 2, 3].map(community_of);
+    let release_of = async |community: u8| {
+        let owner = db.account(&key(10)).await.expect("looks up").expect("is there");
+        let feed = name_of(db, &owner, &community_of(community).feed(&key(10)), false).await;
+        let [own, shared] = [chunk(community.into()), chunk(100)];
+        db.publish(&release(feed, 1), &[own, shared]).await.expect("publishes");
+        let entry = |number: u8| NewEntry { target: key(number), envelope: vec![number; 92] };
+        let queued = db.enqueue(feed, 1, &[entry(11), entry(12)], NOW).await.expect("queues");
+        assert_eq!(queued, Some(2));
+    };
+    for community in [1, 2, 3] {
+        start(db, community).await;
+        let peers = [member(10, PUBLISHER), member(11, TARGET), member(12, TARGET)];
+        change(db, community, &peers, &[]).await;
+        if community < 3 {
+            change(db, community, &[member(20 + community, TARGET)], &[]).await;
+        }
+        release_of(community).await;
+        db.admit(&community_of(community), &[community; 16], NOW + 9).await.expect("admits");
+    }
+    let listed = db.communities().await.expect("lists");
+    assert_eq!(
+        listed.iter().map(|it| (it.community, it.members)).collect::<Vec<_>>(),
+        [(ids[0], 4), (ids[1], 4), (ids[2], 3),]
+    );
+    for number in [1, 3] {
+        let ended = db.end_community(&ids[0], number, b"last", NOW).await.expect("decides");
+        assert!(!ended, "the last charter is the next one");
+    }
+    assert!(!db.end_community(&community_of(9), 1, b"last", NOW).await.expect("is none"));
+    assert!(!db.remove_community(&community_of(9), NOW).await.expect("is none"));
+    assert!(db.end_community(&ids[0], 2, b"last", NOW).await.expect("ends"));
+    assert!(db.remove_community(&ids[1], NOW).await.expect("removes"));
+    for (community, left) in [(ids[0], &[&b"charter 1"[..], b"last"][..]), (ids[1], &[])] {
+        assert_eq!(db.charters(&community, 0, 9).await.expect("reads"), left);
+        assert_eq!(db.all_members(&community).await.expect("reads"), (None, vec![]));
+        assert_eq!(db.joins(&community, 9).await.expect("reads"), []);
+        assert!(!db.withdraw_admission(&community, &[community.0[0]; 16]).await.expect("none"));
+        for target in [11, 12] {
+            assert_eq!(db.queue(&community, &key(target), 0, 9).await.expect("reads"), []);
+        }
+        assert_eq!(db.grants(&community.feed(&key(10))).await.expect("reads"), []);
+    }
+    let stands = db.community(&ids[0]).await.expect("reads").expect("is there");
+    assert_eq!((stands.charter, stands.roster, stands.renewal), (2, None, None));
+    assert_eq!(db.community(&ids[1]).await.expect("reads"), None);
+    assert!(!db.add_charter(&ids[1], 2, b"x").await.expect("is none"));
+    // Who belongs nowhere else is out; releases are gone with what they held, those of others stay.
+    for (number, stays) in [(21, false), (22, false), (10, true), (11, true)] {
+        assert_eq!(is_in_force(db, number).await, stays, "{number}");
+    }
+    let names = db.all_names("", 9).await.expect("reads");
+    let names: Vec<String> = names.into_iter().map(|name| name.name).collect();
+    assert_eq!(names, [ids[2].feed(&key(10))]);
+    let reader = Caller::from(&db.account(&key(11)).await.expect("looks up").expect("is there"));
+    let readable = async |number| {
+        let chunks = [chunk(number)];
+        !db.readable(&reader, &chunks).await.expect("reads").is_empty()
+    };
+    assert!(!readable(1).await && !readable(2).await && readable(3).await && readable(100).await);
+    assert_eq!(db.queue(&ids[2], &key(12), 0, 9).await.expect("reads").len(), 1);
+    // It can begin anew where it was removed, and not where it ended.
+    start(db, 2).await;
+    assert!(!db.create_community(&ids[0], b"charter 1", None, NOW).await.expect("is there"));
 }
 
 /// As many as a community may well have: some statements for all of them, and as many for one.

@@ -102,6 +102,7 @@ macro_rules! for_each_check {
             accounts_of_their_own_right_are_no_rosters_to_change,
             targets_and_relays_read_the_feeds_of_publishers,
             a_large_roster_is_set_at_once,
+            a_community_that_ends_leaves_its_charters_and_one_that_is_removed_nothing,
             a_joining_goes_step_by_step,
             an_admission_is_used_once_and_ends,
             joinings_leave_room_for_those_with_an_admission,

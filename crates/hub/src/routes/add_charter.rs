@@ -1,4 +1,4 @@
-//! `POST /v1/communities/{community}/charters`: the next charter.
+//! `POST /v1/communities/{community}/charters`: the next charter, which may be the last.
 
 use std::sync::Arc;
 
@@ -16,7 +16,8 @@ use crate::communities::{Community, conflict, refused};
 use crate::files::unix_now;
 use crate::refusal::Refusal;
 
-/// Who manages no more sees and changes nothing any more, so memories are dropped.
+/// Who manages no more sees and changes nothing any more, so memories are dropped. With the last charter
+/// everything goes that the hub has of the community, but the charters: its peers read the end there.
 pub(crate) async fn add_charter(
     State(app): State<Arc<App>>,
     Member(account): Member,
@@ -29,18 +30,26 @@ pub(crate) async fn add_charter(
         return Ok(StatusCode::NO_CONTENT);
     }
     let next = community.charter.follow(&signed).map_err(|error| match error {
-        CharterError::BrokenChain { .. } | CharterError::Forked { .. } => conflict(error),
+        CharterError::BrokenChain { .. }
+        | CharterError::Forked { .. }
+        | CharterError::Ended { .. } => conflict(error),
         CharterError::Signatures(_) | CharterError::OtherCommunity { .. } => refused(error),
     })?;
     // Those before the newest may have: the roster that counts is under the newest.
     if next.expires <= unix_now() && community.record.mirror.is_none() {
         return Err(refused("it has expired"));
     }
-    let act = Act::new(&app, &account, "charter", community.id)
+    let action = if next.ended { "end-community" } else { "charter" };
+    let act = Act::new(&app, &account, action, community.id)
         .with(json!({ "number": next.number, "managers": next.managers.keys.len() }))
         .taking_away();
     let done = async move {
-        if !app.db.add_charter(&community.key, next.number, &signed).await? {
+        let key = &community.key;
+        let done = match next.ended {
+            true => app.db.end_community(key, next.number, &signed, unix_now()).await?,
+            false => app.db.add_charter(key, next.number, &signed).await?,
+        };
+        if !done {
             return Err(conflict(format!("there is a charter {} by now", next.number)));
         }
         app.bus.changed(community.key);

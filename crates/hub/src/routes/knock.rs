@@ -29,6 +29,7 @@ pub(crate) async fn knock(
     Json(knock): Json<JoinKnock, JOIN_REQUEST_BYTES_MAX>,
 ) -> Result<axum::Json<JoinAccepted>, Refusal> {
     let community = Community::find(&app, &segments).await?;
+    community.must_go_on()?;
     if community.record.mirror.is_some() {
         return Err(forbidden("machines join at the community's home, which its seed names"));
     }

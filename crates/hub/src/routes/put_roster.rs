@@ -31,6 +31,7 @@ pub(crate) async fn put_roster(
     let Member(account) = account.map_err(Refusal::closing)?;
     let managed = Community::handed_in(&app, &segments, &account).await;
     let community = managed.map_err(Refusal::closing)?;
+    community.must_go_on().map_err(Refusal::closing)?;
     let _turn = app.turn(&app.uploads).await.map_err(Refusal::closing)?;
     expect_json(&request)?;
     let body = BoundedBody::new(request, ROSTER_CHANGE_BYTES_MAX, app.limits.idle_time)?;

@@ -52,6 +52,7 @@ pub(crate) fn charter(number: u8, managers: &[u8]) -> Charter {
             threshold: 1,
         },
         previous: None,
+        ended: false,
     }
 }
 

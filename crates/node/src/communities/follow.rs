@@ -113,7 +113,11 @@ impl Following {
 
 /// What there is to do, and that those above hear of it.
 async fn follow(place: Place, with: Arc<With>, status: Arc<Mutex<CommunityStatus>>) {
-    tokio::join!(go_on(&place, &with, &status), place.tell_of_itself());
+    // Only the end of the community ends it.
+    tokio::select! {
+        () = go_on(&place, &with, &status) => {}
+        () = place.tell_of_itself() => {}
+    }
 }
 
 async fn go_on(place: &Place, with: &With, status: &Arc<Mutex<CommunityStatus>>) {
@@ -121,6 +125,14 @@ async fn go_on(place: &Place, with: &With, status: &Arc<Mutex<CommunityStatus>>)
     loop {
         match once(place, with, status).await {
             Ok(()) => pause = PAUSE_MIN,
+            Err(FollowError::Community(CommunityError::Ended { name, charter })) => {
+                tracing::info!(community = %place.id(), charter, "the community has ended");
+                let text = format!("the managers of {name} ended it with charter {charter}");
+                note(status, text);
+                pass_end_on(place, status).await;
+                say(status, CommunityState::Ended, None);
+                return;
+            }
             // Another hub or relay knows as much: only when none answers is there anything to wait for.
             Err(error) if error.is_of_the_way(place) && has_other_way(place) => {
                 let reason = chain(&error);
@@ -139,6 +151,19 @@ async fn go_on(place: &Place, with: &With, status: &Arc<Mutex<CommunityStatus>>)
     }
 }
 
+/// Ends the community at the hub that it was passed on through, if it was, however long that takes.
+async fn pass_end_on(place: &Place, status: &Arc<Mutex<CommunityStatus>>) {
+    let mut pause = PAUSE_MIN;
+    while let Err(error) = place.pass_end_on().await {
+        let reason = chain(&error);
+        tracing::warn!(community = %place.id(), error = reason, "the end is not passed on");
+        let next = format!("it is tried again within {} s", pause.as_secs());
+        say(status, CommunityState::BackingOff, Some((reason, next)));
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(PAUSE_MAX);
+    }
+}
+
 /// Does what there is to do, until the stream of news ends.
 async fn once(
     place: &Place,
@@ -149,12 +174,14 @@ async fn once(
     if let Some(news) = place.go_on(&with.launch).await? {
         note_target(place, status, news);
     }
+    super::going_on(place.charter()?)?;
     say(status, CommunityState::Connecting, None);
     let hub = place.hub()?;
     // Opened first: what comes while this works is told on it.
-    let mut events = hub.client.community_events(&place.id()).await.map_err(|source| {
-        CommunityError::Hub { doing: "wait for news", url: hub.url.clone(), source }
-    })?;
+    let mut events = match hub.client.community_events(&place.id()).await {
+        Ok(events) => events,
+        Err(source) => return Err(place.refused(&hub, "wait for news", source).await.into()),
+    };
     let mut relay = None;
     let mut asked_all = None::<Instant>;
     // A hub whose database is put back ends the stream before.
@@ -300,16 +327,51 @@ fn is_publisher(place: &Place) -> Result<bool, CommunityError> {
 enum FollowError {
     /// It, or its hub.
     #[error(transparent)]
-    Community(#[from] CommunityError),
+    Community(CommunityError),
     /// What waits for this machine.
     #[error(transparent)]
-    Target(#[from] TargetError),
+    Target(TargetError),
     /// What this machine sent.
     #[error(transparent)]
-    Send(#[from] SendError),
+    Send(SendError),
     /// What it passes on.
     #[error(transparent)]
-    Relay(#[from] RelayError),
+    Relay(RelayError),
+}
+
+impl From<CommunityError> for FollowError {
+    fn from(error: CommunityError) -> Self {
+        Self::Community(error)
+    }
+}
+
+// Whatever was done when it turned out how the community stands, that is what counts.
+
+impl From<TargetError> for FollowError {
+    fn from(error: TargetError) -> Self {
+        match error {
+            TargetError::Community(error) => Self::Community(error),
+            error => Self::Target(error),
+        }
+    }
+}
+
+impl From<SendError> for FollowError {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Community(error @ CommunityError::Ended { .. }) => Self::Community(error),
+            error => Self::Send(error),
+        }
+    }
+}
+
+impl From<RelayError> for FollowError {
+    fn from(error: RelayError) -> Self {
+        match error {
+            RelayError::Community(error) => Self::Community(error),
+            error => Self::Relay(error),
+        }
+    }
 }
 
 impl FollowError {
@@ -335,8 +397,11 @@ impl FollowError {
             CommunityError::Charter(_)
             | CommunityError::Roster(_)
             | CommunityError::Membership(_)
-            | CommunityError::Malformed(_) => true,
+            | CommunityError::Malformed(_)
+            // A relay may have lost what it had.
+            | CommunityError::Gone { .. } => true,
             CommunityError::Unknown(_)
+            | CommunityError::Ended { .. }
             | CommunityError::NotNamed(_)
             | CommunityError::NotManager(_)
             | CommunityError::Proposing(_)

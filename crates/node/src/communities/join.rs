@@ -11,7 +11,7 @@ use community::{
 use hub_api::{JoinEnd, Joining};
 use hub_client::ClientError;
 
-use super::{CommunityError, Place, Standing, known_hub};
+use super::{CommunityError, Place, Standing, going_on, known_hub};
 use crate::hubs::HubLink;
 use crate::state::{Node, StateError, random};
 use crate::waits::Waits;
@@ -84,6 +84,7 @@ impl Node {
             match hub.client.charters(&charter.community, charter.number).await {
                 Ok(later) => {
                     let (charter, signed) = newest(charter, &seed.charter, &later)?;
+                    let charter = going_on(charter)?;
                     return self.join_at(&hub, seed, (charter, &signed), peer, secret, waits).await;
                 }
                 Err(source) => {

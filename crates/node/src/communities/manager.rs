@@ -7,6 +7,7 @@
 
 mod admitting;
 mod changing;
+mod ending;
 mod proposing;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,8 +20,9 @@ use hub_client::ClientError;
 use serde::{Deserialize, Serialize};
 
 pub use self::admitting::JoinNews;
+pub use self::ending::Ending;
 pub use self::proposing::{Pending, Proposed, ProposingError};
-use super::{CommunityError, Place, Standing, known_hub};
+use super::{CommunityError, Place, Standing, going_on, known_hub};
 use crate::hubs::{HubLink, KnownHub};
 use crate::publish::unix_now;
 use crate::state::{Node, lock_for_change, random, read_json, write_json};
@@ -129,6 +131,7 @@ impl Node {
                         charter = charter.follow(&next)?;
                         signed = next;
                     }
+                    let charter = going_on(charter)?;
                     if !charter.managers.keys.contains(&self.key().public()) {
                         return Err(CommunityError::NotManager(charter.name));
                     }
@@ -164,6 +167,7 @@ impl Node {
             expires: now + CHARTER_LIFETIME.as_secs(),
             managers: Quorum { keys: [own].into(), threshold: 1 },
             previous: None,
+            ended: false,
         };
         let signed = jointly::sign(&charter, [self.key()]);
         // What cannot be read again is not to be signed: such as a name of two lines.
@@ -192,6 +196,7 @@ impl Place {
     }
 
     fn managing(&self, charter: Charter) -> Result<Charter, CommunityError> {
+        let charter = going_on(charter)?;
         if charter.managers.keys.contains(&self.node.key().public()) {
             return Ok(charter);
         }

@@ -227,22 +227,7 @@ impl Place {
         }
         let hub = self.hub()?;
         let known = newest_charter(beside, &self.id()).await?;
-        let mut after = known;
-        while after < charter {
-            let page = hub.client.charters(&self.id(), after).await;
-            let page = page.map_err(|source| fail(&hub, "read who manages it", source))?;
-            if page.is_empty() {
-                break;
-            }
-            for signed in page {
-                let done = match after {
-                    0 => beside.client.mirror_community(&signed).await,
-                    _ => beside.client.add_charter(&self.id(), &signed).await,
-                };
-                done.map_err(|source| fail(beside, "pass the charter on", source))?;
-                after += 1;
-            }
-        }
+        self.give_charters(&hub, beside, known, charter).await?;
         let there = match beside.client.standing(&self.id(), charter).await {
             Ok(there) => Some(there),
             Err(error) if error.is_not_found() => None,
@@ -267,6 +252,43 @@ impl Place {
         }
         passing.given = Some(given);
         Ok(!has_roster)
+    }
+
+    /// Ends the community at the hub beside this one, if it is known there. Its charters say so; this relay
+    /// cannot.
+    pub(super) async fn pass_end_on(&self) -> Result<(), CommunityError> {
+        let Some(beside) = self.relay_hub()? else { return Ok(()) };
+        let known = newest_charter(&beside, &self.id()).await?;
+        if known == 0 {
+            return Ok(());
+        }
+        self.give_charters(&self.hub()?, &beside, known, self.charter()?.number).await
+    }
+
+    /// Hands on the charters behind number `after`, up to `last`.
+    async fn give_charters(
+        &self,
+        hub: &HubLink,
+        beside: &HubLink,
+        mut after: u64,
+        last: u64,
+    ) -> Result<(), CommunityError> {
+        while after < last {
+            let page = hub.client.charters(&self.id(), after).await;
+            let page = page.map_err(|source| fail(hub, "read who manages it", source))?;
+            if page.is_empty() {
+                break;
+            }
+            for signed in page {
+                let done = match after {
+                    0 => beside.client.mirror_community(&signed).await,
+                    _ => beside.client.add_charter(&self.id(), &signed).await,
+                };
+                done.map_err(|source| fail(beside, "pass the charter on", source))?;
+                after += 1;
+            }
+        }
+        Ok(())
     }
 
     async fn roster_change(

@@ -82,6 +82,9 @@ pub(super) async fn sign(
 
 async fn submit(session: &Session, place: &Place, proposal: &Proposal) -> anyhow::Result<Ended> {
     let roster = session.patiently(place.submit(proposal)).await?;
+    if place.charter()?.ended {
+        return super::ending::ended(session, place);
+    }
     let id = proposal.id().to_string();
     session.output.fact(
         format!("roster {roster} is in force"),
@@ -165,6 +168,9 @@ fn show(session: &Session, proposed: &Proposed, file: Option<&Path>) -> anyhow::
 fn changes(proposed: &Proposed) -> Vec<String> {
     let Proposed { charter: before, review, .. } = proposed;
     let mut words = Vec::new();
+    if review.charter.as_ref().is_some_and(|charter| charter.ended) {
+        return vec!["ENDS THE COMMUNITY, for good; nothing follows it".to_owned()];
+    }
     if let Some(after) = &review.charter {
         if before.name != after.name {
             words.push(format!(

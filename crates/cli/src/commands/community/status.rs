@@ -28,6 +28,9 @@ pub(super) async fn run(session: &Session, named: Option<&str>) -> anyhow::Resul
                     super::proposal::waits(session, &waiting)?;
                 }
             }
+            Err(CommunityError::Ended { .. }) => {
+                super::ending::ended(session, &place)?;
+            }
             Err(error) => {
                 ended = Ended::InPart;
                 unreached(session, &place, &error)?;

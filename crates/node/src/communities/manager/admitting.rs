@@ -46,7 +46,7 @@ impl Place {
         for joining in joinings.into_iter().filter(|joining| joining.end.is_none()) {
             let Ok(request) = JoinRequest::open(&joining.request.0) else {
                 let end = JoinEnd::Refused { reason: "the request is malformed".to_owned() };
-                self.end(&hub, &joining.id, &end).await?;
+                self.end_joining(&hub, &joining.id, &end).await?;
                 continue;
             };
             if let Some(step) = self.handle_join(&hub, &joining, &request).await? {
@@ -109,7 +109,7 @@ impl Place {
                     let missing = proposed.progress.missing;
                     return Ok(Some(JoinNews::WaitsForSignatures(peer, key, missing)));
                 }
-                self.end(hub, &joining.id, &JoinEnd::Admitted).await?;
+                self.end_joining(hub, &joining.id, &JoinEnd::Admitted).await?;
                 Ok(Some(JoinNews::Admitted(peer, key)))
             }
         }
@@ -133,7 +133,7 @@ impl Place {
         let member = self.managed()?.members.remove(peer.as_str());
         let member = member.map(|member| Membership::decode(&member.0)).transpose()?;
         if member.as_ref().is_some_and(is_same) {
-            self.end(hub, &joining.id, &JoinEnd::Admitted).await?;
+            self.end_joining(hub, &joining.id, &JoinEnd::Admitted).await?;
             return Ok(Some(JoinNews::Admitted(peer, key)));
         }
         let Some(pending) = self.pending()? else { return Ok(None) };
@@ -201,11 +201,16 @@ impl Place {
         request: &JoinRequest,
         reason: String,
     ) -> Result<JoinNews, CommunityError> {
-        self.end(hub, &joining.id, &JoinEnd::Refused { reason: reason.clone() }).await?;
+        self.end_joining(hub, &joining.id, &JoinEnd::Refused { reason: reason.clone() }).await?;
         Ok(JoinNews::Refused(request.peer.clone(), reason))
     }
 
-    async fn end(&self, hub: &HubLink, id: &Hex<32>, end: &JoinEnd) -> Result<(), CommunityError> {
+    async fn end_joining(
+        &self,
+        hub: &HubLink,
+        id: &Hex<32>,
+        end: &JoinEnd,
+    ) -> Result<(), CommunityError> {
         let ended = hub.client.end_join(&self.id, id, end).await;
         ended.map_err(|source| fail(hub, "end a joining", source))
     }

@@ -14,7 +14,7 @@ use hub_api::{ProblemCode, RosterChange};
 use super::{
     ATTEMPTS, CHARTER_LIFETIME, Changed, ProposingError, RENEWAL_LIFETIME, ROSTER_LIFETIME, fail,
 };
-use crate::communities::{CommunityError, Place, Stored, StoredSeen};
+use crate::communities::{CommunityError, Place, Stored, StoredSeen, going_on};
 use crate::hubs::HubLink;
 use crate::publish::unix_now;
 use crate::state::{lock_for_change, write_json};
@@ -118,7 +118,10 @@ impl Place {
             return Err(ProposingError::NotAfterwards.into());
         }
         if let (Some(signed), Some(_)) = (proposal.signed_charter(), &review.charter) {
-            basis.charter.follow(signed)?;
+            let next = basis.charter.follow(signed)?;
+            if next.ended {
+                return self.hand_in_end(hub, signed).await;
+            }
             // What the roster under the new charter is made of: it was verified under the old one.
             self.keep_members(&basis.members)?;
             match hub.client.add_charter(&self.id, signed).await {
@@ -241,7 +244,9 @@ impl Place {
             Err(error) if error.is_not_found() && self.stored()?.roster.is_none() => {
                 return Ok(None);
             }
-            Err(source) => return Err(fail(hub, "ask how the community stands", source)),
+            Err(source) => {
+                return Err(self.refused(hub, "ask how the community stands", source).await);
+            }
         };
         let _lock = lock_for_change(&self.path())?;
         let mut stored: Stored = self.stored()?;
@@ -253,6 +258,7 @@ impl Place {
                 write_json(&self.path(), &stored)?;
             }
         }
+        let charter = going_on(charter)?;
         let roster = Roster::open(&offered.roster.0, &charter)?;
         let newest = roster.seen();
         let is_older = stored
@@ -371,7 +377,7 @@ impl Place {
 }
 
 /// Who may renew a roster: the one who makes it, and as many other managers as there may be.
-fn renewers(own: &PublicKey, managers: &BTreeSet<PublicKey>) -> BTreeSet<PublicKey> {
+pub(super) fn renewers(own: &PublicKey, managers: &BTreeSet<PublicKey>) -> BTreeSet<PublicKey> {
     let others = managers.iter().filter(|key| *key != own).take(RENEWERS_MAX - 1);
     let all = others.chain(managers.get(own));
     all.copied().collect()
