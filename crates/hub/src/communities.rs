@@ -121,6 +121,18 @@ impl Community {
         Ok(belonging.community)
     }
 
+    /// The same, if the account answers those who ask to join: a manager, or whoever mirrors the community,
+    /// who carries them to its home and brings the answers.
+    pub(crate) async fn answering(
+        app: &App,
+        segments: &Segments,
+        account: &Account,
+    ) -> Result<Self, Refusal> {
+        let community = Self::handed_in(app, segments, account).await?;
+        community.must_go_on()?;
+        Ok(community)
+    }
+
     /// The roster in force.
     pub(crate) fn roster(&self) -> Result<Option<Roster>, Refusal> {
         let roster = self.record.roster.as_ref().map(|(_, signed)| jointly::peek(signed));

@@ -94,6 +94,9 @@ pub(crate) struct SeedArgs {
     /// File to write [default: standard output]
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// Have machines ask here instead: a relay by its name, or an address (may be given several times)
+    #[arg(long = "route", value_name = "RELAY|ADDRESS")]
+    pub(crate) routes: Vec<String>,
 }
 
 #[derive(Debug, ClapArgs)]

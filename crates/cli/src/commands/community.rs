@@ -31,7 +31,7 @@ pub(super) async fn run(session: &Session, args: CommunityArgs) -> anyhow::Resul
     };
     match args.what {
         CommunityCommand::Create(args) => create(session, args).await,
-        CommunityCommand::Seed(args) => seed(session, &place()?, &args),
+        CommunityCommand::Seed(args) => seed(session, &place()?, &args).await,
         CommunityCommand::Manager(args) => manager(session, &place()?, args.what).await,
         CommunityCommand::Open(args) => open(session, &args).await,
         CommunityCommand::Peer(args) => match args.what {
@@ -69,7 +69,7 @@ async fn create(session: &Session, args: CreateArgs) -> anyhow::Result<Ended> {
     let hub = node.hub(session.hub.as_deref())?;
     let place = node.create_community(&hub, &args.name).await?;
     if let Some(file) = &args.seed {
-        write_seed(&session.path(file), &place)?;
+        write_seed(&session.path(file), &place.seed()?)?;
     }
     let (id, key) = (place.id(), node.key().public());
     session.output.fact(
@@ -120,11 +120,15 @@ async fn open(session: &Session, args: &OpenArgs) -> anyhow::Result<Ended> {
     Ok(Ended::Done)
 }
 
-fn seed(session: &Session, place: &Place, args: &SeedArgs) -> anyhow::Result<Ended> {
+async fn seed(session: &Session, place: &Place, args: &SeedArgs) -> anyhow::Result<Ended> {
+    let seed = match &args.routes[..] {
+        [] => place.seed()?,
+        routes => place.seed_through(route::routes_of(session, place, routes).await?)?,
+    };
     match &args.output {
-        Some(file) => write_seed(&session.path(file), place)?,
+        Some(file) => write_seed(&session.path(file), &seed)?,
         None => {
-            let seed = place.seed()?.to_string();
+            let seed = seed.to_string();
             let value = json!({"event": "seed", "community": place.id().to_string(), "seed": seed});
             session.output.fact(seed, &value)?;
         }
@@ -132,8 +136,8 @@ fn seed(session: &Session, place: &Place, args: &SeedArgs) -> anyhow::Result<End
     Ok(Ended::Done)
 }
 
-fn write_seed(file: &Path, place: &Place) -> anyhow::Result<()> {
-    std::fs::write(file, format!("{}\n", place.seed()?))
+fn write_seed(file: &Path, seed: &Seed) -> anyhow::Result<()> {
+    std::fs::write(file, format!("{seed}\n"))
         .with_context(|| format!("cannot write the seed to {}", file.display()))
 }
 

@@ -133,6 +133,39 @@ fn a_package_comes_through_a_relay_below_a_relay_while_the_hub_is_away() {
     world.fails("press-1", &["community", "status"], 3);
 }
 
+/// Two relays between it and the managers, of which it knows the nearer one alone.
+#[test]
+fn a_machine_that_reaches_nothing_but_a_relay_joins_and_works_through_it() {
+    let community = Community::create();
+    let world = &community.world;
+    community.peer("ci", &["--role", "publisher"]);
+    let _upper = Relay::start(&community, "upper", &[]);
+    let lower = Relay::start(&community, "lower", &["--route", "upper"]);
+    let (seed, secret) = (world.text("lower.seed"), world.text("press-1.secret"));
+    let through = ["community", "seed", "--route", "lower", "--output", &seed];
+    world.tells("boss", &through, &[]);
+    let add = ["community", "peer", "add", "press-1", "--role", "target", "--route", "lower"];
+    world.tells("boss", &[&add[..], &["--secret-file", &secret]].concat(), &["defined"]);
+    until("the lower relay is one", || last_news(&community, "lower").contains("roster"));
+    let join = ["join", &seed, "--as", "press-1", "--secret-file", &secret];
+    let joined = world.tells("press-1", &join, &["joined"]);
+    assert_eq!((&joined["peer"], &joined["again"]), (&"press-1".into(), &false.into()));
+    // It speaks with the relay alone, and gets what it is sent.
+    let line = format!("echo ran >> {}", community.ran_file().display());
+    community.send(&community.package("1", &line), &[]);
+    let (_press, _ci) = (serve(world, "press-1"), serve(world, "ci"));
+    until("the receipt came back", || counted(&community, 1, "passed") == 1);
+    assert_eq!(community.ran(), 1);
+    assert_eq!(holds(&world.path("press-1"), world.url.as_bytes()), None, "the first hub");
+    assert!(holds(&world.path("press-1"), lower.url.as_bytes()).is_some(), "the search finds it");
+
+    // A secret is used once, here too, and the machine is told.
+    let again = ["join", &seed, "--as", "press-1", "--secret-file", &secret];
+    let refused = world.fails("press-2", &again, 5);
+    assert!(refused["message"].to_string().contains("join secret"), "{refused}");
+    world.tells("boss", &["community", "status"], &["community"]);
+}
+
 #[test]
 fn a_target_goes_on_at_another_relay_when_one_is_cut_off() {
     let community = Community::create();

@@ -23,7 +23,7 @@ pub(crate) async fn challenge_join(
     Json(document): Json<JoinDocument, JOIN_REQUEST_BYTES_MAX>,
 ) -> Result<StatusCode, Refusal> {
     let id: Hex<32> = segments.parse("id")?;
-    let community = Community::managed(&app, &segments, &account).await?;
+    let community = Community::answering(&app, &segments, &account).await?;
     let record = app.db.join(&community.key, &id.0).await?.ok_or_else(Refusal::not_found)?;
     let challenge = document.document.0;
     must_be_small(&challenge)?;

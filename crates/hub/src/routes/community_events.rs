@@ -68,7 +68,8 @@ pub(crate) async fn community_events(
 
 /// What is told beside what is for the caller's key.
 fn note(listener: &Listener, belonging: &Belonging) {
-    listener.set_manager(belonging.is_manager);
+    // Whoever mirrors the community carries those on who ask to join here.
+    listener.set_manager(belonging.is_manager || belonging.is_mirror);
     listener.set_carrier(belonging.roles().relay, belonging.is_mirror);
 }
 

@@ -32,11 +32,11 @@ pub(crate) async fn end_join(
             (Community::find(&app, &segments).await?, JoinOutcome::Aborted(reason))
         }
         JoinEnd::Refused { reason } => {
-            let managed = Community::managed(&app, &segments, &member?.0).await?;
+            let managed = Community::answering(&app, &segments, &member?.0).await?;
             (managed, JoinOutcome::Refused(reason))
         }
         JoinEnd::Admitted => {
-            let managed = Community::managed(&app, &segments, &member?.0).await?;
+            let managed = Community::answering(&app, &segments, &member?.0).await?;
             must_be_member(&app, &managed, &id.0).await?;
             (managed, JoinOutcome::Admitted)
         }

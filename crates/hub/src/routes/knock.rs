@@ -12,7 +12,7 @@ use hub_db::{JoinRoom, Knocked, NewJoin};
 use crate::app::App;
 use crate::body::Json;
 use crate::caller::Segments;
-use crate::communities::{Community, forbidden, refused};
+use crate::communities::{Community, refused};
 use crate::files::unix_now;
 use crate::refusal::Refusal;
 
@@ -21,7 +21,8 @@ pub(super) const JOIN_REQUEST_BYTES_MAX: usize = 2 * JOIN_BYTES_MAX;
 
 const ROOM: JoinRoom = JoinRoom { all: JOININGS_MAX, unannounced: JOININGS_UNANNOUNCED_MAX };
 
-/// For everybody who knows the community: who may join is decided by its managers. Small, bounded in
+/// For everybody who knows the community: who may join is decided by its managers, to whom a relay carries
+/// those who ask here. Small, bounded in
 /// number, and forgotten after a day.
 pub(crate) async fn knock(
     State(app): State<Arc<App>>,
@@ -30,9 +31,6 @@ pub(crate) async fn knock(
 ) -> Result<axum::Json<JoinAccepted>, Refusal> {
     let community = Community::find(&app, &segments).await?;
     community.must_go_on()?;
-    if community.record.mirror.is_some() {
-        return Err(forbidden("machines join at the community's home, which its seed names"));
-    }
     let signed = knock.request.0;
     must_be_small(&signed)?;
     let request = JoinRequest::open(&signed).map_err(refused)?;
@@ -40,10 +38,12 @@ pub(crate) async fn knock(
         return Err(refused("the request is for another community"));
     }
     let id = *DocumentHash::of(&signed).as_bytes();
+    // Places are kept at the community's home: who asks at another hub is one of the unannounced.
+    let is_home = community.record.mirror.is_none();
     let new = NewJoin {
         id,
         community: community.key,
-        admission: request.admission,
+        admission: request.admission.filter(|_| is_home),
         request: signed,
         now: unix_now(),
     };

@@ -24,7 +24,7 @@ pub(crate) async fn list_joins(
     segments: Segments,
     headers: HeaderMap,
 ) -> Result<Response, Refusal> {
-    let community = Community::managed(&app, &segments, &account).await?;
+    let community = Community::answering(&app, &segments, &account).await?;
     let joins = app.db.joins(&community.key, JOININGS_PAGE_MAX).await?;
     let page = JoiningsPage { joinings: joins.into_iter().map(joining).collect() };
     let sharer = app.sharer(&Caller::from(&account), peer, &headers);

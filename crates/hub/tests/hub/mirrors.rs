@@ -1,14 +1,15 @@
 //! A community that is passed on to a second hub, and what the one who passes it on cannot do.
 
-use community::Role;
-use documents::{ReleaseName, jointly};
+use community::{JoinAnswer, JoinChallenge, JoinSecret, Role};
+use documents::{DocumentHash, ReleaseName, jointly};
 use hub::{Role as HubRole, Tls};
-use hub_api::{CommunityNews, ProblemCode, RosterChange};
+use hub_api::{CommunityNews, JoinEnd, ProblemCode, RosterChange};
 
 use crate::plant::{BERLIN, CI, PARIS, Plant, change, charter, hears, key};
 use crate::scene::{Person, Scene, Tree, code, fetch};
 
 const RELAY: u8 = 7;
+const OSLO: u8 = 9;
 
 /// A community at its home, with a relay, and a second hub at which the relay may publish.
 struct Passed {
@@ -218,4 +219,53 @@ async fn who_is_revoked_at_home_is_revoked_at_the_second_hub() {
     // The relay itself is a peer like any other: it passes on until the hub's operator ends it.
     let tree = Tree::new(9, 1);
     passed.relay.client.upload(tree.frames()).await.expect("has its own account");
+}
+
+/// The relay carries what others signed, and cannot say anything of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_to_join_where_a_community_is_passed_on_is_answered_by_managers_alone() {
+    let passed = Passed::start().await;
+    passed.pass_on().await;
+    let (id, relay, second) = (passed.plant.id(), &passed.relay, &passed.second);
+    let manager = &passed.plant.manager;
+    // With a secret or without: places are kept at the community's home.
+    let mut request = passed.plant.request("oslo", OSLO, 3);
+    request.admission = Some([7; 16]);
+    let signed = request.sign(&key(OSLO));
+    let mut news = relay.client.community_events(&id).await.expect("listens");
+    let asked = second.anonymous().knock(&id, &signed).await.expect("asks");
+    hears(&mut news, CommunityNews::Joins).await;
+    let listed = relay.client.joinings(&id).await.expect("lists");
+    assert_eq!(listed.iter().map(|it| it.id).collect::<Vec<_>>(), [asked.id]);
+    let berlin = second.stranger(BERLIN);
+    assert_eq!(code(berlin.client.joinings(&id).await), ProblemCode::Forbidden);
+    // Neither a challenge of its own nor one for another request.
+    let challenge = |manager: &Person, request: &[u8]| {
+        let challenge = JoinChallenge {
+            community: id,
+            request: DocumentHash::of(request),
+            manager: manager.key.public(),
+            nonce: [4; 32],
+        };
+        challenge.sign(&manager.key)
+    };
+    for wrong in [challenge(relay, &signed), challenge(manager, b"other")] {
+        let refused = relay.client.challenge_join(&id, &asked.id, &wrong).await;
+        assert_eq!(code(refused), ProblemCode::DocumentRefused);
+    }
+    let sound = challenge(manager, &signed);
+    relay.client.challenge_join(&id, &asked.id, &sound).await.expect("passes on");
+    let secret = JoinSecret::from_random([7; 16]);
+    let answer = |number: u8| JoinAnswer::new(&request, &sound, Some(&secret)).sign(&key(number));
+    let forged = second.anonymous().answer_join(&id, &asked.id, &answer(RELAY)).await;
+    assert_eq!(code(forged), ProblemCode::DocumentRefused, "it is not the machine");
+    second.anonymous().answer_join(&id, &asked.id, &answer(OSLO)).await.expect("answers");
+    // Nor is anybody in whom the roster does not have.
+    let admitted = relay.client.end_join(&id, &asked.id, &JoinEnd::Admitted).await;
+    assert_eq!(code(admitted), ProblemCode::RosterConflict);
+    let end = JoinEnd::Refused { reason: "its secret was used".to_owned() };
+    assert_eq!(code(berlin.client.end_join(&id, &asked.id, &end).await), ProblemCode::Forbidden);
+    relay.client.end_join(&id, &asked.id, &end).await.expect("ends");
+    let told = second.anonymous().joining(&id, &asked.id, 0).await.expect("reads");
+    assert_eq!(told.end, Some(end));
 }

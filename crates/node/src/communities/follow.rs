@@ -117,6 +117,7 @@ async fn follow(place: Place, with: Arc<With>, status: Arc<Mutex<CommunityStatus
     tokio::select! {
         () = go_on(&place, &with, &status) => {}
         () = place.tell_of_itself() => {}
+        () = place.carry_joins() => {}
     }
 }
 

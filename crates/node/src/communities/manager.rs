@@ -213,6 +213,14 @@ impl Place {
         Ok(Seed { charter: stored.charter.0, routes })
     }
 
+    /// A seed by which machines ask at these hubs or relays, and at no other.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn seed_through(&self, routes: Vec<Route>) -> Result<Seed, CommunityError> {
+        Ok(Seed { routes, ..self.seed()? })
+    }
+
     /// Defines a peer, which may join from then on.
     ///
     /// # Errors

@@ -8,7 +8,9 @@
 //! * releases that wait for targets whose routes lead through here, chunks before envelopes, so that
 //!   what a target is told of is there;
 //! * receipts, back to where the releases came from;
-//! * how it is, and what relays under it told of themselves, to the hub above.
+//! * how it is, and what relays under it told of themselves, to the hub above;
+//! * who asks to join at the hub beside it, and what a manager and the machine say to each other: see
+//!   `joins`.
 //!
 //! Nothing is remembered here but which hub it is: what is where, the two hubs say. So a relay that was
 //! stopped, cut off or lost its hub's database goes on from what there is, and everything can be done
@@ -20,6 +22,7 @@
 
 mod chunks;
 mod counts;
+mod joins;
 mod telling;
 
 use std::collections::{BTreeMap, BTreeSet};
