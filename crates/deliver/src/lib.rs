@@ -6,7 +6,8 @@
 //!   receipt is there.
 //!   [`Sending::together`] has several of the same contents sent together (`company`).
 //! * [`Offered`] is a delivery whose header came, and [`Offered::receive`] drives a `ReceivePlan` until
-//!   everything is at its place: [`Place`] writes, `tags` remembers.
+//!   everything is at its place: [`Place`] writes, `tags` remembers. [`discard`] removes what came of one that
+//!   ended before that.
 //! * [`CodeOffer`] hands the ticket of a delivery over to whoever has the code; [`redeem`] is the other end.
 //!
 //! It does not decide what is sent when (`delivery-plan`) nor how a segment is sealed (`delivery`); it
@@ -32,9 +33,9 @@ mod survey;
 mod tags;
 
 pub use code::{CodeError, CodeNews, CodeOffer, redeem};
-pub use place::{Place, PlaceError, Placed};
+pub use place::{Leftover, Place, PlaceError, Placed};
 pub use progress::DeliveryProgress;
-pub use receive::{Offered, ReceiveError, Received};
+pub use receive::{Offered, ReceiveError, Received, discard};
 pub use send::{Filled, LockerTerms, Outgoing, SendError, Sending, Sent};
 pub use source::{Source, SourceError};
 pub use survey::{LeftOut, Origin, SurveyError, Surveyed, survey};

@@ -81,6 +81,17 @@ pub struct Placed {
     pub path: PathBuf,
 }
 
+/// What was there of a delivery that will not be completed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leftover {
+    /// Nothing.
+    None,
+    /// A part of it, which is removed.
+    Removed,
+    /// All of it, which is left to who gives it its names.
+    Complete,
+}
+
 /// A delivery that is being written.
 #[derive(Debug)]
 pub struct Place {
@@ -117,7 +128,7 @@ impl Place {
         if free < needed {
             return Err(PlaceError::NoRoom { path: to.to_owned(), free, needed });
         }
-        let stage_name = format!(".consign-delivery-{id}").into_bytes();
+        let stage_name = stage_name(id);
         let failed = |source| PlaceError::Access { path: to.to_owned(), source };
         made(root.mkdir(&stage_name)).map_err(failed)?;
         let path = to.join(std::ffi::OsStr::from_bytes(&stage_name));
@@ -232,6 +243,49 @@ impl Place {
         self.stage.sync_file_system().map_err(|error| self.failed(error))
     }
 
+    /// Removes from the directory `to` what is there of a delivery that will not be completed: the hidden
+    /// directory, with what the delivery put into it and nothing else. Says whether there was one. What is
+    /// complete and is getting its names is left alone.
+    ///
+    /// # Errors
+    /// See [`PlaceError`]. Something that the delivery did not bring stays, with the directories around it.
+    pub fn discard(to: &Path, id: DeliveryId, header: &Header) -> Result<Leftover, PlaceError> {
+        let unusable = |source| PlaceError::Directory { path: to.to_owned(), source };
+        let failed = |source| PlaceError::Access { path: to.to_owned(), source };
+        let root = match Root::open(to) {
+            Ok(root) => root,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Leftover::None),
+            Err(error) => return Err(unusable(error)),
+        };
+        let stage_name = stage_name(id);
+        let beneath = |path: &[u8]| [&stage_name[..], b"/", path].concat();
+        match root.open_dir(&stage_name) {
+            Ok(_) => {}
+            Err(error) if error.is_not_found() => return Ok(Leftover::None),
+            Err(error) => return Err(failed(error)),
+        }
+        if root.stat(&beneath(FINISHING)).is_ok() {
+            return Ok(Leftover::Complete);
+        }
+        let items = beneath(ITEMS);
+        let at = |item: &Item| [&items[..], b"/", &item.path].concat();
+        // Modes are given before names, and one may forbid to remove what is in a directory.
+        for item in header.items.iter().filter(|item| item.kind == ItemKind::Directory) {
+            gone(root.set_mode(&at(item), 0o700)).map_err(failed)?;
+        }
+        for item in header.items.iter().rev() {
+            let path = at(item);
+            let removed = match item.kind {
+                ItemKind::Directory => root.rmdir(&path),
+                ItemKind::File { .. } | ItemKind::Symlink { .. } => root.unlink(&path),
+            };
+            gone(removed).map_err(failed)?;
+        }
+        gone(root.rmdir(&items)).map_err(failed)?;
+        root.rmdir(&stage_name).map_err(failed)?;
+        Ok(Leftover::Removed)
+    }
+
     /// Gives everything its mode, time and name, durably. May be repeated after any break.
     ///
     /// # Errors
@@ -333,6 +387,19 @@ impl Place {
 const ITEMS: &[u8] = b"items";
 /// A mark: what lacks among the items now was moved to its name.
 const FINISHING: &[u8] = b"finishing";
+
+/// What the hidden directory of a delivery is called.
+fn stage_name(id: DeliveryId) -> Vec<u8> {
+    format!(".consign-delivery-{id}").into_bytes()
+}
+
+/// It is not there now, or was not before.
+fn gone(result: Result<(), AccessError>) -> Result<(), AccessError> {
+    match result {
+        Err(error) if error.is_not_found() => Ok(()),
+        result => result,
+    }
+}
 
 /// It is there now, or was before.
 fn made(result: Result<(), AccessError>) -> Result<(), AccessError> {

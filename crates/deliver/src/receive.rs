@@ -10,8 +10,8 @@ use backoff::Delay;
 use bytes::Bytes;
 use content::DecodeError;
 use delivery::{
-    Digest, Header, Layout, OpenSegmentError, PREFIX_BYTES, PlainSegment, Receipt, SEGMENT_BYTES,
-    Tag, Tally, Ticket, TooLong, Vault, header_length, segment_count,
+    DeliveryId, Digest, Header, Layout, OpenSegmentError, PREFIX_BYTES, PlainSegment, Receipt,
+    SEGMENT_BYTES, Tag, Tally, Ticket, TooLong, Vault, header_length, segment_count,
 };
 use delivery_plan::{DeliveryConfig, ReceiptStanding, ReceiveAction, ReceivePhase, ReceivePlan};
 use documents::NodeKey;
@@ -20,7 +20,7 @@ use hub_client::{ClientError, HubClient};
 
 use crate::ahead::Ahead;
 use crate::kept::Kept;
-use crate::place::{Place, PlaceError, Placed};
+use crate::place::{Leftover, Place, PlaceError, Placed};
 use crate::progress::DeliveryProgress;
 use crate::send::{party, sleep_until};
 use crate::tags::Tags;
@@ -130,6 +130,12 @@ impl Offered {
         Ok(Self { client, ticket, memory, vault, header, encoded, layout, first })
     }
 
+    /// Which one it is.
+    #[must_use]
+    pub fn id(&self) -> DeliveryId {
+        self.ticket.id
+    }
+
     /// Address of the hub it comes through.
     #[must_use]
     pub fn hub(&self) -> &str {
@@ -156,7 +162,7 @@ impl Offered {
         Some(PathBuf::from(std::ffi::OsString::from_vec(bytes)))
     }
 
-    /// Tells the sender that it is not wanted, and forgets it.
+    /// Tells the sender that it is not wanted.
     ///
     /// # Errors
     /// The hub could not be told.
@@ -215,6 +221,27 @@ impl Offered {
         let received = driver.run(key, progress, None).await?;
         Ok(Received { resumed, ..received })
     }
+}
+
+/// Removes what an ended delivery left in the directory into which it was received; `memory` is what is remembered
+/// of it, which can go with the last of it. What is complete stays, for a later try to end with it.
+///
+/// # Errors
+/// See [`ReceiveError`]. What could not be removed is still remembered.
+pub fn discard(memory: &Path, id: DeliveryId) -> Result<Leftover, ReceiveError> {
+    use std::os::unix::ffi::OsStringExt as _;
+    if read_if_there(&memory.join(RECEIPT))?.is_some() {
+        return Ok(Leftover::Complete);
+    }
+    // Both are remembered before anything is written.
+    let (Some(to), Some(encoded)) =
+        (read_if_there(&memory.join(TO))?, read_if_there(&memory.join(HEADER))?)
+    else {
+        return Ok(Leftover::None);
+    };
+    let to = PathBuf::from(std::ffi::OsString::from_vec(to));
+    let header = Header::decode(&encoded).map_err(ReceiveError::Header)?;
+    Ok(Place::discard(&to, id, &header)?)
 }
 
 const HEADER: &str = "header";

@@ -7,13 +7,15 @@
 //! deliveries/received/ID/           the receipt of what came, and what it was
 //! deliveries/in/ID/                 see `deliver`: what is here of a delivery that is being received
 //! deliveries/in/ID/download         what names this download among those of a locker
+//! deliveries/in/ID/receiving        locked by the process that receives it
 //! deliveries/in/ID/code.json        the code it was asked for with, and the ticket that came: a secret
 //! ```
 //!
 //! A delivery that was interrupted is continued: the sender's by its id, the recipient's with the same
-//! ticket or code.
+//! ticket or code. What came of one that ended is removed.
 
 mod codes;
+mod ended;
 mod receipts;
 
 use std::fs;
@@ -74,6 +76,9 @@ pub enum DeliveryError {
     /// Another process of this machine sends it. Leave it to that one, or end it first.
     #[error("delivery {0} is being sent by another process")]
     InUse(DeliveryId),
+    /// Another process of this machine receives it. Leave it to that one, or end it first.
+    #[error("delivery {0} is being received by another process")]
+    Receiving(DeliveryId),
     /// Sending stopped.
     #[error("cannot deliver")]
     Send(#[from] SendError),
@@ -290,16 +295,7 @@ impl Prepared {
 
     /// Keeps other processes of this machine from sending it, too.
     fn alone(&self) -> Result<fs::File, DeliveryError> {
-        let path = self.memory.join("sending");
-        let failed = |source| StateError::Io { action: "lock", path: path.clone(), source };
-        let mut options = fs::OpenOptions::new();
-        let options = options.write(true).create(true).truncate(false).mode(0o600);
-        let file = options.open(&path).map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(fs::TryLockError::WouldBlock) => Err(DeliveryError::InUse(self.id)),
-            Err(fs::TryLockError::Error(error)) => Err(failed(error).into()),
-        }
+        locked(&self.memory.join("sending"))?.ok_or(DeliveryError::InUse(self.id))
     }
 }
 
@@ -493,7 +489,14 @@ impl Node {
             .map_err(|source| HubChoiceError::Url { url: ticket.url.clone(), source })?;
         let client = client.with_activity(self.activity()).through(self.proxies.clone());
         let client = Arc::new(client.with_download(self.download(&memory)?));
-        Ok(Offered::open(client, ticket, &memory, progress).await?)
+        let id = ticket.id;
+        match Offered::open(client, ticket, &memory, progress).await {
+            Ok(offered) => Ok(offered),
+            Err(error) => {
+                self.forget_if_ended(id, &error).await;
+                Err(error.into())
+            }
+        }
     }
 
     /// What names the download of a delivery that is received here, until it is here.
@@ -517,6 +520,19 @@ impl Node {
         let directory = self.directory().join("deliveries").join(direction);
         create_private_directory(&directory)?;
         Ok(directory)
+    }
+}
+
+/// Locks the file at `path`, making it when there is none; `None` when another process has it.
+fn locked(path: &Path) -> Result<Option<fs::File>, StateError> {
+    let failed = |source| StateError::Io { action: "lock", path: path.to_owned(), source };
+    let mut options = fs::OpenOptions::new();
+    let options = options.write(true).create(true).truncate(false).mode(0o600);
+    let file = options.open(path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        Err(fs::TryLockError::Error(error)) => Err(failed(error)),
     }
 }
 

@@ -36,6 +36,7 @@ pub(super) async fn inbox(session: &Session, args: &InboxArgs) -> anyhow::Result
         )?;
     }
     let listed = node.inbox(&link).await?;
+    node.forget_ended(&listed).await;
     show(session, listed, args.all, "in")
 }
 
@@ -165,6 +166,7 @@ pub(super) async fn accept(session: &Session, args: AcceptArgs) -> anyhow::Resul
     let sender = &arrived.sender;
     match arrived.opening {
         Opening::Over => {
+            node.forget_ended(std::slice::from_ref(&arrived.info)).await;
             session.output.remark(format!("it is over: {}", state_of(&arrived.info, true)));
             Ok(Ended::Refused)
         }

@@ -61,7 +61,7 @@ pub(super) async fn collect(
     describe(session, &offered)?;
     let is_new = offered.begun_in().is_none();
     if is_new && !is_agreed && !confirmed(&to.display().to_string()).await? {
-        offered.refuse("the recipient does not want it").await?;
+        node.refuse_delivery(offered, "the recipient does not want it").await?;
         session.output.remark("refused");
         return Ok(Ended::Refused);
     }

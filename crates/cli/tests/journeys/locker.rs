@@ -147,7 +147,7 @@ fn a_link_that_may_be_downloaded_once_gives_nothing_to_the_second() {
     assert_eq!(told.last().expect("a line")["event"], "received");
     assert_eq!(fs::read_to_string(world.path("in/notes")).expect("there"), "notes for one");
     let link = fs::read_to_string(&link).expect("there");
-    let late = world.fails("clara", &["receive", "--yes", link.trim()], 1);
+    let late = world.fails("clara", &["receive", "--yes", link.trim()], 6);
     let message = late["message"].as_str().expect("a text");
     assert!(message.contains("as often as its sender allowed"), "{message}");
     let id = sent["id"].as_str().expect("a text");

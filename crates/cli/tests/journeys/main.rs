@@ -22,6 +22,7 @@ mod doctor;
 mod documented;
 mod documents;
 mod ended;
+mod ended_deliveries;
 mod files;
 mod front_ends;
 mod gate;

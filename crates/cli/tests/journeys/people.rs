@@ -39,7 +39,7 @@ pub(crate) fn person(world: &World, node: &str) {
 }
 
 /// A world where Ben lets Anna send to him.
-fn acquainted() -> World {
+pub(crate) fn acquainted() -> World {
     let world = World::new();
     person(&world, "anna");
     person(&world, "ben");

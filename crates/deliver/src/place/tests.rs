@@ -126,3 +126,77 @@ fn a_taken_name_gets_a_number_before_its_extension() {
     assert_eq!(numbered(b"folder", 2), b"folder (2)");
     assert_eq!(numbered(&[b'x'; 255], 2).len(), 255);
 }
+
+fn discarded(to: &Path) -> Result<Leftover, PlaceError> {
+    Place::discard(to, DeliveryId::from_bytes([1; 16]), &header())
+}
+
+fn is_empty(to: &Path) -> bool {
+    fs::read_dir(to).expect("listed").next().is_none()
+}
+
+#[test]
+fn what_ended_is_removed_wherever_it_was_and_what_is_complete_is_not() {
+    let to = tempfile::tempdir().expect("a directory");
+    assert_eq!(discarded(to.path()).expect("nothing to do"), Leftover::None);
+    assert_eq!(discarded(&to.path().join("gone")).expect("nothing to do"), Leftover::None);
+
+    fs::write(to.path().join("last"), "mine").expect("written");
+    let half = place(to.path());
+    half.write(0, &stream(&header())[..SEGMENT_BYTES]).expect("writes");
+    drop(half);
+    assert_eq!(discarded(to.path()).expect("removed"), Leftover::Removed);
+    assert_eq!(fs::read(to.path().join("last")).expect("there"), b"mine");
+    fs::remove_file(to.path().join("last")).expect("removed");
+    assert!(is_empty(to.path()));
+
+    // Everything has its mode already, and one forbids to write.
+    let whole = place(to.path());
+    write_all(&whole);
+    whole.complete().expect("completes");
+    whole.stage.set_mode(b"folder", 0o500).expect("set");
+    assert_eq!(discarded(to.path()).expect("removed"), Leftover::Removed);
+    assert!(is_empty(to.path()));
+
+    let whole = place(to.path());
+    write_all(&whole);
+    whole.finish().expect("finishes");
+    assert_eq!(discarded(to.path()).expect("left alone"), Leftover::Complete);
+    assert_complete(to.path());
+}
+
+#[test]
+fn nothing_is_removed_that_the_delivery_did_not_bring() {
+    let to = tempfile::tempdir().expect("a directory");
+    let elsewhere = tempfile::tempdir().expect("a directory");
+    let stage = to
+        .path()
+        .join(String::from_utf8(stage_name(DeliveryId::from_bytes([1; 16]))).expect("text"));
+    let mine = elsewhere.path().join("items/folder/large");
+    fs::create_dir_all(elsewhere.path().join("items/folder")).expect("made");
+    fs::write(&mine, "mine").expect("written");
+
+    // The hidden directory is a link to somewhere else.
+    std::os::unix::fs::symlink(elsewhere.path(), &stage).expect("linked");
+    assert!(matches!(discarded(to.path()), Err(PlaceError::Access { .. })));
+    assert_eq!(fs::read(&mine).expect("there"), b"mine");
+    fs::remove_file(&stage).expect("removed");
+
+    // A directory in it is one.
+    drop(place(to.path()));
+    fs::remove_dir(stage.join("items/folder")).expect("removed");
+    let link = stage.join("items/folder");
+    std::os::unix::fs::symlink(elsewhere.path().join("items/folder"), &link).expect("linked");
+    assert!(matches!(discarded(to.path()), Err(PlaceError::Access { .. })));
+    assert_eq!(fs::read(&mine).expect("there"), b"mine");
+    fs::remove_file(&link).expect("removed");
+
+    // Somebody keeps something in it.
+    fs::create_dir(&link).expect("made");
+    fs::write(link.join("note"), "mine").expect("written");
+    assert!(matches!(discarded(to.path()), Err(PlaceError::Access { .. })));
+    assert_eq!(fs::read(link.join("note")).expect("there"), b"mine");
+    fs::remove_file(link.join("note")).expect("removed");
+    assert_eq!(discarded(to.path()).expect("removed"), Leftover::Removed);
+    assert!(is_empty(to.path()));
+}

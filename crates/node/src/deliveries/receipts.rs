@@ -90,9 +90,18 @@ impl Node {
             subject: header.subject.clone(),
             from: from.map(|(_, handle)| handle.to_string()),
         };
-        let received = offered.receive(to, self.key(), progress).await?;
+        let delivery = offered.id();
+        let alone = self.receiving_alone(delivery)?;
+        let received = match offered.receive(to, self.key(), progress).await {
+            Ok(received) => received,
+            Err(error) => {
+                drop(alone);
+                self.forget_if_ended(delivery, &error).await;
+                return Err(error.into());
+            }
+        };
         let mut file = ReceiptFile { receipt: received.signed.clone(), lists: Vec::new() };
-        let id = received.receipt.id.to_string();
+        let id = delivery.to_string();
         let kept = self.deliveries("received")?.join(&id);
         create_private_directory(&kept)?;
         write_json(&kept.join(FACTS), &came)?;

@@ -229,7 +229,7 @@ impl Node {
 }
 
 impl Node {
-    /// Ends a delivery of the inbox or the outbox by the beginning of its id.
+    /// Ends a delivery of the inbox or the outbox by the beginning of its id, and removes what came of it here.
     ///
     /// # Errors
     /// See [`PeopleError`].
@@ -242,7 +242,9 @@ impl Node {
     ) -> Result<DeliveryInfo, PeopleError> {
         let found = one_of(among, id)?;
         hub.client.end_delivery(found.delivery.0, None, reason).await?;
-        Ok(found)
+        let over = DeliveryInfo { state: DeliveryState::Terminated, ..found };
+        self.forget_ended(std::slice::from_ref(&over)).await;
+        Ok(over)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Verdicts on what stops a delivery.
 
-use deliver::CodeError;
+use deliver::{CodeError, ReceiveError};
 use node::deliveries::DeliveryError;
 
 use super::{judge_client, judge_one};
@@ -16,7 +16,10 @@ pub(super) fn judge_delivery(error: &DeliveryError) -> Option<(Ended, Option<Str
             Some("name the hub that `consign send` named beside the code: --hub URL".to_owned()),
         )),
         DeliveryError::Hub(error) => judge_one(error),
-        DeliveryError::InUse(_) => Some((
+        DeliveryError::Receive(ReceiveError::Ended { .. }) => {
+            Some((Ended::Refused, Some("ask the sender to send it anew".to_owned())))
+        }
+        DeliveryError::InUse(_) | DeliveryError::Receiving(_) => Some((
             Ended::InUse,
             Some("leave it to that process, perhaps `consign node`, or end that first".to_owned()),
         )),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deliver::CodeError;
+use deliver::{CodeError, ReceiveError};
 use delivery::HandoverError;
 use hub_api::{Hex, ProblemCode};
 use hub_client::WaitingFor;
@@ -99,6 +99,12 @@ fn all() -> Vec<anyhow::Error> {
         .into(),
         DeliveryError::CodeWithoutHub.into(),
         DeliveryError::NoReceipt("6f0c".into()).into(),
+        DeliveryError::Receiving(delivery::DeliveryId::from_bytes([7; 16])).into(),
+        DeliveryError::from(ReceiveError::Ended {
+            by: "the sender",
+            reason: "sent by mistake".into(),
+        })
+        .into(),
         ReceiptProblem::Other.into(),
         ReceiptFileError::TooLong.into(),
         DeliveryError::from(CodeError::Unknown { hub: "https://hub".into(), number: 4821 }).into(),
