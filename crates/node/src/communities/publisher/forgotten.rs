@@ -106,6 +106,8 @@ impl Place {
     /// # Errors
     /// See [`SendError`]. What was given back stays so; the next one goes on.
     pub async fn give_back(&self, ledger: &dyn Ledger) -> Result<Vec<Forgotten>, SendError> {
+        // A hub forgets on purpose what its community ended with.
+        crate::communities::going_on(self.charter()?)?;
         let hub = self.hub()?;
         // Two at once would each leave out what the other is about to hand in.
         let sent = self.directory().join("sent");
