@@ -23,6 +23,8 @@ use crate::hubs::HubLink;
 const WAIT_S: u64 = 20;
 /// How long nothing may be told before both hubs are asked all the same.
 const ASK_AGAIN: Duration = Duration::from_secs(20);
+/// How often a node that is no relay looks whether it has become one.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// The first pause after a failure, which doubles up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_mins(1);
@@ -34,7 +36,8 @@ impl Place {
         loop {
             match self.carry_until_silence().await {
                 Ok(true) => pause = PAUSE_MIN,
-                Ok(false) => pause = (pause * 2).min(PAUSE_MAX),
+                // It may become a relay, and the hub beside may be told of the community, at any time.
+                Ok(false) => pause = LOOK_AGAIN,
                 // Whatever is wrong, what the relay is there for meets it too, and says it.
                 Err(error) => {
                     let error = chain(&error);
