@@ -164,6 +164,19 @@ impl Deliveries {
         self.lock().get_mut(id).is_some()
     }
 
+    /// Whether this side of a delivery is here, at this front-end.
+    pub(crate) fn is_here(&self, id: &[u8; 16], party: DeliveryParty) -> bool {
+        let (mut register, now) = (self.lock(), now());
+        let Some(entry) = register.get_mut(id) else { return false };
+        entry.change(|exchange| exchange.handle_time(now));
+        let DeliveryStatus { sender, recipient, .. } = entry.exchange.status();
+        match party {
+            DeliveryParty::Sender => sender.here,
+            DeliveryParty::Recipient => recipient.here,
+            DeliveryParty::Hub => false,
+        }
+    }
+
     /// The ids of all that are here.
     pub(crate) fn ids(&self) -> Vec<[u8; 16]> {
         self.lock().iter_mut().map(|(id, _)| *id).collect()

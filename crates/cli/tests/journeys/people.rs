@@ -547,6 +547,29 @@ fn a_receipt_outlives_the_hub_for_a_sender_who_was_away() {
 }
 
 #[test]
+fn who_sits_at_a_delivery_is_there_without_a_node() {
+    let world = acquainted();
+    fs::write(world.path("film"), noise(5, 40 << 20)).expect("written");
+    let mut sending = Sending::start(&world, "anna", &[&world.text("film"), "--to", "ben"]);
+    let id = sending.id();
+    let other_online =
+        |node: &str, which: &str| boxed(&world, node, which)[0]["other_online"] == true;
+    assert!(!other_online("anna", "outbox"), "nobody is there for Ben");
+    until("Ben sees that Anna is there", || other_online("ben", "inbox"));
+    let to = world.text("in");
+    fs::create_dir(&to).expect("made");
+    let mut accepting = world.command("ben", &["accept", &id, "--to", &to]);
+    let process = Process::start(accepting.stdout(Stdio::null()).stderr(Stdio::null()));
+    hold(&world, "ben", &process, 3);
+    sending.process.kill();
+    process.signal(Signal::CONT);
+    until("the hub sees that Anna is gone", || {
+        boxed(&world, "anna", "outbox")[0]["state"] == "waiting"
+    });
+    assert!(other_online("anna", "outbox"), "Ben is still there");
+}
+
+#[test]
 fn the_node_sends_by_itself_what_was_left_to_it_also_after_it_was_killed() {
     let world = acquainted();
     fs::write(world.path("note.txt"), "hello").expect("written");

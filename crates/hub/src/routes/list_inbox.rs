@@ -6,8 +6,8 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
-use hub_api::DeliveriesPage;
 use hub_api::limits::{DELIVERIES_PAGE_MAX, PAGE_DEFAULT};
+use hub_api::{DeliveriesPage, DeliveryParty};
 use serde::Deserialize;
 
 use crate::app::App;
@@ -32,7 +32,9 @@ pub(crate) async fn list_inbox(
         app.db.inbox(caller.person, &caller.account.key, page.before, rows.to_read()).await?;
     let online = online(&app, found.iter().map(|(record, _)| record.sender)).await?;
     let found = found.into_iter().map(|(record, letter)| {
-        let is_online = online.contains_key(&record.sender);
+        // Whoever sends is there, also without a node that listens.
+        let is_online = online.contains_key(&record.sender)
+            || app.deliveries.is_here(&record.delivery, DeliveryParty::Sender);
         let locker = app.lockers.shown(&record.delivery);
         delivery_info(record, letter, is_online, locker)
     });

@@ -6,8 +6,8 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse as _, Response};
-use hub_api::DeliveriesPage;
 use hub_api::limits::{DELIVERIES_PAGE_MAX, PAGE_DEFAULT};
+use hub_api::{DeliveriesPage, DeliveryParty};
 use hub_db::DeliveryState;
 
 use super::list_inbox::Page;
@@ -28,7 +28,9 @@ pub(crate) async fn list_outbox(
     let found = found.into_iter().map(|record| {
         // Whoever was not let in, or is no more, does not learn when somebody is there.
         let may_know = matches!(record.state, DeliveryState::Waiting | DeliveryState::Running);
-        let is_online = online.contains_key(&record.recipient);
+        // Whoever receives is there, also without a node that listens.
+        let is_online = online.contains_key(&record.recipient)
+            || app.deliveries.is_here(&record.delivery, DeliveryParty::Recipient);
         let locker = app.lockers.shown(&record.delivery);
         delivery_info(record, None, may_know && is_online, locker)
     });
