@@ -67,8 +67,8 @@ pub enum DeliveryError {
     /// Send less, or pack it first.
     #[error("the delivery is too large: {0}")]
     TooLarge(String),
-    /// There is no delivery of that id here that is still to be sent.
-    #[error("no unfinished delivery {0} here")]
+    /// No delivery, or more than one, whose id begins so is still to be sent from here.
+    #[error("no single unfinished delivery here begins with {0:?}")]
     Unknown(String),
     /// No receipt, or more than one, is kept of deliveries whose id begins so.
     #[error("no single receipt is kept of a delivery that begins with {0:?}")]
@@ -145,6 +145,14 @@ pub struct SentDelivery {
     pub ended: Option<String>,
     /// Until when the hub keeps it, once it has everything.
     pub kept_until: Option<u64>,
+}
+
+impl SentDelivery {
+    /// Whether its receipt is still to come.
+    #[must_use]
+    pub fn is_unfinished(&self) -> bool {
+        !self.is_received && self.ended.is_none()
+    }
 }
 
 /// `delivery.json`.
@@ -376,15 +384,13 @@ impl Node {
         prepared(hub.clone(), ours, (header.clone(), encoded.to_vec()), origins)
     }
 
-    /// A delivery that was made here and whose receipt did not come yet.
+    /// A delivery that was made here and whose receipt did not come yet, by the beginning of its id.
     ///
     /// # Errors
     /// See [`DeliveryError`].
     pub fn resume_delivery(&self, id: &str) -> Result<Prepared, DeliveryError> {
         let unknown = || DeliveryError::Unknown(id.to_owned());
-        let mut bytes = [0; 16];
-        hex::decode_to_slice(id, &mut bytes).map_err(|_| unknown())?;
-        let id = DeliveryId::from_bytes(bytes);
+        let id = self.unfinished(id)?.ok_or_else(unknown)?;
         let memory = self.deliveries("out")?.join(id.to_string());
         let facts = memory.join(FACTS);
         let remembered: Remembered = read_json(&facts)?.ok_or_else(unknown)?;
@@ -440,6 +446,20 @@ impl Node {
             digest,
         };
         prepared(hub, ours, (header, encoded), &origins)
+    }
+
+    /// The one unfinished delivery whose id begins so; a whole id need not be looked for.
+    fn unfinished(&self, beginning: &str) -> Result<Option<DeliveryId>, StateError> {
+        let mut bytes = [0; 16];
+        if hex::decode_to_slice(beginning, &mut bytes).is_ok() {
+            return Ok(Some(DeliveryId::from_bytes(bytes)));
+        }
+        let mut found = self.sent_deliveries()?;
+        found.retain(|one| one.is_unfinished() && one.id.to_string().starts_with(beginning));
+        Ok(match &found[..] {
+            [only] => Some(only.id),
+            _ => None,
+        })
     }
 
     /// What this machine sent and sends, the newest first.

@@ -27,9 +27,12 @@ pub(super) fn judge_delivery(error: &DeliveryError) -> Option<(Ended, Option<Str
             Ended::NotFound,
             Some("`consign receipts` lists them; give more of the id".to_owned()),
         )),
+        DeliveryError::Unknown(_) => Some((
+            Ended::NotFound,
+            Some("`consign deliveries` lists them; give more of the id".to_owned()),
+        )),
         DeliveryError::Survey(_)
         | DeliveryError::TooLarge(_)
-        | DeliveryError::Unknown(_)
         | DeliveryError::Send(_)
         | DeliveryError::Receive(_)
         | DeliveryError::State(_) => None,

@@ -99,6 +99,7 @@ fn all() -> Vec<anyhow::Error> {
         .into(),
         DeliveryError::CodeWithoutHub.into(),
         DeliveryError::NoReceipt("6f0c".into()).into(),
+        DeliveryError::Unknown("6f0c".into()).into(),
         DeliveryError::Receiving(delivery::DeliveryId::from_bytes([7; 16])).into(),
         DeliveryError::from(ReceiveError::Ended {
             by: "the sender",
