@@ -34,6 +34,7 @@ use people::{Handle, Identity, ReceiptFile};
 use serde::{Deserialize, Serialize};
 
 pub use self::receipts::{KeptReceipt, ReceiptProblem, Way};
+use crate::causes::chain;
 use crate::hubs::{HubChoiceError, HubLink};
 use crate::publish::unix_now;
 use crate::state::{
@@ -70,6 +71,9 @@ pub enum DeliveryError {
     /// No delivery, or more than one, whose id begins so is still to be sent from here.
     #[error("no single unfinished delivery here begins with {0:?}")]
     Unknown(String),
+    /// The recipient has it, and its receipt waits at the hub. Take that: the delivery is over then.
+    #[error("delivery {0} arrived; its receipt waits at the hub")]
+    Arrived(DeliveryId),
     /// No receipt, or more than one, is kept of deliveries whose id begins so.
     #[error("no single receipt is kept of a delivery that begins with {0:?}")]
     NoReceipt(String),
@@ -209,7 +213,8 @@ impl Prepared {
     /// See [`DeliveryError`]. A hub that is away is waited for.
     pub async fn fill(&mut self, progress: &DeliveryProgress) -> Result<Filled, DeliveryError> {
         let _alone = self.alone()?;
-        match self.sending.fill(progress).await? {
+        let filled = self.sending.fill(progress).await;
+        match filled.map_err(|error| self.noted(error))? {
             Filled::Received(sent) => Ok(Filled::Received(self.keep(sent)?)),
             Filled::Kept { locker, digest } => {
                 self.remember(|remembered| {
@@ -228,8 +233,8 @@ impl Prepared {
     /// See [`DeliveryError`]. A hub or a recipient that is away is waited for.
     pub async fn send(&mut self, progress: &DeliveryProgress) -> Result<Sent, DeliveryError> {
         let _alone = self.alone()?;
-        let sent = self.sending.run(progress).await?;
-        self.keep(sent)
+        let sent = self.sending.run(progress).await;
+        self.keep(sent.map_err(|error| self.noted(error))?)
     }
 
     /// From now on these, which were prepared by one request, are uploaded once for all whose recipients keep pace.
@@ -240,6 +245,16 @@ impl Prepared {
         let sendings = prepared.iter_mut().map(|one| &mut one.sending).collect();
         Sending::together(sendings, random()?);
         Ok(())
+    }
+
+    /// Notes that the delivery is over when that is what went wrong.
+    fn noted(&self, error: SendError) -> DeliveryError {
+        if let SendError::Ended { by, reason } = &error
+            && let Err(failed) = self.end(&format!("{by}: {reason}"))
+        {
+            tracing::warn!(id = %self.id, error = %chain(&failed), "that it ended is not noted");
+        }
+        error.into()
     }
 
     /// Keeps the receipt, with which the delivery is over.
@@ -274,13 +289,16 @@ impl Prepared {
         Ok(self.remember(|remembered| Remembered { kept: true, ..remembered })?)
     }
 
-    /// It is over without a receipt.
+    /// It is over without a receipt, unless it was over before.
     ///
     /// # Errors
     /// The state directory fails.
     pub fn end(&self, reason: &str) -> Result<(), DeliveryError> {
         let ended = Some(reason.to_owned());
-        Ok(self.remember(|remembered| Remembered { secret: None, ended, ..remembered })?)
+        Ok(self.remember(|remembered| match remembered.secret {
+            Some(_) => Remembered { secret: None, ended, ..remembered },
+            None => remembered,
+        })?)
     }
 
     /// Forgets a delivery of which nobody was told.

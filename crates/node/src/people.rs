@@ -266,7 +266,10 @@ impl Node {
     }
 
     /// Whether the owner of this machine has a handle at the hub, as far as the machine knows.
-    pub(crate) fn is_somebody(&self, hub: &HubLink) -> Result<bool, StateError> {
+    ///
+    /// # Errors
+    /// The state directory fails.
+    pub fn is_somebody(&self, hub: &HubLink) -> Result<bool, StateError> {
         let path = self.memory_of("people", &[hub.identity.as_bytes()])?.join("me.json");
         Ok(read_json::<Remembered>(&path)?.is_some())
     }

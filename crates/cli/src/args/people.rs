@@ -224,10 +224,12 @@ pub(crate) struct BlockArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "Example:\n  consign terminate 6f0c8c3a --reason 'sent by mistake'")]
+#[command(after_help = "Example:\n  consign terminate 6f0c8c3a --reason 'sent by mistake'\n\n\
+                        Also of what went by a link, a ticket or a code: `consign deliveries` lists those.")]
 pub(crate) struct TerminateArgs {
-    /// The beginning of a delivery's id, as `consign outbox` shows it
-    pub(crate) id: String,
+    /// The beginnings of the deliveries' ids, as `consign outbox` and `consign deliveries` show them
+    #[arg(required = true, value_name = "ID")]
+    pub(crate) ids: Vec<String>,
     /// Why, for the recipient
     #[arg(long, value_name = "TEXT", default_value = "the sender took it back")]
     pub(crate) reason: String,

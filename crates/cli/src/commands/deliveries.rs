@@ -22,8 +22,13 @@ pub(super) fn run(session: &Session) -> anyhow::Result<Ended> {
             (None, false) if one.kept_until.is_some() => "in-locker",
             (None, false) => "unfinished",
         };
+        let more = match (&one.ended, one.kept_until.filter(|_| one.is_unfinished())) {
+            (Some(reason), _) => format!("  {reason}"),
+            (None, Some(until)) => format!("  until {}", utc(until)),
+            (None, None) => String::new(),
+        };
         session.output.fact(
-            format!("{}  {}  {state:10}  {}", one.id, utc(one.made), paths.join(" ")),
+            format!("{}  {}  {state:10}  {}{more}", one.id, utc(one.made), paths.join(" ")),
             &json!({
                 "event": "delivery",
                 "id": one.id.to_string(),

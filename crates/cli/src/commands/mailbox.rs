@@ -1,7 +1,8 @@
 //! `consign inbox`, `outbox`, `accept`, `refuse` and `terminate`
 
+use delivery::DeliveryId;
 use hub_api::{DeliveryInfo, DeliveryState, SenderDecision};
-use node::people::{Opening, Seen};
+use node::people::{Opening, PeopleError, Seen};
 use people::Handle;
 use serde_json::{Value, json};
 
@@ -170,9 +171,9 @@ pub(super) async fn accept(session: &Session, args: AcceptArgs) -> anyhow::Resul
             session.output.remark(format!("it is over: {}", state_of(&arrived.info, true)));
             Ok(Ended::Refused)
         }
-        Opening::NotForThisDevice => Err(::node::people::PeopleError::NotForThisDevice.into()),
+        Opening::NotForThisDevice => Err(PeopleError::NotForThisDevice.into()),
         Opening::Ticket(_, Seen::Changed) => {
-            Err(::node::people::PeopleError::IdentityChanged(sender.clone()).into())
+            Err(PeopleError::IdentityChanged(sender.clone()).into())
         }
         Opening::Ticket(ticket, Seen::New | Seen::Same) => {
             let from = Some((&link, sender));
@@ -193,10 +194,44 @@ pub(super) async fn refuse(session: &Session, args: RefuseArgs) -> anyhow::Resul
     end(session, listed, &args.what, &args.reason).await
 }
 
+/// All are found before one is ended.
 pub(super) async fn terminate(session: &Session, args: TerminateArgs) -> anyhow::Result<Ended> {
     let (node, link) = (session.node()?, session.link()?);
-    let listed = node.outbox(&link).await?;
-    end(session, listed, &args.id, &args.reason).await
+    let addressed = if node.is_somebody(&link)? { node.outbox(&link).await? } else { Vec::new() };
+    let mut sent = node.sent_deliveries()?;
+    sent.retain(|one| one.to.is_none() && one.is_unfinished());
+    let mut found = Vec::with_capacity(args.ids.len());
+    for id in &args.ids {
+        let addressed = addressed.iter().filter(|one| one.delivery.to_string().starts_with(id));
+        let sent = sent.iter().filter(|one| one.id.to_string().starts_with(id));
+        let addressed = addressed.cloned().map(Outgoing::Addressed);
+        let mut both = addressed.chain(sent.map(|one| Outgoing::Handed(one.id)));
+        match (both.next(), both.next()) {
+            (Some(one), None) => found.push(one),
+            _ => return Err(PeopleError::NoSuchDelivery(id.clone()).into()),
+        }
+    }
+    for one in found {
+        match one {
+            Outgoing::Addressed(info) => {
+                let id = info.delivery.to_string();
+                end(session, vec![info], &id, &args.reason).await?;
+            }
+            Outgoing::Handed(id) => {
+                node.end_sent(id, &args.reason).await?;
+                told(session, &id.to_string(), &args.reason)?;
+            }
+        }
+    }
+    Ok(Ended::Done)
+}
+
+/// What went out from here.
+enum Outgoing {
+    /// To somebody's handle.
+    Addressed(DeliveryInfo),
+    /// To whoever has the ticket, the link or the code.
+    Handed(DeliveryId),
 }
 
 async fn end(
@@ -207,7 +242,11 @@ async fn end(
 ) -> anyhow::Result<Ended> {
     let (node, link) = (session.node()?, session.link()?);
     let ended = node.end_addressed(&link, listed, id, reason).await?;
-    let line = json!({"event": "ended", "id": ended.delivery, "reason": reason});
-    session.output.fact(format!("ended {}", ended.delivery), &line)?;
+    told(session, &ended.delivery.to_string(), reason)?;
     Ok(Ended::Done)
+}
+
+fn told(session: &Session, id: &str, reason: &str) -> anyhow::Result<()> {
+    let line = json!({"event": "ended", "id": id, "reason": reason});
+    session.output.fact(format!("ended {id}"), &line)
 }

@@ -7,9 +7,9 @@ mod several;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use deliver::{DeliveryProgress, Filled, LeftOut, LockerTerms, Sent};
+use deliver::{DeliveryProgress, Filled, LeftOut, LockerTerms, SendError, Sent};
 use hub_api::LockerStatus;
-use node::deliveries::{DeliveryRequest, Prepared};
+use node::deliveries::{DeliveryError, DeliveryRequest, Prepared};
 use people::Handle;
 use serde_json::json;
 
@@ -147,8 +147,7 @@ async fn send(
                     Some(_) => node.why_over(&prepared).await,
                     None => None,
                 };
-                let error = over.map_or_else(|| error.into(), anyhow::Error::new);
-                Err(error).with_context(|| not_through(&prepared))
+                Err(over.map_or_else(|| stopped(&prepared, error), anyhow::Error::new))
             }
         };
     }
@@ -159,7 +158,7 @@ async fn send(
     {
         return Err(over.into());
     }
-    let sent = sent.with_context(|| not_through(&prepared))?;
+    let sent = sent.map_err(|error| stopped(&prepared, error))?;
     let wall = started.elapsed();
     if let Some(to) = &prepared.to {
         addressed::confirm(session, &prepared, to, &sent).await?;
@@ -168,8 +167,17 @@ async fn send(
     Ok(ended)
 }
 
-fn not_through(prepared: &Prepared) -> String {
-    format!("delivery {} is not through; `consign send --resume` with its id goes on", prepared.id)
+/// Says how it goes on, unless it is over.
+fn stopped(prepared: &Prepared, error: DeliveryError) -> anyhow::Error {
+    let is_over = matches!(error, DeliveryError::Send(SendError::Ended { .. }));
+    let error = anyhow::Error::new(error);
+    if is_over {
+        return error;
+    }
+    let id = prepared.id;
+    error.context(format!(
+        "delivery {id} is not through; `consign send --resume` with its id goes on"
+    ))
 }
 
 /// Says that the hub keeps it.

@@ -1,12 +1,14 @@
-//! Deliveries that one side ends: nothing of them stays with the recipient.
+//! Deliveries that one side ends, however they were handed over: nothing of them stays.
 
 use std::fs;
+use std::path::Path;
 use std::process::Stdio;
 
 use rustix::process::Signal;
 use testkit::noise;
 
-use crate::delivery::hold;
+use crate::delivery::{Sender, hold, received, receiving};
+use crate::locker::{ALLOWED, segment_files};
 use crate::people::{Sending, acquainted};
 use crate::process::Process;
 use crate::world::World;
@@ -104,4 +106,70 @@ fn a_delivery_is_received_by_one_process_at_a_time() {
     assert_eq!(process.0.wait().expect("it ends").code(), Some(6));
     assert_eq!(left(&world), [""; 0]);
     drop(sent);
+}
+
+#[test]
+fn what_went_by_a_link_or_a_ticket_is_taken_back_by_its_id() {
+    let world = World::with(&ALLOWED);
+    world.join("anna", &[]);
+    fs::write(world.path("notes"), "notes").expect("written");
+    let (notes, link) = (world.text("notes"), world.text("link"));
+    let kept = world.ok("anna", &["send", &notes, "--link", "--ticket-file", &link, "--locker"]);
+    let kept = kept["id"].as_str().expect("an id").to_owned();
+    let sender = Sender::start(&world, "anna", &[&notes]);
+    let listed = world.lines("anna", &["deliveries"], 0);
+    let ids = |state: &str| {
+        let of = listed.iter().filter(|line| line["state"] == state);
+        of.map(|line| line["id"].as_str().expect("an id").to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(ids("in-locker"), [&*kept]);
+    let live = ids("unfinished").remove(0);
+    assert_eq!(segment_files(&world).len(), 1);
+
+    // What is not one delivery ends none.
+    world.fails("anna", &["send", "--resume", ""], 4);
+    world.fails("anna", &["terminate", &kept[..8], "nothing"], 4);
+    assert_eq!(segment_files(&world).len(), 1);
+    let reason = ["--reason", "the wrong notes"];
+    let ended =
+        world.lines("anna", &[&["terminate", &kept[..8], &live[..8]], &reason[..]].concat(), 0);
+    let said: Vec<_> = ended.iter().map(|line| (&line["event"], &line["id"])).collect();
+    assert_eq!(
+        said,
+        [(&"ended".into(), &kept.clone().into()), (&"ended".into(), &live.clone().into())]
+    );
+    assert!(segment_files(&world).is_empty(), "the hub keeps it no more");
+    let ticket = fs::read_to_string(&sender.ticket).expect("there");
+    assert_eq!(sender.last()["exit_code"], 6);
+    for line in world.lines("anna", &["deliveries"], 0) {
+        assert_eq!(
+            (&line["state"], &line["ended"]),
+            (&"ended".into(), &"the sender: the wrong notes".into())
+        );
+    }
+    // Whoever has the link learns why, and nothing is left of it.
+    for handed in [fs::read_to_string(&link).expect("there"), ticket] {
+        let late = world.fails("ben", &["receive", "--yes", handed.trim()], 6);
+        let causes = late.to_string();
+        assert!(causes.contains("the wrong notes"), "{late}");
+    }
+    assert_eq!(left(&world), [""; 0]);
+    world.fails("anna", &["terminate", &kept], 4);
+    world.fails("anna", &["send", "--resume", &live], 4);
+}
+
+#[test]
+fn what_arrived_is_not_taken_back_before_its_receipt_is_taken() {
+    let world = World::with(&ALLOWED);
+    world.join("anna", &[]);
+    fs::write(world.path("notes"), "notes").expect("written");
+    fs::create_dir(world.path("in")).expect("made");
+    let (notes, link) = (world.text("notes"), world.text("link"));
+    world.ok("anna", &["send", &notes, "--link", "--ticket-file", &link, "--locker"]);
+    let id = world.ok("anna", &["deliveries"])["id"].as_str().expect("an id").to_owned();
+    received(receiving(&world, "ben", Path::new(&link), &world.text("in")));
+    let late = world.fails("anna", &["terminate", &id], 6);
+    assert!(late["hint"].as_str().expect("advice").contains(&format!("--resume {id}")), "{late}");
+    assert_eq!(world.ok("anna", &["send", "--resume", &id[..8]])["event"], "delivered");
+    assert_eq!(world.ok("anna", &["deliveries"])["state"], "received");
 }

@@ -16,7 +16,8 @@ use crate::people::person;
 use crate::process::{Process, count, start_hub, until};
 use crate::world::World;
 
-const ALLOWED: [&str; 4] = ["--locker-quota", "200MB", "--locker-account-quota", "100MB"];
+pub(crate) const ALLOWED: [&str; 4] =
+    ["--locker-quota", "200MB", "--locker-account-quota", "100MB"];
 const SEGMENT_BYTES: u64 = 1 << 20;
 
 /// A world whose operator allows lockers, where Ben lets Anna send to him.
@@ -34,7 +35,7 @@ fn boxed(world: &World, node: &str, which: &str) -> Value {
 }
 
 /// The files of the segments that the hub keeps.
-fn segment_files(world: &World) -> Vec<PathBuf> {
+pub(crate) fn segment_files(world: &World) -> Vec<PathBuf> {
     let Ok(lockers) = fs::read_dir(world.path("hub/lockers")) else { return Vec::new() };
     let files = lockers.map(|locker| locker.expect("listed").path().join("segments"));
     files.filter(|path| path.exists()).collect()

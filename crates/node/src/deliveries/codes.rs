@@ -43,7 +43,7 @@ impl Prepared {
             }
         };
         let sent = tokio::select! {
-            sent = self.sending.run(progress) => sent?,
+            sent = self.sending.run(progress) => sent.map_err(|error| self.noted(error))?,
             error = offer => return Err(error.into()),
         };
         self.keep(sent)

@@ -1,9 +1,10 @@
-//! Deliveries to here that ended before they were here: nothing of them stays.
+//! The end of deliveries before they arrived: of those from here, when their sender says so, and of those to
+//! here, of which nothing stays.
 
 use std::fs;
 use std::path::PathBuf;
 
-use deliver::{Leftover, Offered, ReceiveError};
+use deliver::{Leftover, Offered, ReceiveError, SendError};
 use delivery::DeliveryId;
 use hub_api::DeliveryInfo;
 
@@ -12,6 +13,28 @@ use crate::causes::chain;
 use crate::state::{Node, StateError};
 
 impl Node {
+    /// Ends a delivery from here that was handed over as a ticket, a link or a code, running or not, and forgets
+    /// what opens it.
+    ///
+    /// # Errors
+    /// [`DeliveryError::Arrived`] when there is a receipt to be taken; see [`DeliveryError`].
+    pub async fn end_sent(&self, id: DeliveryId, reason: &str) -> Result<(), DeliveryError> {
+        let prepared = self.resume_delivery(&id.to_string())?;
+        let (client, bytes) = (&prepared.hub.client, *id.as_bytes());
+        let ended = match client.delivery_status(bytes, None, None).await {
+            Ok(status) if status.receipt.is_some() => return Err(DeliveryError::Arrived(id)),
+            Ok(_) => client.end_delivery(bytes, None, reason).await,
+            Err(error) => Err(error),
+        };
+        match ended {
+            Ok(()) => {}
+            // Nobody can receive it, unless somebody here is about to announce it again.
+            Err(error) if error.is_not_found() => drop(prepared.alone()?),
+            Err(error) => return Err(SendError::Hub(error).into()),
+        }
+        prepared.end(&format!("the sender: {reason}"))
+    }
+
     /// Tells the sender that a delivery is not wanted, and removes what came of it.
     ///
     /// # Errors

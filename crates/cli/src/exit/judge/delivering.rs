@@ -1,6 +1,6 @@
 //! Verdicts on what stops a delivery.
 
-use deliver::{CodeError, ReceiveError};
+use deliver::{CodeError, ReceiveError, SendError};
 use node::deliveries::DeliveryError;
 
 use super::{judge_client, judge_one};
@@ -31,6 +31,11 @@ pub(super) fn judge_delivery(error: &DeliveryError) -> Option<(Ended, Option<Str
             Ended::NotFound,
             Some("`consign deliveries` lists them; give more of the id".to_owned()),
         )),
+        DeliveryError::Arrived(id) => Some((
+            Ended::Refused,
+            Some(format!("`consign send --resume {id}` takes it; the hub keeps nothing then")),
+        )),
+        DeliveryError::Send(SendError::Ended { .. }) => Some((Ended::Refused, None)),
         DeliveryError::Survey(_)
         | DeliveryError::TooLarge(_)
         | DeliveryError::Send(_)

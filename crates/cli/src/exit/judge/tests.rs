@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use deliver::{CodeError, ReceiveError};
+use deliver::{CodeError, ReceiveError, SendError};
 use delivery::HandoverError;
 use hub_api::{Hex, ProblemCode};
 use hub_client::WaitingFor;
@@ -100,6 +100,8 @@ fn all() -> Vec<anyhow::Error> {
         DeliveryError::CodeWithoutHub.into(),
         DeliveryError::NoReceipt("6f0c".into()).into(),
         DeliveryError::Unknown("6f0c".into()).into(),
+        DeliveryError::Arrived(delivery::DeliveryId::from_bytes([7; 16])).into(),
+        DeliveryError::from(SendError::Ended { by: "the hub", reason: "too late".into() }).into(),
         DeliveryError::Receiving(delivery::DeliveryId::from_bytes([7; 16])).into(),
         DeliveryError::from(ReceiveError::Ended {
             by: "the sender",
