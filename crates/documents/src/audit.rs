@@ -17,6 +17,9 @@ pub type AuditLink = [u8; 32];
 /// What comes before the first entry.
 pub const AUDIT_BEGIN: AuditLink = [0; 32];
 
+/// What the entry says was done that tells of removed ones.
+pub const PRUNE_ACTION: &str = "prune-audit";
+
 /// What a link is derived for.
 const DERIVATION: &str = "consign 2026-11-22 entry of an audit log, version 1";
 
@@ -68,6 +71,17 @@ impl AuditHead {
     #[must_use]
     pub fn sign(&self, key: &NodeKey) -> Vec<u8> {
         envelope::sign(self, key)
+    }
+
+    /// The subject of the entry that tells that all up to this one was removed: number and link.
+    #[must_use]
+    pub fn as_removed(&self) -> String {
+        use std::fmt::Write as _;
+
+        self.link.iter().fold(format!("{} ", self.number), |mut text, byte| {
+            write!(text, "{byte:02x}").expect("a text takes everything");
+            text
+        })
     }
 
     /// Verifies that the key it names signed it. Whether that is the hub's, the caller knows.
@@ -169,6 +183,15 @@ pub enum AuditError {
         /// The last entry there is.
         last: u64,
     },
+    /// The beginning is gone, and no entry tells that the hub removed it.
+    #[error(
+        "entries up to {number} are gone, and no entry tells that the hub removed them: somebody \
+         else cut them off"
+    )]
+    CutOffBefore {
+        /// The last entry that is gone.
+        number: u64,
+    },
     /// A head is damaged, or was not signed by the key it names.
     #[error("a head is refused")]
     Head(#[from] DocumentError),
@@ -183,11 +206,24 @@ pub struct AuditCheck {
     good: u64,
     /// The largest number in a head.
     signed: u64,
+    /// Where the log begins, when that is not at its first entry.
+    removed: Option<Removed>,
+}
+
+/// The entries that were removed from the beginning of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Removed {
+    /// The last of them.
+    number: u64,
+    /// What the entry that tells of it is about.
+    subject: String,
+    /// When they were removed, once that entry has come.
+    time: Option<u64>,
 }
 
 impl Default for AuditCheck {
     fn default() -> Self {
-        Self { last: 0, link: AUDIT_BEGIN, good: 0, signed: 0 }
+        Self { last: 0, link: AUDIT_BEGIN, good: 0, signed: 0, removed: None }
     }
 }
 
@@ -207,6 +243,12 @@ impl AuditCheck {
         }
         if entry.link(&self.link) != *link {
             return Err(AuditError::Changed { number: expected });
+        }
+        if let Some(removed) = &mut self.removed
+            && entry.action == PRUNE_ACTION
+            && entry.subject == removed.subject
+        {
+            removed.time.get_or_insert(entry.time);
         }
         (self.last, self.link) = (expected, *link);
         Ok(())
@@ -232,7 +274,22 @@ impl AuditCheck {
     #[must_use]
     pub const fn behind(head: &AuditHead) -> Self {
         let number = head.number;
-        Self { last: number, link: head.link, good: number, signed: number }
+        Self { last: number, link: head.link, good: number, signed: number, removed: None }
+    }
+
+    /// Begins behind the head of entries that are gone. An entry that comes has to tell that the hub removed
+    /// them: it is what vouches for this head.
+    #[must_use]
+    pub fn behind_removed(head: &AuditHead) -> Self {
+        let removed = Removed { number: head.number, subject: head.as_removed(), time: None };
+        Self { removed: Some(removed), ..Self::behind(head) }
+    }
+
+    /// The last entry that the hub removed, and when, once the entry that tells of it has come.
+    #[must_use]
+    pub fn removed(&self) -> Option<(u64, u64)> {
+        let Removed { number, time, .. } = self.removed.as_ref()?;
+        Some((*number, (*time)?))
     }
 
     /// The link of the last entry.
@@ -247,12 +304,24 @@ impl AuditCheck {
         self.last
     }
 
-    /// The end of the log; returns how many entries it has.
+    /// That an entry tells of what is gone from the beginning, if anything is.
     ///
     /// # Errors
-    /// The hub signed more than there is, or less.
-    pub const fn finish(&self) -> Result<u64, AuditError> {
+    /// None has come.
+    pub const fn check_begin(&self) -> Result<(), AuditError> {
+        match self.removed {
+            Some(Removed { number, time: None, .. }) => Err(AuditError::CutOffBefore { number }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The end of the log; returns the number of its last entry.
+    ///
+    /// # Errors
+    /// The hub signed more than there is, or less, or nothing tells why its beginning is gone.
+    pub fn finish(&self) -> Result<u64, AuditError> {
         let Self { last, good, signed, .. } = *self;
+        self.check_begin()?;
         if signed > last {
             return Err(AuditError::CutOff { last, signed });
         }
@@ -355,6 +424,61 @@ mod tests {
         let error = AuditError::Unsigned { good: 4, last: 9 };
         assert_eq!(check(&anew, &heads[..1]), Err(error));
         assert_eq!(check(&anew, &[]), Err(AuditError::Unsigned { good: 0, last: 9 }));
+    }
+
+    /// Entries 1 to 9, behind which one says that those up to `told` were removed, and the head of that one.
+    fn pruned(told: &AuditHead) -> (Vec<(AuditRecord, AuditLink)>, AuditHead) {
+        let mut log = log(9);
+        let action = PRUNE_ACTION.to_owned();
+        let record = AuditRecord { action, subject: told.as_removed(), ..record(10) };
+        let link = record.link(&log[8].1);
+        log.push((record, link));
+        let newest = head(&log, 10);
+        (log, newest)
+    }
+
+    fn check_behind(
+        begin: &AuditHead,
+        log: &[(AuditRecord, AuditLink)],
+        newest: &AuditHead,
+    ) -> Result<Option<(u64, u64)>, AuditError> {
+        let mut check = AuditCheck::behind_removed(begin);
+        log.iter().try_for_each(|(record, link)| check.handle_entry(record, link))?;
+        check.handle_head(newest)?;
+        check.finish()?;
+        Ok(check.removed())
+    }
+
+    #[test]
+    fn a_log_whose_hub_removed_its_beginning_says_so() {
+        let begin = head(&log(9), 4);
+        let (log, newest) = pruned(&begin);
+        assert_eq!(check_behind(&begin, &log[4..], &newest), Ok(Some((4, 1_800_000_010))));
+        // Nothing was removed yet when the hub was stopped.
+        assert_eq!(check(&log, &[newest]), Ok(10));
+    }
+
+    #[test]
+    fn who_cuts_the_beginning_off_is_found() {
+        let begin = head(&log(9), 4);
+        let (pruned, newest) = pruned(&begin);
+        // More than the hub removed, and with the head of another place.
+        let error = AuditError::LeftOut { expected: 5, found: 6 };
+        assert_eq!(check_behind(&begin, &pruned[5..], &newest), Err(error));
+        let later = head(&log(9), 6);
+        let error = AuditError::CutOffBefore { number: 6 };
+        assert_eq!(check_behind(&later, &pruned[6..], &newest), Err(error.clone()));
+        // The hub removed nothing.
+        let log = log(9);
+        assert_eq!(check_behind(&later, &log[6..], &head(&log, 9)), Err(error));
+        assert_eq!(
+            check(&log[6..], &[head(&log, 9)]),
+            Err(AuditError::LeftOut { expected: 1, found: 7 })
+        );
+        // Of a head whose link is another one, nothing behind it fits.
+        let forged = AuditHead { link: [7; 32], ..begin };
+        let error = AuditError::Changed { number: 5 };
+        assert_eq!(check_behind(&forged, &pruned[4..], &newest), Err(error));
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub struct AuditEntry {
     pub detail: String,
 }
 
-/// An entry that has its place in the chain: nothing removes or changes it any more.
+/// An entry that has its place in the chain: nothing changes it any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChainedEntry {
     /// Its number in the chain, from 1, without gaps.
@@ -48,7 +48,7 @@ pub(crate) const CHAINED_AT_ONCE: i64 = 1000;
 pub type Linking = fn(&[u8; 32], u64, &AuditEntry) -> [u8; 32];
 
 /// The audit log. An entry is recorded before its act. Then it is taken out again if that came to
-/// nothing, else *chained*: from then on nothing removes it.
+/// nothing, else *chained*: from then on nothing removes it but [`Audit::prune_audit`].
 #[async_trait]
 pub trait Audit: Send + Sync {
     /// Adds an entry; returns its number. Before the act, so that none is done unrecorded.
@@ -75,6 +75,13 @@ pub trait Audit: Send + Sync {
 
     /// The signed heads of the entries behind `after` up to `until`, in their order.
     async fn audit_heads(&self, after: u64, until: u64) -> Result<Vec<Vec<u8>>, DbError>;
+
+    /// The newest signed head of an entry that, like all before it, is older than `time`.
+    async fn audit_head_before(&self, time: u64) -> Result<Option<Vec<u8>>, DbError>;
+
+    /// Removes the chained entries up to number `until`, and the signed heads before that one. Returns how
+    /// many entries. An entry that tells of it is chained before.
+    async fn prune_audit(&self, until: u64) -> Result<u64, DbError>;
 
     /// Up to `limit` entries with their numbers, newest first, those numbered below `before`.
     async fn audit(

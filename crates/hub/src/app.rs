@@ -58,6 +58,8 @@ pub(crate) struct App {
     pub(crate) identity: [u8; 32],
     /// Gives the hub's word on the audit log.
     pub(crate) audit: AuditKeeper,
+    /// How long entries of it are kept; for ever when `None`.
+    pub(crate) audit_retention: Option<Duration>,
     pub(crate) data: DataDir,
     pub(crate) trusted_proxies: Vec<IpAddr>,
     /// `None` without TLS.

@@ -37,6 +37,8 @@ pub struct HubConfig {
     pub gc_interval: Duration,
     /// How long an uploaded chunk is kept without a release: the longest a publish may take.
     pub gc_grace: Duration,
+    /// How long entries of the audit log are kept; for ever when `None`.
+    pub audit_retention: Option<Duration>,
     /// How this hub is one of several front-ends on one database; alone when `None`.
     pub front_end: Option<FrontEndConfig>,
     /// Whether deliveries may have lockers, and how large they may be; none when `None`.
@@ -86,6 +88,7 @@ impl HubConfig {
             certificate_interval: Duration::from_mins(1),
             gc_interval: Duration::from_hours(1),
             gc_grace: Duration::from_hours(24),
+            audit_retention: None,
             front_end: None,
             lockers: None,
             limits: HubLimits::default(),

@@ -257,6 +257,7 @@ impl Hub {
             fingerprint,
             identity,
             audit: AuditKeeper::open(&data).map_err(in_data)?,
+            audit_retention: config.audit_retention,
             data: data.clone(),
             trusted_proxies: config.trusted_proxies,
             certificate: tls.as_ref().map(|tls| Arc::clone(&tls.certificate)),

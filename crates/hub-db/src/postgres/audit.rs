@@ -112,6 +112,34 @@ impl Audit for PostgresDb {
         Ok(heads)
     }
 
+    async fn audit_head_before(&self, time: u64) -> Result<Option<Vec<u8>>, DbError> {
+        let head = sqlx::query_scalar(
+            "SELECT signed FROM audit_heads WHERE number < COALESCE(
+                 (SELECT MIN(number) FROM audit WHERE number IS NOT NULL AND time >= $1),
+                 9223372036854775807)
+             ORDER BY number DESC LIMIT 1",
+        )
+        .bind(signed(time))
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(head)
+    }
+
+    async fn prune_audit(&self, until: u64) -> Result<u64, DbError> {
+        // At once: what is left begins behind an entry with a head.
+        let mut transaction = self.pool.begin().await?;
+        let removed = sqlx::query("DELETE FROM audit WHERE number <= $1")
+            .bind(signed(until))
+            .execute(&mut *transaction)
+            .await?;
+        sqlx::query("DELETE FROM audit_heads WHERE number < $1")
+            .bind(signed(until))
+            .execute(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(removed.rows_affected())
+    }
+
     async fn audit(
         &self,
         before: Option<i64>,

@@ -104,6 +104,35 @@ pub(crate) async fn what_was_chained_keeps_its_place_and_its_link(db: &dyn HubDb
     assert!(db.audit_heads(1, 2).await.expect("lists").is_empty());
 }
 
+pub(crate) async fn the_beginning_of_the_audit_log_is_removed_up_to_a_head(db: &dyn HubDb) {
+    let head_before = |time| async move { db.audit_head_before(time).await.expect("reads") };
+    assert_eq!(head_before(NOW + 99).await, None);
+    // The second one is as young as the fifth: nothing behind it is older than both.
+    for number in [0, 4, 1, 2, 4, 5] {
+        let id = db.record(&entry(number)).await.expect("records");
+        db.chain(id, linking).await.expect("chains");
+    }
+    let open = db.record(&entry(0)).await.expect("records");
+    for number in [1, 3, 6] {
+        db.keep_audit_head(number, &[number as u8; 9]).await.expect("keeps");
+    }
+    assert_eq!(head_before(NOW).await, None);
+    assert_eq!(head_before(NOW + 4).await, Some(vec![1; 9]));
+    assert_eq!(head_before(NOW + 5).await, Some(vec![3; 9]));
+    assert_eq!(head_before(NOW + 99).await, Some(vec![6; 9]));
+
+    assert_eq!(db.prune_audit(3).await.expect("removes"), 3);
+    let left = db.chained(0, 9).await.expect("lists");
+    let numbers: Vec<u64> = left.iter().map(|entry| entry.number).collect();
+    assert_eq!(numbers, [4, 5, 6]);
+    assert_eq!(db.audit_heads(0, 9).await.expect("lists"), [vec![3; 9], vec![6; 9]]);
+    assert_eq!(db.prune_audit(3).await.expect("removes"), 0);
+    // What is under way stays, and is chained behind the last one.
+    db.chain(open, linking).await.expect("chains");
+    let last = db.last_chained().await.expect("reads").expect("one");
+    assert_eq!((last.number, last.link), (7, linking(&left[2].link, 7, &entry(0))));
+}
+
 pub(crate) async fn entries_are_chained_one_behind_the_other_by_many_at_once(db: &dyn HubDb) {
     let all = (0..20).map(|number| async move {
         let id = db.record(&entry(number)).await.expect("records");

@@ -71,6 +71,7 @@ macro_rules! for_each_check {
             the_audit_log_is_read_backwards,
             an_act_that_came_to_nothing_is_withdrawn,
             what_was_chained_keeps_its_place_and_its_link,
+            the_beginning_of_the_audit_log_is_removed_up_to_a_head,
             entries_are_chained_one_behind_the_other_by_many_at_once,
             a_sign_in_works_once,
             a_database_belongs_to_the_hub_that_began_it,
