@@ -83,6 +83,9 @@ pub(crate) struct HubArgs {
     #[arg(long, value_name = "1-336", default_value_t = 336,
           value_parser = clap::value_parser!(u16).range(1..=336))]
     pub(crate) delivery_window: u16,
+    /// Days after which entries of the audit log are removed; one that stays tells of it [default: none is removed]
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub(crate) audit_retention: Option<u32>,
     /// Bytes of the disk that stay free
     #[arg(long, value_name = "SIZE", default_value = "1GiB")]
     pub(crate) keep_free: Size,

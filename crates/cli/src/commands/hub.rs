@@ -47,6 +47,8 @@ async fn serve(session: &Session, args: HubArgs) -> anyhow::Result<Ended> {
     config.limits.connections_per_address_max = per_address(&args, &config);
     config.url = args.url;
     config.limits.delivery_window = Duration::from_hours(args.delivery_window.into());
+    let days = |days| Duration::from_hours(24 * u64::from(days));
+    config.audit_retention = args.audit_retention.map(days);
     config.quota_bytes = args.quota.map(|size| size.0);
     config.free_reserve_bytes = args.keep_free.0;
     config.lockers = args.locker_quota.map(|quota| hub::LockerConfig {

@@ -185,6 +185,55 @@ fn who_changes_a_database_on_postgresql_is_found_out() {
 }
 
 #[test]
+fn a_log_whose_beginning_the_hub_removed_says_so_and_more_is_found_out() {
+    let Some(server) = testkit::Postgres::start() else { return };
+    let directory = tempfile::tempdir().expect("a directory");
+    let [data, state, file] = ["hub", "root", "address"].map(|name| directory.path().join(name));
+    let address = server.create_database();
+    fs::write(&file, &address).expect("written");
+    set_mode(&file, 0o600);
+    let options = ["--listen", "127.0.0.1:0", "--database-file", file.to_str().expect("UTF-8")];
+    assert!(start_hub(&data, &options).0.stop());
+    // Three acts of 2001, which are chained at the next start, and too old then.
+    let columns = "(time, actor, action, subject, detail)";
+    for name in ["team/one", "team/two", "team/three"] {
+        let values = format!("(1000000000, 0, 'grant', '{name}', '{{}}')");
+        server.sql(&address, &format!("INSERT INTO audit {columns} VALUES {values}"));
+    }
+    let options = [&options[..], &["--audit-retention", "30"]].concat();
+    let (_hub, _) = start_hub(&data, &options);
+    let root = Node::new(state);
+    root.join_administrator(&data);
+    let export = |name: &str| {
+        let path = directory.path().join(name);
+        root.ok(&["audit", "export", path.to_str().expect("UTF-8")]);
+        path
+    };
+    let first = export("first");
+    let text = fs::read_to_string(&first).expect("read");
+    assert!(text.contains("prune-audit") && !text.contains("team/two"), "{text}");
+    let whole = root.ok(&["audit", "verify", first.to_str().expect("UTF-8")]);
+    assert_eq!(whole["removed"], 3, "{whole}");
+    assert!(whole["removed_time"].as_u64() > Some(1_700_000_000), "{whole}");
+
+    // Somebody else removes the entry that tells of it, too.
+    server.sql(&address, "DELETE FROM audit WHERE number = 4");
+    let second = export("second");
+    let checked = root.run(&["audit", "verify", second.to_str().expect("UTF-8")]);
+    let said = told(&checked);
+    assert_eq!(checked.status.code(), Some(6), "{said}");
+    assert!(said.contains("entry 4 is missing"), "{said}");
+    // And makes what is left begin where it was signed.
+    let lines: Vec<&str> = text.lines().filter(|line| !line.contains("\"entry\"")).collect();
+    let newest = lines.last().expect("a head");
+    fs::write(&second, format!("{newest}\n")).expect("written");
+    let checked = root.run(&["audit", "verify", second.to_str().expect("UTF-8")]);
+    let said = told(&checked);
+    assert_eq!(checked.status.code(), Some(6), "{said}");
+    assert!(said.contains("no entry tells that the hub removed them"), "{said}");
+}
+
+#[test]
 fn a_database_from_before_is_found_out() {
     let mut world = hub();
     let before = world.path("before");

@@ -46,11 +46,15 @@ pub(super) async fn run(session: &Session, args: &AuditExportArgs) -> anyhow::Re
     Ok(Ended::Done)
 }
 
-/// Each entry, and behind it the heads of it; behind them those of entries that are not there.
+/// Each entry, and behind it the heads of it; before the first one that of the entries that the hub removed,
+/// and behind all those of entries that are not there.
 fn write_page(page: &AuditChainPage, to: &mut impl Write) -> anyhow::Result<()> {
     let opened = |signed: &Base64Bytes| AuditHead::open(&signed.0).map_or(0, |head| head.number);
     let mut heads = page.heads.iter().map(|signed| (opened(signed), signed)).peekable();
     for entry in &page.entries {
+        while let Some((_, signed)) = heads.next_if(|(number, _)| *number < entry.number) {
+            write_line("head", json!({ "signed": signed }), to)?;
+        }
         write_line("entry", serde_json::to_value(entry)?, to)?;
         while let Some((_, signed)) = heads.next_if(|(number, _)| *number <= entry.number) {
             write_line("head", json!({ "signed": signed }), to)?;

@@ -31,6 +31,7 @@ pub(super) fn run(session: &Session, args: &AuditVerifyArgs) -> anyhow::Result<E
     let earlier = args.earlier.as_deref().map(newest_head).transpose()?.flatten();
     let mut check = AuditCheck::default();
     let (mut keys, mut newest) = (BTreeSet::new(), None::<AuditHead>);
+    let mut is_begin = true;
     each_line(&args.file, |line| {
         match line {
             Line::Entry(info) => {
@@ -44,6 +45,13 @@ pub(super) fn run(session: &Session, args: &AuditVerifyArgs) -> anyhow::Result<E
                 if !args.key.is_empty() && !args.key.contains(&head.key) {
                     bail!("a head is signed by {}, which is none of --key", head.key);
                 }
+                if is_begin {
+                    // What comes before the first entry is of those that the hub removed.
+                    check = AuditCheck::behind_removed(&head);
+                    if let Some(earlier) = earlier.as_ref().filter(|it| it.number == head.number) {
+                        check.handle_head(earlier)?;
+                    }
+                }
                 check.handle_head(&head)?;
                 if keys.len() < KEYS_MAX {
                     keys.insert(head.key);
@@ -51,21 +59,29 @@ pub(super) fn run(session: &Session, args: &AuditVerifyArgs) -> anyhow::Result<E
                 newest = Some(head);
             }
         }
+        is_begin = false;
         Ok(())
     })?;
     if let Some(earlier) = &earlier {
         check.handle_head(earlier)?;
     }
-    let entries = check.finish()?;
+    let last = check.finish()?;
+    let removed = check.removed();
+    let entries = last - removed.map_or(0, |(number, _)| number);
     let shown = path(args.file.as_os_str().as_encoded_bytes());
     let keys: Vec<String> = keys.iter().map(PublicKey::to_string).collect();
     let by = if keys.is_empty() { "nobody".to_owned() } else { keys.join(", ") };
     let signed = newest.as_ref().map(|head| head.issued);
     let when = signed.map_or(String::new(), |when| format!(" at {}", utc(when)));
+    let gone = removed.map_or(String::new(), |(number, time)| {
+        format!("; entries up to {number} are gone: the hub removed them at {}", utc(time))
+    });
     session.output.fact(
-        format!("{shown} is whole: {entries} entries, signed by {by}{when}"),
+        format!("{shown} is whole: {entries} entries, signed by {by}{when}{gone}"),
         &json!({
             "event": "whole", "file": shown, "entries": entries, "keys": keys, "signed": signed,
+            "removed": removed.map(|(number, _)| number),
+            "removed_time": removed.map(|(_, time)| time),
         }),
     )?;
     Ok(Ended::Done)
