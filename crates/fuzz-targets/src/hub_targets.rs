@@ -132,3 +132,11 @@ pub fn locker_facts(bytes: &[u8]) -> Verdict {
     assert_eq!(hub::fuzzing::locker_facts(&facts).as_ref(), Some(&facts));
     Verdict::Accepted
 }
+
+/// What front-ends tell each other through the database.
+#[must_use]
+pub fn front_end_news(bytes: &[u8]) -> Verdict {
+    let Some(text) = hub::fuzzing::told(bytes) else { return Verdict::Refused };
+    assert_eq!(hub::fuzzing::told(text.as_bytes()).as_ref(), Some(&text));
+    Verdict::Accepted
+}

@@ -48,7 +48,9 @@ pub use document_targets::{
     registration, registration_payload, release_name, sealed_root, session_proof,
     session_proof_payload, session_token, session_token_payload,
 };
-pub use hub_targets::{event_stream, http_date, hub_request, hub_response, id_text, locker_facts};
+pub use hub_targets::{
+    event_stream, front_end_news, http_date, hub_request, hub_response, id_text, locker_facts,
+};
 pub use node_targets::{from_node, node_frame_stream, node_hello, node_text, to_node};
 pub use package_targets::{
     label_expression, package_instructions, package_receipt, package_specification,
@@ -166,6 +168,7 @@ targets![
     http_date,
     range_header,
     locker_facts,
+    front_end_news,
     if_none_match,
     forwarded_for,
     page_query,

@@ -175,6 +175,11 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
         "node_frame_stream" => {
             [[1, 0], [7, 0], [0, 255]].iter().map(|step| behind(step, node_frames())).collect()
         }
+        "front_end_news" => {
+            let from = "01".repeat(16);
+            let told = |wake| format!("{{\"from\":\"{from}\",\"wake\":{wake}}}").into_bytes();
+            FRONT_END_NEWS.iter().map(told).collect()
+        }
         "locker_facts" => texts(&[
             "{\"version\":1,\"sender\":\"0101010101010101010101010101010101010101010101010101010101010101\",\
               \"recipient\":\"0202020202020202020202020202020202020202020202020202020202020202\",\
@@ -278,6 +283,20 @@ const TO_NODE: [&str; 4] = [
     r#"{"say":"status"}"#,
     r#"{"say":"answer","text":"a word"}"#,
     r#"{"say":"answer","text":null}"#,
+];
+
+/// One of each thing that is new at another front-end.
+const FRONT_END_NEWS: [&str; 10] = [
+    r#"{"kind":"released","name":-7}"#,
+    r#"{"kind":"changed","community":"02020202020202020202020202020202"}"#,
+    r#"{"kind":"queued","community":"02020202020202020202020202020202","targets":["0303030303030303030303030303030303030303030303030303030303030303"]}"#,
+    r#"{"kind":"answered","community":"02020202020202020202020202020202","publisher":"0303030303030303030303030303030303030303030303030303030303030303"}"#,
+    r#"{"kind":"joined","community":"02020202020202020202020202020202"}"#,
+    r#"{"kind":"person","person":3,"news":"outbox"}"#,
+    r#"{"kind":"listens","person":3,"key":"0303030303030303030303030303030303030303030303030303030303030303"}"#,
+    r#"{"kind":"ended","delivery":"02020202020202020202020202020202"}"#,
+    r#"{"kind":"taken-away"}"#,
+    r#"{"kind":"everything"}"#,
 ];
 
 /// One of each thing that a node says to a command.

@@ -31,7 +31,7 @@ use self::pass::CODES;
 pub(crate) use self::pass::{pass_on, router};
 pub(crate) use self::status::status;
 use self::wake::Told;
-pub(crate) use self::wake::{Post, Posted, Wake};
+pub(crate) use self::wake::{Post, Posted, Wake, text_again};
 use crate::app::App;
 use crate::files::unix_now;
 use crate::people::end_as_noted;

@@ -14,7 +14,7 @@ use crate::console::{tree, write};
 use crate::pages::{PageAfter, Rows};
 use crate::peer::{FORWARDED_FOR, Peer};
 use crate::routes::{audit, list_accounts, list_changes, list_releases};
-use crate::{conditional, escape, lockers};
+use crate::{cluster, conditional, escape, lockers};
 
 /// A header that was sent once for each of `values`; `None` when it could not be.
 fn headers(name: HeaderName, values: &[&[u8]]) -> Option<HeaderMap> {
@@ -59,6 +59,12 @@ fn query<T: DeserializeOwned>(text: &[u8]) -> Option<T> {
 #[must_use]
 pub fn locker_facts(bytes: &[u8]) -> Option<Vec<u8>> {
     lockers::facts_again(bytes)
+}
+
+/// What one front-end tells the others through the database, as it is written, when this text is one.
+#[must_use]
+pub fn told(bytes: &[u8]) -> Option<String> {
+    cluster::text_again(std::str::from_utf8(bytes).ok()?)
 }
 
 /// The numbers of the rows, out of `rows`, on the page a query asks for, and where the next begins.

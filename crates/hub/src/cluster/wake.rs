@@ -92,6 +92,16 @@ impl Told {
     }
 }
 
+/// What such a text says, as it is written again; `None` when it could be anything.
+pub(crate) fn text_again(text: &str) -> Option<String> {
+    let told: Told = serde_json::from_str(text).ok()?;
+    let from = FrontEndId(told.from.0);
+    assert_eq!(Told::by_another(text, from), None, "who tells does not hear it");
+    let others = FrontEndId(from.0.map(|byte| !byte));
+    assert_eq!(Told::by_another(text, others).as_ref(), Some(&told.wake));
+    Some(Told::text(from, told.wake))
+}
+
 /// Where what is to be told to other front-ends is put; nowhere when there are none.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Post(Option<Outgoing>);
