@@ -204,7 +204,7 @@ pub(super) async fn terminate(session: &Session, args: TerminateArgs) -> anyhow:
     for id in &args.ids {
         let addressed = addressed.iter().filter(|one| one.delivery.to_string().starts_with(id));
         let sent = sent.iter().filter(|one| one.id.to_string().starts_with(id));
-        let addressed = addressed.cloned().map(Outgoing::Addressed);
+        let addressed = addressed.map(|one| Outgoing::Addressed(Box::new(one.clone())));
         let mut both = addressed.chain(sent.map(|one| Outgoing::Handed(one.id)));
         match (both.next(), both.next()) {
             (Some(one), None) => found.push(one),
@@ -215,7 +215,7 @@ pub(super) async fn terminate(session: &Session, args: TerminateArgs) -> anyhow:
         match one {
             Outgoing::Addressed(info) => {
                 let id = info.delivery.to_string();
-                end(session, vec![info], &id, &args.reason).await?;
+                end(session, vec![*info], &id, &args.reason).await?;
             }
             Outgoing::Handed(id) => {
                 node.end_sent(id, &args.reason).await?;
@@ -229,7 +229,7 @@ pub(super) async fn terminate(session: &Session, args: TerminateArgs) -> anyhow:
 /// What went out from here.
 enum Outgoing {
     /// To somebody's handle.
-    Addressed(DeliveryInfo),
+    Addressed(Box<DeliveryInfo>),
     /// To whoever has the ticket, the link or the code.
     Handed(DeliveryId),
 }

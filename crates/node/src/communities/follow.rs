@@ -352,7 +352,10 @@ impl From<TargetError> for FollowError {
     fn from(error: TargetError) -> Self {
         match error {
             TargetError::Community(error) => Self::Community(error),
-            error => Self::Target(error),
+            error @ (TargetError::Fetch { .. }
+            | TargetError::Apply { .. }
+            | TargetError::Endless { .. }
+            | TargetError::State(_)) => Self::Target(error),
         }
     }
 }
@@ -361,7 +364,21 @@ impl From<SendError> for FollowError {
     fn from(error: SendError) -> Self {
         match error {
             SendError::Community(error @ CommunityError::Ended { .. }) => Self::Community(error),
-            error => Self::Send(error),
+            error @ (SendError::Community(_)
+            | SendError::NoPublisher(_)
+            | SendError::NoTarget(_)
+            | SendError::NotATarget(_)
+            | SendError::Publish(_)
+            | SendError::OtherHistory { .. }
+            | SendError::Forgot { .. }
+            | SendError::Stage { .. }
+            | SendError::WeakKey(_)
+            | SendError::Draft(_)
+            | SendError::Ledger(_)
+            | SendError::NoCanary(_)
+            | SendError::DamagedRollout(_)
+            | SendError::DamagedDraft(_)
+            | SendError::State(_)) => Self::Send(error),
         }
     }
 }
@@ -370,7 +387,9 @@ impl From<RelayError> for FollowError {
     fn from(error: RelayError) -> Self {
         match error {
             RelayError::Community(error) => Self::Community(error),
-            error => Self::Relay(error),
+            error @ (RelayError::Fetch { .. }
+            | RelayError::Endless { .. }
+            | RelayError::State(_)) => Self::Relay(error),
         }
     }
 }
