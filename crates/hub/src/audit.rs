@@ -186,9 +186,10 @@ async fn behind(db: &dyn HubDb, head: &AuditHead) -> Result<AuditCheck, KeepErro
             Err(AuditError::Replaced { number: signed, good: 0 }.into())
         }
         Some(_) | None => {
-            // Another front-end may have removed it while this one was away.
+            // It was removed: by this front-end, or by another one while this one was away.
             let begin = begin(db).await?;
-            if begin.last() > signed {
+            let is_this = begin.last() == signed && begin.link() == head.link;
+            if begin.last() > signed || is_this {
                 return Ok(begin);
             }
             let last = db.last_chained().await?.map_or(0, |last| last.number);
@@ -334,6 +335,17 @@ mod tests {
         assert_eq!(scene.keeper.prune(&scene.db, NOW + 11 * DAY).await.expect("removes"), 4);
         assert_eq!(scene.verify().await, Ok((12, Some(10))));
         assert_eq!(scene.keeper.prune(&scene.db, NOW + 11 * DAY).await.expect("looks"), 0);
+    }
+
+    #[tokio::test]
+    async fn what_was_signed_last_may_be_removed() {
+        let scene = Scene::new().await;
+        scene.act(NOW).await;
+        scene.keeper.sign(&scene.db).await.expect("signs");
+        assert_eq!(scene.keeper.prune(&scene.db, NOW + 9 * DAY).await.expect("removes"), 1);
+        assert_eq!(scene.verify().await, Ok((2, Some(1))));
+        scene.act(NOW + 9 * DAY).await;
+        assert_eq!(scene.verify().await, Ok((3, Some(1))));
     }
 
     #[tokio::test]

@@ -211,7 +211,7 @@ fn a_second_manager_goes_on_when_the_first_is_gone() {
     world.fails("deputy", &["community", "manager", "remove", &key("deputy")], 5);
     let remove = ["community", "manager", "remove", &key("boss")];
     world.tells("deputy", &remove, &["managers"]);
-    world.fails("boss", &["community", "revoke", "ci"], 4);
+    world.fails("boss", &["community", "revoke", "ci"], 5);
     let _deputy = serve(world, "deputy");
     let secret = world.text("late.secret");
     let add = ["community", "peer", "add", "late", "--role", "target", "--secret-file", &secret];

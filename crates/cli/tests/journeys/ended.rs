@@ -59,7 +59,7 @@ fn a_community_that_its_managers_end_ends_for_everybody_and_leaves_what_was_inst
     let refused = world.fails("late", &join, 4);
     assert!(refused["message"].to_string().contains("has ended"), "{refused}");
     assert_eq!(community.ran(), 1);
-    world.register("root", &["--role", "administrator"]);
+    world.join_administrator("root");
     let told = lines(&world.run("root", &["audit"]));
     assert!(told.iter().any(|line| line["action"] == "end-community"), "{told:?}");
 }
