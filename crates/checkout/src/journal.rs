@@ -72,7 +72,7 @@ pub(crate) struct Placed {
     pub(crate) complete: HashSet<TempName>,
     /// Bytes of unfinished temporary files.
     pub(crate) ranges: HashMap<TempName, Ranges>,
-    /// It was written since the machine started, so the page cache holds what it says; and that is enough.
+    /// It was written since the machine started, so the page cache holds what it says.
     pub(crate) same_boot: bool,
 }
 
@@ -93,8 +93,6 @@ pub(crate) struct Journal {
 pub(crate) struct JournalPlace {
     path: PathBuf,
     header: [u8; HEADER_BYTES],
-    /// Whether what was written on this boot is checked like that of another one.
-    rechecks: bool,
 }
 
 impl JournalPlace {
@@ -105,12 +103,7 @@ impl JournalPlace {
         header[36..52].copy_from_slice(&boot);
         let check = check(&header[..52]);
         header[52..].copy_from_slice(&check);
-        Self { path: path.into(), header, rechecks: false }
-    }
-
-    /// The same, which believes what was written on this boot no more than that of another one.
-    pub(crate) fn rechecked(self, rechecks: bool) -> Self {
-        Self { rechecks, ..self }
+        Self { path: path.into(), header }
     }
 
     fn next_path(&self) -> PathBuf {
@@ -144,7 +137,7 @@ impl JournalPlace {
         if header[..4] != MAGIC || header[52..] != check(&header[..52]) {
             return Ok(None);
         }
-        let same_boot = !self.rechecks && header[36..52] == self.header[36..52];
+        let same_boot = header[36..52] == self.header[36..52];
         let mut placed = Placed { same_boot, ..Placed::default() };
         let mut whole = HEADER_BYTES;
         for record in body.as_chunks::<RECORD_BYTES>().0 {
