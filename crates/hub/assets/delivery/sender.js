@@ -111,7 +111,7 @@ export class Sender {
       return this.#resolve(sent);
     }
     if (locker?.kept === segments) return this.#resolve({ locker, digest: await this.#digest() });
-    // What a locker has is durable, which is as far as it goes for now.
+    // What a locker has is durable: as far as it goes before somebody collects it.
     const known = { change, next, verified: Math.max(verified, locker?.kept ?? 0), hasReceipt: false };
     if (action.do === "announce") this.#plan.handleAnnounced(known);
     else this.#plan.handleStatus(known);
