@@ -68,6 +68,9 @@ problem_codes! {
     /// The hub has no lockers, or keeps no delivery so large or so long in one. Send it while the recipient is
     /// there, or ask the hub's operator.
     LockerRefused = "locker-refused", 403, "The hub does not keep it";
+    /// Without an account no more may be sent from this network now. Register with an invitation, send less, or wait
+    /// until the next day.
+    GuestRefused = "guest-refused", 403, "More than may be sent without an account";
     /// The caller may see this but not change it. Ask its owner.
     Forbidden = "forbidden", 403, "Not allowed";
     /// No such thing, or not for this caller: the hub does not say which.

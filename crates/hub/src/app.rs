@@ -21,6 +21,7 @@ use crate::config::HubLimits;
 use crate::console::Console;
 use crate::deliveries::Deliveries;
 use crate::files::DataDir;
+use crate::guests::Guests;
 use crate::lockers::Lockers;
 use crate::mail::Mailer;
 use crate::member_trees::MemberTrees;
@@ -93,6 +94,8 @@ pub(crate) struct App {
     pub(crate) lockers: Arc<Lockers>,
     /// Each holds a segment on its way into a locker.
     pub(crate) locker_places: Places,
+    /// Who sends without an account; `None` when nobody does.
+    pub(crate) guests: Option<Guests>,
     /// Where tickets are handed over.
     pub(crate) codes: Arc<Codes>,
     /// People, as far as the hub remembers them by itself.

@@ -1,6 +1,7 @@
 //! Who sent a request, and the parts of its path.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -11,9 +12,12 @@ use documents::{ReleaseName, SessionToken};
 use hub_api::{Base64Bytes, Hex, ProblemCode, TOKEN_PREFIX};
 use hub_db::{Account, AccountKey, Caller, DbError, Grant, NameRecord, Role, TokenScope};
 
+use crate::addresses::counted_as;
 use crate::app::App;
 use crate::communities::may_use;
 use crate::files::unix_now;
+use crate::peer::Peer;
+use crate::places::Sharer;
 use crate::refusal::Refusal;
 
 /// A caller with or without a session or machine token.
@@ -26,6 +30,15 @@ pub(crate) struct Publisher(pub(crate) Caller);
 /// A caller with a session of an account. What grants rights or takes them away wants one: a
 /// machine token is for moving content, so a stolen one makes no others.
 pub(crate) struct Member(pub(crate) Account);
+
+/// A caller with a session who may send by a code, a ticket or a link: an account's, or a guest's where the
+/// hub has guests.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sender {
+    pub(crate) key: AccountKey,
+    /// Where a guest is counted.
+    pub(crate) guest: Option<IpAddr>,
+}
 
 /// The key of a caller with a session. Whether its account is in force is not asked yet: for a route that
 /// asks for that together with the rest, see [`Queues::answerable`](hub_db::Queues::answerable).
@@ -160,6 +173,35 @@ impl FromRequestParts<Arc<App>> for Member {
             Identity::Session(account) => Ok(Self(account)),
             Identity::Token(..) => Err(forbidden("a session is wanted, not a token")),
         }
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Sender {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
+        let Credential::Session(key) = credential(parts, app)? else {
+            let Member(account) = Member::from_request_parts(parts, app).await?;
+            return Ok(Self { key: account.key, guest: None });
+        };
+        match app.db.account(&key).await? {
+            Some(account) if account.revoked.is_none() => Ok(Self { key, guest: None }),
+            // Whose account was taken away is no guest.
+            Some(_) => Err(not_registered()),
+            None if app.guests.is_some() => {
+                let Ok(peer) = Peer::from_request_parts(parts, app).await;
+                let client = peer.client(&parts.headers, &app.trusted_proxies);
+                Ok(Self { key, guest: Some(counted_as(client)) })
+            }
+            None => Err(not_registered()),
+        }
+    }
+}
+
+impl Sender {
+    /// Whose share it is that they take of.
+    pub(crate) fn sharer(&self) -> Sharer {
+        self.guest.map_or(Sharer::Account(self.key), Sharer::Address)
     }
 }
 

@@ -13,12 +13,11 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use bytes::Bytes;
 use hub_api::{CODE_TOKEN_HEADER, Hex, ProblemCode};
-use hub_db::AccountKey;
 use tokio::sync::watch;
 
 use self::rendezvous::{Bounds, NotAnnounced, NotPut, Party, Rendezvous};
 use crate::app::App;
-use crate::caller::Member;
+use crate::caller::Sender;
 use crate::config::HubLimits;
 use crate::deliveries::Waiting;
 use crate::refusal::Refusal;
@@ -40,12 +39,16 @@ impl Codes {
     }
 
     /// Whether the number is new.
-    pub(crate) fn announce(&self, number: u16, sender: AccountKey) -> Result<bool, Refusal> {
+    pub(crate) fn announce(&self, number: u16, sender: &Sender) -> Result<bool, Refusal> {
         let stirred = watch::Sender::new(0);
+        let sender = (sender.key, sender.sharer());
         let announced = self.lock().announce(number, sender, stirred, Instant::now());
         announced.map_err(|error| match error {
             NotAnnounced::Taken => Refusal::new(ProblemCode::CodeTaken, ""),
             NotAnnounced::TooManyOfAccount => Refusal::too_many("the account's other codes first"),
+            NotAnnounced::TooManyOfGuests => {
+                Refusal::busy("too many codes at once of those without an account")
+            }
             NotAnnounced::TooMany => Refusal::busy("too many codes at once"),
         })
     }
@@ -122,7 +125,7 @@ impl Codes {
     }
 }
 
-/// Whoever shows a token of a recipient, else the account of a session.
+/// Whoever shows a token of a recipient, else the sender of a session.
 #[derive(Debug)]
 pub(crate) struct Participant(Party);
 
@@ -131,8 +134,8 @@ impl FromRequestParts<Arc<App>> for Participant {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Refusal> {
         let Some(token) = parts.headers.get(CODE_TOKEN_HEADER) else {
-            let Member(account) = Member::from_request_parts(parts, app).await?;
-            return Ok(Self(Party::Sender(account.key)));
+            let Sender { key, .. } = Sender::from_request_parts(parts, app).await?;
+            return Ok(Self(Party::Sender(key)));
         };
         let token = token.to_str().ok().and_then(|token| token.parse::<Hex<32>>().ok());
         let token = token.ok_or_else(Refusal::not_found)?;

@@ -43,6 +43,8 @@ pub struct HubConfig {
     pub front_end: Option<FrontEndConfig>,
     /// Whether deliveries may have lockers, and how large they may be; none when `None`.
     pub lockers: Option<LockerConfig>,
+    /// What may be sent without an account; nothing when `None`.
+    pub guests: Option<GuestConfig>,
     /// Bounds on what clients may take of memory, connections and time.
     pub limits: HubLimits,
 }
@@ -56,6 +58,13 @@ pub struct LockerConfig {
     pub account_quota_bytes: u64,
     /// The longest that one is kept. No longer than [`HubLimits::delivery_window`].
     pub time_max: Duration,
+}
+
+/// What guests may: people without an account, who send by a code, a ticket or a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GuestConfig {
+    /// Most bytes in a day of all guests at one IPv4 address or in one IPv6 network of 64 bits.
+    pub bytes_per_day: u64,
 }
 
 /// How a hub is one of several front-ends on one database. All of them have the same `hub.key`.
@@ -91,6 +100,7 @@ impl HubConfig {
             audit_retention: None,
             front_end: None,
             lockers: None,
+            guests: None,
             limits: HubLimits::default(),
         }
     }

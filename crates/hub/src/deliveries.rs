@@ -36,9 +36,10 @@ pub(crate) use self::shared::take_together;
 use self::side::Now;
 pub(crate) use self::stream::SegmentStream;
 use crate::app::App;
-use crate::caller::Member;
+use crate::caller::Sender;
 use crate::config::HubLimits;
 use crate::files::unix_now;
+use crate::places::Sharer;
 use crate::refusal::Refusal;
 
 /// What waits and is counted beside one delivery.
@@ -88,7 +89,7 @@ impl Deliveries {
     pub(crate) fn announce(
         &self,
         id: [u8; 16],
-        sender: AccountKey,
+        (sender, sharer): (AccountKey, Sharer),
         announcement: &DeliveryAnnouncement,
         is_addressed: bool,
     ) -> Result<bool, NotAnnounced> {
@@ -97,7 +98,7 @@ impl Deliveries {
         let room = Arc::new(Semaphore::new(DELIVERY_WINDOW));
         let beside = Beside { stirred: watch::Sender::new(0), room, is_addressed, until };
         let mut register = self.lock();
-        let is_new = register.announce(id, announced, beside, now())?;
+        let is_new = register.announce(id, (announced, sharer), beside, now())?;
         if let Some(entry) = register.get_mut(&id) {
             entry.beside.is_addressed |= is_addressed;
             entry.beside.until = until;
@@ -127,7 +128,8 @@ impl Deliveries {
         let Some(entry) = register.get_mut(id) else { return };
         if entry.exchange.announced().sender == sender {
             entry.change(|exchange| exchange.handle_end(end, now));
-            register.bound_ended(sender);
+            let sharer = entry.sharer;
+            register.bound_ended(sharer);
         }
     }
 
@@ -311,13 +313,17 @@ impl Delivery {
 
     /// This side ends it.
     pub(crate) fn end(&self, reason: String) {
-        let end = DeliveryEnd { by: self.party, reason };
-        let sender = self.with(|exchange, _, now| {
-            exchange.handle_end(end, now);
-            exchange.announced().sender
-        });
-        if let Some(sender) = sender {
-            self.deliveries.lock().bound_ended(sender);
+        self.end_as(DeliveryEnd { by: self.party, reason });
+    }
+
+    /// It ends so.
+    pub(crate) fn end_as(&self, end: DeliveryEnd) {
+        if self.with(|exchange, _, now| exchange.handle_end(end, now)).is_some() {
+            let mut register = self.deliveries.lock();
+            let sharer = register.entry(&self.id, self.serial).map(|entry| entry.sharer);
+            if let Some(sharer) = sharer {
+                register.bound_ended(sharer);
+            }
         }
     }
 
@@ -349,7 +355,7 @@ fn now() -> Now {
 /// Whoever shows the token of a recipient; a request without one finds nothing.
 pub(crate) struct Recipient(pub(crate) Asker);
 
-/// Whoever shows the token of a recipient, else the account of a session.
+/// Whoever shows the token of a recipient, else the sender of a session.
 pub(crate) struct Participant(pub(crate) Asker);
 
 fn shown_token(parts: &Parts) -> Option<Result<Asker, Refusal>> {
@@ -374,7 +380,7 @@ impl FromRequestParts<Arc<App>> for Participant {
         if let Some(asker) = shown_token(parts) {
             return asker.map(Self);
         }
-        let Member(account) = Member::from_request_parts(parts, app).await?;
-        Ok(Self(Asker::Sender(account.key)))
+        let Sender { key, .. } = Sender::from_request_parts(parts, app).await?;
+        Ok(Self(Asker::Sender(key)))
     }
 }

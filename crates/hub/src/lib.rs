@@ -52,6 +52,7 @@ mod files;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gc;
+mod guests;
 mod heartbeat;
 mod hosted;
 mod idempotency;
@@ -86,8 +87,8 @@ pub use backup::{BackedUp, BackupError, Restored, backup, restore};
 pub use clients::{ClientsError, want_clients, wanted_clients};
 pub use cluster::NotEntered;
 pub use config::{
-    Acme, CertificateTrust, DELIVERY_WINDOW_MAX, DELIVERY_WINDOW_MIN, FrontEndConfig, HubConfig,
-    HubLimits, LETS_ENCRYPT, LockerConfig, Tls,
+    Acme, CertificateTrust, DELIVERY_WINDOW_MAX, DELIVERY_WINDOW_MIN, FrontEndConfig, GuestConfig,
+    HubConfig, HubLimits, LETS_ENCRYPT, LockerConfig, Tls,
 };
 pub use console::{ConsoleLinkError, console_link};
 pub use database::{BesideError, Database, DatabaseError, HubData};

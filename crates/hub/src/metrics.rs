@@ -87,6 +87,8 @@ pub(crate) struct Metrics {
     pub(crate) delivered_segments: Counter,
     /// Their bytes.
     pub(crate) delivered_bytes: Counter,
+    /// Bytes that were handed over without an account.
+    pub(crate) guest_bytes: Counter,
     collections: Family<Outcome, Counter>,
     collected_chunks: Counter,
     collected_bytes: Counter,
@@ -134,6 +136,7 @@ impl Metrics {
             passed_on: Counter::default(),
             delivered_segments: Counter::default(),
             delivered_bytes: Counter::default(),
+            guest_bytes: Counter::default(),
             collections: Family::default(),
             collected_chunks: Counter::default(),
             collected_bytes: Counter::default(),
@@ -172,6 +175,7 @@ impl Metrics {
             passed_on "passed_on" "Requests passed on to other front-ends"
             delivered_segments "delivered_segments" "Segments of deliveries handed to recipients"
             delivered_bytes "delivered_bytes" "Bytes of those segments"
+            guest_bytes "guest_bytes" "Bytes of deliveries that were handed over without an account"
             collections "collections" "Garbage collections ended"
             collected_chunks "collected_chunks" "Chunks removed"
             collected_bytes "collected_bytes" "Bytes of packs freed"

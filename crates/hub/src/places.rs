@@ -42,6 +42,13 @@ pub(crate) enum Sharer {
     Session([u8; 32]),
 }
 
+impl Sharer {
+    /// Whether it is of somebody without an account.
+    pub(crate) fn is_guest(self) -> bool {
+        matches!(self, Self::Address(_))
+    }
+}
+
 /// Places that callers share.
 pub(crate) struct Places {
     all: Arc<Semaphore>,

@@ -30,6 +30,7 @@ use crate::console::Console;
 use crate::database::DatabaseError;
 use crate::deliveries::Deliveries;
 use crate::files::{Announcement, DataDir, unix_now};
+use crate::guests::Guests;
 use crate::lockers::{self, Lockers};
 use crate::mail::{MailConfigError, Mailer};
 use crate::member_trees::MemberTrees;
@@ -278,6 +279,7 @@ impl Hub {
             deliveries: Arc::clone(&deliveries),
             lockers,
             locker_places: Places::new(Arc::new(Semaphore::new(LOCKER_SEGMENTS)), LOCKER_SEGMENTS),
+            guests: config.guests.map(Guests::new),
             codes: Arc::clone(&codes),
             people: People::new(post, limits.presence_grace),
             transfers: Arc::default(),

@@ -165,6 +165,9 @@ impl SentDelivery {
 struct Remembered {
     made: u64,
     hub: String,
+    /// The SHA-256 of the hub's certificate, where that is pinned: a guest is registered nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fingerprint: Option<String>,
     subject: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     to: Option<String>,
@@ -380,6 +383,7 @@ impl Node {
         let remembered = Remembered {
             made: header.sent,
             hub: hub.url.clone(),
+            fingerprint: hub.fingerprint(),
             subject: header.subject.clone(),
             to: to.as_ref().map(Handle::to_string),
             kept: false,
@@ -452,7 +456,7 @@ impl Node {
             let RememberedLocker { seconds, downloads, .. } = it;
             LockerTerms { seconds, downloads }
         });
-        let hub = self.hub(Some(&remembered.hub))?;
+        let hub = self.hub_of(remembered.hub, remembered.fingerprint)?;
         let ours = Ours {
             id,
             secret,

@@ -75,9 +75,13 @@ impl HubLink {
         }
     }
 
+    /// The SHA-256 of its certificate, where that is pinned.
+    pub(crate) fn fingerprint(&self) -> Option<String> {
+        (self.identity != self.url).then(|| self.identity.clone())
+    }
+
     fn known(&self) -> KnownHub {
-        let fingerprint = (self.identity != self.url).then(|| self.identity.clone());
-        KnownHub { url: self.url.clone(), fingerprint }
+        KnownHub { url: self.url.clone(), fingerprint: self.fingerprint() }
     }
 
     /// How others find this hub.
@@ -150,13 +154,13 @@ impl Node {
         self.link(&chosen)
     }
 
-    /// The hub where its owner logs this machine in: one that is registered here, or any other by its
-    /// [address](HubLink::address). Without a fingerprint the authorities that this system trusts vouch for
-    /// it.
+    /// The hub where its owner logs this machine in, or sends as a guest: one that is registered here, or any
+    /// other by its [address](HubLink::address). Without a fingerprint the authorities that this system trusts
+    /// vouch for it.
     ///
     /// # Errors
     /// See [`HubChoiceError`].
-    pub fn hub_to_log_in(&self, address: Option<&str>) -> Result<HubLink, HubChoiceError> {
+    pub fn hub_at(&self, address: Option<&str>) -> Result<HubLink, HubChoiceError> {
         let Some(address) = address else { return self.hub(None) };
         let (url, fingerprint) = match address.split_once('#') {
             None => (address, None),
@@ -174,6 +178,18 @@ impl Node {
             Err(HubChoiceError::NotRegistered(url)) => self.link(&KnownHub { url, fingerprint }),
             Ok(_) => Err(HubChoiceError::OtherCertificate(url.into())),
             Err(error) => Err(error),
+        }
+    }
+
+    /// The hub that a delivery went through: as it is registered here, else as it was recognised then.
+    pub(crate) fn hub_of(
+        &self,
+        url: String,
+        fingerprint: Option<String>,
+    ) -> Result<HubLink, HubChoiceError> {
+        match self.hub(Some(&url)) {
+            Err(HubChoiceError::NotRegistered(url)) => self.link(&KnownHub { url, fingerprint }),
+            found => found,
         }
     }
 
@@ -271,22 +287,22 @@ mod tests {
         let node = Node::open(directory.path()).expect("opens");
         let (url, one, other) = ("https://hub.example:7333", "ab".repeat(32), "cd".repeat(32));
         let pinned = format!("{url}/#{}", one.to_uppercase());
-        let link = node.hub_to_log_in(Some(&pinned)).expect("pinned");
+        let link = node.hub_at(Some(&pinned)).expect("pinned");
         assert_eq!((&*link.url, &link.identity), (url, &one));
         assert_eq!(link.address(), format!("{url}#{one}"));
-        let vouched = node.hub_to_log_in(Some(url)).expect("the system's authorities");
+        let vouched = node.hub_at(Some(url)).expect("the system's authorities");
         assert_eq!((vouched.address(), &*vouched.identity), (url.to_owned(), url));
-        let cut = node.hub_to_log_in(Some(&pinned[..pinned.len() - 1])).err();
+        let cut = node.hub_at(Some(&pinned[..pinned.len() - 1])).err();
         assert!(matches!(cut, Some(HubChoiceError::Fingerprint(_))), "{cut:?}");
-        let nowhere = node.hub_to_log_in(None).err();
+        let nowhere = node.hub_at(None).err();
         assert!(matches!(nowhere, Some(HubChoiceError::NoneKnown)), "{nowhere:?}");
 
         node.remember(&link).expect("remembered");
         node.remember(&link).expect("once");
         assert_eq!(node.known_hubs().expect("reads").len(), 1);
-        let known = node.hub_to_log_in(Some(url)).expect("is known");
+        let known = node.hub_at(Some(url)).expect("is known");
         assert_eq!(known.identity, one, "with what it was known by");
-        let swapped = node.hub_to_log_in(Some(&format!("{url}#{other}"))).err();
+        let swapped = node.hub_at(Some(&format!("{url}#{other}"))).err();
         assert!(matches!(swapped, Some(HubChoiceError::OtherCertificate(_))), "{swapped:?}");
     }
 

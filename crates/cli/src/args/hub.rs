@@ -68,6 +68,10 @@ pub(crate) struct HubArgs {
     /// Most bytes the chunks may take on the disk, as 500GB [default: no bound]
     #[arg(long, value_name = "SIZE")]
     pub(crate) quota: Option<Size>,
+    /// Let people without an account send by code, ticket and link: so much in a day from each network, as 20GB
+    /// [default: nothing]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) guests: Option<Size>,
     /// Keep deliveries whose senders ask for it, sealed, until they are collected, and so many bytes of them at most
     /// [default: none is kept]
     #[arg(long, value_name = "SIZE")]

@@ -60,7 +60,7 @@ async fn create(session: &Session, args: AccountCreateArgs) -> anyhow::Result<En
 async fn log_in(session: &Session, args: AccountLoginArgs) -> anyhow::Result<Ended> {
     let handle = parse(&args.handle)?;
     let node = session.node()?;
-    let link = node.hub_to_log_in(session.hub.as_deref())?;
+    let link = node.hub_at(session.hub.as_deref())?;
     let device = device_name(args.device)?;
     let question = format!("Password of {}: ", args.handle);
     let password = password(question).await?;
@@ -202,7 +202,7 @@ async fn with_new_password(what: &str) -> anyhow::Result<(Hidden<String>, Hidden
 
 async fn recover(session: &Session, args: AccountRecoverArgs) -> anyhow::Result<Ended> {
     let handle: Handle = parse(&args.handle)?;
-    let link = session.node()?.hub_to_log_in(session.hub.as_deref())?;
+    let link = session.node()?.hub_at(session.hub.as_deref())?;
     if !args.code {
         session.patiently(link.client.ask_recovery(handle.as_str())).await?;
         session.output.remark(format!("when it has come: consign account recover {handle} --code"));

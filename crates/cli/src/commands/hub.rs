@@ -56,6 +56,8 @@ async fn serve(session: &Session, args: HubArgs) -> anyhow::Result<Ended> {
         account_quota_bytes: args.locker_account_quota.map_or(quota.0 / 10, |quota| quota.0),
         time_max: Duration::from_hours(24 * u64::from(args.locker_days)),
     });
+    let has_guests = args.guests.is_some();
+    config.guests = args.guests.map(|most| hub::GuestConfig { bytes_per_day: most.0 });
     config.gc_interval = Duration::from_millis(args.collect_every.max(1));
     let names_loopback = config.url.is_none()
         && listen.ip().is_unspecified()
@@ -100,6 +102,14 @@ async fn serve(session: &Session, args: HubArgs) -> anyhow::Result<Ended> {
     session
         .output
         .remark(format!("invite a publisher with: consign invite --data {}", data.display()));
+    if has_guests {
+        let is_pinned = running.fingerprint != [0; 32];
+        let pinned = if is_pinned { format!("#{fingerprint}") } else { String::new() };
+        session.output.remark(format!(
+            "send without an account: consign send PATH --hub {}{pinned}",
+            running.url
+        ));
+    }
     supervisor.ready(&running.url);
     let watched = tokio::spawn(supervisor.clone().watch());
     // Without a terminal it is the wish of whoever replaced the certificate; with one it is the end

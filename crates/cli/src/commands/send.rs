@@ -79,7 +79,11 @@ async fn prepare(session: &Session, args: &SendDeliveryArgs) -> anyhow::Result<V
         }
         to.push(handle);
     }
-    let link = session.link()?;
+    // People and lockers need an account; for the rest a hub with guests does.
+    let link = match to.is_empty() && !args.locker {
+        true => session.node()?.hub_at(session.hub.as_deref())?,
+        false => session.link()?,
+    };
     let message = match args.no_signature {
         true => message,
         false => {

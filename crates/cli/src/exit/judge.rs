@@ -529,6 +529,12 @@ fn judge_client(error: &ClientError) -> (Ended, Option<String>) {
                 "the hub's certificate is not the one it was registered with: somebody may be in between, or the hub was set up anew; if so, register again with a new invitation",
             ),
         ),
+        ClientError::Tls { .. } => (
+            Ended::Unreachable,
+            hint(
+                "something else answers there, or its certificate is none that this system trusts: name a hub that has one of its own as URL#FINGERPRINT, as `consign hub` shows it, or register with an invitation",
+            ),
+        ),
         ClientError::Proxy { source, .. } => {
             let ended = match source {
                 ProxyError::CredentialsWanted

@@ -60,6 +60,8 @@ pub(crate) enum Who {
     Publisher,
     /// A session of an account.
     Account,
+    /// A session of any account, and of a guest where the hub has guests.
+    Sender,
     /// A session of an administrator.
     Administrator,
 }
@@ -281,7 +283,7 @@ impl Operation {
         match self.who {
             Who::Anybody => {}
             Who::Visitor => all.extend([P::SessionExpired, P::NotRegistered]),
-            Who::Publisher | Who::Account | Who::Administrator => {
+            Who::Publisher | Who::Account | Who::Sender | Who::Administrator => {
                 all.extend([P::SessionRequired, P::SessionExpired, P::NotRegistered, P::Forbidden]);
             }
         }
@@ -302,7 +304,7 @@ impl Operation {
                 vec![json!({}), json!({ "session": [] }), json!({ "machineToken": [] })]
             }
             Who::Publisher => vec![json!({ "session": [] }), json!({ "machineToken": [] })],
-            Who::Account | Who::Administrator => vec![json!({ "session": [] })],
+            Who::Account | Who::Sender | Who::Administrator => vec![json!({ "session": [] })],
         }
     }
 }

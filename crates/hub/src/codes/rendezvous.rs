@@ -14,6 +14,8 @@ use bytes::Bytes;
 use hub_api::limits::CODE_MESSAGES;
 use hub_db::AccountKey;
 
+use crate::places::Sharer;
+
 /// How long a code is remembered that its sender does not ask for: three times as long as a question waits.
 pub(crate) const CODE_IDLE_TIME: Duration = Duration::from_secs(60);
 /// How long one is that was claimed: longer than both ends are patient.
@@ -45,6 +47,8 @@ pub(crate) enum NotAnnounced {
     /// Another account has the number, or somebody claimed the ticket.
     Taken,
     TooManyOfAccount,
+    /// Those without an account have as many as they may have, in all.
+    TooManyOfGuests,
     TooMany,
 }
 
@@ -65,6 +69,8 @@ pub(crate) enum NotPut {
 #[derive(Debug)]
 struct Entry<D> {
     sender: AccountKey,
+    /// Whose share it is.
+    sharer: Sharer,
     /// Hash of the token of the recipient that claimed the ticket.
     recipient: Option<blake3::Hash>,
     messages: [Option<Bytes>; CODE_MESSAGES as usize],
@@ -97,7 +103,7 @@ impl<D> Rendezvous<D> {
     pub(crate) fn announce(
         &mut self,
         number: u16,
-        sender: AccountKey,
+        (sender, sharer): (AccountKey, Sharer),
         beside: D,
         now: Instant,
     ) -> Result<bool, NotAnnounced> {
@@ -110,15 +116,22 @@ impl<D> Rendezvous<D> {
             return Ok(false);
         }
         // Claimed ones count too: whoever tries them all the time is held back by the time they last.
-        let of_account = self.entries.values().filter(|entry| entry.sender == sender).count();
-        if of_account >= self.bounds.per_account_max {
+        let of = |counts: &dyn Fn(Sharer) -> bool| {
+            self.entries.values().filter(|entry| counts(entry.sharer)).count()
+        };
+        if of(&|other| other == sharer) >= self.bounds.per_account_max {
             return Err(NotAnnounced::TooManyOfAccount);
+        }
+        // However many networks there are of those without an account: half of the codes is not for them.
+        if sharer.is_guest() && of(&Sharer::is_guest) >= self.bounds.codes_max / 2 {
+            return Err(NotAnnounced::TooManyOfGuests);
         }
         if self.entries.len() >= self.bounds.codes_max {
             return Err(NotAnnounced::TooMany);
         }
         let until = now + CODE_IDLE_TIME;
-        let entry = Entry { sender, recipient: None, messages: Default::default(), until, beside };
+        let messages = Default::default();
+        let entry = Entry { sender, sharer, recipient: None, messages, until, beside };
         self.entries.insert(number, entry);
         Ok(true)
     }
@@ -271,7 +284,8 @@ mod tests {
         }
 
         fn announce(&mut self, number: u16, account: u8) -> Result<bool, NotAnnounced> {
-            self.codes.announce(number, AccountKey([account; 32]), (), self.now)
+            let key = AccountKey([account; 32]);
+            self.codes.announce(number, (key, Sharer::Account(key)), (), self.now)
         }
 
         fn put(&mut self, index: u8, text: &'static str, party: Party) -> Result<(), NotPut> {

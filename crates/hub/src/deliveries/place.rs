@@ -246,6 +246,7 @@ mod tests {
     use super::super::{Asker, Deliveries};
     use super::*;
     use crate::config::HubLimits;
+    use crate::places::Sharer;
 
     #[test]
     fn what_was_a_segment_is_zeros() {
@@ -275,7 +276,9 @@ mod tests {
             until: None,
         };
         let key = AccountKey([1; 32]);
-        deliveries.announce([1; 16], key, &announcement, false).expect("announced");
+        deliveries
+            .announce([1; 16], (key, Sharer::Account(key)), &announcement, false)
+            .expect("announced");
         let mut sender = deliveries.open([1; 16], Asker::Sender(key)).expect("is there");
         let taker = deliveries.open([1; 16], Asker::Recipient(recipient)).expect("is there");
         let stream = taker.with(|exchange, ticket, now| {

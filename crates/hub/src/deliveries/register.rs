@@ -9,6 +9,7 @@ use hub_db::AccountKey;
 
 use super::exchange::{Announced, Exchange, Ticket};
 use super::side::Now;
+use crate::places::Sharer;
 
 /// Bounds on deliveries.
 #[derive(Debug, Clone, Copy)]
@@ -31,8 +32,10 @@ pub(crate) enum Asker {
 pub(crate) enum NotAnnounced {
     /// It is, otherwise.
     Conflict,
-    /// The account has as many as one may have.
+    /// The account, or its network where it is without one, has as many as one may have.
     TooManyOfAccount,
+    /// Those without an account have as many as they may have, in all.
+    TooManyOfGuests,
     /// The hub has as many as it may have.
     TooMany,
 }
@@ -42,6 +45,8 @@ pub(crate) enum NotAnnounced {
 pub(crate) struct Entry<B, D> {
     /// Tells it from a later one with the same id.
     pub(crate) serial: Ticket,
+    /// Whose share it is.
+    pub(crate) sharer: Sharer,
     pub(crate) exchange: Exchange<B>,
     pub(crate) beside: D,
 }
@@ -69,7 +74,7 @@ impl<B, D> Register<B, D> {
     pub(crate) fn announce(
         &mut self,
         id: [u8; 16],
-        announced: Announced,
+        (announced, sharer): (Announced, Sharer),
         beside: D,
         now: Now,
     ) -> Result<bool, NotAnnounced> {
@@ -78,20 +83,21 @@ impl<B, D> Register<B, D> {
             let is_same = *entry.exchange.announced() == announced;
             return if is_same { Ok(false) } else { Err(NotAnnounced::Conflict) };
         }
-        let running = |entry: &&Entry<B, D>| entry.exchange.ended_at().is_none();
-        let of_account =
-            |entry: &&Entry<B, D>| entry.exchange.announced().sender == announced.sender;
-        if self.entries.values().filter(running).filter(of_account).count()
-            >= self.bounds.per_account_max
-        {
+        if self.running_of(|entry| entry.sharer == sharer) >= self.bounds.per_account_max {
             return Err(NotAnnounced::TooManyOfAccount);
+        }
+        // However many networks there are of those without an account: half of the places is not for them.
+        if sharer.is_guest()
+            && self.running_of(|entry| entry.sharer.is_guest()) >= self.bounds.deliveries_max / 2
+        {
+            return Err(NotAnnounced::TooManyOfGuests);
         }
         if self.running() >= self.bounds.deliveries_max {
             return Err(NotAnnounced::TooMany);
         }
         let serial = self.ticket();
         let exchange = Exchange::new(announced, now);
-        self.entries.insert(id, Entry { serial, exchange, beside });
+        self.entries.insert(id, Entry { serial, sharer, exchange, beside });
         Ok(true)
     }
 
@@ -133,19 +139,19 @@ impl<B, D> Register<B, D> {
         self.entries.retain(|_, entry| !entry.exchange.is_over(now, idle_time));
     }
 
-    /// Forgets ended deliveries of an account beyond as many as may run, and so in all: ending and
+    /// Forgets ended deliveries of one share beyond as many as may run, and so in all: ending and
     /// announcing in a loop costs the hub no more than running ones.
-    pub(crate) fn bound_ended(&mut self, sender: AccountKey) {
+    pub(crate) fn bound_ended(&mut self, sharer: Sharer) {
         let Bounds { per_account_max, deliveries_max, .. } = self.bounds;
-        self.forget_ended(per_account_max, |announced| announced.sender == sender);
+        self.forget_ended(per_account_max, |of| of == sharer);
         self.forget_ended(deliveries_max, |_| true);
     }
 
-    fn forget_ended(&mut self, kept: usize, counts: impl Fn(&Announced) -> bool) {
+    fn forget_ended(&mut self, kept: usize, counts: impl Fn(Sharer) -> bool) {
         let mut ended: Vec<_> = self
             .entries
             .iter()
-            .filter(|(_, entry)| counts(entry.exchange.announced()))
+            .filter(|(_, entry)| counts(entry.sharer))
             .filter_map(|(id, entry)| Some((entry.exchange.ended_at()?, *id)))
             .collect();
         let surplus = ended.len().saturating_sub(kept);
@@ -157,7 +163,12 @@ impl<B, D> Register<B, D> {
 
     /// How many run.
     pub(crate) fn running(&self) -> usize {
-        self.entries.values().filter(|entry| entry.exchange.ended_at().is_none()).count()
+        self.running_of(|_| true)
+    }
+
+    fn running_of(&self, counts: impl Fn(&Entry<B, D>) -> bool) -> usize {
+        let running = |entry: &&Entry<B, D>| entry.exchange.ended_at().is_none() && counts(entry);
+        self.entries.values().filter(running).count()
     }
 }
 
@@ -172,17 +183,24 @@ mod tests {
     const BOUNDS: Bounds =
         Bounds { deliveries_max: 5, per_account_max: 2, idle_time: Duration::from_mins(10) };
 
-    fn announced(sender: u8) -> Announced {
+    fn announced(sender: u8) -> (Announced, Sharer) {
         let recipient = *blake3::hash(&[sender; 32]).as_bytes();
-        Announced { sender: AccountKey([sender; 32]), segments: 3, bytes: 9, recipient }
+        let key = AccountKey([sender; 32]);
+        (Announced { sender: key, segments: 3, bytes: 9, recipient }, Sharer::Account(key))
+    }
+
+    /// One of many keys without an account in a network.
+    fn guest(key: u8, network: u8) -> (Announced, Sharer) {
+        let network = std::net::Ipv4Addr::new(198, 51, 100, network);
+        (announced(key).0, Sharer::Address(network.into()))
     }
 
     fn end(register: &mut Register<u64, ()>, id: [u8; 16], now: Now) {
         let entry = register.entries.get_mut(&id).expect("is there");
         let reason = String::new();
         entry.exchange.handle_end(DeliveryEnd { by: DeliveryParty::Sender, reason }, now);
-        let sender = entry.exchange.announced().sender;
-        register.bound_ended(sender);
+        let sharer = entry.sharer;
+        register.bound_ended(sharer);
     }
 
     #[test]
@@ -191,7 +209,8 @@ mod tests {
         let mut register = Register::<u64, ()>::new(BOUNDS);
         assert_eq!(register.announce([1; 16], announced(1), (), now), Ok(true));
         assert_eq!(register.announce([1; 16], announced(1), (), now), Ok(false));
-        for other in [announced(2), Announced { segments: 4, ..announced(1) }] {
+        let (longer, sharer) = announced(1);
+        for other in [announced(2), (Announced { segments: 4, ..longer }, sharer)] {
             let refused = register.announce([1; 16], other, (), now);
             assert_eq!(refused, Err(NotAnnounced::Conflict));
         }
@@ -235,6 +254,23 @@ mod tests {
         }
         assert_eq!(register.running(), 3);
         assert_eq!(register.entries.len(), 3 + BOUNDS.per_account_max);
+    }
+
+    #[test]
+    fn guests_are_bounded_by_their_network_and_leave_half_of_the_places() {
+        let now = Now { at: Instant::now(), unix: 5 };
+        let mut register = Register::<u64, ()>::new(Bounds { deliveries_max: 6, ..BOUNDS });
+        for key in 0..2 {
+            assert_eq!(register.announce([key; 16], guest(key, 1), (), now), Ok(true));
+        }
+        let refused = register.announce([9; 16], guest(9, 1), (), now);
+        assert_eq!(refused, Err(NotAnnounced::TooManyOfAccount), "another key is no other guest");
+        assert_eq!(register.announce([3; 16], guest(3, 2), (), now), Ok(true));
+        let refused = register.announce([9; 16], guest(9, 3), (), now);
+        assert_eq!(refused, Err(NotAnnounced::TooManyOfGuests));
+        assert_eq!(register.announce([9; 16], announced(9), (), now), Ok(true));
+        // Who comes from another network by now is the same sender.
+        assert_eq!(register.announce([3; 16], guest(3, 4), (), now), Ok(false));
     }
 
     #[test]

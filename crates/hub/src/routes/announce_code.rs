@@ -6,16 +6,16 @@ use axum::extract::State;
 use axum::http::StatusCode;
 
 use crate::app::App;
-use crate::caller::{Member, Segments};
+use crate::caller::{Segments, Sender};
 use crate::refusal::Refusal;
 
-/// By any account, with a number of its choice. Repeating it changes nothing.
+/// By any account, and by guests, with a number of its choice. Repeating it changes nothing.
 pub(crate) async fn announce_code(
     State(app): State<Arc<App>>,
-    Member(account): Member,
+    sender: Sender,
     segments: Segments,
 ) -> Result<StatusCode, Refusal> {
     let number = segments.parse("number")?;
-    let is_new = app.codes.announce(number, account.key)?;
+    let is_new = app.codes.announce(number, &sender)?;
     Ok(if is_new { StatusCode::CREATED } else { StatusCode::OK })
 }

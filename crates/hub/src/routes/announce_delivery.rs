@@ -9,16 +9,16 @@ use hub_db::{AccountKey, AddressedRecord, DeliveryState};
 
 use crate::app::App;
 use crate::body::Json;
-use crate::caller::{Member, Segments};
+use crate::caller::{Segments, Sender};
 use crate::deliveries::{Asker, NotAnnounced};
 use crate::people::status_of_received;
 use crate::refusal::Refusal;
 
-/// By any account, with an id of its choice. Repeating it changes nothing. One that is addressed to somebody
+/// By any account, and by guests, with an id of its choice. Repeating it changes nothing. One that is addressed to somebody
 /// is announced as it was addressed, once they let its sender in.
 pub(crate) async fn announce_delivery(
     State(app): State<Arc<App>>,
-    Member(account): Member,
+    sender: Sender,
     segments: Segments,
     Json(announcement): Json<DeliveryAnnouncement>,
 ) -> Result<(StatusCode, axum::Json<DeliveryStatus>), Refusal> {
@@ -31,7 +31,7 @@ pub(crate) async fn announce_delivery(
     }
     let addressed = app.db.addressed(&id).await?;
     if let Some(addressed) = &addressed {
-        check_same(addressed, account.key, &announcement)?;
+        check_same(addressed, sender.key, &announcement)?;
         // Its sender was away when the receipt came, and the hub may have been started again since.
         if addressed.state == DeliveryState::Received
             && !app.deliveries.has(&id)
@@ -45,15 +45,24 @@ pub(crate) async fn announce_delivery(
     if !app.cluster.is_home(&*app.db, &id).await? {
         return Err(Refusal::busy("the delivery was just begun at another front-end"));
     }
-    let announced = app.deliveries.announce(id, account.key, &announcement, addressed.is_some());
+    if let (Some(guests), Some(network)) = (&app.guests, sender.guest)
+        && !app.deliveries.has(&id)
+    {
+        guests.check_room(network, announcement.bytes)?;
+    }
+    let by = (sender.key, sender.sharer());
+    let announced = app.deliveries.announce(id, by, &announcement, addressed.is_some());
     let is_new = announced.map_err(|error| match error {
         NotAnnounced::Conflict => Refusal::new(ProblemCode::DeliveryConflict, ""),
         NotAnnounced::TooManyOfAccount => {
             Refusal::too_many("the account's other deliveries first: let some end, or end them")
         }
+        NotAnnounced::TooManyOfGuests => {
+            Refusal::busy("too many deliveries at once of those without an account")
+        }
         NotAnnounced::TooMany => Refusal::busy("too many deliveries at once"),
     })?;
-    let delivery = app.deliveries.open(id, Asker::Sender(account.key));
+    let delivery = app.deliveries.open(id, Asker::Sender(sender.key));
     let status = delivery.ok_or_else(Refusal::not_found)?.status()?;
     Ok((if is_new { StatusCode::CREATED } else { StatusCode::OK }, axum::Json(status)))
 }

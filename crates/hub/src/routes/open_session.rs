@@ -3,26 +3,35 @@
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::http::HeaderMap;
 use documents::{PublicKey, SessionProof, SessionToken};
 use hub_api::limits::SESSION_LIFETIME;
 use hub_api::{Base64Bytes, Hidden, ProblemCode, SessionRequest, SessionResponse};
 use hub_db::AccountKey;
 
+use crate::addresses::counted_as;
 use crate::app::App;
 use crate::body::Json;
+use crate::caller::not_registered;
 use crate::challenges;
 use crate::files::unix_now;
+use crate::peer::Peer;
 use crate::refusal::Refusal;
 
 pub(crate) async fn open_session(
     State(app): State<Arc<App>>,
+    peer: Peer,
+    headers: HeaderMap,
     Json(request): Json<SessionRequest>,
 ) -> Result<axum::Json<SessionResponse>, Refusal> {
     let now = unix_now();
     let proved = prove(&app, &request, now)?;
-    let account = app.db.account(&AccountKey(request.key.0)).await?;
-    if account.is_none_or(|account| account.revoked.is_some()) {
-        return Err(Refusal::new(ProblemCode::NotRegistered, ""));
+    match (app.db.account(&AccountKey(request.key.0)).await?, &app.guests) {
+        (Some(account), _) if account.revoked.is_none() => {}
+        (None, Some(guests)) => {
+            guests.let_in(counted_as(peer.client(&headers, &app.trusted_proxies)))?;
+        }
+        (Some(_) | None, _) => return Err(not_registered()),
     }
     proved.redeem(&app, now).await?;
     Ok(axum::Json(proved.issue(&app, now)))

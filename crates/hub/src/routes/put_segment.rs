@@ -10,7 +10,7 @@ use hub_api::{Hex, SegmentTaken};
 
 use crate::app::App;
 use crate::body::BoundedBody;
-use crate::caller::{Member, Segments};
+use crate::caller::{Segments, Sender};
 use crate::deliveries::{Asker, Waiting};
 use crate::lockers::{Download, Locker, shown_digest};
 use crate::places::Sharer;
@@ -20,26 +20,32 @@ use crate::refusal::Refusal;
 /// the recipient's connection has taken the segment; before, the sender is held back by not reading.
 pub(crate) async fn put_segment(
     State(app): State<Arc<App>>,
-    account: Result<Member, Refusal>,
+    sender: Result<Sender, Refusal>,
     segments: Segments,
     download: Download,
     request: Request,
 ) -> Result<Response, Refusal> {
     // A refusal before the body is read leaves a connection that cannot be used again.
-    let Member(account) = account.map_err(Refusal::closing)?;
+    let sender = sender.map_err(Refusal::closing)?;
     let not_found = || Refusal::not_found().closing();
     let id = segments.parse::<Hex<16>>("delivery").map_err(Refusal::closing)?.0;
     let number: u64 = segments.parse("number").map_err(Refusal::closing)?;
-    let asker = Asker::Sender(account.key);
+    let asker = Asker::Sender(sender.key);
     if let Some(locker) = app.lockers.find(id, asker, download) {
-        let sharer = Sharer::Account(account.key);
-        return keep(&app, locker, number, sharer, request).await;
+        return keep(&app, locker, number, sender.sharer(), request).await;
     }
     let mut delivery = app.deliveries.open(id, asker).ok_or_else(not_found)?;
     if number >= delivery.segments().map_err(Refusal::closing)? {
         return Err(Refusal::malformed("the delivery has fewer segments").closing());
     }
     let body = BoundedBody::new(request, SEGMENT_BYTES_MAX, app.limits.idle_time)?;
+    if let (Some(guests), Some(network)) = (&app.guests, sender.guest) {
+        let bytes = body.bytes_expected() as u64;
+        match guests.count(network, bytes) {
+            Ok(()) => drop(app.metrics.guest_bytes.inc_by(bytes)),
+            Err(end) => delivery.end_as(end),
+        }
+    }
     let waiting = Waiting::new(&app, app.limits.turn_time);
     let taken = delivery.take(number, body, waiting).await.map_err(Refusal::closing)?;
     Ok(answer(delivery.segment_taken(taken)?))

@@ -93,6 +93,12 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
+    /// The problem code; nothing where the answer is none.
+    pub(crate) fn problem_code(&self) -> String {
+        let problem = serde_json::from_slice::<Value>(&self.body).unwrap_or_default();
+        problem["code"].as_str().unwrap_or_default().to_owned()
+    }
+
     /// Status and problem code.
     pub(crate) fn problem(&self) -> (u16, String) {
         (self.status, self.json()["code"].as_str().unwrap_or_default().to_owned())

@@ -62,7 +62,7 @@ fn every_route_of_the_router_is_documented() {
 }
 
 /// A path with something plausible for each segment.
-fn example(template: &str) -> String {
+pub(crate) fn example(template: &str) -> String {
     let segments = template.split('/').map(|segment| match segment {
         "{team}" => "team".to_owned(),
         "{name}" => "tools".to_owned(),

@@ -17,6 +17,7 @@ mod deliveries_hostile;
 mod delivery_page;
 mod early;
 mod front_ends;
+mod guests;
 mod http;
 mod interface;
 mod limits_connections;

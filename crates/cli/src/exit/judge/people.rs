@@ -17,7 +17,11 @@ pub(super) fn judge_code(code: ProblemCode) -> Option<(Ended, &'static str)> {
     if code == ProblemCode::PersonConflict {
         return Some((Ended::InUse, "another device changed it meanwhile: try again"));
     }
-    let hint = if code == ProblemCode::LockerRefused {
+    let hint = if code == ProblemCode::NotRegistered {
+        "ask the hub's administrator for an invitation (`consign invite` on the hub) and run `consign register INVITATION`"
+    } else if code == ProblemCode::GuestRefused {
+        "register with an invitation: `consign register`; or send less, or tomorrow"
+    } else if code == ProblemCode::LockerRefused {
         "send it without --locker while the recipient is there, or ask whoever runs the hub"
     } else if code == ProblemCode::LoginRefused {
         "check handle and password; after several tries wait an hour before the next"

@@ -22,7 +22,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         problems: &[P::CodeTaken, P::TooManyRequests],
         note: "It lives in the hub's memory alone, and for a minute without a question of its sender. The hub \
                never learns the words.",
-        ..put(routes::CODE, "announceCode", "Makes the number of a code known", Who::Account)
+        ..put(routes::CODE, "announceCode", "Makes the number of a code known", Who::Sender)
     },
     Operation {
         query: AS_RECIPIENT,

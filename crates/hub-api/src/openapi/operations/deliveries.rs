@@ -73,11 +73,11 @@ pub(super) static OPERATIONS: &[Operation] = &[
             (200, Content::Json("DeliveryStatus"), "It was announced with these values."),
             (201, Content::Json("DeliveryStatus"), "It is new."),
         ],
-        problems: &[P::DeliveryConflict, P::TooManyRequests],
+        problems: &[P::GuestRefused, P::DeliveryConflict, P::TooManyRequests],
         note: "It lives in the hub's memory alone: after a restart it is announced again. One that is \
                addressed to a person is announced as it was addressed, once they let the sender in; when the \
-               recipient has everything, the answer has the receipt.",
-        ..put(routes::DELIVERY, "announceDelivery", "Begins a delivery", Who::Account)
+               recipient has everything, the answer has the receipt. A guest's network sends so much in a day.",
+        ..put(routes::DELIVERY, "announceDelivery", "Begins a delivery", Who::Sender)
     },
     Operation {
         request: Content::Json("AddressedDelivery"),
@@ -128,7 +128,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         problems: &[P::WrongBytes, P::StorageFull],
         note: "By the sender. The hub reads the body when it has room for it, for which it waits at \
                most 20 s; without a locker it never writes a segment anywhere but to the recipient.",
-        ..put(routes::DELIVERY_SEGMENT, "putSegment", "Hands a segment over", Who::Account)
+        ..put(routes::DELIVERY_SEGMENT, "putSegment", "Hands a segment over", Who::Sender)
     },
     Operation {
         query: &[ALSO],

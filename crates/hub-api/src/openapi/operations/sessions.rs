@@ -20,7 +20,9 @@ pub(super) static OPERATIONS: &[Operation] = &[
     Operation {
         request: Content::Json("SessionRequest"),
         answers: &[(200, Content::Json("SessionResponse"), "A token bound to the key.")],
-        problems: &[P::ProofRefused, P::NotRegistered],
+        problems: &[P::ProofRefused, P::NotRegistered, P::TooManyRequests],
+        note: "For a key that is registered. Where the hub has guests, who send without an account, for any key; \
+               so many in a minute from one network.",
         ..post(routes::SESSIONS, "openSession", "Opens a session", Who::Anybody)
     },
 ];
