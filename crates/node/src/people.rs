@@ -13,6 +13,7 @@ mod book;
 mod carried;
 pub mod courier;
 mod devices;
+mod inbox;
 
 use documents::{DocumentHash, MessageSeed, PublicKey};
 use hub_api::{Base64Bytes, Hidden, MyPerson, PersonDetails, PersonRequest, ProblemCode};
@@ -26,6 +27,7 @@ use serde::{Deserialize, Serialize};
 pub use self::addressing::{Arrived, Opening};
 pub use self::book::{Contacts, Seen};
 pub use self::carried::{CARRIED_BOOK_BYTES_MAX, CarriedBookError, Imported};
+pub use self::inbox::InboxNews;
 use crate::hubs::HubLink;
 use crate::publish::unix_now;
 use crate::state::{Node, StateError, random, read_json, write_json};

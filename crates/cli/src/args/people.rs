@@ -172,13 +172,16 @@ pub(crate) struct AccountRevokeArgs {
 }
 
 #[derive(Debug, ClapArgs)]
-#[command(after_help = "Example:\n  consign inbox\n  consign inbox --json\n\n\
+#[command(after_help = "Example:\n  consign inbox\n  consign inbox --follow\n\n\
                         `consign accept ID` receives one. Those of senders who are no contacts wait until\n\
                         `consign accept HANDLE` lets the sender in.")]
 pub(crate) struct InboxArgs {
     /// Those that are over, too
     #[arg(long)]
     pub(crate) all: bool,
+    /// Stay, and say what comes and goes on until interrupted; meanwhile you are online
+    #[arg(long)]
+    pub(crate) follow: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -1,7 +1,10 @@
 //! `consign inbox`, `outbox`, `accept`, `refuse` and `terminate`
 
+mod follow;
+
 use delivery::DeliveryId;
-use hub_api::{DeliveryInfo, DeliveryState, SenderDecision};
+use hub_api::{DeliveryInfo, DeliveryState, PendingSender, SenderDecision};
+use node::HubChoiceError;
 use node::people::{Opening, PeopleError, Seen};
 use people::Handle;
 use serde_json::{Value, json};
@@ -13,8 +16,22 @@ use crate::exit::Ended;
 use crate::output::{bytes, number, utc};
 
 pub(super) async fn inbox(session: &Session, args: &InboxArgs) -> anyhow::Result<Ended> {
+    if args.follow {
+        return follow::run(session, args.all).await;
+    }
     let (node, link) = (session.node()?, session.link()?);
-    for sender in link.client.pending_senders().await? {
+    show_senders(session, &link.client.pending_senders().await?)?;
+    let listed = node.inbox(&link).await?;
+    node.forget_ended(&listed).await;
+    let shown: Vec<_> = listed.into_iter().filter(|one| args.all || !one.state.is_over()).collect();
+    if shown.is_empty() {
+        session.output.remark("nothing waits here");
+    }
+    show(session, &shown, "in")
+}
+
+fn show_senders(session: &Session, senders: &[PendingSender]) -> anyhow::Result<()> {
+    for sender in senders {
         let name = format!("{} {}", sender.first_name, sender.last_name);
         let from = [name.trim(), &sender.organisation].into_iter().filter(|it| !it.is_empty());
         let from: Vec<&str> = from.collect();
@@ -36,27 +53,20 @@ pub(super) async fn inbox(session: &Session, args: &InboxArgs) -> anyhow::Result
             }),
         )?;
     }
-    let listed = node.inbox(&link).await?;
-    node.forget_ended(&listed).await;
-    show(session, listed, args.all, "in")
+    Ok(())
 }
 
 pub(super) async fn outbox(session: &Session, args: &OutboxArgs) -> anyhow::Result<Ended> {
     let (node, link) = (session.node()?, session.link()?);
     let listed = node.outbox(&link).await?;
-    show(session, listed, args.all, "out")
-}
-
-fn show(
-    session: &Session,
-    listed: Vec<DeliveryInfo>,
-    all: bool,
-    box_name: &str,
-) -> anyhow::Result<Ended> {
-    let shown: Vec<_> = listed.into_iter().filter(|one| all || !one.state.is_over()).collect();
+    let shown: Vec<_> = listed.into_iter().filter(|one| args.all || !one.state.is_over()).collect();
     if shown.is_empty() {
         session.output.remark("nothing waits here");
     }
+    show(session, &shown, "out")
+}
+
+fn show(session: &Session, shown: &[DeliveryInfo], box_name: &str) -> anyhow::Result<Ended> {
     for one in shown {
         let is_in = box_name == "in";
         let (other, arrow) = if is_in { (&one.from, "from") } else { (&one.to, "to") };
@@ -66,9 +76,9 @@ fn show(
                 &one.delivery.to_string()[..8],
                 number(one.files),
                 bytes(one.bytes),
-                state_of(&one, is_in),
+                state_of(one, is_in),
             ),
-            &line_of(&one, box_name),
+            &line_of(one, box_name),
         )?;
     }
     Ok(Ended::Done)
@@ -196,8 +206,13 @@ pub(super) async fn refuse(session: &Session, args: RefuseArgs) -> anyhow::Resul
 
 /// All are found before one is ended.
 pub(super) async fn terminate(session: &Session, args: TerminateArgs) -> anyhow::Result<Ended> {
-    let (node, link) = (session.node()?, session.link()?);
-    let addressed = if node.is_somebody(&link)? { node.outbox(&link).await? } else { Vec::new() };
+    let node = session.node()?;
+    let addressed = match session.node()?.hub(session.hub.as_deref()) {
+        Ok(link) if node.is_somebody(&link)? => node.outbox(&link).await?,
+        // A guest, or a key without a handle, addresses nothing.
+        Ok(_) | Err(HubChoiceError::NoneKnown) => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
     let mut sent = node.sent_deliveries()?;
     sent.retain(|one| one.to.is_none() && one.is_unfinished());
     let mut found = Vec::with_capacity(args.ids.len());

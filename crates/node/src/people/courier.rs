@@ -11,11 +11,12 @@ use std::time::Duration;
 use backoff::Delay;
 use deliver::{DeliveryProgress, Filled, SendError};
 use delivery::DeliveryId;
-use hub_api::DeviceRoom;
+use hub_api::{DeliveryState, DeviceRoom, PersonNews};
 use hub_client::ClientError;
 use tokio::task::JoinHandle;
 
 use super::PeopleError;
+use super::inbox::{InboxNews, Told};
 use crate::causes::chain;
 use crate::deliveries::{DeliveryError, Prepared};
 use crate::hubs::{HubChoiceError, HubLink};
@@ -45,6 +46,11 @@ enum CourierError {
     Hub(#[from] ClientError),
     #[error(transparent)]
     State(#[from] StateError),
+    #[error(
+        "another process listens as this device: two nodes run with copies of one state directory; give \
+         one of them a state of its own with `consign account login`"
+    )]
+    Elsewhere,
 }
 
 /// What goes on for people.
@@ -102,10 +108,15 @@ impl Drop for Courier {
 
 /// Listens at a hub for ever.
 async fn be_online(node: &Node, hub: &HubLink) {
-    let mut delay = Delay::new(PAUSES, chance());
+    let (mut delay, mut inbox) = (Delay::new(PAUSES, chance()), Told::default());
     loop {
-        match listen(node, hub).await {
+        match listen(node, hub, &mut inbox).await {
             Ok(()) => delay.reset(),
+            Err(error @ CourierError::Elsewhere) => {
+                // Coming again at once would end the other one's, which would come again at once.
+                tracing::error!(hub = %hub.url, error = %chain(&error), "not online");
+                tokio::time::sleep(PAUSES.1).await;
+            }
             Err(error) => {
                 tracing::warn!(hub = %hub.url, error = %chain(&error), "not online; trying again");
             }
@@ -114,7 +125,7 @@ async fn be_online(node: &Node, hub: &HubLink) {
     }
 }
 
-async fn listen(node: &Node, hub: &HubLink) -> Result<(), CourierError> {
+async fn listen(node: &Node, hub: &HubLink, inbox: &mut Told) -> Result<(), CourierError> {
     let mut events = hub.client.person_events().await?;
     let mut told = None;
     loop {
@@ -127,10 +138,44 @@ async fn listen(node: &Node, hub: &HubLink) -> Result<(), CourierError> {
         }
         tokio::select! {
             event = events.next() => match event? {
-                Some(_) => {}
+                Some(event) if event.news.contains(&PersonNews::Elsewhere) => {
+                    return Err(CourierError::Elsewhere);
+                }
+                Some(event) => {
+                    let is_of_inbox =
+                        |news: &PersonNews| matches!(news, PersonNews::Inbox | PersonNews::Senders);
+                    if event.news.iter().any(is_of_inbox) {
+                        tell(&node.look_into_inbox(hub, inbox).await?);
+                    }
+                }
                 None => return Ok(()),
             },
             () = tokio::time::sleep(ROOM_INTERVAL) => {}
+        }
+    }
+}
+
+/// What came goes to the log: who sits at the terminal sees it by `consign inbox --follow`.
+fn tell(news: &InboxNews) {
+    for sender in &news.senders {
+        let handle = &*sender.handle;
+        tracing::info!(handle, "somebody waits to be let in: `consign accept` with their handle");
+    }
+    for one in &news.deliveries {
+        let (from, id) = (&*one.from, &one.delivery);
+        match one.state {
+            DeliveryState::Waiting if one.letter.is_some() => {
+                tracing::info!(from, %id, "a delivery came: `consign accept` receives it");
+            }
+            DeliveryState::Terminated if !news.is_first => {
+                tracing::info!(from, %id, "a delivery ended");
+            }
+            DeliveryState::Waiting
+            | DeliveryState::PendingApproval
+            | DeliveryState::Running
+            | DeliveryState::Received
+            | DeliveryState::Terminated
+            | DeliveryState::Removed => {}
         }
     }
 }
@@ -230,7 +275,7 @@ impl Node {
 }
 
 /// Spreads the pauses of many nodes.
-fn chance() -> u64 {
+pub(super) fn chance() -> u64 {
     random().map_or(0, u64::from_le_bytes)
 }
 
