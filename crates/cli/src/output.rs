@@ -149,6 +149,12 @@ pub(crate) fn bytes(count: u64) -> String {
     }
 }
 
+/// So many of something whose plural ends with an s.
+pub(crate) fn counted(count: u64, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", number(count))
+}
+
 /// A number with thousands separated.
 pub(crate) fn number(count: u64) -> String {
     let digits = count.to_string();

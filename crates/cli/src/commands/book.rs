@@ -14,6 +14,7 @@ use super::send::read_input;
 use super::{Session, parse};
 use crate::args::{BookAddArgs, BookArgs, BookCommand, PolicyWord};
 use crate::exit::{Ended, Usage};
+use crate::output::counted;
 
 pub(super) async fn run(session: &Session, args: BookArgs) -> anyhow::Result<Ended> {
     match args.what.unwrap_or(BookCommand::List) {
@@ -166,7 +167,7 @@ async fn list(session: &Session) -> anyhow::Result<Ended> {
         SenderPolicy::BlockAll => "others are refused",
     };
     session.output.fact(
-        format!("{} contacts; {others}", contacts.book.contacts.len()),
+        format!("{}; {others}", counted(contacts.book.contacts.len() as u64, "contact")),
         &json!({"event": "book", "policy": policy, "signature": contacts.book.signature}),
     )?;
     for (handle, contact) in &contacts.book.contacts {

@@ -6,7 +6,7 @@ use super::Session;
 use crate::args::DoctorArgs;
 use crate::doctor::{CHECKS, Check, Finding, Needs, Shown, Status, Surroundings, near};
 use crate::exit::{Ended, Usage};
-use crate::output::{Output, Paint};
+use crate::output::{Output, Paint, counted};
 
 #[derive(Default)]
 struct Counts {
@@ -47,10 +47,10 @@ pub(super) async fn run(session: &Session, args: DoctorArgs) -> anyhow::Result<E
     session.output.fact(
         format!(
             "{}: {} ok, {}, {}, {} skipped",
-            counted(checks.len(), "check"),
+            counted(checks.len() as u64, "check"),
             counts.ok,
-            counted(counts.warn as usize, "warning"),
-            counted(counts.fail as usize, "failure"),
+            counted(counts.warn.into(), "warning"),
+            counted(counts.fail.into(), "failure"),
             counts.skipped
         ),
         &json!({
@@ -63,11 +63,6 @@ pub(super) async fn run(session: &Session, args: DoctorArgs) -> anyhow::Result<E
         }),
     )?;
     Ok(if counts.fail == 0 { Ended::Done } else { Ended::Failed })
-}
-
-/// "1 check", "2 checks".
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 impl Counts {

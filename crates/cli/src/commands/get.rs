@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{Session, capability, parse};
 use crate::args::GetArgs;
 use crate::exit::{Ended, Usage};
-use crate::output::{bytes, number};
+use crate::output::{bytes, counted};
 use crate::progress::{Look, watch};
 
 pub(super) async fn run(session: &Session, args: GetArgs) -> anyhow::Result<Ended> {
@@ -57,10 +57,10 @@ fn finish(session: &Session, request: &GetRequest, got: &Got) -> anyhow::Result<
     let release = got.release.as_ref().map(|one| format!("{}@{}", one.name, one.sequence));
     session.output.fact(
         format!(
-            "{} is complete in {}: {} files, {}; {} received, {} reused, in {:.1} s",
+            "{} is complete in {}: {}, {}; {} received, {} reused, in {:.1} s",
             release.as_deref().unwrap_or(&got.tree.short()),
             request.to.display(),
-            number(report.files),
+            counted(report.files, "file"),
             bytes(report.bytes_total),
             bytes(got.bytes_received),
             bytes(report.bytes_reused),

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{Session, parse};
 use crate::args::LogArgs;
 use crate::exit::Ended;
-use crate::output::{bytes, number, utc};
+use crate::output::{bytes, counted, utc};
 
 pub(super) async fn run(session: &Session, args: LogArgs) -> anyhow::Result<Ended> {
     let name: documents::ReleaseName = parse(&args.name)?;
@@ -37,7 +37,9 @@ pub(super) async fn run(session: &Session, args: LogArgs) -> anyhow::Result<Ende
                 anyhow::bail!("{} answers with releases that are not asked for", link.url);
             }
             let size = match &manifest.totals {
-                Some(totals) => format!("{} files, {}", number(totals.files), bytes(totals.bytes)),
+                Some(totals) => {
+                    format!("{}, {}", counted(totals.files, "file"), bytes(totals.bytes))
+                }
                 None => "sealed".into(),
             };
             let by = match &doubt {

@@ -13,7 +13,7 @@ use super::Session;
 use super::receive::collect;
 use crate::args::{AcceptArgs, InboxArgs, OutboxArgs, RefuseArgs, TerminateArgs};
 use crate::exit::Ended;
-use crate::output::{bytes, number, utc};
+use crate::output::{bytes, counted, number, utc};
 
 pub(super) async fn inbox(session: &Session, args: &InboxArgs) -> anyhow::Result<Ended> {
     if args.follow {
@@ -72,9 +72,9 @@ fn show(session: &Session, shown: &[DeliveryInfo], box_name: &str) -> anyhow::Re
         let (other, arrow) = if is_in { (&one.from, "from") } else { (&one.to, "to") };
         session.output.fact(
             format!(
-                "{}  {arrow} {other}  {} files, {}  {}",
+                "{}  {arrow} {other}  {}, {} sealed  {}",
                 &one.delivery.to_string()[..8],
-                number(one.files),
+                counted(one.files, "file"),
                 bytes(one.bytes),
                 state_of(one, is_in),
             ),

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{Session, capability, parse};
 use crate::args::PublishArgs;
 use crate::exit::Ended;
-use crate::output::{Output, bytes, number, path};
+use crate::output::{Output, bytes, counted, path};
 use crate::progress::{Look, watch};
 
 pub(super) async fn run(session: &Session, args: PublishArgs) -> anyhow::Result<Ended> {
@@ -83,8 +83,8 @@ pub(super) async fn run(session: &Session, args: PublishArgs) -> anyhow::Result<
     }
     let said = if published.new { "published" } else { "nothing changed since" };
     let mut human = format!(
-        "{said} {release}: {} files, {}; {} sent in {:.1} s\ntree {}",
-        number(published.totals.files),
+        "{said} {release}: {}, {}; {} sent in {:.1} s\ntree {}",
+        counted(published.totals.files, "file"),
         bytes(published.totals.bytes),
         bytes(published.bytes_sent),
         published.elapsed.as_secs_f64(),

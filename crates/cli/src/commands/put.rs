@@ -10,7 +10,7 @@ use super::Session;
 use super::publish::report_skipped;
 use crate::args::PutArgs;
 use crate::exit::Ended;
-use crate::output::{bytes, number};
+use crate::output::{bytes, counted};
 use crate::progress::{Look, watch};
 
 pub(super) async fn run(session: &Session, args: PutArgs) -> anyhow::Result<Ended> {
@@ -26,9 +26,9 @@ pub(super) async fn run(session: &Session, args: PutArgs) -> anyhow::Result<Ende
     let elapsed = started.elapsed().as_secs_f64();
     session.output.fact(
         format!(
-            "kept {}: {} files, {} in {elapsed:.1} s\ntree {}",
+            "kept {}: {}, {} in {elapsed:.1} s\ntree {}",
             args.path.display(),
-            number(shot.totals.files),
+            counted(shot.totals.files, "file"),
             bytes(shot.totals.bytes),
             shot.tree.id()
         ),

@@ -16,7 +16,7 @@ use super::send::{look, read_input};
 use super::{Session, parse};
 use crate::args::ReceiveArgs;
 use crate::exit::{Ended, Usage};
-use crate::output::{bytes, number, path};
+use crate::output::{bytes, counted, path};
 use crate::progress::watch;
 use crate::prompt;
 
@@ -83,7 +83,7 @@ pub(super) async fn collect(
         );
     }
     session.output.fact(
-        format!("received {} files, {} in {seconds:.1} s", number(files), bytes(total)),
+        format!("received {}, {} in {seconds:.1} s", counted(files, "file"), bytes(total)),
         &json!({
             "event": "received",
             "files": files,
@@ -165,7 +165,7 @@ fn describe(session: &Session, offered: &Offered) -> anyhow::Result<()> {
     if tops.len() > SHOWN {
         human.push_str(&format!("  and {} more\n", tops.len() - SHOWN));
     }
-    human.push_str(&format!("{} files, {}", number(files), bytes(total)));
+    human.push_str(&format!("{}, {}", counted(files, "file"), bytes(total)));
     session.output.fact(
         human,
         &json!({

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::Look;
-use crate::output::{bytes, number};
+use crate::output::{bytes, counted};
 
 /// How often a piped run says where it is.
 const LINE_EVERY: Duration = Duration::from_secs(10);
@@ -124,7 +124,7 @@ impl Narrator {
                 None if self.reticent => String::new(),
                 None => format!(" {}", bytes(look.done)),
             };
-            let files = look.files_done.map(|files| format!(", {} files", number(files)));
+            let files = look.files_done.map(|files| format!(", {}", counted(files, "file")));
             parts.push(format!("{}{}{far}", look.phase, files.unwrap_or_default()));
         }
         if look.done > 0 {

@@ -14,7 +14,7 @@ use super::sources::{Held, look, look_at_script};
 use crate::args::CheckArgs;
 use crate::commands::Session;
 use crate::exit::{Ended, Usage};
-use crate::output::{self, bytes, number};
+use crate::output::{self, bytes, counted};
 
 pub(super) fn run(session: &Session, args: &CheckArgs) -> anyhow::Result<Ended> {
     let mut path = session.path(&args.file);
@@ -172,9 +172,4 @@ fn described(step: &Step, held: Held) -> String {
             }
         }
     }
-}
-
-fn counted(count: u64, what: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{} {what}{plural}", number(count))
 }

@@ -16,7 +16,7 @@ use super::opened::Opened;
 use crate::args::SendArgs;
 use crate::commands::{Session, parse};
 use crate::exit::Ended;
-use crate::output::bytes;
+use crate::output::{bytes, counted};
 use crate::progress::{Look, watch};
 
 pub(super) async fn run(session: &Session, args: SendArgs) -> anyhow::Result<Ended> {
@@ -31,7 +31,9 @@ pub(super) async fn run(session: &Session, args: SendArgs) -> anyhow::Result<End
             would_go_to(session, target)?;
         }
         let name = format!("{} {}", opened.package.name, opened.package.version);
-        session.output.remark(format!("{name} would go to {} targets", targets.len()));
+        session
+            .output
+            .remark(format!("{name} would go to {}", counted(targets.len() as u64, "target")));
         return Ok(Ended::Done);
     }
     let ledger = crate::ledger::open(session).await?;
@@ -68,9 +70,9 @@ pub(super) async fn run(session: &Session, args: SendArgs) -> anyhow::Result<End
     let targets: Vec<&str> = sent.targets.iter().map(PeerName::as_str).collect();
     session.output.fact(
         format!(
-            "sent {name} as release {} to {} targets: {} of files, {} on the wire",
+            "sent {name} as release {} to {}: {} of files, {} on the wire",
             sent.sequence,
-            targets.len(),
+            counted(targets.len() as u64, "target"),
             bytes(sent.bytes),
             bytes(sent.bytes_sent),
         ),

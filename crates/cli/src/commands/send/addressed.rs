@@ -8,7 +8,7 @@ use people::Handle;
 use serde_json::json;
 
 use super::super::Session;
-use crate::output::{bytes, number, utc};
+use crate::output::{bytes, counted, utc};
 use crate::progress::{Look, watch_silence};
 
 /// Asks about the recipient before anything is looked at, and says what it will wait for.
@@ -67,11 +67,11 @@ pub(super) async fn address(
     let (files, total) = prepared.header.totals();
     session.output.fact(
         format!(
-            "{}  for {to} ({} devices), through {}: {} files, {}",
+            "{}  for {to} ({}), through {}: {}, {}",
             prepared.id,
-            known.list.devices.len(),
+            counted(known.list.devices.len() as u64, "device"),
             prepared.hub.url,
-            number(files),
+            counted(files, "file"),
             bytes(total),
         ),
         &json!({

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::super::Session;
 use super::super::delivery_link::{self, Spelling};
 use crate::args::SendDeliveryArgs;
-use crate::output::{bytes, number};
+use crate::output::{bytes, counted};
 
 /// One way or the other; into a file, or else printed.
 pub(super) enum Handover {
@@ -86,7 +86,7 @@ impl Handover {
 
 fn describe(prepared: &Prepared) -> String {
     let (files, total) = prepared.header.totals();
-    format!("{} files, {}, through {}", number(files), bytes(total), prepared.hub.url)
+    format!("{}, {}, through {}", counted(files, "file"), bytes(total), prepared.hub.url)
 }
 
 fn show_spelled(
