@@ -27,7 +27,8 @@ pub(crate) use self::delivery::{
 };
 pub(crate) use self::hub::{
     HubArgs, HubBackupArgs, HubClientsArgs, HubCommand, HubCommunityArgs, HubCommunityCommand,
-    HubDownArgs, HubRemoveCommunityArgs, HubRestoreArgs, HubUpArgs, PerAddress, Recognised,
+    HubDeliveriesArgs, HubDownArgs, HubRemoveCommunityArgs, HubRestoreArgs, HubUpArgs, PerAddress,
+    Recognised,
 };
 pub(crate) use self::local::{ConfigArgs, ConfigCommand};
 pub(crate) use self::package::{

@@ -134,6 +134,8 @@ pub const RECEIPT: &str = "/v1/names/{team}/{name}/releases/{sequence}/receipts/
 pub const RECEIPTS: &str = "/v1/names/{team}/{name}/receipts";
 /// `POST`: [`TakenReceipts`](crate::TakenReceipts), by the publisher.
 pub const RECEIPTS_TAKEN: &str = "/v1/names/{team}/{name}/receipts/taken";
+/// `GET ?before=&limit=&over=`: [`DeliveriesPage`](crate::DeliveriesPage) of everybody, for administrators.
+pub const DELIVERIES: &str = "/v1/deliveries";
 /// `PUT`: [`DeliveryAnnouncement`](crate::DeliveryAnnouncement) in,
 /// [`DeliveryStatus`](crate::DeliveryStatus) out, by the sender. `GET ?after=`: the same status, behind
 /// that change, for both. `DELETE`: [`DeliveryEnding`](crate::DeliveryEnding), by either.
@@ -493,6 +495,7 @@ mod tests {
             RECEIPT,
             RECEIPTS,
             RECEIPTS_TAKEN,
+            DELIVERIES,
             DELIVERY,
             DELIVERY_SEGMENT,
             DELIVERY_TOGETHER,

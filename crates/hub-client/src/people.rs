@@ -213,6 +213,21 @@ impl HubClient {
         self.deliveries_page(routes::OUTBOX, before, "list what was sent").await
     }
 
+    /// What is addressed to people by anybody, the newest first, for administrators; what is over only `with_over`.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn all_deliveries(
+        &self,
+        before: Option<u64>,
+        with_over: bool,
+    ) -> Result<DeliveriesPage, ClientError> {
+        let from = before.as_ref().map(|before| ("before", before as &dyn std::fmt::Display));
+        let page = routes::page(routes::DELIVERIES, from, limits::DELIVERIES_PAGE_MAX);
+        let path = format!("{page}&over={with_over}");
+        self.json(&Call::new(Method::GET, path, "list deliveries"), Need::Required).await
+    }
+
     async fn deliveries_page(
         &self,
         route: &str,

@@ -199,6 +199,14 @@ pub trait Addressed: Send + Sync {
         limit: u32,
     ) -> Result<Vec<(AddressedRecord, Option<Vec<u8>>)>, DbError>;
 
+    /// Up to `limit` deliveries of everybody, the newest first; those that are over only `with_over`.
+    async fn all_addressed(
+        &self,
+        before: Option<u64>,
+        with_over: bool,
+        limit: u32,
+    ) -> Result<Vec<AddressedRecord>, DbError>;
+
     /// Up to `limit` deliveries that a person addressed, the newest first.
     async fn outbox(
         &self,

@@ -1,5 +1,6 @@
 //! People: handles, passwords, and the devices that are theirs.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -190,6 +191,9 @@ pub trait People: Send + Sync {
 
     /// Whose device an account is, while it is in force.
     async fn belonging(&self, account: AccountId) -> Result<Option<Belonging>, DbError>;
+
+    /// Handles of the people whose devices these accounts are, up to [`LOOKUP_IDS_MAX`](crate::LOOKUP_IDS_MAX) of them.
+    async fn handles(&self, accounts: &[AccountId]) -> Result<HashMap<AccountId, String>, DbError>;
 
     /// The hash of a person's password.
     async fn password(&self, handle: &str) -> Result<Option<String>, DbError>;

@@ -28,6 +28,32 @@ macro_rules! test_each {
 
 for_each_check!(test_each);
 
+#[tokio::test]
+async fn what_the_documents_say_of_the_database_is_in_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("hub.sqlite");
+    drop(SqliteDb::open(&path).await.expect("opens"));
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
+    let pool = sqlx::SqlitePool::connect_with(options).await.expect("opens");
+    let document = include_str!("../../../docs/operations.md");
+    let section = document.split("## What the database knows of deliveries").nth(1);
+    let section = section.and_then(|rest| rest.split("\n## ").next()).expect("the section");
+    let names = section.split('`').skip(1).step_by(2).filter_map(|name| name.split_once('.'));
+    let mut checked = 0;
+    for (table, column) in names {
+        let found: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM pragma_table_info(?1) WHERE name = ?2")
+                .bind(table)
+                .bind(column)
+                .fetch_one(&pool)
+                .await
+                .expect("reads");
+        assert_eq!(found, 1, "{table}.{column}");
+        checked += 1;
+    }
+    assert!(checked > 30, "{checked}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn several_processes_may_create_and_write_one_database() {
     let dir = tempfile::tempdir().expect("a directory");

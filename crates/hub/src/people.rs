@@ -38,6 +38,7 @@ pub(crate) use self::recovery::{ask_recovery, take_recovery};
 pub use self::reset::{ResetPasswordError, reset_password};
 pub(crate) use self::shown::{
     book_document, check_details, delivery_info, my_person, pending_sender, person_card,
+    shown_party,
 };
 pub(crate) use self::unknown::UnknownHandles;
 pub(crate) use self::upkeep::{

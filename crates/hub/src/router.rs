@@ -178,6 +178,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         )
         .route(paths::RECEIPTS, within(quick, get(routes::list_receipts::list_receipts)))
         .route(paths::RECEIPTS_TAKEN, within(quick, post(routes::receipts_taken::receipts_taken)))
+        .route(paths::DELIVERIES, within(quick, get(routes::list_deliveries::list_deliveries)))
         // Both wait by themselves, and no longer than any other.
         .route(
             paths::DELIVERY,

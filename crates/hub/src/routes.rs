@@ -35,6 +35,7 @@ pub(crate) mod knock;
 pub(crate) mod list_accounts;
 pub(crate) mod list_changes;
 pub(crate) mod list_charters;
+pub(crate) mod list_deliveries;
 pub(crate) mod list_entries;
 pub(crate) mod list_grants;
 pub(crate) mod list_inbox;

@@ -161,6 +161,31 @@ pub(crate) enum HubCommand {
     Clients(HubClientsArgs),
     /// List the communities at a hub, and remove one whose managers are gone
     Community(HubCommunityArgs),
+    /// List what is addressed to people, and end one, as an administrator of the hub
+    Deliveries(HubDeliveriesArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Example:\n  consign hub deliveries\n  consign hub deliveries --end 6f0c8c3a --reason 'by request'\n\n\
+                        Who sends to whom, how much, and how it stands. What goes by a code, a ticket or a link\n\
+                        is in the hub's memory alone, and is not listed."
+)]
+pub(crate) struct HubDeliveriesArgs {
+    /// Those that are over, too
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// End the one whose id begins so
+    #[arg(long, value_name = "ID", conflicts_with = "all")]
+    pub(crate) end: Option<String>,
+    /// With --end: told to both sides
+    #[arg(
+        long,
+        value_name = "TEXT",
+        requires = "end",
+        default_value = "ended by an administrator of the hub"
+    )]
+    pub(crate) reason: String,
 }
 
 #[derive(Debug, ClapArgs)]

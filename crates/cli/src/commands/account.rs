@@ -316,11 +316,17 @@ fn show(session: &Session, account: &AccountInfo) -> anyhow::Result<()> {
         .revoked
         .map_or_else(|| format!("since {since}"), |at| format!("revoked {}", utc(at)));
     session.output.fact(
-        format!("{:<13}  {}  {state}", role_word(account.role), account.key),
+        format!(
+            "{:<13}  {}  {:<12}  {state}",
+            role_word(account.role),
+            account.key,
+            account.handle.as_deref().unwrap_or("-")
+        ),
         &json!({
             "event": "account",
             "account": account.id,
             "key": account.key,
+            "handle": account.handle,
             "role": account.role,
             "created": account.created,
             "revoked": account.revoked,

@@ -17,7 +17,7 @@ use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::supervised::Supervisor;
-use super::{Session, StopSignal};
+use super::{Session, StopSignal, mailbox};
 use crate::args::{HubArgs, HubCommand, PerAddress, Recognised};
 use crate::exit::{Ended, Interrupted, Usage};
 
@@ -29,6 +29,7 @@ pub(super) async fn run(session: &Session, mut args: HubArgs) -> anyhow::Result<
         Some(HubCommand::Up(args)) => switch::up(session, args).await,
         Some(HubCommand::Clients(args)) => clients::run(session, args).await,
         Some(HubCommand::Community(args)) => community::run(session, args).await,
+        Some(HubCommand::Deliveries(args)) => mailbox::everybodys(session, &args).await,
         None => serve(session, args).await,
     }
 }

@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 
 use super::Session;
 use super::receive::collect;
-use crate::args::{AcceptArgs, InboxArgs, OutboxArgs, RefuseArgs, TerminateArgs};
+use crate::args::{
+    AcceptArgs, HubDeliveriesArgs, InboxArgs, OutboxArgs, RefuseArgs, TerminateArgs,
+};
 use crate::exit::Ended;
 use crate::output::{bytes, counted, number, utc};
 
@@ -66,13 +68,47 @@ pub(super) async fn outbox(session: &Session, args: &OutboxArgs) -> anyhow::Resu
     show(session, &shown, "out")
 }
 
+/// What is addressed to people by anybody, for administrators.
+pub(super) async fn everybodys(
+    session: &Session,
+    args: &HubDeliveriesArgs,
+) -> anyhow::Result<Ended> {
+    let link = session.link()?;
+    let (mut listed, mut before) = (Vec::new(), None);
+    loop {
+        let page = session.patiently(link.client.all_deliveries(before, args.all)).await?;
+        listed.extend(page.deliveries);
+        before = page.next;
+        if before.is_none() {
+            break;
+        }
+    }
+    let Some(beginning) = &args.end else {
+        if listed.is_empty() {
+            session.output.remark("nothing waits here");
+        }
+        return show(session, &listed, "hub");
+    };
+    listed.retain(|one| one.delivery.to_string().starts_with(beginning));
+    let [one] = &listed[..] else {
+        return Err(PeopleError::NoSuchDelivery(beginning.clone()).into());
+    };
+    session.patiently(link.client.end_delivery(one.delivery.0, None, &args.reason)).await?;
+    told(session, &one.delivery.to_string(), &args.reason)?;
+    Ok(Ended::Done)
+}
+
 fn show(session: &Session, shown: &[DeliveryInfo], box_name: &str) -> anyhow::Result<Ended> {
     for one in shown {
         let is_in = box_name == "in";
-        let (other, arrow) = if is_in { (&one.from, "from") } else { (&one.to, "to") };
+        let whose = match box_name {
+            "in" => format!("from {}", one.from),
+            "out" => format!("to {}", one.to),
+            _ => format!("{} to {}", one.from, one.to),
+        };
         session.output.fact(
             format!(
-                "{}  {arrow} {other}  {}, {} sealed  {}",
+                "{}  {whose}  {}, {} sealed  {}",
                 &one.delivery.to_string()[..8],
                 counted(one.files, "file"),
                 bytes(one.bytes),

@@ -84,6 +84,37 @@ fn who_follows_the_inbox_is_told_of_everything_as_it_comes() {
 }
 
 #[test]
+fn an_administrator_lists_what_is_addressed_and_ends_one() {
+    let world = World::new();
+    person(&world, "anna");
+    person(&world, "ben");
+    world.join_administrator("root");
+    world.ok("ben", &["book", "add", "anna"]);
+    fs::write(world.path("note.txt"), "hello").expect("written");
+    let note = world.text("note.txt");
+    let mut sending = Told::start(&world, "sending", "anna", &["send", &note, "--to", "ben"]);
+    let mut listed = Vec::new();
+    until("it is listed", || {
+        listed = world.lines("root", &["hub", "deliveries"], 0);
+        listed.iter().any(|line| line["event"] == "boxed-delivery")
+    });
+    assert_eq!((listed[0]["from"].as_str(), listed[0]["to"].as_str()), (Some("anna"), Some("ben")));
+    assert_eq!(listed[0]["box"], "hub");
+    let id = listed[0]["id"].as_str().expect("a text");
+    let end = ["hub", "deliveries", "--end", &id[..8], "--reason", "by request"];
+    world.fails("anna", &end, 5);
+    assert_eq!(world.ok("root", &end)["event"], "ended");
+    assert_eq!(sending.process.0.wait().expect("ends").code(), Some(6));
+    assert!(has(&sending.log, "by request") || has(&sending.lines, "by request"));
+    let inbox = world.lines("ben", &["inbox", "--all"], 0);
+    assert_eq!(inbox[0]["ended"]["by"], "hub", "{inbox:?}");
+    let over = world.lines("root", &["hub", "deliveries", "--all"], 0);
+    assert_eq!(over[0]["state"], "terminated", "{over:?}");
+    let accounts = world.lines("root", &["account", "list"], 0);
+    assert!(accounts.iter().any(|line| line["handle"] == "ben"), "{accounts:?}");
+}
+
+#[test]
 fn copies_of_a_device_do_not_throw_each_other_out_without_end() {
     let world = World::new();
     person(&world, "ben");

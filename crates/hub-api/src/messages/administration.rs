@@ -18,13 +18,16 @@ pub enum AccountRole {
 }
 
 /// A registered key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct AccountInfo {
     /// Number of the account.
     pub id: u64,
     /// Its public key.
     pub key: Hex<32>,
+    /// Handle of the person whose device it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handle: Option<String>,
     /// What it may do.
     pub role: AccountRole,
     /// When it registered.

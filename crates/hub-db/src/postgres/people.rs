@@ -1,5 +1,7 @@
 //! People and their devices.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use sqlx::{Postgres, Transaction};
 
@@ -88,6 +90,18 @@ impl People for PostgresDb {
         let belonging =
             |(id, handle, is_listed)| Belonging { person: PersonId(id), handle, is_listed };
         Ok(row.map(belonging))
+    }
+
+    async fn handles(&self, accounts: &[AccountId]) -> Result<HashMap<AccountId, String>, DbError> {
+        let ids: Vec<i64> = accounts.iter().map(|account| account.0).collect();
+        let rows: Vec<(i64, String)> = sqlx::query_as(
+            "SELECT d.account, p.handle FROM devices d JOIN people p ON p.id = d.person
+             WHERE d.account = ANY($1)",
+        )
+        .bind(ids)
+        .fetch_all(&self.pool)
+        .await?;
+        Ok(rows.into_iter().map(|(account, handle)| (AccountId(account), handle)).collect())
     }
 
     async fn password(&self, handle: &str) -> Result<Option<String>, DbError> {

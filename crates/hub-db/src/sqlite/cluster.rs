@@ -272,7 +272,7 @@ impl Cluster for SqliteDb {
             now!(),
             " AND o.person IN (SELECT value FROM json_each(?1)) GROUP BY o.person"
         ))
-        .bind(numbers(people))
+        .bind(numbers(people.iter().map(|person| person.0)))
         .fetch_all(&self.readers)
         .await?;
         rows.into_iter().map(|(id, since)| Ok((PersonId(id), stored::unsigned(since)?))).collect()
@@ -388,7 +388,7 @@ impl Cluster for SqliteDb {
 }
 
 /// Ids as a list that a statement reads with `json_each`.
-fn numbers(people: &[PersonId]) -> String {
-    let numbers = people.iter().map(|person| person.0.to_string());
+pub(super) fn numbers(ids: impl Iterator<Item = i64>) -> String {
+    let numbers = ids.map(|id| id.to_string());
     format!("[{}]", numbers.collect::<Vec<_>>().join(","))
 }

@@ -125,6 +125,27 @@ impl Addressed for SqliteDb {
         rows.iter().map(|row| Ok((addressed!(*row), sqlx::Row::try_get(row, "sealed")?))).collect()
     }
 
+    async fn all_addressed(
+        &self,
+        before: Option<u64>,
+        with_over: bool,
+        limit: u32,
+    ) -> Result<Vec<AddressedRecord>, DbError> {
+        let rows = sqlx::query(concat!(
+            "SELECT ",
+            addressed_columns!(),
+            " FROM addressed d JOIN people s ON s.id = d.sender
+             JOIN people r ON r.id = d.recipient
+             WHERE d.number < ?1 AND (?2 OR d.state < 3) ORDER BY d.number DESC LIMIT ?3"
+        ))
+        .bind(signed(before.unwrap_or(u64::MAX)))
+        .bind(with_over)
+        .bind(i64::from(limit))
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter().map(|row| Ok(addressed!(*row))).collect()
+    }
+
     async fn outbox(
         &self,
         person: PersonId,

@@ -1,9 +1,12 @@
 //! People and their devices.
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use sqlx::{Sqlite, Transaction};
 
 use super::SqliteDb;
+use super::cluster::numbers;
 use crate::stored::{self, DeviceRow, PersonRow, keys, signed, unsigned};
 use crate::{
     AccountId, AccountKey, Belonging, DbError, Details, DeviceAdded, DeviceRecord, ListKept,
@@ -87,6 +90,17 @@ impl People for SqliteDb {
         let belonging =
             |(id, handle, is_listed)| Belonging { person: PersonId(id), handle, is_listed };
         Ok(row.map(belonging))
+    }
+
+    async fn handles(&self, accounts: &[AccountId]) -> Result<HashMap<AccountId, String>, DbError> {
+        let rows: Vec<(i64, String)> = sqlx::query_as(
+            "SELECT d.account, p.handle FROM devices d JOIN people p ON p.id = d.person
+             WHERE d.account IN (SELECT value FROM json_each(?1))",
+        )
+        .bind(numbers(accounts.iter().map(|account| account.0)))
+        .fetch_all(&self.readers)
+        .await?;
+        Ok(rows.into_iter().map(|(account, handle)| (AccountId(account), handle)).collect())
     }
 
     async fn password(&self, handle: &str) -> Result<Option<String>, DbError> {

@@ -202,6 +202,15 @@ pub(crate) async fn what_becomes_of_a_delivery_is_noted_until_it_is_over(db: &dy
         let removed = db.sweep_addressed(NOW + idle, NOW + over, 9, NOW + 40).await;
         removed.expect("sweeps").into_iter().map(|sides| sides.delivery[0]).collect::<Vec<_>>()
     };
+    let all = async |before, with_over| {
+        let found = db.all_addressed(before, with_over, 2).await.expect("reads");
+        found.into_iter().map(|one| (one.delivery[0], one.number)).collect::<Vec<_>>()
+    };
+    let numbers = |found: &[(u8, u64)]| found.iter().map(|one| one.0).collect::<Vec<_>>();
+    let page = all(None, true).await;
+    assert_eq!(numbers(&page), [31, 30], "the newest first, over or not");
+    assert_eq!(numbers(&all(Some(page[1].1), true).await), [2, 1]);
+    assert_eq!(numbers(&all(None, false).await), [30, 2]);
     assert_eq!(sweep(29, 14).await, [2]);
     assert_eq!(state(db, 2).await, DeliveryState::Removed);
     assert_eq!(state(db, 30).await, DeliveryState::Waiting);

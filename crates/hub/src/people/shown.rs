@@ -75,7 +75,7 @@ fn shown_state(state: hub_db::DeliveryState) -> DeliveryState {
     }
 }
 
-pub(super) fn shown_party(by: EndedBy) -> DeliveryParty {
+pub(crate) fn shown_party(by: EndedBy) -> DeliveryParty {
     match by {
         EndedBy::Sender => DeliveryParty::Sender,
         EndedBy::Recipient => DeliveryParty::Recipient,

@@ -31,7 +31,13 @@ pub(crate) async fn list_accounts(
     let rows = Rows::new(page.limit, PAGE_DEFAULT, PAGE_MAX);
     let after = page.after.map(|after| AccountId::from_number(signed(after)));
     let accounts = app.db.accounts(after, rows.to_read()).await?;
-    let mut accounts: Vec<AccountInfo> = accounts.into_iter().map(account_info).collect();
+    let ids: Vec<AccountId> = accounts.iter().map(|account| account.id).collect();
+    let mut handles = app.db.handles(&ids).await?;
+    let info = |account: Account| {
+        let handle = handles.remove(&account.id);
+        account_info(account, handle)
+    };
+    let mut accounts: Vec<AccountInfo> = accounts.into_iter().map(info).collect();
     let next = rows.cut(&mut accounts, |last| last.id);
     Ok(Json(AccountsPage { accounts, next }))
 }
@@ -41,10 +47,11 @@ pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn account_info(account: Account) -> AccountInfo {
+fn account_info(account: Account, handle: Option<String>) -> AccountInfo {
     AccountInfo {
         id: account.id.number().unsigned_abs(),
         key: Hex(account.key.0),
+        handle,
         role: role_word(account.role),
         created: account.created,
         revoked: account.revoked,

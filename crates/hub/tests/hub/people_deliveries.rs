@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use hub::{Hub, Tls};
+use hub::{Hub, Role, Tls};
 use hub_api::{Base64Bytes, DeliveryVerified, Hex};
 use hub_client::{HubClient, Pin};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::ask::Answer;
 use crate::people::{DeviceOf, device, hex, key, person};
-use crate::raw::{PATIENCE, Wire};
+use crate::raw::{PATIENCE, Wire, token};
 use crate::scene::{self, Scene};
 
 const TOKEN: [u8; 32] = [0x70; 32];
@@ -244,6 +244,50 @@ async fn any_listed_device_of_both_ends_a_delivery_and_nobody_else() {
     assert_eq!(end(&scene, &anna, 2).await, 204);
     assert_eq!(end(&scene, &anna, 2).await, 204, "again");
     assert_eq!(newest(&scene, &ben, "inbox").await["ended"]["by"], json!("sender"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn administrators_see_what_is_addressed_and_end_it() {
+    let scene = Scene::start(Tls::Off).await;
+    let (anna, ben) = (person(&scene, "anna", 1).await, person(&scene, "ben", 2).await);
+    let administrator = scene.person(9, Role::Administrator, &[]).await;
+    let administrator = DeviceOf { token: token(&scene, &administrator), key: administrator.key };
+    put_book(&scene, &ben, &["anna"], &[]).await;
+    for number in [1, 2] {
+        address(&scene, &anna, number, "ben", 2).await;
+    }
+    announce(&scene, &anna, 2).await;
+    assert_eq!(end(&scene, &anna, 1).await, 204);
+    let listed = async |of: &DeviceOf, query: &str| {
+        of.ask(&scene, "GET", &format!("/v1/deliveries?{query}")).await
+    };
+    let waits = listed(&administrator, "limit=9").await.json();
+    assert_eq!(waits["deliveries"].as_array().map(Vec::len), Some(1), "{waits}");
+    let one = &waits["deliveries"][0];
+    assert_eq!((&one["from"], &one["to"]), (&json!("anna"), &json!("ben")));
+    assert!(one.get("letter").is_none_or(Value::is_null), "what opens it is for Ben's devices");
+    let page = listed(&administrator, "over=true&limit=1").await.json();
+    let before = page["next"].as_u64().expect("there is one more");
+    let older = listed(&administrator, &format!("over=true&before={before}")).await.json();
+    assert_eq!(older["deliveries"][0]["ended"]["by"], json!("sender"), "{older}");
+    assert_eq!(listed(&anna, "").await.problem(), is(403, "forbidden"));
+
+    assert_eq!(end(&scene, &administrator, 2).await, 204);
+    assert_eq!(end(&scene, &administrator, 2).await, 204, "again");
+    for (of, list) in [(&anna, "outbox"), (&ben, "inbox")] {
+        let ended = newest(&scene, of, list).await;
+        assert_eq!(ended["ended"], json!({ "by": "hub", "reason": "enough" }));
+    }
+    let live = anna.ask(&scene, "GET", &format!("/v1/deliveries/{}", id(2))).await.json();
+    assert_eq!(live["ended"]["by"], json!("hub"), "the sender is told at once");
+    let log = administrator.ask(&scene, "GET", "/v1/audit?limit=50").await.json();
+    let acts = log["entries"].as_array().expect("a list");
+    let ends = acts.iter().filter(|entry| entry["action"] == "end-delivery");
+    assert_eq!(ends.count(), 1, "noted once: {log}");
+    let accounts = administrator.ask(&scene, "GET", "/v1/accounts").await.json();
+    let handles: Vec<_> =
+        accounts["accounts"].as_array().expect("a list").iter().map(|one| &one["handle"]).collect();
+    assert_eq!(handles, [&json!("anna"), &json!("ben"), &Value::Null]);
 }
 
 /// Reads a stream of events until it holds `text`; all that came.

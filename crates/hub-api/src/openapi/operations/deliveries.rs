@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    Operation, Parameter, Place, Who, delete, get, hex16, hex32, post, put, query, unsigned,
+    Operation, Parameter, Place, Who, delete, flag, get, hex16, hex32, post, put, query, unsigned,
 };
 use crate::openapi::Content;
 use crate::{ProblemCode as P, routes};
@@ -17,6 +17,11 @@ const DELIVERY_CHANGE: &[Parameter] = &[
     ),
     AS_RECIPIENT,
     DOWNLOAD,
+];
+const EVERYBODYS: &[Parameter] = &[
+    query("before", "The `next` of the page before.", unsigned),
+    query("limit", "Most entries of the page.", unsigned),
+    query("over", "Those that are over, too.", flag),
 ];
 const AS_RECIPIENT: Parameter = Parameter {
     name: TOKEN_HEADER,
@@ -61,6 +66,13 @@ const SEGMENTS_FROM: &[Parameter] = &[
 
 pub(super) static OPERATIONS: &[Operation] = &[
     Operation {
+        query: EVERYBODYS,
+        answers: &[(200, Content::Json("DeliveriesPage"), "Deliveries, the newest first.")],
+        note: "What is addressed to people. Who sends by a code, a ticket or a link is in memory alone, and \
+               not listed. Nobody's letter is shown; `other_online` is whether the recipient is.",
+        ..get(routes::DELIVERIES, "listDeliveries", "Deliveries of everybody", Who::Administrator)
+    },
+    Operation {
         query: DELIVERY_CHANGE,
         answers: &[(200, Content::Json("DeliveryStatus"), "How it stands.")],
         problems: &[P::SessionRequired, P::Forbidden],
@@ -101,7 +113,7 @@ pub(super) static OPERATIONS: &[Operation] = &[
         request: Content::Json("DeliveryEnding"),
         answers: &[(204, Content::Empty, "It is over.")],
         problems: &[P::SessionRequired, P::Forbidden],
-        note: "By either side, and one that is addressed by any listed device of both people. Segments that the hub held are gone; the other side's status says \
+        note: "By either side, and one that is addressed by any listed device of both people, and by administrators. Segments that the hub held are gone; the other side's status says \
                who ended it, and why.",
         ..delete(routes::DELIVERY, "endDelivery", "Ends a delivery", Who::Visitor)
     },
