@@ -54,6 +54,7 @@ mod staged;
 mod stalls;
 mod terminal;
 mod together;
+mod traces;
 mod transfers;
 mod users;
 mod watch;
