@@ -47,15 +47,8 @@ impl Driver {
     }
 
     pub(crate) fn start(&self, world: &World, journey: &str, more: Value) -> Child {
-        let screenshots = target().join("screenshots");
-        fs::create_dir_all(&screenshots).expect("made");
         let mut told = json!({
-            "journey": journey,
-            "url": world.url,
             "link": link(world),
-            "browser": self.browser,
-            "playwright": self.playwright,
-            "screenshots": screenshots,
             "name": "team/tools",
             "key": "ab".repeat(32),
             "pages": PAGES,
@@ -63,16 +56,40 @@ impl Driver {
         for (name, value) in more.as_object().expect("an object") {
             told[name] = value.clone();
         }
+        // A profile of its own, gone with the test.
+        let mut command = self.command(world.directory.path());
+        self.start_by(&mut command, &world.url, journey, told)
+    }
+
+    /// The command, with this home; wherever it is run it has to be [started](Self::start_by).
+    pub(crate) fn command(&self, home: &Path) -> Command {
+        let mut command = Command::new(&self.node);
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/console/browser.cjs");
-        let mut driver = Command::new(&self.node)
-            .arg(script)
-            // A profile of its own, gone with the test.
-            .env("HOME", world.directory.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("node starts");
+        command.arg(script).env("HOME", home);
+        command
+    }
+
+    /// Starts a journey at the hub that the browser knows by this URL, with what the journey is told.
+    pub(crate) fn start_by(
+        &self,
+        command: &mut Command,
+        url: &str,
+        journey: &str,
+        mut told: Value,
+    ) -> Child {
+        let screenshots = target().join("screenshots");
+        fs::create_dir_all(&screenshots).expect("made");
+        for (name, value) in [
+            ("journey", json!(journey)),
+            ("url", json!(url)),
+            ("browser", json!(self.browser)),
+            ("playwright", json!(self.playwright)),
+            ("screenshots", json!(screenshots)),
+        ] {
+            told[name] = value;
+        }
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut driver = command.spawn().expect("node starts");
         // By standard input: the link is a secret, and arguments are for everybody to see.
         let mut input = driver.stdin.take().expect("piped");
         input.write_all(told.to_string().as_bytes()).expect("written");

@@ -84,11 +84,16 @@ pub(crate) fn segments_below(state: &Path) -> u64 {
 /// Lets the recipient come so far and stops it there, in the middle for sure: it runs in slices, each too
 /// short for the rest of a delivery.
 pub(crate) fn hold(world: &World, node: &str, process: &Process, segments: u64) {
+    hold_below(&world.path(node), process, segments, Duration::from_millis(5));
+}
+
+/// The same of a recipient with this state directory, in slices of this length.
+pub(crate) fn hold_below(state: &Path, process: &Process, segments: u64, slice: Duration) {
     until("segments come", || {
         process.signal(Signal::CONT);
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(slice);
         process.signal(Signal::STOP);
-        segments_kept(world, node) >= segments
+        segments_below(state) >= segments
     });
 }
 

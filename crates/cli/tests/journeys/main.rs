@@ -56,6 +56,7 @@ mod terminal;
 mod together;
 mod traces;
 mod transfers;
+mod two_people;
 mod users;
 mod watch;
 mod world;

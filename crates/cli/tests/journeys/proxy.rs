@@ -1,7 +1,7 @@
 //! A machine that only an authenticating proxy lets out: tinyproxy, in a network namespace beside it.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
@@ -10,23 +10,23 @@ use testkit::noise;
 use testkit::parts::{require, skip_on_this_machine};
 
 use crate::apart::Lan;
-use crate::delivery::{assert_nowhere, segments_below};
+use crate::delivery::{assert_nowhere, hold_below, segments_below};
 use crate::files::assert_same;
 use crate::process::{Process, last_line, told, until};
 use crate::users::is_root;
 
-const PASSWORD: &str = "hunter2-of-the-proxy";
+pub(crate) const PASSWORD: &str = "hunter2-of-the-proxy";
 const MARKER: &[u8] = b"the marker of this delivery";
 const PORT: u16 = 3128;
 
 /// tinyproxy on a machine, which lets its users through to port 7400 alone.
-struct Tinyproxy<'a> {
+pub(crate) struct Tinyproxy<'a> {
     lan: &'a Lan,
     process: Process,
 }
 
 impl<'a> Tinyproxy<'a> {
-    fn start(lan: &'a Lan) -> Self {
+    pub(crate) fn start(lan: &'a Lan) -> Self {
         let address = lan.address("proxy");
         let text = format!(
             "Port {PORT}\nListen {address}\nTimeout 600\nMaxClients 50\nLogLevel Info\n\
@@ -55,7 +55,21 @@ fn run(lan: &Lan, machine: &str, config: &Path, args: &[&str]) -> Output {
     command(lan, machine, config, args).output().expect("consign runs")
 }
 
-fn command(lan: &Lan, machine: &str, config: &Path, args: &[&str]) -> Command {
+/// The configuration of a machine that goes through the proxy, as somebody with this name and password or as nobody.
+pub(crate) fn configure(lan: &Lan, name: &str, credentials: Option<&str>) -> PathBuf {
+    let address = format!("http://{}:{PORT}", lan.address("proxy"));
+    let mut text = format!("[global]\nproxy = \"{address}\"\n");
+    if let Some(credentials) = credentials {
+        let file = lan.path(&format!("{name}.credentials"));
+        fs::write(&file, format!("{credentials}\n")).expect("written");
+        text.push_str(&format!("proxy_credentials = \"{}\"\n", file.display()));
+    }
+    let path = lan.path(&format!("{name}.toml"));
+    fs::write(&path, text).expect("written");
+    path
+}
+
+pub(crate) fn command(lan: &Lan, machine: &str, config: &Path, args: &[&str]) -> Command {
     let mut command = lan.command(machine, args);
     command.env("CONSIGN_CONFIG", config);
     command
@@ -86,21 +100,9 @@ fn a_sender_whom_only_an_authenticating_proxy_lets_out_delivers() {
 
     // Straight there is no way; through the proxy only with a name and a password that it takes.
     fails(&register(Path::new("/dev/null")), 7, "unreachable");
-    let address = format!("http://{}:{PORT}", lan.address("proxy"));
-    let configure = |name: &str, credentials: Option<&str>| {
-        let mut text = format!("[global]\nproxy = \"{address}\"\n");
-        if let Some(credentials) = credentials {
-            let file = lan.path(&format!("{name}.credentials"));
-            fs::write(&file, format!("{credentials}\n")).expect("written");
-            text.push_str(&format!("proxy_credentials = \"{}\"\n", file.display()));
-        }
-        let path = lan.path(&format!("{name}.toml"));
-        fs::write(&path, text).expect("written");
-        path
-    };
-    fails(&register(&configure("without", None)), 5, "asks for a name and a password");
-    fails(&register(&configure("wrong", Some("anna:guessed"))), 5, "does not take the name");
-    let config = configure("right", Some(&format!("anna:{PASSWORD}")));
+    fails(&register(&configure(&lan, "without", None)), 5, "asks for a name and a password");
+    fails(&register(&configure(&lan, "wrong", Some("anna:guessed"))), 5, "does not take the name");
+    let config = configure(&lan, "right", Some(&format!("anna:{PASSWORD}")));
     let other = format!("http://{}:7401", lan.address("hub"));
     fails(&run(&lan, "sender", &config, &["--hub", &other, "ls"]), 5, "lets nobody through");
     let registered = register(&config);
@@ -137,13 +139,7 @@ fn a_sender_whom_only_an_authenticating_proxy_lets_out_delivers() {
     receive.stdin(fs::File::open(&ticket).expect("there"));
     let reader = Process::start(receive.stdout(Stdio::piped()).stderr(Stdio::null()));
     let kept = || segments_below(&lan.path("reader"));
-    // It runs in slices, each too short for the rest.
-    until("segments come", || {
-        reader.signal(Signal::CONT);
-        std::thread::sleep(Duration::from_millis(5));
-        reader.signal(Signal::STOP);
-        kept() >= 10
-    });
+    hold_below(&lan.path("reader"), &reader, 10, Duration::from_millis(5));
     proxy.process.kill();
     let at_cut = kept();
     assert!(at_cut < 90, "it was cut in the middle, not at segment {at_cut}");
