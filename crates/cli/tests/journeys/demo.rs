@@ -62,6 +62,8 @@ fn the_demonstration_of_a_delivery_ends_with_the_same_receipt_on_both_sides() {
     for field in ["digest", "identity"] {
         assert_eq!(done[field].as_str().map(str::len), Some(64), "{field}: {done}");
     }
+    // Both times in the middle, and the hub between; the link was opened before it was over.
+    assert_eq!((count(&done, "killed"), count(&done, "hub_restarts")), (2, 1), "{done}");
     assert!(done["link"].as_str().is_some_and(|link| link.contains("/d/")), "{done}");
 }
 

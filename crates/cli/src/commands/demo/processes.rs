@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 /// Where hub and nodes are kept, so that whoever is told to stop can end them.
@@ -175,6 +176,18 @@ impl Background {
             }
             last = line;
         }
+    }
+
+    /// Tells it to stand still, or to go on.
+    pub(super) fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        let mut children = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
+        let child = children.iter_mut().find(|child| child.id() == self.id);
+        let child = child.context("it is not kept any more")?;
+        // One that has ended keeps its number until it is waited for, and hears nothing.
+        if child.try_wait()?.is_none() {
+            kill_process(Pid::from_child(child), signal)?;
+        }
+        Ok(())
     }
 
     /// Whether it came to its end, which has to be a good one.
