@@ -121,9 +121,17 @@ impl Offered {
     ) -> Result<Received, ReceiveError> {
         let Self { client, ticket, memory, vault, header, encoded, layout, first } = self;
         let items = header.items.len() as u64;
-        let (stream, kept, is_receipt_kept) = (None, None, false);
-        let mut driver =
-            Driver { client, ticket, vault, layout, items, stream, kept, is_receipt_kept };
+        let mut driver = Driver {
+            client,
+            ticket,
+            vault,
+            layout,
+            items,
+            stream: None,
+            kept: None,
+            is_receipt_kept: false,
+            silent: None,
+        };
         // An earlier try had it all, and only its sender does not know yet.
         if let Some(signed) = read_if_there(&memory.join(RECEIPT))? {
             let receipt = documents::envelope::peek(&signed);

@@ -94,6 +94,30 @@ pub(crate) struct Driver {
     pub(crate) kept: Option<Kept>,
     /// The hub has the receipt on its disk, and keeps it for the sender.
     pub(crate) is_receipt_kept: bool,
+    /// Who was last found to be silent; `None` while segments come.
+    pub(crate) silent: Option<Silent>,
+}
+
+/// Who is waited for while nothing comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Silent {
+    /// The hub does not answer.
+    Hub,
+    /// The hub has not heard of the sender for a while, or does not know the delivery any more.
+    SenderAway,
+    /// The hub heard of the sender a short while ago.
+    SenderHere,
+}
+
+impl Silent {
+    /// By what the hub says. What lies in a locker waits for nobody but the hub.
+    fn of(status: &DeliveryStatus) -> Option<Self> {
+        match (&status.locker, status.sender.here) {
+            (Some(_), _) => None,
+            (None, true) => Some(Self::SenderHere),
+            (None, false) => Some(Self::SenderAway),
+        }
+    }
 }
 
 /// What was placed, the receipt, and the receipt as it was signed.
@@ -118,7 +142,7 @@ impl Driver {
         let mut reporting = None;
         loop {
             progress.verified(plan.verified(), stream_bytes);
-            progress.waits(waits_for(plan.phase()));
+            progress.waits(waits_for(plan.phase(), self.silent));
             if plan.verified() == segments && finished.is_none() {
                 progress.waits(Some("this machine's disk".into()));
                 let done = self.finish(key).await?;
@@ -141,6 +165,12 @@ impl Driver {
                         let told = DeliveryVerified { segments: verified, receipt };
                         reporting = Some(asking(Asked::Report(verified), async move {
                             client.delivery_verified(id, &token, &told).await
+                        }));
+                    }
+                    ReceiveAction::Look => {
+                        let client = Arc::clone(&client);
+                        reporting = Some(asking(Asked::Look, async move {
+                            client.delivery_status(id, Some(&token), None).await
                         }));
                     }
                     ReceiveAction::Await { after } => {
@@ -172,7 +202,8 @@ impl Driver {
                     match progress.heard(opened) {
                         Ok(stream) => {
                             self.stream = Some(Ahead::of(stream));
-                            plan.handle_opened();
+                            self.silent = None;
+                            plan.handle_opened(Instant::now());
                         }
                         Err(error) => self.closed(&mut plan, error)?,
                     }
@@ -204,6 +235,7 @@ impl Driver {
         if !error.is_not_found() && !error.is_retryable() {
             return Err(ReceiveError::Hub(error));
         }
+        self.silent = Some(if error.is_not_found() { Silent::SenderAway } else { Silent::Hub });
         tracing::debug!(%error, "a delivery waits for its hub");
         plan.handle_closed(Instant::now());
         Ok(())
@@ -247,6 +279,11 @@ impl Driver {
                 }
                 plan.handle_reported(verified, standing, Instant::now());
             }
+            Asked::Look => {
+                not_ended(&status)?;
+                self.silent = Silent::of(&status);
+                plan.handle_looked(Instant::now());
+            }
             Asked::Await(begun) => plan.handle_awaited(standing, begun),
         }
         self.is_receipt_kept = is_kept;
@@ -265,7 +302,10 @@ impl Driver {
         let (vault, length) = (Arc::clone(&self.vault), self.layout.segment_length(number));
         let kept = self.kept.as_mut().expect("what is complete wants no segment");
         match kept.add(move || vault.open(number, length, sealed.into())).await? {
-            Ok(()) => plan.handle_segment(),
+            Ok(()) => {
+                self.silent = None;
+                plan.handle_segment(Instant::now());
+            }
             Err(error) => {
                 plan.handle_damaged();
                 if plan.phase() == ReceivePhase::Broken {
@@ -322,6 +362,8 @@ fn durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
 enum Asked {
     /// It was told that so many segments are here.
     Report(u64),
+    /// How it stands now, because nothing comes.
+    Look,
     /// How it stands, since this moment.
     Await(Instant),
 }
@@ -342,11 +384,51 @@ async fn next_of(stream: &mut Option<Ahead>) -> Result<Option<(u64, Bytes)>, Cli
     }
 }
 
-fn waits_for(phase: ReceivePhase) -> Option<String> {
-    let what = match phase {
-        ReceivePhase::Connecting => "the sender, or the hub between",
-        ReceivePhase::HandingIn => "the sender to take the receipt",
-        ReceivePhase::Receiving | ReceivePhase::Done | ReceivePhase::Broken => return None,
+fn waits_for(phase: ReceivePhase, silent: Option<Silent>) -> Option<String> {
+    let what = match (phase, silent) {
+        (ReceivePhase::Connecting | ReceivePhase::Receiving, Some(Silent::SenderAway)) => {
+            "the sender, who is away; it goes on by itself when they are back"
+        }
+        (ReceivePhase::Connecting | ReceivePhase::Receiving, Some(Silent::SenderHere)) => {
+            "the sender, who was there half a minute ago at most and sends nothing; it goes on by itself when they do"
+        }
+        (ReceivePhase::Connecting, Some(Silent::Hub)) => {
+            "the hub, which does not answer; it goes on by itself when the hub does"
+        }
+        (ReceivePhase::Connecting, None) => "the sender, or the hub between",
+        (ReceivePhase::HandingIn, _) => "the sender to take the receipt",
+        (ReceivePhase::Receiving, None | Some(Silent::Hub))
+        | (ReceivePhase::Done | ReceivePhase::Broken, _) => return None,
     };
     Some(what.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use hub_api::DeliverySide;
+
+    use super::*;
+
+    #[test]
+    fn who_is_silent_is_named_by_what_the_hub_says() {
+        let says = |here| DeliveryStatus {
+            segments: 3,
+            bytes: 9,
+            next: Some(1),
+            verified: 1,
+            sender: DeliverySide { here, since: 7 },
+            recipient: DeliverySide { here: true, since: 7 },
+            receipt: None,
+            ended: None,
+            change: 1,
+            locker: None,
+        };
+        let named = |status: &DeliveryStatus| {
+            waits_for(ReceivePhase::Receiving, Silent::of(status)).unwrap_or_default()
+        };
+        assert!(named(&says(true)).starts_with("the sender, who was there"));
+        assert!(named(&says(false)).starts_with("the sender, who is away"));
+        let locker = hub_api::LockerStatus { kept: 3, until: 9, downloads: 0, downloads_max: None };
+        assert_eq!(named(&DeliveryStatus { locker: Some(locker), ..says(false) }), "");
+    }
 }

@@ -192,7 +192,13 @@ impl Sending {
                 running.push(self.perform(action));
             }
             progress.verified(plan.verified(), stream_bytes);
-            progress.waits(if is_kept { Some(KEPT.to_owned()) } else { waits_for(plan.phase()) });
+            progress.waits(if is_kept {
+                Some(KEPT.to_owned())
+            } else {
+                // A locker takes it, and nobody is connected.
+                let nobody = self.locker.is_some() && plan.phase() == SendPhase::Passing;
+                waits_for(plan.phase(), plan.verified()).filter(|_| !nobody)
+            });
             let timeout = plan.poll_timeout();
             let outcome = tokio::select! {
                 Some(outcome) = running.next() => outcome,
@@ -421,10 +427,17 @@ pub(crate) fn party(party: DeliveryParty) -> &'static str {
     }
 }
 
-fn waits_for(phase: SendPhase) -> Option<String> {
+/// `verified` is how many segments the recipient has.
+fn waits_for(phase: SendPhase, verified: u64) -> Option<String> {
     let what = match phase {
         SendPhase::WaitingForHub => "the hub",
+        SendPhase::WaitingForRecipient if verified > 0 => {
+            "the recipient, who is away; it goes on by itself when they are back"
+        }
         SendPhase::WaitingForRecipient => "the recipient to collect it",
+        SendPhase::Passing => {
+            "the recipient, who is connected and takes nothing; it goes on by itself when they do"
+        }
         SendPhase::WaitingForReceipt => "the recipient to write the rest and sign",
         SendPhase::Sending | SendPhase::Done => return None,
     };

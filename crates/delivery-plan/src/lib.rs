@@ -11,7 +11,7 @@
 //!   how long one is waited for.
 //! * [`CodePlan`]: the sender of a ticket. It shows one code after the other until one was used rightly.
 //! * [`ReceivePlan`]: the recipient. It opens a stream at the first segment it does not have, takes what
-//!   comes in order, reports what it has kept, and in the end hands in the receipt and waits until the sender has taken it.
+//!   comes in order, reports what it has kept, looks who is there when nothing comes, and in the end hands in the receipt and waits until the sender has taken it.
 //!
 //! A hub that restarts forgets everything; then the sender announces again and the recipient asks for the
 //! segment it lacks, as after any other break. Nothing that the hub says can make the recipient count a
@@ -47,16 +47,20 @@ pub struct DeliveryConfig {
     pub retry: (Duration, Duration),
     /// Between two reports of the recipient while it receives.
     pub report_every: Duration,
+    /// Shortest and longest time in which nothing comes before the recipient looks who is silent.
+    pub look_every: (Duration, Duration),
 }
 
 impl Default for DeliveryConfig {
     /// Tries begin within a quarter of a second, for a restarted hub is back soon, and come no rarer
     /// than each half minute, for people sit before it. Twice a second is how often a person sees
-    /// progress move.
+    /// progress move. Who is silent is known when a person begins to wonder, after about three seconds, and
+    /// anew each ten.
     fn default() -> Self {
         Self {
             retry: (Duration::from_millis(250), Duration::from_secs(30)),
             report_every: Duration::from_millis(500),
+            look_every: (Duration::from_secs(2), Duration::from_secs(10)),
         }
     }
 }

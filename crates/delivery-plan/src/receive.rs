@@ -28,6 +28,9 @@ pub enum ReceiveAction {
         /// How many.
         verified: u64,
     },
+    /// Nothing comes: ask how the delivery stands, for whoever waits to know of whom.
+    /// [`ReceivePlan::handle_looked`] or [`ReceivePlan::handle_report_failed`].
+    Look,
     /// The hub has the receipt: ask how the delivery stands, and wait for a change after this one.
     /// [`ReceivePlan::handle_awaited`] or [`ReceivePlan::handle_report_failed`].
     Await {
@@ -87,8 +90,11 @@ pub struct ReceivePlan {
     /// Some moment that is over.
     begun: Instant,
     handed_in: bool,
+    /// When to look who is silent, if nothing comes on the stream before.
+    look_at: Instant,
     stream_delay: Delay,
     report_delay: Delay,
+    look_delay: Delay,
 }
 
 impl ReceivePlan {
@@ -114,14 +120,17 @@ impl ReceivePlan {
             awaiting: None,
             begun: now,
             handed_in: false,
+            look_at: now,
             stream_delay: delay(1),
             report_delay: delay(2),
+            look_delay: Delay::new(config.look_every, seed.wrapping_add(3)),
         }
     }
 
     /// The hub answered; segments may come.
-    pub fn handle_opened(&mut self) {
+    pub fn handle_opened(&mut self, now: Instant) {
         self.stream = Stream::Open;
+        self.look_later(now);
     }
 
     /// Whether segment `number`, which came, is the one to verify and keep. Any other one ends the stream.
@@ -132,10 +141,12 @@ impl ReceivePlan {
     }
 
     /// The next segment was verified and is kept.
-    pub fn handle_segment(&mut self) {
+    pub fn handle_segment(&mut self, now: Instant) {
         self.verified += 1;
         self.damaged = 0;
         self.stream_delay.reset();
+        self.look_delay.reset();
+        self.look_later(now);
     }
 
     /// The next segment was not what the sender sealed.
@@ -157,7 +168,7 @@ impl ReceivePlan {
         self.report_delay.reset();
         self.report_at = now + self.config.report_every;
         if verified == self.segments {
-            self.look_at(receipt);
+            self.take_in(receipt);
             if receipt.is_there {
                 self.report_at = now;
             }
@@ -170,10 +181,21 @@ impl ReceivePlan {
         self.reporting = false;
         self.report_delay.reset();
         self.report_at = begun + self.config.report_every;
-        self.look_at(receipt);
+        self.take_in(receipt);
     }
 
-    fn look_at(&mut self, ReceiptStanding { is_there, is_taken, change }: ReceiptStanding) {
+    /// The hub said who is there.
+    pub fn handle_looked(&mut self, now: Instant) {
+        self.reporting = false;
+        self.report_delay.reset();
+        self.look_later(now);
+    }
+
+    fn look_later(&mut self, now: Instant) {
+        self.look_at = now + self.look_delay.next_delay();
+    }
+
+    fn take_in(&mut self, ReceiptStanding { is_there, is_taken, change }: ReceiptStanding) {
         self.handed_in = is_taken;
         self.awaiting = is_there.then_some(change);
     }
@@ -183,6 +205,7 @@ impl ReceivePlan {
         self.reporting = false;
         self.awaiting = None;
         self.report_at = now + self.report_delay.next_delay();
+        self.look_later(now);
     }
 
     /// What to do now; ask again until there is nothing.
@@ -209,7 +232,17 @@ impl ReceivePlan {
                 None => ReceiveAction::Report { verified: self.verified },
             });
         }
+        if self.look_due().is_some_and(|at| at <= now) {
+            self.reporting = true;
+            return Some(ReceiveAction::Look);
+        }
         None
+    }
+
+    /// When to look who is silent: what there is to report is reported first.
+    fn look_due(&self) -> Option<Instant> {
+        let waits = self.stream == Stream::Open && self.verified < self.segments;
+        (waits && !self.reporting).then_some(self.look_at)
     }
 
     /// When the next report or question is due, if there is anything to report or to ask.
@@ -234,7 +267,7 @@ impl ReceivePlan {
             Stream::Closed { open_at } if self.verified < self.segments => Some(open_at),
             Stream::Closed { .. } | Stream::Opening | Stream::Open => None,
         };
-        open.into_iter().chain(self.report_due()).min()
+        open.into_iter().chain(self.report_due()).chain(self.look_due()).min()
     }
 
     /// What it does.

@@ -43,8 +43,10 @@ pub enum SendPhase {
     WaitingForHub,
     /// The recipient has not come yet, or is away.
     WaitingForRecipient,
-    /// Segments move.
+    /// Segments are on their way to the hub.
     Sending,
+    /// The hub has segments which the recipient, who is connected, has not verified yet.
+    Passing,
     /// Everything was sent; the recipient verifies and writes the rest.
     WaitingForReceipt,
     /// The receipt is there.
@@ -64,6 +66,8 @@ pub struct SendPlan {
     /// The first segment that was neither taken nor is on its way.
     cursor: u64,
     in_flight: BTreeSet<u64>,
+    /// So many segments the hub has or has passed on, all from the first on.
+    at_hub: u64,
     verified: u64,
     has_receipt: bool,
     ask_delay: Delay,
@@ -85,6 +89,7 @@ impl SendPlan {
             open: false,
             cursor: 0,
             in_flight: BTreeSet::new(),
+            at_hub: 0,
             verified: 0,
             has_receipt: false,
             ask_delay: delay(1),
@@ -112,6 +117,7 @@ impl SendPlan {
         self.known_change = status.change;
         self.verified = status.verified.min(self.segments);
         self.has_receipt = status.has_receipt;
+        self.at_hub = status.next.unwrap_or(0);
         match (status.next, self.in_flight.first()) {
             // Their answers are newer than this.
             (None, Some(_)) => {}
@@ -171,6 +177,7 @@ impl SendPlan {
 
     fn go_on(&mut self, next: Option<u64>) {
         self.open = next.is_some();
+        self.at_hub = next.unwrap_or(0);
         if let Some(next) = next {
             self.cursor = next.min(self.segments);
         }
@@ -228,6 +235,8 @@ impl SendPlan {
             SendPhase::WaitingForHub
         } else if self.in_flight.is_empty() && self.cursor == self.segments && self.verified > 0 {
             SendPhase::WaitingForReceipt
+        } else if self.open && self.at_hub > self.verified {
+            SendPhase::Passing
         } else if self.open || !self.in_flight.is_empty() {
             SendPhase::Sending
         } else {

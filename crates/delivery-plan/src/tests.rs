@@ -98,11 +98,16 @@ impl World {
                     self.hub.base = Some(from);
                     self.hub.held.clear();
                     self.hub.change += 1;
-                    self.recipient.handle_opened();
+                    self.recipient.handle_opened(self.now);
                 }
                 ReceiveAction::Open { .. } => self.recipient.handle_closed(self.now),
                 ReceiveAction::Close => self.hub_loses_recipient(),
                 ReceiveAction::Report { verified } => self.reports.push(verified),
+                ReceiveAction::Look if self.hub.announced => {
+                    assert!(self.reports.is_empty() && self.awaits.is_none(), "one at a time");
+                    self.recipient.handle_looked(self.now);
+                }
+                ReceiveAction::Look => self.recipient.handle_report_failed(self.now),
                 ReceiveAction::Await { after } => {
                     assert!(self.reports.is_empty() && self.awaits.is_none(), "one at a time");
                     self.awaits = Some(after);
@@ -164,7 +169,7 @@ impl World {
             } else {
                 self.damaged = 0;
                 self.kept.push(base);
-                self.recipient.handle_segment();
+                self.recipient.handle_segment(self.now);
             }
         }
         true
@@ -369,7 +374,7 @@ fn a_recipient_gives_up_when_one_segment_is_damaged_again_and_again() {
         if round > 0 {
             assert_eq!(plan.poll_action(now), Some(ReceiveAction::Open { from: 4 }));
         }
-        plan.handle_opened();
+        plan.handle_opened(now);
         assert!(plan.is_next(4));
         plan.handle_damaged();
         assert!(!plan.is_next(5), "nothing is taken behind a damaged one");
@@ -386,7 +391,7 @@ fn what_a_hub_sends_out_of_order_is_not_kept() {
     let now = start();
     let mut plan = ReceivePlan::new(DeliveryConfig::default(), (0, 3), 1, now);
     plan.poll_action(now);
-    plan.handle_opened();
+    plan.handle_opened(now);
     assert!(!plan.is_next(1), "one is missing");
     assert!(!plan.is_next(0), "the stream is of no use any more");
     assert_eq!(plan.poll_action(now), Some(ReceiveAction::Close));
@@ -416,4 +421,53 @@ fn a_recipient_waits_for_the_sender_to_take_the_receipt_and_asks_no_hub_without_
     assert_eq!(plan.poll_action(later), Some(ReceiveAction::Await { after: 2 }));
     plan.handle_awaited(ReceiptStanding { is_taken: true, ..there(3) }, later);
     assert_eq!((plan.phase(), plan.poll_action(later)), (ReceivePhase::Done, None));
+}
+
+#[test]
+fn a_recipient_that_takes_nothing_is_told_from_an_upload_that_stands_still() {
+    let now = start();
+    let mut plan = SendPlan::new(DeliveryConfig::default(), 9, 1, now);
+    assert_eq!(plan.poll_action(now), Some(SendAction::Announce));
+    let stands = |change, next, verified| HubStatus { change, next, verified, has_receipt: false };
+    plan.handle_announced(stands(1, Some(0), 0));
+    assert_eq!(plan.phase(), SendPhase::Sending, "the hub waits for the first");
+    plan.handle_status(stands(2, Some(3), 1));
+    assert_eq!(plan.phase(), SendPhase::Passing, "two are there, and nobody takes them");
+    plan.handle_status(stands(3, Some(3), 3));
+    assert_eq!(plan.phase(), SendPhase::Sending, "the hub waits for the fourth");
+    plan.handle_status(stands(4, None, 3));
+    assert_eq!(plan.phase(), SendPhase::WaitingForRecipient, "who left");
+}
+
+#[test]
+fn a_recipient_to_whom_nothing_comes_looks_who_is_silent_now_and_then() {
+    let now = start();
+    let mut plan = ReceivePlan::new(DeliveryConfig::default(), (0, 9), 1, now);
+    assert_eq!(plan.poll_action(now), Some(ReceiveAction::Open { from: 0 }));
+    plan.handle_opened(now);
+    assert_eq!(plan.poll_action(now), None);
+    let silent = plan.poll_timeout().expect("to look");
+    let (least, most) = DeliveryConfig::default().look_every;
+    assert!(silent > now && silent <= now + least * 2, "before a person wonders");
+    assert_eq!(plan.poll_action(silent), Some(ReceiveAction::Look));
+    assert_eq!(plan.poll_action(silent), None, "one question at a time");
+    plan.handle_looked(silent);
+    let again = plan.poll_timeout().expect("to look again");
+    assert!(again > silent && again <= silent + most);
+
+    // What comes puts it off, and is reported first.
+    assert!(plan.is_next(0));
+    plan.handle_segment(again);
+    let report = ReceiveAction::Report { verified: 1 };
+    assert_eq!(plan.poll_action(again), Some(report));
+    plan.handle_reported(1, ReceiptStanding::default(), again);
+    assert!(plan.poll_timeout().expect("to look") > again);
+    // A hub that does not answer is asked again later, and nobody looks at a stream that is closed.
+    let silent = plan.poll_timeout().expect("to look");
+    assert_eq!(plan.poll_action(silent), Some(ReceiveAction::Look));
+    plan.handle_report_failed(silent);
+    assert_eq!(plan.poll_action(silent), None);
+    plan.handle_closed(silent);
+    let open = plan.poll_timeout().expect("to open");
+    assert_eq!(plan.poll_action(open), Some(ReceiveAction::Open { from: 1 }));
 }

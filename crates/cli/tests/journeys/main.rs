@@ -48,6 +48,7 @@ mod release;
 mod restored;
 mod rollout;
 mod sent;
+mod silence;
 mod site;
 mod sources;
 mod staged;
