@@ -37,6 +37,9 @@ pub struct HubConfig {
     pub gc_interval: Duration,
     /// How long an uploaded chunk is kept without a release: the longest a publish may take.
     pub gc_grace: Duration,
+    /// How often deliveries are looked for to which nothing happened for
+    /// [`HubLimits::delivery_window`].
+    pub sweep_interval: Duration,
     /// How long entries of the audit log are kept; for ever when `None`.
     pub audit_retention: Option<Duration>,
     /// How this hub is one of several front-ends on one database; alone when `None`.
@@ -97,6 +100,8 @@ impl HubConfig {
             certificate_interval: Duration::from_mins(1),
             gc_interval: Duration::from_hours(1),
             gc_grace: Duration::from_hours(24),
+            // An hour is the shortest window, and nobody counts the minutes of it.
+            sweep_interval: Duration::from_mins(10),
             audit_retention: None,
             front_end: None,
             lockers: None,

@@ -52,9 +52,6 @@ const BROWSES_MAX: usize = 4;
 /// Segments that come for lockers at once, each in memory until it is on the disk.
 const LOCKER_SEGMENTS: usize = 64;
 
-/// How often idle deliveries are looked for in the database.
-const SWEEP_DELIVERIES_INTERVAL: Duration = Duration::from_mins(10);
-
 /// How often deliveries and codes are forgotten that nobody needs: they hold memory meanwhile.
 const SWEEP_INTERVAL: Duration = Duration::from_mins(1);
 
@@ -336,9 +333,8 @@ impl Hub {
         jobs.spawn(people::note_deliveries(Arc::clone(&app)));
         jobs.spawn(people::note_presence(Arc::clone(&app)));
         let window = limits.delivery_window;
-        // An hour is the shortest window, and nobody counts the minutes of it.
-        let sweep = people::sweep_deliveries(Arc::clone(&app), SWEEP_DELIVERIES_INTERVAL, window);
-        jobs.spawn(sweep);
+        let interval = config.sweep_interval;
+        jobs.spawn(people::sweep_deliveries(Arc::clone(&app), interval, window));
         jobs.spawn(lockers::clean(Arc::clone(&app)));
         jobs.spawn(gc::hourly(Arc::clone(&app), data, config.gc_interval, config.gc_grace));
         let serving = tokio::spawn(async move {

@@ -99,7 +99,7 @@ impl Lan {
         self.on(machine, command.env_remove("CONSIGN_CONFIG"))
     }
 
-    fn ok(&self, machine: &str, args: &[&str]) -> Value {
+    pub(crate) fn ok(&self, machine: &str, args: &[&str]) -> Value {
         let output = self.command(machine, args).output().expect("consign runs");
         assert!(output.status.success(), "{args:?}: {}", told(&output));
         last_line(&output)
@@ -124,11 +124,11 @@ impl Lan {
     }
 
     /// Pulls the cable: nothing tells either end.
-    fn cut(&self, machine: &str) {
+    pub(crate) fn cut(&self, machine: &str) {
         ip(&["-n", &self.switch, "link", "set", machine, "down"]);
     }
 
-    fn mend(&self, machine: &str) {
+    pub(crate) fn mend(&self, machine: &str) {
         ip(&["-n", &self.switch, "link", "set", machine, "up"]);
     }
 

@@ -5,10 +5,13 @@ use std::process::Stdio;
 
 use rustix::process::Signal;
 use testkit::noise;
+use testkit::parts::{require, skip_on_this_machine};
 
+use crate::apart::Lan;
 use crate::delivery::{Sender, hold, segments_kept};
-use crate::people::{Sending, acquainted};
-use crate::process::{Process, start_hub, until};
+use crate::people::{PASSWORD, Sending, acquainted};
+use crate::process::{Process, lines, start_hub, until};
+use crate::users::is_root;
 use crate::world::World;
 
 const FILM_MIB: usize = 60;
@@ -71,4 +74,43 @@ fn a_recipient_is_told_of_a_sender_that_sends_nothing_of_one_that_left_and_of_th
     assert_eq!(world.ok("anna", &["send", "--resume", &id])["event"], "delivered");
     assert!(recipient.0.wait().expect("it ends").success());
     assert!(fs::read(world.path("in/film")).expect("there") == film);
+}
+
+/// What a sender hears of Ben before anything is sent.
+fn answer(lan: &Lan) -> String {
+    let missing = lan.text("missing");
+    let asked = lan.command("anna", &["send", &missing, "--to", "ben"]).output();
+    let lines = lines(&asked.expect("consign runs"));
+    let told = lines.iter().find(|line| line["event"] == "recipient");
+    told.and_then(|line| line["answer"].as_str()).unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_person_whose_cable_was_pulled_is_offline_after_three_missed_heart_beats() {
+    if require("ip").is_none() {
+        return;
+    }
+    if !is_root() {
+        return skip_on_this_machine("machines in namespaces", "making them needs root");
+    }
+    let lan = Lan::new(&["hub", "anna", "ben"]);
+    let (_hub, _) = lan.hub("hub", "hub-data");
+    fs::write(lan.path("password"), PASSWORD).expect("written");
+    for who in ["anna", "ben"] {
+        let invitation = crate::process::invite(&lan.path("hub-data"), &[]);
+        lan.ok(who, &["register", &invitation]);
+        let create = ["account", "create", who, "--first-name", who, "--device", "desk"];
+        let mut create = lan.command(who, &create);
+        let password = fs::File::open(lan.path("password")).expect("there");
+        assert!(create.stdin(password).output().expect("runs").status.success(), "{who}");
+    }
+    lan.ok("ben", &["book", "add", "anna"]);
+    let (node, _) = Process::start_ready(&mut lan.command("ben", &["node"]));
+    until("ben is online", || answer(&lan) == "ready");
+    // Neither end is told of it.
+    lan.cut("ben");
+    until("ben is seen to be away", || answer(&lan) == "offline");
+    lan.mend("ben");
+    until("ben is online again", || answer(&lan) == "ready");
+    drop(node);
 }

@@ -47,14 +47,20 @@ async fn front_end(
     let quota_bytes = 100 << 20;
     let time_max = Duration::from_hours(24);
     let lockers = Some(LockerConfig { quota_bytes, account_quota_bytes: quota_bytes, time_max });
-    Hub::start(HubConfig { database, front_end, lockers, ..config(dir, tls) }).await
+    let sweep_interval = Duration::from_millis(100);
+    Hub::start(HubConfig { database, front_end, lockers, sweep_interval, ..config(dir, tls) }).await
 }
 
 /// A front-end with the chunks and one without, on one database.
 async fn two(server: &Postgres, tls: Tls) -> (Scene, Scene) {
+    two_on(&server.create_database(), tls).await
+}
+
+/// The same on the database with this address. The first one is the manager.
+async fn two_on(address: &str, tls: Tls) -> (Scene, Scene) {
     let directory = || tempfile::tempdir().expect("a directory");
     let (first, second) = (directory(), directory());
-    let database = address_file(first.path(), &server.create_database());
+    let database = address_file(first.path(), address);
     let hub = front_end(&first, &database, tls.clone(), true).await.expect("starts");
     copy_identity(first.path(), second.path());
     let other = front_end(&second, &database, tls, false).await.expect("starts");
@@ -256,6 +262,52 @@ async fn news_and_presence_cross_front_ends() {
     let _again = listen(&one, &ben).await;
     hears(&mut bens, "elsewhere").await;
     one.hub.shutdown().await;
+    other.hub.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn idle_deliveries_are_removed_by_another_front_end_when_the_manager_is_killed() {
+    let Some(server) = Postgres::start() else { return };
+    let address = server.create_database();
+    let (one, other) = two_on(&address, Tls::Off).await;
+    let (anna, ben) = (person(&one, "anna", 1).await, person(&one, "ben", 2).await);
+    let book = json!({
+        "number": 1, "contacts": ["anna"], "blocked": [], "policy": "address-book",
+    });
+    assert_eq!(ben.send(&one, "PUT", "/v1/me/book", &book).await.status, 200);
+    let letter = json!({
+        "key": crate::people::hex(&ben.key), "sealed": Base64Bytes(vec![2; 80]).to_string(),
+    });
+    let addressed = json!({
+        "to": "ben", "list": 1, "letters": [letter], "segments": 2, "bytes": 9, "files": 1,
+        "largest": 9, "recipient": announcement(2).recipient,
+    });
+    let query = |what: &str| server.sql(&address, what).trim().to_owned();
+    let manager = || query("SELECT term || ' ' || encode(holder, 'hex') FROM manager");
+    let removed = async |number: u8, at: &Scene| {
+        let path = format!("/v1/deliveries/{}/address", format!("{number:02x}").repeat(16));
+        assert_eq!(anna.send(at, "PUT", &path, &addressed).await.status, 201);
+        // Its last change is longer ago than any window.
+        query("UPDATE addressed SET used = 1 WHERE state = 1");
+        let being = async {
+            while query("SELECT count(*) FROM addressed WHERE state = 5") != number.to_string() {
+                sleep(Duration::from_millis(100)).await;
+            }
+        };
+        timeout(PATIENCE, being).await.expect("is removed");
+    };
+    removed(1, &one).await;
+    let first = manager();
+
+    // Without a word to anybody: its lease has to end first.
+    drop(one.hub);
+    assert_eq!(manager(), first, "it did not resign");
+    removed(2, &other).await;
+    assert_ne!(manager(), first, "the other one is the manager now");
+    let listed = ben.ask(&other, "GET", "/v1/me/inbox").await.json();
+    let states = listed["deliveries"].as_array().expect("a list");
+    assert!(states.iter().all(|it| it["state"] == json!("removed")), "{listed}");
+    assert_eq!(states.len(), 2, "{listed}");
     other.hub.shutdown().await;
 }
 

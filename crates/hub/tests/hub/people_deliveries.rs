@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use hub::{Hub, Role, Tls};
-use hub_api::{Base64Bytes, DeliveryVerified, Hex};
+use hub::{Hub, HubConfig, Role, Tls};
+use hub_api::{Base64Bytes, DeliveryParty, DeliveryVerified, Hex};
 use hub_client::{HubClient, Pin};
+use hub_db::{Addressed as _, DeliveryNote, DeliveryState, SqliteDb};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 use tokio::time::{sleep, timeout};
@@ -288,6 +289,79 @@ async fn administrators_see_what_is_addressed_and_end_it() {
     let handles: Vec<_> =
         accounts["accounts"].as_array().expect("a list").iter().map(|one| &one["handle"]).collect();
     assert_eq!(handles, [&json!("anna"), &json!("ben"), &Value::Null]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delivery_that_was_idle_for_the_window_ends_and_both_sides_are_told_why() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let sweep_interval = Duration::from_millis(50);
+    let hub = Hub::start(HubConfig { sweep_interval, ..scene::config(&dir, Tls::Off) }).await;
+    let scene = Scene { dir, hub: hub.expect("starts") };
+    let (anna, ben) = (person(&scene, "anna", 1).await, person(&scene, "ben", 2).await);
+    put_book(&scene, &ben, &["anna"], &[]).await;
+    for number in [1, 2] {
+        address(&scene, &anna, number, "ben", 2).await;
+        assert_eq!(announce(&scene, &anna, number).await.status, 201);
+    }
+    // It ran, Ben left, and Anna waits for him to come back.
+    let recipient = scene.anonymous();
+    let stream = recipient.delivery_segments([1; 16], &TOKEN, 0).await.expect("opens");
+    ran(&scene, &anna, 1).await;
+    drop(stream);
+    drop(recipient);
+    let sender = HubClient::new(&scene.hub.url, Pin::None, Some(key(1))).expect("a client");
+    let waiting = async {
+        let mut after = None;
+        loop {
+            let status = sender.delivery_status([1; 16], None, after).await.expect("answers");
+            if status.ended.is_some() {
+                return status;
+            }
+            after = Some(status.change);
+        }
+    };
+    // In the database its last change is longer ago than the window.
+    let aged = async {
+        let db = SqliteDb::open(&scene.dir.path().join("hub.sqlite")).await.expect("opens");
+        let note = DeliveryNote { state: DeliveryState::Waiting, verified: 0 };
+        let long_ago = scene::now() - hub::DELIVERY_WINDOW_MAX.as_secs() - 1;
+        db.note_delivery(&[1; 16], note, long_ago).await.expect("notes").expect("is there");
+    };
+    let (status, ()) = tokio::join!(timeout(PATIENCE, waiting), aged);
+    let ended = status.expect("the sender is told").ended.expect("it ended");
+    assert_eq!(ended.by, DeliveryParty::Hub);
+    assert_eq!(ended.reason, "nothing happened to it for too long");
+    let recipient = scene.anonymous();
+    let told = recipient.delivery_status([1; 16], Some(&TOKEN), None).await.expect("answers");
+    assert_eq!(told.ended, Some(ended), "and so is the recipient");
+    let mut stream = recipient.delivery_segments([1; 16], &TOKEN, 0).await.expect("opens");
+    assert!(stream.next().await.expect("ends").is_none(), "nothing comes any more");
+    for (of, list) in [(&anna, "outbox"), (&ben, "inbox")] {
+        let listed = of.ask(&scene, "GET", &format!("/v1/me/{list}")).await.json();
+        let state = |number: u8| {
+            let all = listed["deliveries"].as_array().expect("a list");
+            all.iter().find(|it| it["delivery"] == json!(id(number))).expect("is listed")["state"]
+                .clone()
+        };
+        assert_eq!((state(1), state(2)), (json!("removed"), json!("waiting")), "{listed}");
+    }
+    assert_eq!(announce(&scene, &anna, 1).await.problem(), is(409, "delivery-conflict"));
+}
+
+/// Waits until a delivery runs.
+async fn ran(scene: &Scene, of: &DeviceOf, number: u8) {
+    let running = async {
+        loop {
+            let listed = of.ask(scene, "GET", "/v1/me/outbox").await.json();
+            let all = listed["deliveries"].as_array().expect("a list");
+            let found = all.iter().find(|it| it["delivery"] == json!(id(number)));
+            if found.expect("is listed")["state"] == json!("running") {
+                return;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, running).await.expect("runs");
 }
 
 /// Reads a stream of events until it holds `text`; all that came.
