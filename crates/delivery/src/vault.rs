@@ -510,6 +510,45 @@ mod tests {
         assert_eq!(head(8), head(8));
     }
 
+    /// How much longer a sealed segment is than its plain bytes, alone and together; the same when it is opened.
+    fn longer(number: u64, plain: &[u8]) -> [isize; 2] {
+        let (own, shared) = (vault(1, 1), SharedVault::new([9; 32]));
+        let alone = own.seal(number, plain.into()).1;
+        let segment = shared.seal(number, plain);
+        let (_, head) = own.head_of(number, plain, &segment);
+        let together = [&head[..], &segment.into_sealed()].concat();
+        [alone, together].map(|sealed| {
+            let (_, back) = opened(&own, number, plain.len(), &sealed).expect("opens");
+            assert_eq!(back, plain);
+            sealed.len() as isize - plain.len() as isize
+        })
+    }
+
+    #[test]
+    fn each_segment_is_compressed_from_10240_bytes_on_and_where_that_pays() {
+        let as_it_is = [OVERHEAD_BYTES as isize, SHARED_OVERHEAD_BYTES as isize];
+        assert_eq!(as_it_is, [49, 81], "as docs/format.md says");
+        let words = b"words and words ".repeat(SEGMENT_BYTES / 16);
+        let mut noise = vec![0; SEGMENT_BYTES];
+        blake3::Hasher::new().finalize_xof().fill(&mut noise);
+        for small in [0, 1, 10_239] {
+            assert_eq!(longer(0, &words[..small]), as_it_is, "{small} bytes are sent as they are");
+        }
+        for large in [10_240, 10_241, SEGMENT_BYTES] {
+            let saved = longer(0, &words[..large]);
+            assert!(saved.iter().all(|it| *it < -9_000), "{large} bytes are compressed: {saved:?}");
+            assert_eq!(
+                longer(0, &noise[..large]),
+                as_it_is,
+                "what does not compress is sent as it is"
+            );
+        }
+        // It is decided for each segment: what came before in the same delivery changes nothing.
+        assert_eq!(longer(1, &noise), as_it_is);
+        assert!(longer(2, &words).iter().all(|it| *it < 0));
+        assert_eq!(longer(3, &noise[..500]), as_it_is);
+    }
+
     #[test]
     fn what_is_compressed_has_not_the_length_of_what_is_not() {
         for noise in [9_900, 10_300, 10_360, 10_390, 10_420, 11_000] {
