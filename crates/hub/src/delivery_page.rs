@@ -62,6 +62,7 @@ const MODULES: &[(&str, &[u8])] = &modules![
     "me/person.js",
     "me/proofs.js",
     "me/send_worker.js",
+    "me/signature.js",
     "me/states.js",
     "me/terms.js",
     "names.js",

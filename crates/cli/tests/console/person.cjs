@@ -277,7 +277,7 @@ module.exports = ({ told, chromium, START, LOOKS, requests, open, looksRight, sh
       assert.ok(!(await page.locator("#send-locker").isVisible()), "the hub's operator allows no lockers");
       await page.getByRole("radio", { name: "Whoever has the link" }).check();
       await page.getByLabel("Subject").fill("The plans");
-      await page.getByLabel("Message").fill("As promised.");
+      await page.getByLabel("Message", { exact: true }).fill("As promised.");
       await page.getByLabel("Days").fill("2");
       await page.locator("#send-files").setInputFiles(told.files);
       await page.locator("#chosen").getByText("ground.dwg").waitFor();
@@ -312,6 +312,47 @@ module.exports = ({ told, chromium, START, LOOKS, requests, open, looksRight, sh
       await mistake.getByRole("button", { name: "End the delivery" }).click();
       await button(page, "Sure? It ends for both").click();
       await mistake.getByText("ended by you").waitFor(PATIENCE);
+      return {};
+    },
+
+    // The text under messages: written here and read by the terminal, and the other way about.
+    async signature(browser) {
+      const page = await arrive(browser);
+      const under = page.locator("#send-signature-text");
+      await room(page, "Send");
+      assert.ok(!(await page.locator("#send-signature").isVisible()), "there is none yet");
+      await room(page, "Contacts");
+      const text = page.getByLabel("Text under your messages");
+      await text.fill("x".repeat(1025));
+      await button(page, "Save the signature").click();
+      await notice(page, "a signature has at most 1,024 characters");
+      await text.fill(`${told.signature}\n \n`);
+      await button(page, "Save the signature").click();
+      await notice(page, "This goes under your messages now");
+      assert.equal(await text.inputValue(), told.signature);
+      await inEveryLook(page, "person-signature");
+      await room(page, "Send");
+      assert.equal(await under.textContent(), `-- \n${told.signature}`);
+      say("change");
+      await under.getByText(told.changed).waitFor(PATIENCE);
+      assert.equal(await text.inputValue(), told.changed, "what nobody types at is renewed");
+      await inEveryLook(page, "person-send-signed");
+      for (const { subject, message, isSigned } of told.messages) {
+        await room(page, "Send");
+        await page.getByRole("radio", { name: "Whoever has the link" }).check();
+        await page.getByLabel("Subject").fill(subject);
+        await page.getByLabel("Message", { exact: true }).fill(message);
+        await page.locator("#send-files").setInputFiles(told.files);
+        const choice = page.getByRole("checkbox", { name: "My signature goes under this message" });
+        assert.ok(await choice.isChecked(), "it was left out of the one before only");
+        await choice.setChecked(isSigned);
+        assert.equal(await under.isVisible(), isSigned);
+        await button(page, "Send").click();
+        const row = page.locator("#outbox-rows tr", { hasText: subject });
+        await row.waitFor(PATIENCE);
+        say("receive", await page.locator("#link-text").textContent());
+        await row.getByText("received").waitFor(PATIENCE);
+      }
       return {};
     },
 

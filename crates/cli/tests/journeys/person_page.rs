@@ -218,6 +218,38 @@ fn what_a_page_sends_is_collected_by_a_link_and_by_a_person() {
 }
 
 #[test]
+fn the_signature_is_the_same_on_the_page_and_in_the_terminal_and_stands_under_messages_of_both() {
+    let world = two_people();
+    fs::write(world.path("note.txt"), "hello").expect("written");
+    let changed = "Ben\nRoom 8 <img src=x>";
+    let messages = [
+        ("signed", "As promised.\n", true, format!("As promised.\n\n-- \n{changed}")),
+        ("left out", "As promised.\n", false, "As promised.\n".to_owned()),
+        ("empty", "", true, String::new()),
+    ];
+    let told = messages.each_ref().map(|(subject, message, is_signed, _)| {
+        json!({"subject": subject, "message": message, "isSigned": is_signed})
+    });
+    let told = json!({"signature": "Ben\nRoom 7", "changed": changed, "messages": told,
+        "files": [world.text("note.txt")]});
+    let Some(mut browser) = Browser::start(&world, "signature", told) else { return };
+    browser.approved(&world);
+    browser.asks("change");
+    assert_eq!(world.lines("ben", &["book"], 0)[0]["signature"], "Ben\nRoom 7");
+    let (set, code) = with_input(&world, "ben", &["book", "signature"], changed);
+    assert_eq!(code, Some(0), "{set}");
+    for (subject, _, _, expected) in &messages {
+        let link = browser.asks("receive");
+        let to = world.text(&format!("in {subject}"));
+        fs::create_dir(&to).expect("made");
+        let lines = world.lines("anna", &["receive", "--yes", "--to", &to, &link], 0);
+        let shown = lines.iter().find(|line| line["event"] == "offered").expect("what is in it");
+        assert_eq!((&shown["subject"], &shown["message"]), (&json!(subject), &json!(expected)));
+    }
+    browser.found();
+}
+
+#[test]
 fn what_a_page_left_with_the_hub_is_collected_while_it_is_closed_and_its_receipt_found_later() {
     let quotas = ["--locker-quota", "200MB", "--locker-account-quota", "20MB"];
     let world = two_people_at(World::with(&quotas));

@@ -12,7 +12,7 @@ const { Malformed } = await import("../../assets/delivery/cbor.js");
 const { nobody } = await import("../../assets/delivery/receipt.js");
 const { open, sign } = await import("../../assets/delivery/signed.js");
 const { comparison } = await import("../../assets/delivery/me/comparison.js");
-const { BookError, decodeBook, encodeBook, openBook, sealBook } = await import("../../assets/delivery/me/book.js");
+const { BookError, decodeBook, encodeBook, openBook, sealBook, signed } = await import("../../assets/delivery/me/book.js");
 const { decodeList, encodeList, follow, letterInfo, openRequest, signFirstList, signList, signRequest, successor } = await import(
   "../../assets/delivery/me/devices.js"
 );
@@ -202,4 +202,13 @@ test("a stream may be silent for three of the heart-beats that the hub told", ()
     assert.deepEqual(take(`event: heart-beat\ndata: {"interval_s":${told}}\n\n`), []);
     assert.equal(events.silence, silence);
   }
+});
+
+test("the signature goes under a message as Rust puts it there, and under nothing else", () => {
+  const signature = "Anna\nRoom 5";
+  assert.equal(signed("Hello\n", signature), "Hello\n\n-- \nAnna\nRoom 5");
+  assert.equal(signed("Hello \u3000\u0085\n", signature), "Hello\n\n-- \nAnna\nRoom 5", "white space of Unicode");
+  assert.equal(signed("Hello\ufeff", signature), "Hello\ufeff\n\n-- \nAnna\nRoom 5", "which this is not");
+  assert.equal(signed("", signature), "");
+  assert.equal(signed("Hello\n", ""), "Hello\n");
 });

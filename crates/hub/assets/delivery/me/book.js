@@ -65,6 +65,24 @@ function excess({ contacts, signature }) {
   return null;
 }
 
+/**
+ * A message with the signature under it, behind the line `-- ` that mail programs know (RFC 3676, 4.3). Nothing goes
+ * under no message, and no signature under any.
+ * @param {string} message
+ * @param {string} signature
+ */
+export function signed(message, signature) {
+  if (message === "" || signature === "") return message;
+  return `${trimmedEnd(message)}\n\n-- \n${signature}`;
+}
+
+/** @param {string} text @returns {string} Without the white space at its end, as Unicode and the terminal know it. */
+export function trimmedEnd(text) {
+  let end = text.length;
+  while (end > 0 && /\p{White_Space}/u.test(text[end - 1])) end -= 1;
+  return text.slice(0, end);
+}
+
 /** @param {Book} book */
 export function encodeBook({ contacts, signature }) {
   const contact = (/** @type {[string, Contact]} */ [handle, { firstName, lastName, notes, isVerified, identity }]) =>

@@ -40,6 +40,7 @@ export class Contacts {
     });
   }
 
+  /** @returns {Promise<import("./book.js").Book>} What is shown of. */
   async show() {
     const { book, blocked, policy } = await this.#person.contacts();
     input("policy").value = policy;
@@ -47,6 +48,7 @@ export class Contacts {
     by("blocked").hidden = blocked.size === 0;
     by("blocked-rows").replaceChildren(...[...blocked].map((handle) => this.#blocked(handle)));
     by("handles").replaceChildren(...[...book.contacts.keys()].map((handle) => el("option", { value: handle })));
+    return book;
   }
 
   /** @param {(contacts: import("./person.js").Contacts) => void} change */

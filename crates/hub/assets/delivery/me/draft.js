@@ -21,10 +21,15 @@ export class Draft {
   #chosen = [];
   #terms = new TermsForm();
   #failed;
+  #signature;
 
-  /** @param {(act: () => Promise<unknown>) => Promise<void>} attempt Says what failed. */
-  constructor(attempt) {
+  /**
+   * @param {(act: () => Promise<unknown>) => Promise<void>} attempt Says what failed.
+   * @param {import("./signature.js").Signature} signature
+   */
+  constructor(attempt, signature) {
     this.#failed = attempt;
+    this.#signature = signature;
     for (const id of ["send-files", "send-folder"]) {
       input(id).addEventListener("change", () => {
         this.#add(chosenFiles(input(id).files ?? []));
@@ -95,12 +100,12 @@ export class Draft {
     if (to !== null && !isHandle(to)) {
       throw new Problem(`“${shownText(to)}” is no handle.`, "A handle is 3 to 32 of a-z, 0-9 and ._- , and begins with a letter.");
     }
-    const [subject, message] = [input("send-subject").value.trim(), input("send-message").value];
+    const [subject, message] = [input("send-subject").value.trim(), this.#signature.under(input("send-message").value)];
     if (utf8.encode(subject).length > SUBJECT_BYTES_MAX || /\p{Cc}/u.test(subject)) {
       throw new Problem("The subject is longer than 200 bytes.", "Shorten it; the message has room for more.");
     }
     if (utf8.encode(message).length > MESSAGE_BYTES_MAX) {
-      throw new Problem("The message is longer than 64 KiB.", "Send it as a file.");
+      throw new Problem("The message is longer than 64 KiB, with what stands under it.", "Send it as a file.");
     }
     const { items, files } = survey(this.#chosen, now);
     if (items.length === 0 && message.trim() === "" && subject === "") {
@@ -116,6 +121,7 @@ export class Draft {
   clear() {
     /** @type {HTMLFormElement} */ (by("send-form")).reset();
     this.#chosen = [];
+    this.#signature.renew();
     this.#showHow();
     this.#show();
   }

@@ -8,6 +8,7 @@ import { Outbox } from "./outbox.js";
 import { OwnDevices } from "./own_devices.js";
 import { Person } from "./person.js";
 import { Problem } from "../problem.js";
+import { Signature } from "./signature.js";
 import { by, input } from "./drawing.js";
 import { checkBrowser, closeDelivery, openDelivery } from "../view.js";
 import { dropDelivery, forgetAll, makeKeys, remember, remembered } from "./memory.js";
@@ -71,6 +72,7 @@ export class Desk {
   #contacts;
   #outbox;
   #devices;
+  #signature;
   #told = NaN;
 
   /** @param {Person} person */
@@ -79,7 +81,8 @@ export class Desk {
     this.#inbox = new Inbox(person, this);
     this.#contacts = new Contacts(person, this);
     this.#devices = new OwnDevices(person, this);
-    const draft = new Draft((act) => this.attempt(act));
+    this.#signature = new Signature(person, this);
+    const draft = new Draft((act) => this.attempt(act), this.#signature);
     const hub = { identity: HUB, fingerprint: unhex(fingerprint) ?? new Uint8Array(), url };
     this.#outbox = new Outbox(person, this, draft, hub);
     addEventListener("hashchange", () => this.#show());
@@ -162,7 +165,7 @@ export class Desk {
       },
       inbox: () => this.#inbox.showDeliveries(),
       outbox: () => this.#outbox.show(),
-      book: () => this.#contacts.show(),
+      book: async () => this.#signature.show((await this.#contacts.show()).signature),
     };
     // One after the other: what is shown of people rests on their devices.
     void this.attempt(async () => {
