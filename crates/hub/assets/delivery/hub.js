@@ -25,6 +25,7 @@ export class NotNow extends Error {
  * @property {{ by: string, reason: string }} [ended]
  * @property {object} [locker] Of one that the hub keeps.
  * @property {string} [receipt]
+ * @property {number} change The last one; grows with everything that happens to it.
  */
 
 /** One delivery at the hub this page came from. */
@@ -50,6 +51,16 @@ export class Hub {
    */
   async status(signal) {
     return (await this.#ask("", { signal })).json();
+  }
+
+  /**
+   * How it stands after the next change, or when nothing changed for as long as the hub lets anybody wait.
+   * @param {number} after
+   * @param {AbortSignal} signal
+   * @returns {Promise<Status>}
+   */
+  async statusAfter(after, signal) {
+    return (await this.#ask(`?after=${after}`, { signal })).json();
   }
 
   /**

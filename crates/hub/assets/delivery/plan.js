@@ -34,7 +34,10 @@ export class Delay {
 }
 
 /**
- * @typedef {{ do: "open", from: number } | { do: "close" } | { do: "report", verified: number }} Action
+ * @typedef {{ do: "open", from: number } | { do: "close" } | { do: "report", verified: number } | { do: "await", after: number }} Action
+ * `await`: the hub has the receipt; ask how the delivery stands, and wait for a change after that one.
+ * @typedef {{ isThere: boolean, isTaken: boolean, change: number }} ReceiptStanding How the receipt stands at the hub: it has it,
+ *   the sender has seen it or the hub keeps it durably, and the last change of the delivery.
  * @typedef {"connecting" | "receiving" | "handing-in" | "done" | "broken"} Phase
  */
 
@@ -51,6 +54,8 @@ export class ReceivePlan {
   #reported = 0;
   #reporting = false;
   #reportAt;
+  /** The last change that the hub told of with the receipt in its hands. @type {number | null} */
+  #awaiting = null;
   #begun;
   #handedIn = false;
   #streamDelay;
@@ -123,23 +128,45 @@ export class ReceivePlan {
   /**
    * The hub knows that so many are here.
    * @param {number} verified
-   * @param {boolean} taken Whether the sender has seen the receipt.
+   * @param {ReceiptStanding} receipt
    * @param {number} now
    */
-  handleReported(verified, taken, now) {
+  handleReported(verified, receipt, now) {
     this.#reporting = false;
     this.#reported = verified;
-    this.#handedIn = taken && verified === this.#segments;
     this.#reportDelay.reset();
     this.#reportAt = now + REPORT_EVERY_MS;
+    if (verified === this.#segments) {
+      this.#lookAt(receipt);
+      if (receipt.isThere) this.#reportAt = now;
+    }
   }
 
   /**
-   * The hub did not answer a report, or does not know the delivery.
+   * Something changed, or nothing for as long as a hub lets anybody wait.
+   * @param {ReceiptStanding} receipt
+   * @param {number} begun When it was asked: one that answers at once is not asked again at once.
+   */
+  handleAwaited(receipt, begun) {
+    this.#reporting = false;
+    this.#reportDelay.reset();
+    this.#reportAt = begun + REPORT_EVERY_MS;
+    this.#lookAt(receipt);
+  }
+
+  /** @param {ReceiptStanding} receipt */
+  #lookAt({ isThere, isTaken, change }) {
+    this.#handedIn = isTaken;
+    this.#awaiting = isThere ? change : null;
+  }
+
+  /**
+   * The hub did not answer a report or a question, or does not know the delivery.
    * @param {number} now
    */
   handleReportFailed(now) {
     this.#reporting = false;
+    this.#awaiting = null;
     this.#reportAt = now + this.#reportDelay.next();
   }
 
@@ -161,12 +188,13 @@ export class ReceivePlan {
     const due = this.#reportDue();
     if (due !== null && due <= now) {
       this.#reporting = true;
+      if (this.#awaiting !== null) return { do: "await", after: this.#awaiting };
       return { do: "report", verified: this.#verified };
     }
     return null;
   }
 
-  /** When the next report is due, if there is anything to report. */
+  /** When the next report or question is due, if there is anything to report or to ask. */
   #reportDue() {
     const isNews = this.#reported < this.#verified;
     if (this.#reporting || !(isNews || this.#isComplete)) return null;

@@ -286,7 +286,8 @@ class Run {
     for (let action = this.#plan.pollAction(now); action; action = this.#plan.pollAction(now)) {
       if (action.do === "open") this.#do(this.#open(action.from));
       else if (action.do === "close") this.#streaming?.abort();
-      else this.#do(this.#report(action.verified));
+      else if (action.do === "report") this.#do(this.#report(action.verified));
+      else this.#do(this.#await(action.after));
     }
     clearTimeout(this.#timer);
     const wake = Math.min(this.#plan.pollTimeout() ?? Infinity, this.#giveUpAt);
@@ -337,13 +338,35 @@ class Run {
     try {
       const status = await this.#hub.verified(verified, isAll ? this.#receipt : null);
       if (!isAll) checkNotEnded(status);
-      const isTaken = isAll && status.ended?.by === "sender";
-      this.#isReceiptKept = isAll && Boolean(status.locker && status.receipt);
-      this.#plan.handleReported(verified, isTaken || this.#isReceiptKept, performance.now());
+      this.#plan.handleReported(verified, this.#standing(status, isAll), performance.now());
     } catch (error) {
       if (!(error instanceof NotNow)) throw error;
       this.#plan.handleReportFailed(performance.now());
     }
+  }
+
+  /** @param {number} after The last change that is known. */
+  async #await(after) {
+    const begun = performance.now();
+    try {
+      const status = await this.#hub.statusAfter(after, this.#stopping.signal);
+      this.#plan.handleAwaited(this.#standing(status, true), begun);
+    } catch (error) {
+      if (this.#isOver) return;
+      if (!(error instanceof NotNow)) throw error;
+      this.#plan.handleReportFailed(performance.now());
+    }
+  }
+
+  /**
+   * @param {import("./hub.js").Status} status
+   * @param {boolean} isAll Everything is here, and the receipt was handed in.
+   * @returns {import("./plan.js").ReceiptStanding}
+   */
+  #standing({ ended, locker, receipt, change }, isAll) {
+    const isThere = Boolean(receipt);
+    this.#isReceiptKept = isAll && isThere && Boolean(locker);
+    return { isThere, isTaken: ended?.by === "sender" || this.#isReceiptKept, change };
   }
 
   /** While nothing comes: whether the delivery ended, and where the sender is. */

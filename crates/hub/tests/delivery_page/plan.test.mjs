@@ -9,6 +9,9 @@ const { ReceivePlan } = await import("../../assets/delivery/plan.js");
 const { concat, littleEndian } = await import("../../assets/delivery/bytes.js");
 const { BrokenStream, RecordReader } = await import("../../assets/delivery/records.js");
 
+/** The hub has no receipt. */
+const NOT_THERE = { isThere: false, isTaken: false, change: 1 };
+
 function actions(plan, now) {
   const found = [];
   for (let action = plan.pollAction(now); action; action = plan.pollAction(now)) found.push(action);
@@ -18,24 +21,50 @@ function actions(plan, now) {
 test("segments are asked for from the first that lacks, reported, and the receipt is handed in until it is taken", () => {
   const plan = new ReceivePlan(3, 5, random(1), 0);
   assert.deepEqual(actions(plan, 0), [{ do: "open", from: 3 }, { do: "report", verified: 3 }]);
-  plan.handleReported(3, false, 1);
+  plan.handleReported(3, NOT_THERE, 1);
   plan.handleOpened();
   assert.equal(plan.phase, "receiving");
   assert.ok(plan.isNext(3));
   plan.handleSegment();
   assert.deepEqual(actions(plan, 2), [], "the next report waits for its turn");
   assert.deepEqual(actions(plan, plan.pollTimeout()), [{ do: "report", verified: 4 }]);
-  plan.handleReported(4, false, 600);
+  plan.handleReported(4, NOT_THERE, 600);
   plan.isNext(4);
   plan.handleSegment();
   assert.equal(plan.phase, "handing-in");
   assert.deepEqual(actions(plan, 601), [{ do: "close" }, { do: "report", verified: 5 }]);
-  plan.handleReported(5, false, 602);
+  plan.handleReported(5, NOT_THERE, 602);
   assert.deepEqual(actions(plan, 603), []);
   assert.deepEqual(actions(plan, 602 + 500), [{ do: "report", verified: 5 }], "again, for hubs forget");
-  plan.handleReported(5, true, 1200);
+  plan.handleReported(5, { isThere: true, isTaken: true, change: 7 }, 1200);
   assert.equal(plan.phase, "done");
   assert.equal(plan.pollTimeout(), null);
+});
+
+test("with the receipt at the hub its next change is awaited, and no hub is asked without a pause", () => {
+  const there = (change) => ({ isThere: true, isTaken: false, change });
+  const plan = new ReceivePlan(3, 3, random(1), 0);
+  assert.deepEqual(actions(plan, 0), [{ do: "report", verified: 3 }]);
+  plan.handleReported(3, there(8), 10);
+  assert.deepEqual(actions(plan, 10), [{ do: "await", after: 8 }], "at once");
+  assert.equal(plan.pollTimeout(), null, "until the hub answers");
+  // Something else changed.
+  plan.handleAwaited(there(9), 10);
+  assert.deepEqual(actions(plan, 11), []);
+  assert.equal(plan.pollTimeout(), 510);
+  assert.deepEqual(actions(plan, 510), [{ do: "await", after: 9 }]);
+  // The hub was restarted, and knows the delivery from the sender again.
+  plan.handleAwaited(NOT_THERE, 510);
+  assert.deepEqual(actions(plan, 1010), [{ do: "report", verified: 3 }]);
+  plan.handleReported(3, there(2), 1020);
+  assert.deepEqual(actions(plan, 1020), [{ do: "await", after: 2 }]);
+  plan.handleReportFailed(1030);
+  assert.deepEqual(actions(plan, plan.pollTimeout()), [{ do: "report", verified: 3 }], "handed in anew");
+  plan.handleReported(3, there(4), 2000);
+  assert.deepEqual(actions(plan, 2000), [{ do: "await", after: 4 }]);
+  plan.handleAwaited({ ...there(5), isTaken: true }, 2000);
+  assert.equal(plan.phase, "done");
+  assert.deepEqual(actions(plan, 9000), []);
 });
 
 test("a stream that breaks is opened again, later each time, and soon after something came", () => {
@@ -105,7 +134,11 @@ test("any breaks end with every segment once and in order", () => {
           plan.handleClosed(now);
         } else if (action.do === "report") {
           if (next() < 0.3) plan.handleReportFailed(now);
-          else plan.handleReported(action.verified, next() < 0.3, now);
+          else plan.handleReported(action.verified, { isThere: next() < 0.6, isTaken: next() < 0.3, change: round }, now);
+        } else if (action.do === "await") {
+          assert.equal(plan.verified, 12, "before everything is here nothing is awaited");
+          if (next() < 0.3) plan.handleReportFailed(now);
+          else plan.handleAwaited({ isThere: next() < 0.6, isTaken: next() < 0.3, change: round }, now);
         }
       }
       if (plan.phase === "broken") break;
