@@ -334,7 +334,7 @@ module.exports = ({ told, chromium, START, LOOKS, requests, open, looksRight, sh
       await room(page, "Send");
       assert.equal(await under.textContent(), `-- \n${told.signature}`);
       say("change");
-      await under.getByText(told.changed).waitFor(PATIENCE);
+      await page.locator("#send-signature-text", { hasText: told.changed }).waitFor(PATIENCE);
       assert.equal(await text.inputValue(), told.changed, "what nobody types at is renewed");
       await inEveryLook(page, "person-send-signed");
       for (const { subject, message, isSigned } of told.messages) {

@@ -169,7 +169,7 @@ mod tests {
             serde_json::json!({"until": 9, "kept": kept, "downloads": 0, "downloads_max": null})
         });
         let info = serde_json::json!({
-            "delivery": Hex([id; 16]), "from": "anna", "to": "ben", "state": state, "since": 5,
+            "delivery": Hex([id; 16]), "number": id, "device": Hex([1u8; 32]), "from": "anna", "to": "ben", "state": state, "since": 5,
             "created": 5, "segments": 3, "bytes": 9, "files": 1, "verified": 0,
             "other_online": false, "letter": null, "ended": null, "locker": locker,
         });
