@@ -5,6 +5,7 @@ const assert = require("node:assert/strict");
 const fs = require("node:fs");
 const path = require("node:path");
 
+const { isReadable } = require("./contrast.cjs");
 const { mostOfPages } = require("./memory.cjs");
 
 const PATIENCE = { timeout: 120_000 };
@@ -18,6 +19,7 @@ module.exports = ({ told, LOOKS, requests, open, openKept, looksRight, shoot }) 
       await page.setViewportSize(LOOKS[look].viewport);
       await page.emulateMedia({ colorScheme: LOOKS[look].colorScheme });
       await looksRight(page, `${name} (${look})`);
+      await isReadable(page, `${name} (${look})`);
       await shoot(page, name, look);
     }
     await page.setViewportSize(LOOKS.light.viewport);

@@ -7,6 +7,7 @@ const { spawn } = require("node:child_process");
 const fs = require("node:fs");
 const path = require("node:path");
 
+const { isReadable } = require("./contrast.cjs");
 const { mostOfPages } = require("./memory.cjs");
 
 const PATIENCE = { timeout: 60_000 };
@@ -27,6 +28,7 @@ module.exports = ({ told, chromium, START, LOOKS, requests, open, looksRight, sh
       await page.setViewportSize(LOOKS[look].viewport);
       await page.emulateMedia({ colorScheme: LOOKS[look].colorScheme });
       await looksRight(page, `${name} (${look})`);
+      await isReadable(page, `${name} (${look})`);
       await shoot(page, name, look);
     }
     await page.setViewportSize(LOOKS.light.viewport);
@@ -106,6 +108,11 @@ module.exports = ({ told, chromium, START, LOOKS, requests, open, looksRight, sh
       await page.goto(`${told.url}/me`);
       await page.locator("#handle").waitFor();
       await inEveryLook(page, "person-door");
+      // What is too pale is found.
+      const paint = (colour) => page.locator("#sign-in-title").evaluate((it, value) => (it.style.color = value), colour);
+      await paint("#999");
+      await assert.rejects(isReadable(page, "a pale heading"), /h1#sign-in-title/);
+      await paint("");
       await signIn(page, "wrong horse");
       await door(page, "The hub refuses");
       await signIn(page);
