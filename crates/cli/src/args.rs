@@ -32,7 +32,7 @@ pub(crate) use self::hub::{
 };
 pub(crate) use self::local::{ConfigArgs, ConfigCommand};
 pub(crate) use self::package::{
-    ApplyArgs, CheckArgs, ExportFormat, InitArgs, ListArgs, PackageArgs, PackageCommand,
+    ApplyArgs, BuildArgs, CheckArgs, ExportFormat, InitArgs, ListArgs, PackageArgs, PackageCommand,
     ReceiptsArgs, RollbackArgs, SendArgs, ShowArgs, Template,
 };
 pub(crate) use self::people::{

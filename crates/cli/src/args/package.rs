@@ -26,6 +26,8 @@ pub(crate) enum PackageCommand {
     Init(InitArgs),
     /// Say what is wrong with a specification, or what the package does
     Check(CheckArgs),
+    /// Put everything that a package is into one directory, to be looked at, carried elsewhere, or sent from there
+    Build(BuildArgs),
     /// Send a package to the targets of a community
     Send(SendArgs),
     /// Hold a roll-out: no further wave is addressed until it is resumed
@@ -83,6 +85,21 @@ pub(crate) struct CheckArgs {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(after_help = "Example:\n  consign package build ./hello --to ./hello-1.4\n  \
+                  consign package apply ./hello-1.4 --dry-run\n  \
+                  consign package send ./hello-1.4\n\n\
+                  The same specification and files give the same directory, whenever and by whom it is \
+                  built.\nIt is signed and sealed when it is sent.")]
+pub(crate) struct BuildArgs {
+    /// Specification, or the directory that it is in
+    #[arg(value_name = "FILE", default_value = "consign-package.toml")]
+    pub(crate) file: PathBuf,
+    /// The directory to be made
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: PathBuf,
+}
+
+#[derive(Debug, ClapArgs)]
 #[command(after_help = "Example:\n  consign package send ./hello\n  \
                   consign package send ./hello --labels 'site=berlin & !lab' --dry-run\n  \
                   consign package send ./hello --to press-1 --to press-2\n  \
@@ -110,7 +127,7 @@ pub(crate) struct WhomArgs {
     /// Only targets whose labels fit, as in 'site=berlin & !lab'
     #[arg(long, value_name = "EXPRESSION")]
     pub(crate) labels: Option<String>,
-    /// Show who would get it, and send nothing
+    /// Show who would get it and how much it is, and send nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Days within which targets take it

@@ -1,6 +1,7 @@
 //! `consign package …`
 
 mod apply;
+mod build;
 mod check;
 mod init;
 mod limits;
@@ -34,6 +35,7 @@ pub(super) async fn run(session: &Session, args: PackageArgs) -> anyhow::Result<
         PackageCommand::Abort(args) => rollout::run(session, args, Order::Abort).await,
         PackageCommand::Rollback(args) => rollback::run(session, args).await,
         PackageCommand::Init(args) => init::run(session, &args),
+        PackageCommand::Build(args) => build::run(session, &args),
         PackageCommand::Check(args) => check::run(session, &args),
         PackageCommand::List(args) => session.patiently(list::run(session, args)).await,
         PackageCommand::Show(args) => session.patiently(show::run(session, args)).await,

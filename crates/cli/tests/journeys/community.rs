@@ -92,7 +92,10 @@ fn a_package_reaches_its_targets_and_they_answer_once() {
     let package = community.package("1", &line);
     let choice = ["--labels", "site=berlin"];
     let dry = [&["package", "send", &package, "--dry-run"], &choice[..]].concat();
-    assert_eq!(world.tells("ci", &dry, &["target"])["peer"], "press-1");
+    let would = world.tells("ci", &dry, &["target", "would_send"]);
+    let bytes = "page of 1".len() + format!("#!/bin/sh\n{line}\n").len();
+    assert_eq!((&would["targets"], &would["bytes"]), (&1.into(), &bytes.into()), "{would}");
+    assert_eq!(world.lines("ci", &dry, 0)[0]["peer"], "press-1");
     let sent = community.send(&package, &choice);
     assert_eq!((&sent["sequence"], &sent["targets"][0]), (&1.into(), &"press-1".into()));
     // It waits while the target is off, and the other one never hears of it.

@@ -285,6 +285,8 @@ fn communities() -> BTreeSet<&'static str> {
                     .ok("me", "consign --json --state ./ci package list")
                     .contains("\"pending\":0")
             });
+            let list = reader.ok("me", "consign --json --state ./ci package list");
+            assert!(list.contains("\"passed\":1") && list.contains("\"failed\":0"), "{list}");
         }
         reader.run("me", &command);
     }

@@ -27,6 +27,37 @@ fn every_template_is_sound_as_it_is_written() {
 }
 
 #[test]
+fn what_is_built_is_the_same_each_time_and_is_carried_out_from_elsewhere() {
+    let world = Documented::new();
+    let (directory, built) = (world.text("hello"), world.text("built"));
+    world.tells("me", &["package", "init", "--template", "application", &directory], &["wrote"]);
+    let done = world.tells("me", &["package", "check", &directory], &["step", "done"]);
+    let told_of = world.tells("me", &["package", "build", &directory, "--to", &built], &["built"]);
+    assert!(told_of["files"].as_u64() > done["files"].as_u64(), "with its instructions");
+    let again = world.run("me", &["package", "build", &directory, "--to", &built]);
+    assert_eq!(again.status.code(), Some(2), "nothing is overwritten: {}", told(&again));
+    let of_built = world.run("me", &["package", "build", &built, "--to", &world.text("other")]);
+    assert_eq!(of_built.status.code(), Some(2), "{}", told(&of_built));
+    let second = world.text("second");
+    world.tells("me", &["package", "build", &directory, "--to", &second], &["built"]);
+    crate::files::assert_same(&world.path("built"), &world.path("second"));
+    // It needs nothing of what it was built of.
+    fs::remove_dir_all(&directory).expect("removed");
+    let plan = world.run("me", &["package", "apply", &built, "--dry-run"]);
+    assert_eq!(plan.status.code(), Some(0), "{}", told(&plan));
+    // What cannot be built leaves nothing behind.
+    let broken = world.text("broken");
+    world.tells("me", &["package", "init", &broken], &["wrote"]);
+    fs::remove_dir_all(world.path("broken").join("files")).expect("removed");
+    let third = world.run("me", &["package", "build", &broken, "--to", &world.text("third")]);
+    assert_eq!(third.status.code(), Some(1), "{}", told(&third));
+    let left: Vec<_> = fs::read_dir(world.path("")).expect("listed").flatten().collect();
+    let is_left =
+        |name: &str| left.iter().any(|one| one.file_name().to_string_lossy().contains(name));
+    assert!(!is_left("third"), "{left:?}");
+}
+
+#[test]
 fn a_broken_specification_is_shown_with_line_and_column() {
     let world = Documented::new();
     let directory = world.text("hello");

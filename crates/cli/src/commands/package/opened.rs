@@ -9,10 +9,11 @@ use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use super::sources::look;
 use anyhow::{Context as _, bail};
 use deploy::State;
 use package::instructions::INSTRUCTIONS_BYTES_MAX;
-use package::specification::{FILE_NAME, SPECIFICATION_BYTES_MAX, Source, Specification};
+use package::specification::{Content, FILE_NAME, SPECIFICATION_BYTES_MAX, Source, Specification};
 use package::{INSTRUCTIONS, Package};
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT, utimensat};
 
@@ -87,19 +88,52 @@ impl Opened {
 
     /// The directory with the package's tree: what was built, or is built now beneath the state.
     pub(super) fn tree(&self, state: &State) -> anyhow::Result<PathBuf> {
-        let (specification, folder) = match &self.from {
-            From::Built(path) => return Ok(path.clone()),
-            From::Specified { specification, folder } => (specification, folder),
-        };
+        if let From::Built(path) = &self.from {
+            return Ok(path.clone());
+        }
         let tree = own_tree(state);
         self.clear(state)?;
+        self.put_together(&tree)?;
+        Ok(tree)
+    }
+
+    /// Whether it was built before.
+    pub(super) fn is_built(&self) -> bool {
+        matches!(self.from, From::Built(_))
+    }
+
+    /// How many bytes its files and scripts have.
+    pub(super) fn bytes(&self) -> anyhow::Result<u64> {
+        let look = |path: &Path| {
+            let held = look(path).map_err(|wrong| {
+                anyhow::Error::msg(wrong.why)
+                    .context(format!("cannot read {}", wrong.path.display()))
+            })?;
+            Ok(held.bytes)
+        };
+        match &self.from {
+            From::Built(path) => look(path),
+            From::Specified { specification, folder } => {
+                let bytes = |content: &Content| match &content.from {
+                    Source::Text(text) => Ok(text.len() as u64),
+                    Source::Path(path) => look(&folder.join(path)),
+                };
+                specification.contents.iter().map(bytes).sum()
+            }
+        }
+    }
+
+    /// Puts what a specification names together in the directory `tree`, with the instructions; nothing when it was
+    /// built before.
+    pub(super) fn put_together(&self, tree: &Path) -> anyhow::Result<()> {
+        let From::Specified { specification, folder } = &self.from else { return Ok(()) };
         let mut made = BTreeSet::new();
         for content in &specification.contents {
             let to = tree.join(&content.at);
             let above = Path::new(&content.at).ancestors().skip(1);
             made.extend(above.filter(|it| !it.as_os_str().is_empty()).map(Path::to_owned));
             let cannot = || format!("cannot put {} together", content.at);
-            fs::create_dir_all(to.parent().unwrap_or(&tree)).with_context(cannot)?;
+            fs::create_dir_all(to.parent().unwrap_or(tree)).with_context(cannot)?;
             match &content.from {
                 Source::Text(text) => {
                     fs::write(&to, text).and_then(|()| settle(&to, 0o644)).with_context(cannot)?;
@@ -113,7 +147,7 @@ impl Opened {
                 }
             }
         }
-        fs::create_dir_all(&tree)?;
+        fs::create_dir_all(tree)?;
         // What it is to whoever has nothing but the tree.
         let instructions = tree.join(INSTRUCTIONS);
         fs::write(&instructions, self.package.encode()?)
@@ -124,7 +158,7 @@ impl Opened {
             settle(&directory, 0o755)
                 .with_context(|| format!("cannot change {}", directory.display()))?;
         }
-        Ok(tree)
+        Ok(())
     }
 
     /// Removes what [`tree`](Self::tree) built.
@@ -144,7 +178,7 @@ fn own_tree(state: &State) -> PathBuf {
 }
 
 /// Lets its owner change every directory of a tree.
-fn make_removable(directory: &Path) -> std::io::Result<()> {
+pub(super) fn make_removable(directory: &Path) -> std::io::Result<()> {
     fs::set_permissions(directory, fs::Permissions::from_mode(0o700))?;
     for entry in fs::read_dir(directory)? {
         let entry = entry?;

@@ -30,10 +30,20 @@ pub(super) async fn run(session: &Session, args: SendArgs) -> anyhow::Result<End
         for target in &targets {
             would_go_to(session, target)?;
         }
-        let name = format!("{} {}", opened.package.name, opened.package.version);
-        session
-            .output
-            .remark(format!("{name} would go to {}", counted(targets.len() as u64, "target")));
+        let (package, total) = (&opened.package, opened.bytes()?);
+        session.output.fact(
+            format!(
+                "{} {}, {}, would go to {}",
+                package.name,
+                package.version,
+                bytes(total),
+                counted(targets.len() as u64, "target")
+            ),
+            &json!({
+                "event": "would_send", "package": package.name, "version": package.version,
+                "bytes": total, "targets": targets.len(),
+            }),
+        )?;
         return Ok(Ended::Done);
     }
     let ledger = crate::ledger::open(session).await?;
