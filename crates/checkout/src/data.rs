@@ -20,7 +20,7 @@ use content::{BlobId, ChunkId, ChunkRef, Contents, Kind, Piece, seal};
 use fetch::{Destination, DestinationError, Priority, Want};
 
 use crate::finish::Completed;
-use crate::journal::{Journal, Ranges, TempName};
+use crate::journal::{Journal, Ranges, Sum, TempName};
 use crate::order::shown;
 use crate::place::{Dress, Place, write_sparse};
 use crate::plan::short;
@@ -230,7 +230,10 @@ impl Placer {
                 if *whole {
                     journal.complete(one.job.temp);
                 } else {
-                    journal.placed(one.job.temp, one.file_offset, one.length);
+                    let from = one.chunk_offset as usize;
+                    let bytes = &plain[from..from + one.length as usize];
+                    let placed = (one.length, Sum::of(reference, bytes));
+                    journal.placed(one.job.temp, one.file_offset, placed);
                 }
             }
             journal.write().map_err(CheckoutError::State)?;

@@ -6,7 +6,7 @@ use std::path::Path;
 use content::{BlobId, ChunkId, ChunkRef, Contents, Entry, Kind, ListSegment, Mtime, Name, Piece};
 use directory::{FileFacts, FileKind};
 
-use crate::journal::{JournalPlace, TempName};
+use crate::journal::{JournalPlace, Sum, TempName};
 use crate::record::{Action, Covers, Record, RecordReader, RecordWriter};
 
 /// Writes a plan with one record of each form.
@@ -65,8 +65,11 @@ pub fn write_journal(path: &Path) -> io::Result<()> {
     let place = JournalPlace::new(path, ChunkId::of(b"tree"), [1; 16]);
     let (mut journal, _) = place.open()?;
     let [one, two] = [b"one", b"two"].map(|path| TempName::of(path, &BlobId::of(path)));
-    journal.placed(one, 0, 700);
-    journal.placed(one, 700, 300);
+    let bytes = [7; 700];
+    let chunk = ChunkRef::plain(ChunkId::of(b"chunk"), 1000);
+    let sum = |bytes: &[u8]| Sum::of(&chunk, bytes);
+    journal.placed(one, 0, (700, sum(&bytes)));
+    journal.placed(one, 700, (300, sum(&bytes[..300])));
     journal.complete(two);
     journal.write()
 }

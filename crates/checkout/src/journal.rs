@@ -1,24 +1,25 @@
 //! What was already placed in temporary files.
 //!
 //! ```text
-//! header   magic "CnJ1", tree id (32), boot id (16), check (8)        integers little-endian
-//! records  kind u8 (0 placed, 1 complete), temporary name (16), offset u64, length u32, check (8)
+//! header   magic "CnJ2", tree id (32), boot id (16), check (8)        integers little-endian
+//! records  kind u8 (0 placed, 1 complete), temporary name (16), offset u64, length u32, sum (16), check (8)
 //! ```
 //!
 //! A record is appended after the bytes it speaks of were written. What one process wrote, the
 //! next one on the same boot sees; after a reboot every statement is checked against the bytes
-//! before it is believed. The first record that does not check ends the journal.
+//! before it is believed: those of a plain chunk by its id, those of a sealed one by the sum, BLAKE3 of the bytes as they
+//! were written. The first record that does not check ends the journal.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use content::{BlobId, ChunkId};
+use content::{BlobId, ChunkId, ChunkRef};
 
-const MAGIC: [u8; 4] = *b"CnJ1";
+const MAGIC: [u8; 4] = *b"CnJ2";
 const HEADER_BYTES: usize = 60;
-const RECORD_BYTES: usize = 37;
+const RECORD_BYTES: usize = 53;
 
 /// Names a temporary file: derived from the path and the blob it will be, so that a later run
 /// finds it.
@@ -34,6 +35,21 @@ impl TempName {
 
     pub(crate) fn file_name(self) -> String {
         format!("{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
+/// What a stretch of a file was when it was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sum([u8; 16]);
+
+impl Sum {
+    /// Of the bytes that `chunk` fills a stretch with: all of them, or a part of them.
+    pub(crate) fn of(chunk: &ChunkRef, bytes: &[u8]) -> Self {
+        // What has an id of its own was hashed before.
+        if chunk.sealing.is_none() && bytes.len() == chunk.length as usize {
+            return Self(first(chunk.id.as_bytes()));
+        }
+        Self(first(blake3::hash(bytes).as_bytes()))
     }
 }
 
@@ -72,7 +88,9 @@ pub(crate) struct Placed {
     pub(crate) complete: HashSet<TempName>,
     /// Bytes of unfinished temporary files.
     pub(crate) ranges: HashMap<TempName, Ranges>,
-    /// It was written since the machine started, so the page cache holds what it says.
+    /// What was written there, by offset; where that is to be checked.
+    pub(crate) sums: HashMap<TempName, BTreeMap<u64, Sum>>,
+    /// It was written since the machine started, so the page cache holds what it says; and that is enough.
     pub(crate) same_boot: bool,
 }
 
@@ -93,6 +111,8 @@ pub(crate) struct Journal {
 pub(crate) struct JournalPlace {
     path: PathBuf,
     header: [u8; HEADER_BYTES],
+    /// Whether what was written on this boot is checked like that of another one.
+    rechecks: bool,
 }
 
 impl JournalPlace {
@@ -103,7 +123,12 @@ impl JournalPlace {
         header[36..52].copy_from_slice(&boot);
         let check = check(&header[..52]);
         header[52..].copy_from_slice(&check);
-        Self { path: path.into(), header }
+        Self { path: path.into(), header, rechecks: false }
+    }
+
+    /// The same, which believes what was written on this boot no more than that of another one.
+    pub(crate) fn rechecked(self, rechecks: bool) -> Self {
+        Self { rechecks, ..self }
     }
 
     fn next_path(&self) -> PathBuf {
@@ -137,22 +162,27 @@ impl JournalPlace {
         if header[..4] != MAGIC || header[52..] != check(&header[..52]) {
             return Ok(None);
         }
-        let same_boot = header[36..52] == self.header[36..52];
+        let same_boot = !self.rechecks && header[36..52] == self.header[36..52];
         let mut placed = Placed { same_boot, ..Placed::default() };
         let mut whole = HEADER_BYTES;
         for record in body.as_chunks::<RECORD_BYTES>().0 {
-            if record[29..] != check(&record[..29]) {
+            if record[RECORD_BYTES - 8..] != check(&record[..RECORD_BYTES - 8]) {
                 break;
             }
             whole += RECORD_BYTES;
-            let name = TempName(*record[1..].first_chunk().expect("37 bytes"));
-            let offset = u64::from_le_bytes(*record[17..].first_chunk().expect("37 bytes"));
-            let length = u32::from_le_bytes(*record[25..].first_chunk().expect("37 bytes"));
+            let name = TempName(*record[1..].first_chunk().expect("53 bytes"));
+            let offset = u64::from_le_bytes(*record[17..].first_chunk().expect("53 bytes"));
+            let length = u32::from_le_bytes(*record[25..].first_chunk().expect("53 bytes"));
             if record[0] == 1 {
                 placed.complete.insert(name);
                 placed.ranges.remove(&name);
+                placed.sums.remove(&name);
             } else {
                 placed.ranges.entry(name).or_default().insert(offset, length.into());
+                if !same_boot {
+                    let sum = Sum(*record[29..].first_chunk().expect("53 bytes"));
+                    placed.sums.entry(name).or_default().insert(offset, sum);
+                }
             }
         }
         Ok(Some((*header, placed, whole)))
@@ -164,6 +194,10 @@ impl JournalPlace {
             Some((header, placed, whole)) if header[4..36] == self.header[4..36] => (placed, whole),
             _ => return self.create(&self.path).map(|journal| (journal, Placed::default())),
         };
+        if placed.is_empty() && !placed.same_boot {
+            // There is nothing to be checked, so nobody would let another journal take this one's place.
+            return self.create(&self.path).map(|journal| (journal, placed));
+        }
         if !placed.same_boot {
             // The old statements stay until each was checked and written anew.
             return self.create(&self.next_path()).map(|journal| (journal, placed));
@@ -198,22 +232,23 @@ impl JournalPlace {
 }
 
 impl Journal {
-    /// Notes that a stretch of a temporary file is written; [`write`](Self::write) says so.
-    pub(crate) fn placed(&mut self, name: TempName, offset: u64, length: u32) {
-        self.note(0, name, offset, length);
+    /// Notes that a stretch of a temporary file is written, and with what; [`write`](Self::write) says so.
+    pub(crate) fn placed(&mut self, name: TempName, offset: u64, (length, sum): (u32, Sum)) {
+        self.note(0, name, offset, (length, sum));
     }
 
     /// Notes that a temporary file is complete.
     pub(crate) fn complete(&mut self, name: TempName) {
-        self.note(1, name, 0, 0);
+        self.note(1, name, 0, (0, Sum([0; 16])));
     }
 
-    fn note(&mut self, kind: u8, name: TempName, offset: u64, length: u32) {
+    fn note(&mut self, kind: u8, name: TempName, offset: u64, (length, sum): (u32, Sum)) {
         let start = self.buffer.len();
         self.buffer.push(kind);
         self.buffer.extend_from_slice(&name.0);
         self.buffer.extend_from_slice(&offset.to_le_bytes());
         self.buffer.extend_from_slice(&length.to_le_bytes());
+        self.buffer.extend_from_slice(&sum.0);
         let check = check(&self.buffer[start..]);
         self.buffer.extend_from_slice(&check);
     }
@@ -231,6 +266,10 @@ impl Journal {
 
 fn check(bytes: &[u8]) -> [u8; 8] {
     *blake3::hash(bytes).as_bytes().first_chunk().expect("a hash has 32 bytes")
+}
+
+fn first(hash: &[u8; 32]) -> [u8; 16] {
+    *hash.first_chunk().expect("a hash has 32 bytes")
 }
 
 #[cfg(test)]
@@ -257,7 +296,8 @@ mod tests {
         let (one, two) = (TempName::of(b"p", &one), TempName::of(b"p", &two));
         let (mut journal, placed) = place.open().expect("opens");
         assert!(placed.is_empty());
-        journal.placed(one, 7, 3);
+        let sum = Sum([7; 16]);
+        journal.placed(one, 7, (3, sum));
         journal.complete(two);
         journal.write().expect("writes");
         let whole = std::fs::read(&path).expect("reads");
@@ -266,18 +306,39 @@ mod tests {
         let (mut journal, placed) = place.open().expect("opens");
         assert!(placed.same_boot && placed.complete.contains(&two));
         assert!(placed.ranges[&one].contains(7, 3));
-        journal.placed(one, 10, 1);
+        assert!(placed.sums.is_empty(), "on this boot nothing is checked");
+        journal.placed(one, 10, (1, sum));
         journal.write().expect("writes");
         assert!(place.open().expect("opens").1.ranges[&one].contains(7, 4));
 
         let rebooted = JournalPlace::new(&path, ChunkId::of(b"tree"), [2; 16]);
         let (_, placed) = rebooted.open().expect("opens");
         assert!(!placed.same_boot && placed.complete.contains(&two));
+        assert_eq!(placed.sums[&one], BTreeMap::from([(7, sum), (10, sum)]));
         let other = JournalPlace::new(&path, ChunkId::of(b"other"), [1; 16]);
         let (abandoned, placed) = other.abandoned().expect("opens").expect("of another tree");
         assert!(abandoned == ChunkId::of(b"tree") && placed.complete.contains(&two));
         assert!(place.abandoned().expect("opens").is_none(), "its own is no other's");
         assert!(other.open().expect("opens").1.is_empty());
+    }
+
+    #[test]
+    fn a_journal_of_another_boot_that_says_nothing_yet_is_gone_on_with_in_its_place() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("journal");
+        let place = |boot| JournalPlace::new(&path, ChunkId::of(b"tree"), [boot; 16]);
+        let name = TempName::of(b"p", &BlobId::of(b"1"));
+        drop(place(1).open().expect("opens"));
+        for (boot, rechecks) in [(2, false), (2, true)] {
+            let (mut journal, placed) = place(boot).rechecked(rechecks).open().expect("opens");
+            assert!(placed.is_empty());
+            if rechecks {
+                journal.complete(name);
+                journal.write().expect("writes");
+            }
+        }
+        // The next one that was killed early, too, finds what this one did.
+        assert!(place(2).open().expect("opens").1.complete.contains(&name));
     }
 
     #[test]

@@ -62,6 +62,9 @@ pub struct CheckoutOptions {
     pub base: Option<Base>,
     /// What a signed manifest states of the tree: it has to be what the tree's root states.
     pub totals: Option<Totals>,
+    /// Hash what an interrupted run left, whatever its journal says, and also when the machine has not been
+    /// started anew since: only what still is what it was is kept.
+    pub recheck: bool,
 }
 
 /// A finished checkout in another directory, whose files are read and never changed.
@@ -79,7 +82,7 @@ pub struct Base {
 
 impl Default for CheckoutOptions {
     fn default() -> Self {
-        Self { only: None, owners: false, durable: true, base: None, totals: None }
+        Self { only: None, owners: false, durable: true, base: None, totals: None, recheck: false }
     }
 }
 

@@ -11,7 +11,7 @@ use std::path::Path;
 use content::{BlobId, ChunkId, ChunkRef, Contents, Entry, Kind, Piece};
 use directory::Root;
 
-use crate::journal::{Journal, Placed, Ranges, TempName};
+use crate::journal::{Journal, Placed, Ranges, Sum, TempName};
 use crate::place::{Dirs, Dress, Place, hash_unchanged, write_sparse};
 use crate::plan::{Planned, short};
 use crate::record::{Action, Record, RecordReader};
@@ -139,6 +139,7 @@ impl Capture<'_> {
         mut missing: impl FnMut(&ChunkRef),
     ) -> Result<(Ranges, u64), CheckoutError> {
         let journaled = self.placed.ranges.remove(&temp);
+        let sums = self.placed.sums.remove(&temp).unwrap_or_default();
         let mut file = match &journaled {
             Some(_) => self.place.reopen_temp(temp),
             None => None,
@@ -151,7 +152,9 @@ impl Capture<'_> {
             if let Piece::Chunk(chunk) = piece {
                 let length = chunk.length;
                 let known = journaled.contains(offset, length.into())
-                    && (self.placed.same_boot || self.holds(file.as_ref(), chunk, offset));
+                    && (self.placed.same_boot
+                        || self.holds(file.as_ref(), chunk, offset, sums.get(&offset)));
+                let mut sum = sums.get(&offset).copied();
                 let found = if known {
                     true
                 } else if let Some(bytes) = chunk_of(old, chunk)? {
@@ -161,14 +164,15 @@ impl Capture<'_> {
                     };
                     write_sparse(file, offset, &bytes, holes)
                         .map_err(|error| CheckoutError::contents("write", &record.path, error))?;
+                    sum = Some(Sum::of(chunk, &bytes));
                     true
                 } else {
                     missing(chunk);
                     false
                 };
                 if found {
-                    if !known || !self.placed.same_boot {
-                        self.journal.placed(temp, offset, length);
+                    if let Some(sum) = sum.filter(|_| !known || !self.placed.same_boot) {
+                        self.journal.placed(temp, offset, (length, sum));
                     }
                     there.insert(offset, length.into());
                     reused += u64::from(length);
@@ -179,13 +183,17 @@ impl Capture<'_> {
         Ok((there, reused))
     }
 
-    /// Whether the bytes of a chunk really are in a temporary file. Those of a sealed chunk
-    /// cannot be told by its id and are fetched again.
-    fn holds(&self, file: Option<&File>, chunk: &ChunkRef, offset: u64) -> bool {
+    /// Whether the bytes of a chunk really are in a temporary file. Those of a sealed chunk cannot be told by its id:
+    /// they are what was written if their sum is.
+    fn holds(&self, file: Option<&File>, chunk: &ChunkRef, offset: u64, sum: Option<&Sum>) -> bool {
         let mut bytes = vec![0; chunk.length as usize];
-        chunk.sealing.is_none()
-            && file.is_some_and(|file| file.read_exact_at(&mut bytes, offset).is_ok())
-            && ChunkId::of(&bytes) == chunk.id
+        if file.is_none_or(|file| file.read_exact_at(&mut bytes, offset).is_err()) {
+            return false;
+        }
+        match chunk.sealing {
+            None => ChunkId::of(&bytes) == chunk.id,
+            Some(_) => sum == Some(&Sum::of(chunk, &bytes)),
+        }
     }
 
     /// Dresses a temporary file that was filled from an old one.

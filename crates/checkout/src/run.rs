@@ -83,7 +83,8 @@ pub(crate) async fn run(
     let files = Arc::new(StateFiles {
         plan: state.join("plan"),
         index: state.join("index"),
-        journal: JournalPlace::new(&state.join("journal"), tree.id(), boot),
+        journal: JournalPlace::new(&state.join("journal"), tree.id(), boot)
+            .rechecked(options.recheck),
     });
     let stop = Arc::new(Stop::default());
     let mut guard = Guard { stop: Arc::clone(&stop), placer: None };

@@ -5,6 +5,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
+use content::{ConvergenceSecret, Sealer};
+
 use super::furnish;
 use super::world::{World, noise, write};
 use crate::CheckoutError;
@@ -122,34 +124,75 @@ async fn after_a_kill_only_what_was_under_way_is_fetched_again() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_a_journal_of_an_earlier_boot_says_is_checked() {
-    let world = World::new();
+/// The bytes that are taken on the disk beneath a directory.
+fn room(directory: &std::path::Path) -> u64 {
+    let entries = fs::read_dir(directory).expect("there").map(|entry| entry.expect("readable"));
+    let one = |entry: fs::DirEntry| match entry.file_type().expect("readable").is_dir() {
+        true => room(&entry.path()),
+        false => entry.metadata().map_or(0, |facts| facts.blocks() * 512),
+    };
+    entries.map(one).sum()
+}
+
+/// Leaves a checkout half done, and other bytes in it than its journal says.
+async fn half_done_and_altered(is_sealed: bool) -> (World, content::TreeRef) {
+    let mut world = World::new();
+    if is_sealed {
+        world.sealer = Some(Sealer::new(ConvergenceSecret::from_bytes([3; 32])));
+    }
     world.write("huge", &noise(77, 20 << 20));
     let tree = world.publish();
     world.shelf.allowance.store(80, SeqCst);
     let stopped = tokio::time::timeout(Duration::from_millis(700), world.get(tree)).await;
     assert!(stopped.is_err());
-    // Another boot: the header says so and checks.
-    let path = world.state.join("journal");
-    let mut journal = fs::read(&path).expect("there");
-    journal[36..52].fill(9);
-    let check = *blake3::hash(&journal[..52]).as_bytes();
-    journal[52..60].copy_from_slice(&check[..8]);
-    fs::write(&path, journal).expect("writes");
-    // The power failure lost a stretch that the journal says is there.
     let temp = fs::read_dir(world.to.join(".consign.tmp")).expect("there");
     let temp = temp.map(|entry| entry.expect("readable").path());
     let temp = temp.filter(|path| path.file_name().is_some_and(|name| name.len() == 32));
+    let mut altered = 0;
     for path in temp {
         use std::os::unix::fs::FileExt as _;
         let file = fs::File::options().write(true).open(path).expect("opens");
         file.write_all_at(&[0; 5000], 100_000).expect("writes");
+        altered += 1;
     }
+    assert!(altered > 0, "something was begun");
+    let room = room(&world.to) + room(&world.state);
+    assert!(room < 21 << 20, "a file takes its room once: {room} bytes for 20 MiB");
     world.shelf.allowance.store(1 << 40, SeqCst);
-    let report = world.get(tree).await.expect("works");
-    world.assert_equal();
-    assert!(report.bytes_reused > 1 << 20, "{report:?}");
+    (world, tree)
+}
+
+/// On one boot, where a journal is believed unless somebody wants to know.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_wants_it_checked_keeps_of_an_interrupted_run_what_still_is_what_it_was() {
+    for is_sealed in [false, true] {
+        let (world, tree) = half_done_and_altered(is_sealed).await;
+        let before = world.shelf.content_bytes.load(SeqCst);
+        let options = crate::CheckoutOptions { recheck: true, ..Default::default() };
+        let report = world.get_with(tree, options).await.expect("works");
+        world.assert_equal();
+        assert!(report.bytes_reused > 1 << 20, "what is right is not fetched again: {report:?}");
+        let fetched = world.shelf.content_bytes.load(SeqCst) - before;
+        assert!(fetched < 20 << 20, "{fetched} bytes came");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_journal_of_an_earlier_boot_says_is_checked() {
+    for is_sealed in [false, true] {
+        let (world, tree) = half_done_and_altered(is_sealed).await;
+        // Another boot: the header says so and checks.
+        let path = world.state.join("journal");
+        let mut journal = fs::read(&path).expect("there");
+        journal[36..52].fill(9);
+        let check = *blake3::hash(&journal[..52]).as_bytes();
+        journal[52..60].copy_from_slice(&check[..8]);
+        fs::write(&path, journal).expect("writes");
+        // The power failure lost a stretch that the journal says is there.
+        let report = world.get(tree).await.expect("works");
+        world.assert_equal();
+        assert!(report.bytes_reused > 1 << 20, "{report:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -360,7 +360,9 @@ impl Place {
         let (to, memory) = (place.join("tree"), place.join("memory"));
         create_private_directory(&to)?;
         create_private_directory(&memory)?;
-        let checked = found.check_out(&to, &memory, CheckoutOptions::default(), &progress).await;
+        // A target runs unattended as whoever may change the system: what lay there is not believed.
+        let options = CheckoutOptions { recheck: true, ..CheckoutOptions::default() };
+        let checked = found.check_out(&to, &memory, options, &progress).await;
         for (source, reason) in found.fetcher.dropped() {
             tracing::warn!(community = %self.id(), source, reason, "a source sent wrong bytes");
         }
