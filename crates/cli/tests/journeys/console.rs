@@ -58,7 +58,9 @@ impl Driver {
         }
         // A profile of its own, gone with the test.
         let mut command = self.command(world.directory.path());
-        self.start_by(&mut command, &world.url, journey, told)
+        // The console of a community is no hub's.
+        let url = told["url"].as_str().unwrap_or(&world.url).to_owned();
+        self.start_by(&mut command, &url, journey, told)
     }
 
     /// The command, with this home; wherever it is run it has to be [started](Self::start_by).
