@@ -3,7 +3,8 @@
 //! A challenge is 16 random bytes and a 16-byte MAC over them, the asking key and the current
 //! window of time, under a secret that lives as long as the process. So anybody may ask as
 //! often as they like at no cost in memory; only challenges answered with a valid signature of
-//! a registered key are remembered, until their time is over, so that none is used twice. Several
+//! a registered key, or of a guest whose network may open another session, are remembered, until
+//! their time is over, so that none is used twice. Several
 //! front-ends of a hub have one secret, which follows from its key, and remember in the database.
 
 use std::collections::HashMap;

@@ -187,13 +187,13 @@ pub struct HubLimits {
     pub answers_bytes_max: usize,
     /// Deliveries that run at once, each with up to two segments of 1 MiB in memory.
     pub deliveries_max: usize,
-    /// Deliveries of one account that run at once.
+    /// Deliveries of one account, or of all guests in one network, that run at once.
     pub deliveries_per_account_max: usize,
     /// How long a delivery is remembered that neither side asks for.
     pub delivery_idle_time: Duration,
     /// Codes of words at once, of 9,000 numbers: each waits with a message or two of 4 KiB at most.
     pub codes_max: usize,
-    /// Codes of one account at once, those that were tried in the last two minutes included.
+    /// Codes of one account, or of all guests in one network, at once, those that were tried in the last two minutes included.
     pub codes_per_account_max: usize,
     /// Codes that one IPv4 address or one IPv6 network of 64 bits may try in a minute.
     pub code_claims_per_minute_max: u32,

@@ -111,7 +111,7 @@ pub struct DeliveryEnd {
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum DeliveryParty {
-    /// The account that announced it.
+    /// The account, or the guest, that announced it.
     Sender,
     /// Whoever has the token.
     Recipient,
