@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use serde_json::json;
 
 use super::opened::{Opened, make_removable};
-use super::sources::look;
+use super::sources::{Unusable, look};
 use crate::args::BuildArgs;
 use crate::commands::Session;
 use crate::exit::{Ended, Usage};
@@ -34,9 +34,7 @@ pub(super) fn run(session: &Session, args: &BuildArgs) -> anyhow::Result<Ended> 
     }
     fs::create_dir(&hidden).with_context(cannot)?;
     let built = opened.put_together(&hidden).and_then(|()| {
-        let held = look(&hidden).map_err(|wrong| {
-            anyhow::Error::msg(wrong.why).context(format!("cannot read {}", wrong.path.display()))
-        })?;
+        let held = look(&hidden).map_err(Unusable::into_error)?;
         fs::rename(&hidden, &to).with_context(|| format!("cannot make {}", to.display()))?;
         Ok(held)
     });

@@ -9,7 +9,7 @@ use std::io::Read as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::sources::look;
+use super::sources::{Unusable, look};
 use anyhow::{Context as _, bail};
 use deploy::State;
 use package::instructions::INSTRUCTIONS_BYTES_MAX;
@@ -104,13 +104,7 @@ impl Opened {
 
     /// How many bytes its files and scripts have.
     pub(super) fn bytes(&self) -> anyhow::Result<u64> {
-        let look = |path: &Path| {
-            let held = look(path).map_err(|wrong| {
-                anyhow::Error::msg(wrong.why)
-                    .context(format!("cannot read {}", wrong.path.display()))
-            })?;
-            Ok(held.bytes)
-        };
+        let look = |path: &Path| look(path).map(|held| held.bytes).map_err(Unusable::into_error);
         match &self.from {
             From::Built(path) => look(path),
             From::Specified { specification, folder } => {

@@ -27,6 +27,13 @@ pub(super) struct Unusable {
     pub(super) why: String,
 }
 
+impl Unusable {
+    pub(super) fn into_error(self) -> anyhow::Error {
+        let cannot = format!("cannot read {}", self.path.display());
+        anyhow::Error::msg(self.why).context(cannot)
+    }
+}
+
 fn unusable(path: &Path, why: impl ToString) -> Unusable {
     Unusable { path: path.to_owned(), why: why.to_string() }
 }
