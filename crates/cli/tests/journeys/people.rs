@@ -10,6 +10,7 @@ use testkit::noise;
 
 use crate::delivery::hold;
 use crate::files::{assert_same, make_tree};
+use crate::gate::{Counted, Gate};
 use crate::process::{Process, last_line, lines, start_hub, told, until};
 use crate::world::World;
 
@@ -515,22 +516,27 @@ fn a_delivery_to_a_person_goes_on_after_both_were_killed_and_can_be_taken_back()
 #[test]
 fn a_receipt_outlives_the_hub_for_a_sender_who_was_away() {
     let mut world = acquainted();
-    let content = noise(7, 7 << 20);
+    // Three segments: one comes through the gate, and a hub keeps two in memory.
+    let content = noise(7, 3_000_000);
     fs::write(world.path("film"), &content).expect("written");
     let mut sending = Sending::start(&world, "anna", &[&world.text("film"), "--to", "ben"]);
     let id = sending.id();
     let to = world.text("in");
     fs::create_dir(&to).expect("made");
+    let gate = Gate::before(&world, "ben", Counted::FromTheHub, 5 << 18);
     let mut accepting = world.command("ben", &["accept", &id, "--to", &to]);
     let accepting = Process::start(accepting.stdout(Stdio::null()).stderr(Stdio::null()));
     // The sender has sent everything, of which the recipient has a part, and is killed.
-    hold(&world, "ben", &accepting, 2);
+    gate.wait_until_shut();
     until("everything is sent", || {
+        // So little that only the answer to what it verified comes through.
+        gate.let_through(4096);
         let said = fs::read_to_string(world.path("progress")).expect("there");
         said.contains("write the rest and sign")
     });
+    assert!(!world.path("in").join("film").exists(), "in the middle");
     sending.process.kill();
-    accepting.signal(Signal::CONT);
+    gate.open();
     until("the hub has the receipt", || boxed(&world, "ben", "inbox")[0]["state"] == "received");
     drop(accepting);
     assert_eq!(fs::read(world.path("in").join("film")).expect("there"), content);
