@@ -159,6 +159,9 @@ pub trait Cluster: Send + Sync {
     /// Which live front-end has a thing in its memory.
     async fn home(&self, thing: &[u8; 16]) -> Result<Option<FrontEnd>, DbError>;
 
+    /// The same of several things; those that are in nobody's memory are left out.
+    async fn homes(&self, things: &[[u8; 16]]) -> Result<Vec<([u8; 16], FrontEnd)>, DbError>;
+
     /// Makes a front-end the home of a thing unless another live one is; who is it.
     async fn take_home(&self, thing: &[u8; 16], id: FrontEndId) -> Result<FrontEndId, DbError>;
 

@@ -12,6 +12,7 @@ mod between;
 mod identity;
 mod lease;
 mod pass;
+mod standing;
 mod status;
 mod wake;
 
@@ -29,6 +30,7 @@ use self::identity::Identity;
 use self::lease::{Answer, Lease};
 use self::pass::CODES;
 pub(crate) use self::pass::{pass_on, router};
+pub(crate) use self::standing::{locker_time_max, standings};
 pub(crate) use self::status::status;
 use self::wake::Told;
 pub(crate) use self::wake::{Post, Posted, Wake, text_again};

@@ -16,6 +16,7 @@ use axum::routing::get;
 use hub_api::Hex;
 
 use crate::app::App;
+use crate::cluster::locker_time_max;
 use crate::console;
 use crate::delivery_page::folder;
 
@@ -46,7 +47,7 @@ async fn page(app: console::State) -> Response {
         url: &app.url,
         identity: Hex(app.identity),
         fingerprint: Hex(app.fingerprint),
-        locker_seconds: app.lockers.time_max().map(|most| most.as_secs()),
+        locker_seconds: locker_time_max(&app).await.map(|most| most.as_secs()),
         folder: folder(),
     };
     match page.render() {

@@ -7,7 +7,7 @@ use sqlx::postgres::{PgListener, PgPoolOptions};
 
 use super::{ACQUIRE_TIME, PostgresDb, text};
 use crate::stored::{
-    self, FrontEndRow, ManagerRow, SeenRow, TotalsRow, front_end_id, milliseconds, signed,
+    self, FrontEndRow, HomeRow, ManagerRow, SeenRow, TotalsRow, front_end_id, milliseconds, signed,
 };
 use crate::{
     Beaten, Cluster, DbError, Down, Entered, FrontEnd, FrontEndId, FrontEndSeen, Heard, Hearing,
@@ -211,6 +211,19 @@ impl Cluster for PostgresDb {
         .fetch_optional(&self.pool)
         .await?;
         row.map(stored::front_end).transpose()
+    }
+
+    async fn homes(&self, things: &[[u8; 16]]) -> Result<Vec<([u8; 16], FrontEnd)>, DbError> {
+        let rows: Vec<HomeRow> = sqlx::query_as(concat!(
+            "SELECT h.thing, f.id, f.address, f.keeps_chunks, f.version, f.started, f.load
+             FROM homes h JOIN front_ends f ON f.id = h.front_end
+             WHERE h.thing = ANY($1) AND f.until > ",
+            now!()
+        ))
+        .bind(things.iter().map(|thing| thing.to_vec()).collect::<Vec<_>>())
+        .fetch_all(&self.pool)
+        .await?;
+        rows.into_iter().map(stored::home).collect()
     }
 
     async fn take_home(&self, thing: &[u8; 16], id: FrontEndId) -> Result<FrontEndId, DbError> {

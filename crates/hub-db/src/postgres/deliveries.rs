@@ -309,7 +309,7 @@ impl Addressed for PostgresDb {
         let rows: Vec<SidesRow> = sqlx::query_as(
             "UPDATE addressed SET state = 5, since = $3, finished = $3
              WHERE number IN (SELECT number FROM addressed
-                              WHERE state IN (0, 1) AND used <= $1 ORDER BY used LIMIT $2
+                              WHERE state < 3 AND used <= $1 ORDER BY used LIMIT $2
                               FOR UPDATE SKIP LOCKED)
              RETURNING delivery, sender, recipient",
         )

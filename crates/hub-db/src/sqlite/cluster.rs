@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::{SqliteDb, json_list};
 use crate::stored::{
-    self, FrontEndRow, ManagerRow, SeenRow, TotalsRow, front_end_id, milliseconds, signed,
+    self, FrontEndRow, HomeRow, ManagerRow, SeenRow, TotalsRow, front_end_id, milliseconds, signed,
 };
 use crate::{
     Beaten, Cluster, DbError, Down, Entered, FrontEnd, FrontEndId, FrontEndSeen, Hearing, Manager,
@@ -191,6 +191,19 @@ impl Cluster for SqliteDb {
         .fetch_optional(&self.readers)
         .await?;
         row.map(stored::front_end).transpose()
+    }
+
+    async fn homes(&self, things: &[[u8; 16]]) -> Result<Vec<([u8; 16], FrontEnd)>, DbError> {
+        let rows: Vec<HomeRow> = sqlx::query_as(concat!(
+            "SELECT h.thing, f.id, f.address, f.keeps_chunks, f.version, f.started, f.load
+             FROM homes h JOIN front_ends f ON f.id = h.front_end
+             WHERE h.thing IN (SELECT unhex(value) FROM json_each(?1)) AND f.until > ",
+            now!()
+        ))
+        .bind(json_list(things))
+        .fetch_all(&self.readers)
+        .await?;
+        rows.into_iter().map(stored::home).collect()
     }
 
     async fn take_home(&self, thing: &[u8; 16], id: FrontEndId) -> Result<FrontEndId, DbError> {

@@ -308,7 +308,7 @@ impl Addressed for SqliteDb {
         let rows: Vec<SidesRow> = sqlx::query_as(
             "UPDATE addressed SET state = 5, since = ?3, finished = ?3
              WHERE number IN (SELECT number FROM addressed
-                              WHERE state IN (0, 1) AND used <= ?1 ORDER BY used LIMIT ?2)
+                              WHERE state < 3 AND used <= ?1 ORDER BY used LIMIT ?2)
              RETURNING delivery, sender, recipient",
         )
         .bind(signed(idle_since))

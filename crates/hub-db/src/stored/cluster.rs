@@ -8,7 +8,10 @@ use crate::{DbError, Down, FrontEnd, FrontEndId, FrontEndSeen, Manager, Totals};
 /// Id, address, whether it keeps chunks, version, start, load.
 pub(crate) type FrontEndRow = (Vec<u8>, Option<String>, bool, String, i64, String);
 
-/// The same with how many milliseconds it is silent, and whether its lease is in force.
+/// A thing, and the same of the front-end that has it.
+pub(crate) type HomeRow = (Vec<u8>, Vec<u8>, Option<String>, bool, String, i64, String);
+
+/// A front-end with how many milliseconds it is silent, and whether its lease is in force.
 pub(crate) type SeenRow = (Vec<u8>, Option<String>, bool, String, i64, String, i64, bool);
 
 /// Holder, term, since, whether it is held.
@@ -30,6 +33,12 @@ pub(crate) fn front_end(row: FrontEndRow) -> Result<FrontEnd, DbError> {
     let (id, address, keeps_chunks, version, started, load) = row;
     let (id, started) = (front_end_id(id)?, unsigned(started)?);
     Ok(FrontEnd { id, address, keeps_chunks, version, started, load })
+}
+
+pub(crate) fn home(row: HomeRow) -> Result<([u8; 16], FrontEnd), DbError> {
+    let (thing, id, address, keeps_chunks, version, started, load) = row;
+    let thing = thing.try_into().map_err(|_| DbError::Damaged("the id of a thing"))?;
+    Ok((thing, front_end((id, address, keeps_chunks, version, started, load))?))
 }
 
 pub(crate) fn seen(row: SeenRow) -> Result<FrontEndSeen, DbError> {

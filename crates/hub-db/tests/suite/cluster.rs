@@ -94,10 +94,15 @@ pub(crate) async fn a_thing_is_at_home_at_one_live_front_end(db: &dyn HubDb) {
     assert_eq!(db.take_home(&thing, other.id).await.expect("asks"), one.id);
     assert_eq!(db.take_home(&second, other.id).await.expect("takes"), other.id);
     assert_eq!(db.home(&thing).await.expect("reads"), Some(one.clone()));
+    let mut homes = db.homes(&[thing, [9; 16], second]).await.expect("reads");
+    homes.sort_by_key(|(thing, _)| *thing);
+    assert_eq!(homes, [(thing, one.clone()), (second, other.clone())]);
+    assert_eq!(db.homes(&[]).await.expect("reads"), []);
 
     // What it had is for others to take once its lease is over, and its own no more when it comes again.
     db.beat(&one, OVER).await.expect("beats");
     assert_eq!(db.home(&thing).await.expect("reads"), None);
+    assert_eq!(db.homes(&[thing]).await.expect("reads"), []);
     assert_eq!(db.take_home(&thing, other.id).await.expect("takes"), other.id);
     assert_eq!(db.beat(&one, HOUR).await.expect("beats"), Beaten::Lapsed);
     assert_eq!(db.take_home(&thing, one.id).await.expect("asks"), other.id);

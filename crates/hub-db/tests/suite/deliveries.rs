@@ -211,6 +211,9 @@ pub(crate) async fn what_becomes_of_a_delivery_is_noted_until_it_is_over(db: &dy
     assert_eq!(numbers(&page), [31, 30], "the newest first, over or not");
     assert_eq!(numbers(&all(Some(page[1].1), true).await), [2, 1]);
     assert_eq!(numbers(&all(None, false).await), [30, 2]);
+    // Also one that runs, and in which nothing has moved.
+    assert!(note(2, DeliveryState::Running, 1, NOW + 29).await);
+    assert_eq!(sweep(28, 14).await, Vec::<u8>::new());
     assert_eq!(sweep(29, 14).await, [2]);
     assert_eq!(state(db, 2).await, DeliveryState::Removed);
     assert_eq!(state(db, 30).await, DeliveryState::Waiting);

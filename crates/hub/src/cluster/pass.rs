@@ -180,9 +180,11 @@ async fn hand_over(
     }
 }
 
-/// What front-ends answer each other: everything, to those who say the word.
+/// What front-ends answer each other: everything, and what they alone ask, to those who say the word.
 pub(crate) fn router(app: &Arc<App>, everything: Router) -> Router {
-    everything.layer(middleware::from_fn_with_state(Arc::clone(app), let_in))
+    everything
+        .merge(super::standing::router(app))
+        .layer(middleware::from_fn_with_state(Arc::clone(app), let_in))
 }
 
 async fn let_in(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {

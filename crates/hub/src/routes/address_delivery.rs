@@ -11,6 +11,7 @@ use hub_db::{AccountKey, AddressOutcome, AddressRoom, DeliveryState, NewAddresse
 use crate::app::App;
 use crate::body::Json;
 use crate::caller::Segments;
+use crate::cluster::standings;
 use crate::files::unix_now;
 use crate::people::{Handle, PersonCaller, delivery_info, online};
 use crate::refusal::Refusal;
@@ -81,6 +82,6 @@ pub(crate) async fn address_delivery(
     }
     let is_contact = record.state != DeliveryState::PendingApproval;
     let is_online = is_contact && !online(&app, [record.recipient]).await?.is_empty();
-    let locker = app.lockers.shown(&delivery);
+    let locker = standings(&app, [&*record].into_iter()).await.of(&delivery).locker;
     Ok((status, axum::Json(delivery_info(*record, None, is_online, locker))))
 }

@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::app::App;
 use crate::caller::Administrator;
+use crate::cluster::standings;
 use crate::pages::Rows;
 use crate::people::{delivery_info, online};
 use crate::refusal::Refusal;
@@ -33,9 +34,10 @@ pub(crate) async fn list_deliveries(
     let rows = Rows::new(page.limit, PAGE_DEFAULT, DELIVERIES_PAGE_MAX);
     let found = app.db.all_addressed(page.before, page.over, rows.to_read()).await?;
     let online = online(&app, found.iter().map(|record| record.recipient)).await?;
+    let standings = standings(&app, found.iter()).await;
     let found = found.into_iter().map(|record| {
+        let locker = standings.of(&record.delivery).locker;
         let is_online = online.contains_key(&record.recipient);
-        let locker = app.lockers.shown(&record.delivery);
         delivery_info(record, None, is_online, locker)
     });
     let mut deliveries = found.collect();

@@ -11,6 +11,7 @@ use hub_api::{DeliveriesPage, DeliveryParty};
 use serde::Deserialize;
 
 use crate::app::App;
+use crate::cluster::standings;
 use crate::pages::Rows;
 use crate::people::{PersonCaller, delivery_info, online};
 use crate::refusal::Refusal;
@@ -31,12 +32,13 @@ pub(crate) async fn list_inbox(
     let found =
         app.db.inbox(caller.person, &caller.account.key, page.before, rows.to_read()).await?;
     let online = online(&app, found.iter().map(|(record, _)| record.sender)).await?;
+    let standings = standings(&app, found.iter().map(|(record, _)| record)).await;
     let found = found.into_iter().map(|(record, letter)| {
+        let standing = standings.of(&record.delivery);
         // Whoever sends is there, also without a node that listens.
-        let is_online = online.contains_key(&record.sender)
-            || app.deliveries.is_here(&record.delivery, DeliveryParty::Sender);
-        let locker = app.lockers.shown(&record.delivery);
-        delivery_info(record, letter, is_online, locker)
+        let is_online =
+            online.contains_key(&record.sender) || standing.is_here(DeliveryParty::Sender);
+        delivery_info(record, letter, is_online, standing.locker)
     });
     let mut deliveries = found.collect();
     let next = rows.cut(&mut deliveries, |last| last.number);

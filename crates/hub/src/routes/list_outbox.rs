@@ -12,6 +12,7 @@ use hub_db::DeliveryState;
 
 use super::list_inbox::Page;
 use crate::app::App;
+use crate::cluster::standings;
 use crate::pages::Rows;
 use crate::people::{PersonCaller, delivery_info, online};
 use crate::refusal::Refusal;
@@ -25,14 +26,15 @@ pub(crate) async fn list_outbox(
     let rows = Rows::new(page.limit, PAGE_DEFAULT, DELIVERIES_PAGE_MAX);
     let found = app.db.outbox(caller.person, page.before, rows.to_read()).await?;
     let online = online(&app, found.iter().map(|record| record.recipient)).await?;
+    let standings = standings(&app, found.iter()).await;
     let found = found.into_iter().map(|record| {
+        let standing = standings.of(&record.delivery);
         // Whoever was not let in, or is no more, does not learn when somebody is there.
         let may_know = matches!(record.state, DeliveryState::Waiting | DeliveryState::Running);
         // Whoever receives is there, also without a node that listens.
-        let is_online = online.contains_key(&record.recipient)
-            || app.deliveries.is_here(&record.delivery, DeliveryParty::Recipient);
-        let locker = app.lockers.shown(&record.delivery);
-        delivery_info(record, None, may_know && is_online, locker)
+        let is_online =
+            online.contains_key(&record.recipient) || standing.is_here(DeliveryParty::Recipient);
+        delivery_info(record, None, may_know && is_online, standing.locker)
     });
     let mut deliveries = found.collect();
     let next = rows.cut(&mut deliveries, |last| last.number);

@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::ask::Ask;
 use crate::deliveries::{ID, TOKEN, announcement};
 use crate::people::{DeviceOf, log_in, person};
+use crate::people_deliveries::{BYTES, address, announce, put_book};
 use crate::postgres::address_file;
 use crate::raw::{PATIENCE, Wire};
 use crate::scene::{Scene, Tree, code, config, fetch, name};
@@ -233,10 +234,7 @@ async fn news_and_presence_cross_front_ends() {
     let Some(server) = Postgres::start() else { return };
     let (one, other) = two(&server, Tls::Off).await;
     let (anna, ben) = (person(&one, "anna", 1).await, person(&one, "ben", 2).await);
-    let book = json!({
-        "number": 1, "contacts": ["anna"], "blocked": [], "policy": "address-book",
-    });
-    assert_eq!(ben.send(&other, "PUT", "/v1/me/book", &book).await.status, 200);
+    assert_eq!(put_book(&other, &ben, &["anna"], &[]).await.status, 200);
     let check = async || anna.ask(&one, "GET", "/v1/people/ben/check").await.json();
     assert_eq!(check().await["answer"], json!("never-online"));
 
@@ -247,15 +245,7 @@ async fn news_and_presence_cross_front_ends() {
         }
     };
     timeout(PATIENCE, online).await.expect("is seen from the other front-end");
-    let letter = json!({
-        "key": crate::people::hex(&ben.key), "sealed": Base64Bytes(vec![2; 80]).to_string(),
-    });
-    let addressed = json!({
-        "to": "ben", "list": 1, "letters": [letter], "segments": 2, "bytes": 9, "files": 1,
-        "largest": 9, "recipient": announcement(2).recipient,
-    });
-    let path = format!("/v1/deliveries/{}/address", "11".repeat(16));
-    assert_eq!(anna.send(&one, "PUT", &path, &addressed).await.status, 201);
+    assert_eq!(address(&one, &anna, 0x11, "ben", 2).await.status, 201);
     hears(&mut bens, "[\"inbox\"]").await;
 
     // The same device at the first front-end: the stream at the other one is over.
@@ -268,25 +258,14 @@ async fn news_and_presence_cross_front_ends() {
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_deliveries_are_removed_by_another_front_end_when_the_manager_is_killed() {
     let Some(server) = Postgres::start() else { return };
-    let address = server.create_database();
-    let (one, other) = two_on(&address, Tls::Off).await;
+    let database = server.create_database();
+    let (one, other) = two_on(&database, Tls::Off).await;
     let (anna, ben) = (person(&one, "anna", 1).await, person(&one, "ben", 2).await);
-    let book = json!({
-        "number": 1, "contacts": ["anna"], "blocked": [], "policy": "address-book",
-    });
-    assert_eq!(ben.send(&one, "PUT", "/v1/me/book", &book).await.status, 200);
-    let letter = json!({
-        "key": crate::people::hex(&ben.key), "sealed": Base64Bytes(vec![2; 80]).to_string(),
-    });
-    let addressed = json!({
-        "to": "ben", "list": 1, "letters": [letter], "segments": 2, "bytes": 9, "files": 1,
-        "largest": 9, "recipient": announcement(2).recipient,
-    });
-    let query = |what: &str| server.sql(&address, what).trim().to_owned();
+    assert_eq!(put_book(&one, &ben, &["anna"], &[]).await.status, 200);
+    let query = |what: &str| server.sql(&database, what).trim().to_owned();
     let manager = || query("SELECT term || ' ' || encode(holder, 'hex') FROM manager");
     let removed = async |number: u8, at: &Scene| {
-        let path = format!("/v1/deliveries/{}/address", format!("{number:02x}").repeat(16));
-        assert_eq!(anna.send(at, "PUT", &path, &addressed).await.status, 201);
+        assert_eq!(address(at, &anna, number, "ben", 2).await.status, 201);
         // Its last change is longer ago than any window.
         query("UPDATE addressed SET used = 1 WHERE state = 1");
         let being = async {
@@ -394,6 +373,53 @@ async fn a_locker_is_where_the_chunks_are_and_every_front_end_leads_there() {
     one.hub.shutdown().await;
     let away = sender.open_locker([9; 16], &request).await;
     assert_eq!(code(away), ProblemCode::Unavailable);
+    other.hub.shutdown().await;
+}
+
+/// Whether a person's page there offers to have a delivery kept for a day.
+async fn offers_lockers(scene: &Scene) -> bool {
+    let page = Ask::get("/me").send(scene).await;
+    assert_eq!(page.status, 200);
+    String::from_utf8_lossy(&page.body).contains(r#"data-locker="86400""#)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_front_end_tells_what_lies_in_a_locker_and_who_sits_at_a_delivery() {
+    let Some(server) = Postgres::start() else { return };
+    let (one, other) = two(&server, Tls::Off).await;
+    let (anna, ben) = (person(&one, "anna", 1).await, person(&one, "ben", 2).await);
+    assert_eq!(put_book(&one, &ben, &["anna"], &[]).await.status, 200);
+    for (number, front_end) in [(3, &one), (4, &other), (5, &one)] {
+        assert_eq!(address(front_end, &anna, number, "ben", 2).await.status, 201);
+    }
+    // The third is in a locker, the fourth in the memory of one, the fifth nowhere.
+    let locker = json!({
+        "segments": 2, "bytes": BYTES, "recipient": announcement(2).recipient, "seconds": 3600,
+    });
+    let path = format!("/v1/deliveries/{}/locker", "03".repeat(16));
+    assert_eq!(anna.send(&other, "PUT", &path, &locker).await.status, 201);
+    assert_eq!(announce(&other, &anna, 4).await.status, 201);
+    for front_end in [&one, &other] {
+        let listed = async |who: &DeviceOf, which: &str| {
+            let page = who.ask(front_end, "GET", &format!("/v1/me/{which}")).await.json();
+            let found = page["deliveries"].as_array().expect("a list").iter();
+            let found = found.map(|it| (it["locker"]["kept"].as_u64(), it["other_online"] == true));
+            found.collect::<Vec<_>>()
+        };
+        let kept = (Some(0), false);
+        assert_eq!(listed(&ben, "inbox").await, [(None, false), (None, true), kept]);
+        assert_eq!(listed(&anna, "outbox").await, [(None, false), (None, false), kept]);
+        assert!(offers_lockers(front_end).await);
+    }
+
+    // Without the one that keeps lockers the lists are there, and say less.
+    one.hub.shutdown().await;
+    let page = ben.ask(&other, "GET", "/v1/me/inbox").await;
+    assert_eq!(page.status, 200);
+    assert_eq!(page.json()["deliveries"][2]["locker"], json!(null));
+    assert!(!offers_lockers(&other).await);
+    // What only front-ends ask is no route of the hub.
+    assert_eq!(ben.send(&other, "POST", "/front-end/deliveries", &json!([])).await.status, 404);
     other.hub.shutdown().await;
 }
 

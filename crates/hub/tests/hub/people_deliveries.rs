@@ -22,6 +22,9 @@ fn id(number: u8) -> String {
     Hex([number; 16]).to_string()
 }
 
+/// Of two segments.
+pub(crate) const BYTES: u64 = (1 << 20) + 9;
+
 fn token_hash() -> Hex<32> {
     Hex(*blake3::hash(&TOKEN).as_bytes())
 }
@@ -34,17 +37,23 @@ fn addressed(to: &str, list: u64, devices: &[u8]) -> Value {
     };
     json!({
         "to": to, "list": list, "letters": devices.iter().map(letter).collect::<Vec<_>>(),
-        "segments": 2, "bytes": 9, "files": 1, "largest": 9, "recipient": token_hash(),
+        "segments": 2, "bytes": BYTES, "files": 1, "largest": 9, "recipient": token_hash(),
     })
 }
 
-async fn address(scene: &Scene, sender: &DeviceOf, number: u8, to: &str, device: u8) -> Answer {
+pub(crate) async fn address(
+    scene: &Scene,
+    sender: &DeviceOf,
+    number: u8,
+    to: &str,
+    device: u8,
+) -> Answer {
     let path = format!("/v1/deliveries/{}/address", id(number));
     sender.send(scene, "PUT", &path, &addressed(to, 1, &[device])).await
 }
 
-async fn announce(scene: &Scene, sender: &DeviceOf, number: u8) -> Answer {
-    let body = json!({ "segments": 2, "bytes": 9, "recipient": token_hash() });
+pub(crate) async fn announce(scene: &Scene, sender: &DeviceOf, number: u8) -> Answer {
+    let body = json!({ "segments": 2, "bytes": BYTES, "recipient": token_hash() });
     sender.send(scene, "PUT", &format!("/v1/deliveries/{}", id(number)), &body).await
 }
 
@@ -53,7 +62,12 @@ async fn end(scene: &Scene, by: &DeviceOf, number: u8) -> u16 {
     by.send(scene, "DELETE", &format!("/v1/deliveries/{}", id(number)), &body).await.status
 }
 
-async fn put_book(scene: &Scene, owner: &DeviceOf, contacts: &[&str], blocked: &[&str]) -> Answer {
+pub(crate) async fn put_book(
+    scene: &Scene,
+    owner: &DeviceOf,
+    contacts: &[&str],
+    blocked: &[&str],
+) -> Answer {
     let number = owner.ask(scene, "GET", "/v1/me/book").await.json()["number"].as_u64();
     let book = json!({
         "number": number.expect("a number") + 1, "contacts": contacts, "blocked": blocked,
@@ -110,7 +124,7 @@ async fn a_stranger_waits_until_the_recipient_lets_them_in() {
     // Only by the device that addressed it, and as it was addressed.
     let own = announce(&scene, &ben, 1).await;
     assert_eq!(own.problem(), is(409, "delivery-conflict"));
-    let longer = json!({ "segments": 3, "bytes": 9, "recipient": token_hash() });
+    let longer = json!({ "segments": 3, "bytes": BYTES, "recipient": token_hash() });
     let path = format!("/v1/deliveries/{}", id(1));
     let other = anna.send(&scene, "PUT", &path, &longer).await;
     assert_eq!(other.problem(), is(409, "delivery-conflict"));
