@@ -6,7 +6,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::documented::Documented;
-use crate::process::{count, told};
+use crate::process::{count, told, until};
 use crate::world::World;
 
 /// Runs a command that must end well; what it prints to people.
@@ -257,4 +257,34 @@ fn administrators_list_and_end_invitations_and_accounts() {
     assert_eq!(acts["event"], "act");
     let said = says(&world, "root", &["audit"]);
     assert!(said.contains(&ben) && said.lines().count() >= 4, "{said}");
+}
+
+#[test]
+fn clients_are_told_of_newer_versions_and_too_old_ones_are_refused_with_the_way_out() {
+    let world = world();
+    let data = world.text("hub");
+    let clients = |more: &[&str]| {
+        let args = [&["hub", "clients", "--data", &data], more].concat();
+        world.tells("root", &args, &["hub-clients"])
+    };
+    assert!(clients(&[])["newest"].is_null());
+    let place = "https://example.org/consign";
+    let wanted = clients(&["--newest", "99.0.0", "--place", place]);
+    assert_eq!((&wanted["newest"], &wanted["minimum"]), (&"99.0.0".into(), &Value::Null));
+    let found = || {
+        let only = ["doctor", "--json", "--only", "client-outdated"];
+        String::from_utf8_lossy(&world.run("anna", &only).stdout).into_owned()
+    };
+    until("doctor tells of it", || found().contains("99.0.0 is there"));
+    assert!(found().contains(place), "{}", found());
+    world.ok("anna", &["ls", "team/site"]);
+
+    assert_eq!(clients(&["--minimum", "99.0.0"])["newest"], "99.0.0", "what is not given stays");
+    until("it is refused", || !world.run("anna", &["ls", "team/site"]).status.success());
+    let refused = world.lines("anna", &["ls", "team/site"], 6);
+    let told = refused.last().expect("a line");
+    let message = told["message"].as_str().expect("a text");
+    assert!(message.contains("99.0.0 and newer") && message.contains(place), "{told}");
+    assert!(clients(&["--any"])["minimum"].is_null());
+    until("it is answered again", || world.run("anna", &["ls", "team/site"]).status.success());
 }

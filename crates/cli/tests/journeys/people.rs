@@ -287,6 +287,17 @@ fn both_keep_a_receipt_which_proves_itself_anywhere() {
         assert_eq!(line["subject"], "A note");
     }
     assert_eq!(sent["identity"], came["identity"]);
+    // The hub counts by person, in sealed bytes.
+    let sealed = boxed(&world, "anna", "outbox")[0]["bytes_total"].clone();
+    for (node, [sent, received]) in [("anna", [1, 0]), ("ben", [0, 1])] {
+        let person = &world.lines(node, &["account", "show"], 0)[0];
+        assert_eq!(
+            (&person["sent_deliveries"], &person["received_deliveries"]),
+            (&sent.into(), &received.into())
+        );
+        let bytes = if sent == 1 { &person["sent_bytes"] } else { &person["received_bytes"] };
+        assert_eq!(*bytes, sealed, "{person}");
+    }
 
     let file = world.text("a.receipt");
     world.ok("anna", &["receipts", &id, "--export", &file]);
