@@ -1,7 +1,7 @@
 //! Who is silent in the middle of a delivery is named by the other side, with what comes next.
 
 use std::fs;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 use testkit::noise;
@@ -77,10 +77,8 @@ fn a_recipient_is_told_of_a_sender_that_sends_nothing_of_one_that_left_and_of_th
 }
 
 /// What a sender hears of Ben before anything is sent.
-fn answer(lan: &Lan) -> String {
-    let missing = lan.text("missing");
-    let asked = lan.command("anna", &["send", &missing, "--to", "ben"]).output();
-    let lines = lines(&asked.expect("consign runs"));
+fn answer(mut asking: Command) -> String {
+    let lines = lines(&asking.output().expect("consign runs"));
     let told = lines.iter().find(|line| line["event"] == "recipient");
     told.and_then(|line| line["answer"].as_str()).unwrap_or_default().to_owned()
 }
@@ -106,11 +104,30 @@ fn a_person_whose_cable_was_pulled_is_offline_after_three_missed_heart_beats() {
     }
     lan.ok("ben", &["book", "add", "anna"]);
     let (node, _) = Process::start_ready(&mut lan.command("ben", &["node"]));
-    until("ben is online", || answer(&lan) == "ready");
+    let missing = lan.text("missing");
+    let ask = || lan.command("anna", &["send", &missing, "--to", "ben"]);
+    until("ben is online", || answer(ask()) == "ready");
     // Neither end is told of it.
     lan.cut("ben");
-    until("ben is seen to be away", || answer(&lan) == "offline");
+    until("ben is seen to be away", || answer(ask()) == "offline");
     lan.mend("ben");
-    until("ben is online again", || answer(&lan) == "ready");
+    until("ben is online again", || answer(ask()) == "ready");
     drop(node);
+}
+
+#[test]
+fn who_is_online_is_known_again_after_the_hub_was_killed() {
+    let mut world = acquainted();
+    let (mut node, _) = Process::start_ready(&mut world.command("ben", &["node"]));
+    let missing = world.text("missing");
+    let answered =
+        |world: &World| answer(world.command("anna", &["send", &missing, "--to", "ben"]));
+    until("ben is online", || answered(&world) == "ready");
+    world.hub.kill();
+    world.hub = start_hub(&world.path("hub"), &["--listen", world.address()]).0;
+    // Nobody does anything for it.
+    until("ben is online again", || answered(&world) == "ready");
+    assert!(node.0.try_wait().expect("asked").is_none(), "the node ran all the time");
+    assert!(node.stop());
+    until("ben is gone", || answered(&world) == "offline");
 }
