@@ -23,8 +23,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const USER: &str = "consign";
 const PASSWORD: &str = "not-a-secret";
 
-/// What the server says when it can be used.
-const READY: &str = "database system is ready to accept connections";
+/// What the server says when it can be used, be it for reading alone.
+const READY: [&str; 2] = [
+    "database system is ready to accept connections",
+    "database system is ready to accept read-only connections",
+];
 
 /// A server with a cluster in a temporary directory, reached by a socket there and by nothing
 /// else, unless it was asked to listen on loopback with TLS. Dropping it stops the server and
@@ -75,12 +78,42 @@ impl Postgres {
     fn created() -> Option<Self> {
         let initdb = parts::require("initdb")?.canonicalize().expect("it was just found");
         let programs = initdb.parent().expect("a program is in a directory").to_owned();
+        let server = Self::without_data(programs);
+        server.create();
+        Some(server)
+    }
+
+    fn without_data(programs: PathBuf) -> Self {
         let directory = tempfile::Builder::new().prefix("pg").tempdir().expect("a directory");
         let user = user(directory.path());
         let databases = AtomicU32::new(0);
-        let server = Self { programs, port: None, user, directory, server: None, databases };
-        server.create();
-        Some(server)
+        Self { programs, port: None, user, directory, server: None, databases }
+    }
+
+    /// Starts another server that follows this one: what this one acknowledges from now on, both have.
+    ///
+    /// # Panics
+    /// If it does not start.
+    #[must_use]
+    pub fn standby(&self) -> Self {
+        let standby = Self::without_data(self.programs.clone());
+        let mut copy = self.command("pg_basebackup");
+        copy.env("PGPASSWORD", PASSWORD).arg("--host").arg(self.directory());
+        copy.args(["--username", USER, "--checkpoint=fast", "--write-recovery-conf", "--no-sync"]);
+        standby.succeed(copy.arg("--pgdata").arg(standby.data()));
+        let standby = standby.started();
+        self.sql("postgres", "ALTER SYSTEM SET synchronous_standby_names = '*'");
+        self.sql("postgres", "SELECT pg_reload_conf()");
+        standby
+    }
+
+    /// Makes a server that [`Self::standby`] started one of its own, which takes writes.
+    ///
+    /// # Panics
+    /// If it is none.
+    pub fn promote(&self) {
+        let promoted = self.sql("postgres", "SELECT pg_promote()");
+        assert_eq!(promoted.trim(), "t", "within a minute");
     }
 
     /// The directory of the socket.
@@ -253,7 +286,7 @@ impl Postgres {
             let mut told = String::new();
             loop {
                 match log.recv_timeout(end.saturating_duration_since(Instant::now())) {
-                    Ok(line) if line.contains(READY) => return,
+                    Ok(line) if READY.iter().any(|ready| line.contains(ready)) => return,
                     Ok(line) => told = format!("{told}{line}\n"),
                     Err(RecvTimeoutError::Disconnected) => break,
                     Err(RecvTimeoutError::Timeout) => panic!("the server does not start:\n{told}"),

@@ -1,6 +1,6 @@
 //! A hub whose database is on a PostgreSQL server.
 
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
 use hub::{Database, DatabaseError, Hub, HubConfig, HubData, Role, StartError, Tls};
@@ -85,6 +85,41 @@ async fn a_hub_says_so_while_its_server_is_away_and_goes_on_after() {
     owner.client.upload(tree.frames()).await.expect("uploads");
     owner.post(&name, &tree, Some(first)).await.expect("publishes");
     assert!(reads(&scene.anonymous(), &tree).await);
+    scene.hub.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_goes_on_at_the_server_that_takes_over() {
+    let Some(mut server) = Postgres::start() else { return };
+    let address = server.create_database();
+    let standby = server.standby();
+    let dir = tempfile::tempdir().expect("a directory");
+    // One address for whichever of them is the first, as a name or an address that moves is in the field.
+    let current = dir.path().join("current");
+    symlink(server.directory(), &current).expect("links");
+    let coded = |path: &Path| path.to_str().expect("text").replace('/', "%2F");
+    let address = address.replace(&coded(server.directory()), &coded(&current));
+    let database = address_file(dir.path(), &address);
+    let scene = start(dir, Some(database)).await;
+    let owner = scene.person(1, Role::Publisher, &[]).await;
+    let (name, before) = (name("team/tools"), Tree::new(1, 5));
+    let first = owner.publish(&name, true, &before).await;
+
+    tokio::task::block_in_place(|| {
+        server.kill();
+        std::fs::remove_file(&current).expect("is there");
+        symlink(standby.directory(), &current).expect("links");
+    });
+    // The other one only reads as yet.
+    let answer = plain(&scene.hub.local_addr.to_string(), "/v1/names").await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    tokio::task::block_in_place(|| standby.promote());
+    let tree = Tree::new(2, 5);
+    owner.client.upload(tree.frames()).await.expect("uploads");
+    owner.post(&name, &tree, Some(first)).await.expect("is the one after the first");
+    for tree in [&before, &tree] {
+        assert!(reads(&scene.anonymous(), tree).await, "nothing that was acknowledged is lost");
+    }
     scene.hub.shutdown().await;
 }
 
