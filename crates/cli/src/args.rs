@@ -45,7 +45,7 @@ pub(crate) use self::rights::{
     InvitationArgs, InvitationCommand, InvitationCreateArgs, InvitedRole, KeepArgs, PinArgs,
     RevokeArgs, TokenArgs, TokenCommand, TokenCreateArgs,
 };
-pub(crate) use self::rollout::{OrderArgs, StagingArgs};
+pub(crate) use self::rollout::{OrderArgs, Span, StagingArgs};
 
 /// Carry content to people and machines: verified, resumable, only what changed.
 #[derive(Debug, Parser)]

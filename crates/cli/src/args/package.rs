@@ -103,7 +103,8 @@ pub(crate) struct BuildArgs {
 #[command(after_help = "Example:\n  consign package send ./hello\n  \
                   consign package send ./hello --labels 'site=berlin & !lab' --dry-run\n  \
                   consign package send ./hello --to press-1 --to press-2\n  \
-                  consign package send ./hello --canary 2 --wave 25% --pause-between 30m --stop-at 10%\n\n\
+                  consign package send ./hello --canary 2 --wave 25% --pause-between 30m --stop-at 10%\n  \
+                  consign package send ./site --watch --settle 1m\n\n\
                   It is in their queues, or those of the first wave, when this returns; who is offline \
                   gets it later, in order.")]
 pub(crate) struct SendArgs {
@@ -111,6 +112,12 @@ pub(crate) struct SendArgs {
     pub(crate) path: PathBuf,
     #[command(flatten)]
     pub(crate) whom: WhomArgs,
+    /// Send it again whenever its files have changed, until it is interrupted
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) watch: bool,
+    /// With --watch: how long nothing may have changed before it is sent
+    #[arg(long, value_name = "TIME", default_value = "10s", requires = "watch")]
+    pub(crate) settle: super::Span,
     #[command(flatten)]
     pub(crate) staging: super::StagingArgs,
 }

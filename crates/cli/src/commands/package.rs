@@ -1,5 +1,6 @@
 //! `consign package …`
 
+mod again;
 mod apply;
 mod build;
 mod check;

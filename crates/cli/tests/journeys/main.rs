@@ -6,6 +6,7 @@
 //! `terminal`, `files` and `users`. It is one program, for linking it takes longer than compiling it.
 
 mod administration;
+mod again;
 mod apart;
 mod attacks;
 mod audit;

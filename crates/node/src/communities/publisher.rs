@@ -19,7 +19,9 @@ use content::TreeRef;
 use documents::{DocumentHash, Manifest, PublicKey, ReleaseName, Seen};
 use hub_api::{Base64Bytes, Hex, ProblemCode};
 use hub_client::ClientError;
-use ledger::{Addressee, Confirmed, Draft, DraftError, Ledger, LedgerError, NewPackage};
+use ledger::{
+    Addressee, Confirmed, Draft, DraftError, Ledger, LedgerError, NewPackage, PackageFilter,
+};
 use package::Package;
 use package::label::Expression;
 use serde::{Deserialize, Serialize};
@@ -80,6 +82,17 @@ pub struct SendRequest {
     pub valid_for: Duration,
     /// How it reaches them wave after wave; none for all of them at once.
     pub staging: Option<Staging>,
+    /// Nothing is sent when the newest release of this package was the same, and for the same.
+    pub unless_sent: bool,
+}
+
+/// What came of sending a package.
+#[derive(Debug, Clone)]
+pub enum SendOutcome {
+    /// It was sent.
+    Sent(Box<Sent>),
+    /// It was not, because nothing has changed since this release.
+    Unchanged(u64),
 }
 
 /// A package that is in the queues of its targets, or of those of its first waves.
@@ -214,7 +227,7 @@ impl Place {
         Ok(targets)
     }
 
-    /// Sends a package: when this returns, it is in the queue of every target it is for.
+    /// Sends a package: when it is sent, it is in the queue of every target it is for.
     ///
     /// # Errors
     /// See [`SendError`].
@@ -223,7 +236,7 @@ impl Place {
         request: &SendRequest,
         ledger: &dyn Ledger,
         progress: &PublishProgress,
-    ) -> Result<Sent, SendError> {
+    ) -> Result<SendOutcome, SendError> {
         let hub = self.hub()?;
         let before = hub.client.bytes_on_wire();
         let forgotten = self.give_back(ledger).await?;
@@ -253,6 +266,12 @@ impl Place {
                 .send(&hub, &published, &index, &draft, &drafting, resend, reread, known, progress)
                 .await?;
             let release = Release::new(self, request, &feed, last, &shot);
+            if request.unless_sent
+                && drafted.is_none()
+                && let Some(sequence) = self.sent_last(&release, ledger).await?
+            {
+                return Ok(SendOutcome::Unchanged(sequence));
+            }
             let id = match drafted {
                 Some(id) => id,
                 None => {
@@ -288,7 +307,7 @@ impl Place {
                             super::rollout::status(ledger, id, unix_now()).await?
                         }
                     };
-                    return Ok(Sent {
+                    return Ok(SendOutcome::Sent(Box::new(Sent {
                         rollout,
                         sequence: written.package.sequence,
                         manifest: written.package.manifest,
@@ -296,7 +315,7 @@ impl Place {
                         bytes_sent: hub.client.bytes_on_wire().sent - before.sent,
                         bytes: shot.totals.bytes,
                         forgotten,
-                    });
+                    })));
                 }
                 Err(HandInError::Missing(missing)) if attempt < ATTEMPTS => {
                     reread |= missing.len() >= hub_api::limits::MISSING_IDS_MAX
@@ -312,6 +331,29 @@ impl Place {
             }
         }
         unreachable!("the last attempt returns")
+    }
+
+    /// Number of the newest release of this package, if it has this tree and was for the same.
+    async fn sent_last(
+        &self,
+        release: &Release<'_>,
+        ledger: &dyn Ledger,
+    ) -> Result<Option<u64>, SendError> {
+        let (community, name) = (Some(self.id()), Some(release.name.to_owned()));
+        let filter = PackageFilter { community, name, sequence: None };
+        let mut before = None;
+        // Other publishers may keep theirs in the same ledger.
+        loop {
+            let found = ledger.packages(&filter, before, 1).await?;
+            let Some(newest) = found.into_iter().next() else { return Ok(None) };
+            if newest.feed == *release.feed {
+                let is_same = newest.sent.is_some()
+                    && newest.tree == release.tree.id()
+                    && newest.selector == release.selector;
+                return Ok(is_same.then_some(newest.sequence));
+            }
+            before = Some(newest.id);
+        }
     }
 
     /// How the tree of a package is given to the hub.

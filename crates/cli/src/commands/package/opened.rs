@@ -48,7 +48,7 @@ impl Opened {
             let package = Package::decode(&bytes).with_context(cannot)?;
             return Ok(Self { package, from: From::Built(path.to_owned()) });
         }
-        let file = if path.is_dir() { path.join(FILE_NAME) } else { path.to_owned() };
+        let file = specification_at(path);
         let cannot = || format!("cannot read {}", file.display());
         let mut text = String::new();
         fs::File::open(&file)
@@ -95,6 +95,20 @@ impl Opened {
         self.clear(state)?;
         self.put_together(&tree)?;
         Ok(tree)
+    }
+
+    /// What it is put together from: files, and directories with all that is in them.
+    pub(super) fn sources(&self) -> Vec<PathBuf> {
+        match &self.from {
+            From::Built(path) => vec![path.clone()],
+            From::Specified { specification, folder } => {
+                let of = |content: &Content| match &content.from {
+                    Source::Text(_) => None,
+                    Source::Path(path) => Some(folder.join(path)),
+                };
+                specification.contents.iter().filter_map(of).collect()
+            }
+        }
     }
 
     /// Whether it was built before.
@@ -165,6 +179,11 @@ impl Opened {
         }
         Ok(())
     }
+}
+
+/// The file of a specification that was named itself, or by its directory.
+pub(super) fn specification_at(path: &Path) -> PathBuf {
+    if path.is_dir() { path.join(FILE_NAME) } else { path.to_owned() }
 }
 
 fn own_tree(state: &State) -> PathBuf {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use community::{Membership, PeerName};
 use deploy::State;
-use node::communities::publisher::{Forgotten, Selection, SendRequest};
+use node::communities::publisher::{Forgotten, Selection, SendOutcome, SendRequest};
 use node::publish::PublishProgress;
 use package::label::Expression;
 use serde_json::json;
@@ -20,6 +20,15 @@ use crate::output::{bytes, counted};
 use crate::progress::{Look, watch};
 
 pub(super) async fn run(session: &Session, args: SendArgs) -> anyhow::Result<Ended> {
+    if args.watch {
+        return super::again::run(session, &args).await;
+    }
+    send(session, &args).await?;
+    Ok(Ended::Done)
+}
+
+/// Sends it once, or says to whom it would go. Who watches sends nothing that was sent before.
+pub(super) async fn send(session: &Session, args: &SendArgs) -> anyhow::Result<()> {
     let node = session.node()?;
     let place = node.community(args.whom.community.as_deref())?;
     let to = selection(&args.whom.to, args.whom.labels.as_deref())?;
@@ -44,7 +53,7 @@ pub(super) async fn run(session: &Session, args: SendArgs) -> anyhow::Result<End
                 "bytes": total, "targets": targets.len(),
             }),
         )?;
-        return Ok(Ended::Done);
+        return Ok(());
     }
     let ledger = crate::ledger::open(session).await?;
     // Two at once would build in one place.
@@ -58,6 +67,7 @@ pub(super) async fn run(session: &Session, args: SendArgs) -> anyhow::Result<End
         to,
         valid_for: Duration::from_secs(args.whom.valid.saturating_mul(86_400)),
         staging: super::rollout::staging(&args.staging),
+        unless_sent: args.watch,
     };
     let progress = PublishProgress::default();
     let look = || {
@@ -75,8 +85,21 @@ pub(super) async fn run(session: &Session, args: SendArgs) -> anyhow::Result<End
     if let Err(error) = opened.clear(&building) {
         session.output.remark(format!("{error:#}"));
     }
-    sent.forgotten.iter().try_for_each(|forgotten| told(session, forgotten))?;
     let name = format!("{} {}", request.package.name, request.package.version);
+    let sent = match sent {
+        SendOutcome::Sent(sent) => sent,
+        SendOutcome::Unchanged(sequence) => {
+            return session.output.fact(
+                format!("{name} is as it was sent as release {sequence}"),
+                &json!({
+                    "event": "unchanged", "package": request.package.name,
+                    "version": request.package.version, "sequence": sequence,
+                    "community": place.id().to_string(),
+                }),
+            );
+        }
+    };
+    sent.forgotten.iter().try_for_each(|forgotten| told(session, forgotten))?;
     let targets: Vec<&str> = sent.targets.iter().map(PeerName::as_str).collect();
     session.output.fact(
         format!(
@@ -97,7 +120,7 @@ pub(super) async fn run(session: &Session, args: SendArgs) -> anyhow::Result<End
         let remark = "the node addresses the next waves: `consign node` has to run";
         session.output.remark(remark);
     }
-    Ok(Ended::Done)
+    Ok(())
 }
 
 /// What became of a release that the hub had forgotten.
