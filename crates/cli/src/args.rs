@@ -18,9 +18,9 @@ mod rollout;
 
 pub(crate) use self::community::{
     AddressArgs, ApproveArgs, CommunityArgs, CommunityCommand, CommunityConsoleArgs, CreateArgs,
-    DeleteArgs, JoinArgs, LabelArgs, ManagerCommand, OpenArgs, PeerAddArgs, PeerCommand,
-    PeerNameArgs, PeerRole, ProposalCommand, ProposalFile, RelayArgs, RoleArgs, RouteArgs,
-    SeedArgs, SignArgs,
+    DeleteArgs, DescribeArgs, Described, JoinArgs, LabelArgs, ManagerCommand, OpenArgs,
+    PeerAddArgs, PeerCommand, PeerNameArgs, PeerRole, ProposalCommand, ProposalFile, RelayArgs,
+    RoleArgs, RouteArgs, SeedArgs, SignArgs,
 };
 pub(crate) use self::delivery::{
     DeliveriesArgs, DeliveryReceiptsArgs, ReceiveArgs, SendDeliveryArgs,

@@ -12,7 +12,7 @@ use crate::{CommunityId, ExchangePublic, PeerName, identity};
 pub const LABELS_MAX: usize = 32;
 /// Most routes of a peer or a seed.
 pub const ROUTES_MAX: usize = 8;
-/// The longest description of a peer, in bytes.
+/// The longest description of a peer, in bytes: one line.
 pub const DESCRIPTION_BYTES_MAX: usize = 256;
 /// The longest name of a host, in bytes (RFC 1035, section 2.3.4).
 pub const HOST_BYTES_MAX: usize = 255;
@@ -279,9 +279,15 @@ fn trimmed(url: &str) -> &str {
 }
 
 /// A text for people, on one line.
+/// Whether a text can be a description, or the name of a host: a line of 1 to `most` bytes.
+#[must_use]
+pub fn is_line(text: &str, most: usize) -> bool {
+    (1..=most).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
 pub(crate) fn read_line(reader: &mut Reader<'_>, most: usize) -> Result<String, DecodeError> {
     let text = reader.text()?;
-    if text.is_empty() || text.len() > most || text.chars().any(char::is_control) {
+    if !is_line(text, most) {
         return Err(reader.invalid("a text that is empty, too long or more than one line"));
     }
     Ok(text.to_owned())

@@ -123,6 +123,16 @@ pub enum CommunityError {
     /// There is no peer of this name. `consign community list` shows them.
     #[error("there is no peer {0}")]
     NoPeer(String),
+    /// What was said of a peer does not fit into a membership: a text that is too long or more than a line, too many
+    /// labels or routes. Nothing was changed.
+    #[error("no peer can be as {peer} would be then")]
+    Unfit {
+        /// Its name.
+        peer: String,
+        /// What does not fit.
+        #[source]
+        source: DecodeError,
+    },
     /// Somebody else changed the roster meanwhile, again and again. Try again.
     #[error("the roster kept changing at the hub")]
     Contended,

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+use community::membership::{DESCRIPTION_BYTES_MAX, HOST_BYTES_MAX, is_line};
 use package::label::Label;
 
 #[derive(Debug, ClapArgs)]
@@ -39,6 +40,8 @@ pub(crate) enum CommunityCommand {
     Role(RoleArgs),
     /// Set and remove labels of a peer
     Label(LabelArgs),
+    /// Say what a peer is, and where, for people
+    Describe(DescribeArgs),
     /// Say from which hub or relay a peer gets its packages
     Route(RouteArgs),
     /// Say where a relay is found
@@ -265,10 +268,10 @@ pub(crate) struct PeerAddArgs {
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) address: Vec<String>,
     /// What it is, for people
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = description)]
     pub(crate) description: Option<String>,
     /// Name or address of the machine, for people
-    #[arg(long, value_name = "HOST")]
+    #[arg(long, value_name = "HOST", value_parser = host)]
     pub(crate) host: Option<String>,
     /// Hours until the join secret ends
     #[arg(long, value_name = "HOURS", default_value_t = 168, value_parser = clap::value_parser!(u64).range(1..=8760))]
@@ -314,6 +317,53 @@ pub(crate) struct RoleArgs {
     pub(crate) roles: Vec<PeerRole>,
     #[command(flatten)]
     pub(crate) to: ProposalFile,
+}
+
+#[derive(Debug, ClapArgs)]
+#[command(
+    after_help = "Example:\n  consign community describe press-1 --description 'Press 1, hall 2'\n  \
+                  consign community describe press-1 --host press-1.berlin.example\n  \
+                  consign community describe press-1 --forget host"
+)]
+pub(crate) struct DescribeArgs {
+    /// Peer
+    pub(crate) peer: String,
+    /// What it is
+    #[arg(long, value_name = "TEXT", value_parser = description, required_unless_present_any = ["host", "forget"])]
+    pub(crate) description: Option<String>,
+    /// Name or address of the machine
+    #[arg(long, value_name = "HOST", value_parser = host)]
+    pub(crate) host: Option<String>,
+    /// Say nothing of that any more (may be given several times)
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) forget: Vec<Described>,
+    #[command(flatten)]
+    pub(crate) to: ProposalFile,
+}
+
+/// What is said of a peer for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Described {
+    /// What it is.
+    Description,
+    /// Name or address of the machine.
+    Host,
+}
+
+fn description(text: &str) -> Result<String, String> {
+    line(text, DESCRIPTION_BYTES_MAX)
+}
+
+fn host(text: &str) -> Result<String, String> {
+    line(text, HOST_BYTES_MAX)
+}
+
+fn line(text: &str, most: usize) -> Result<String, String> {
+    if is_line(text, most) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("it is one line of 1 to {most} bytes"))
+    }
 }
 
 #[derive(Debug, ClapArgs)]

@@ -19,8 +19,9 @@ use serde_json::json;
 
 use super::{Session, parse};
 use crate::args::{
-    ApproveArgs, CommunityArgs, CommunityCommand, CreateArgs, LabelArgs, ManagerCommand, OpenArgs,
-    PeerCommand, PeerNameArgs, PeerRole, ProposalFile, RoleArgs, SeedArgs,
+    ApproveArgs, CommunityArgs, CommunityCommand, CreateArgs, DescribeArgs, Described, LabelArgs,
+    ManagerCommand, OpenArgs, PeerCommand, PeerNameArgs, PeerRole, ProposalFile, RoleArgs,
+    SeedArgs,
 };
 use crate::exit::Ended;
 
@@ -41,6 +42,7 @@ pub(super) async fn run(session: &Session, args: CommunityArgs) -> anyhow::Resul
         CommunityCommand::Approve(args) => approve(session, &place()?, &args).await,
         CommunityCommand::Role(args) => role(session, &place()?, args).await,
         CommunityCommand::Label(args) => label(session, &place()?, args).await,
+        CommunityCommand::Describe(args) => describe(session, &place()?, args).await,
         CommunityCommand::Route(args) => route::set(session, &place()?, args).await,
         CommunityCommand::Address(args) => route::address(session, &place()?, args).await,
         CommunityCommand::Relays => relays::run(session, &place()?).await,
@@ -173,6 +175,25 @@ async fn label(session: &Session, place: &Place, args: LabelArgs) -> anyhow::Res
         }
         let labels = args.labels.iter().map(|it| (it.key.clone(), it.value.clone()));
         member.labels.extend(labels);
+    });
+    changed_fact(session, &peer, &session.patiently(changed).await?, &args.to)
+}
+
+async fn describe(session: &Session, place: &Place, args: DescribeArgs) -> anyhow::Result<Ended> {
+    let peer: PeerName = parse(&args.peer)?;
+    let changed = place.change_peer(&peer, |member| {
+        for what in &args.forget {
+            match what {
+                Described::Description => member.description = None,
+                Described::Host => member.host = None,
+            }
+        }
+        if args.description.is_some() {
+            member.description.clone_from(&args.description);
+        }
+        if args.host.is_some() {
+            member.host.clone_from(&args.host);
+        }
     });
     changed_fact(session, &peer, &session.patiently(changed).await?, &args.to)
 }

@@ -309,7 +309,9 @@ fn judge_community(error: &CommunityError) -> Option<(Ended, Option<String>)> {
         CommunityError::LastWord => {
             Some((Ended::NotAllowed, hint("run it on the machine of another manager")))
         }
-        CommunityError::TooManyManagers(_) => Some((Ended::Failed, None)),
+        CommunityError::TooManyManagers(_) | CommunityError::Unfit { .. } => {
+            Some((Ended::Failed, None))
+        }
         CommunityError::NotManager(_) => {
             Some((Ended::NotAllowed, hint("run this on the machine of a manager")))
         }

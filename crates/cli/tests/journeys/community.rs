@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use community::membership::LABELS_MAX;
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -242,4 +243,43 @@ fn a_machine_without_the_right_secret_does_not_join() {
     world.fails("eve", &["join", &seed, "--as", "a", "--secret-file", &secret], 4);
     let again = ["join", &seed, "--as", "a", "--secret-file", &secret];
     assert_eq!(world.tells("a", &again, &["joined"])["again"], true);
+}
+
+#[test]
+fn what_is_said_of_a_peer_can_be_changed_and_a_roster_stays_readable() {
+    let community = Community::create();
+    community.peer("press-1", &["--role", "target", "--description", "Press 1"]);
+    let world = &community.world;
+    let said = || {
+        let listed = lines(&world.run("boss", &["community", "list"]));
+        let peer = listed.into_iter().find(|line| line["event"] == "peer").expect("has joined");
+        (peer["description"].clone(), peer["host"].clone())
+    };
+    assert_eq!(said(), ("Press 1".into(), Value::Null));
+    let describe = |more: &[&str]| {
+        let args = [&["community", "describe", "press-1"], more].concat();
+        world.tells("boss", &args, &["changed"]);
+    };
+    describe(&["--host", "press-1.example", "--description", "Press 1, hall 2"]);
+    assert_eq!(said(), ("Press 1, hall 2".into(), "press-1.example".into()));
+    describe(&["--forget", "host"]);
+    assert_eq!(said(), ("Press 1, hall 2".into(), Value::Null));
+    let shown = world.node("boss").plain(&["community", "list"]).output().expect("runs");
+    assert!(String::from_utf8_lossy(&shown.stdout).contains("Press 1, hall 2"), "{shown:?}");
+
+    // Neither a text that no membership can have nor more labels than it can have.
+    let long = "x".repeat(257);
+    for text in ["", "two\nlines", &long] {
+        let refused =
+            world.run("boss", &["community", "describe", "press-1", "--description", text]);
+        assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    }
+    let labels: Vec<String> = (0..=LABELS_MAX).map(|number| format!("k{number}")).collect();
+    let mut args = vec!["community", "label", "press-1"];
+    args.extend(labels.iter().map(String::as_str));
+    let refused = world.fails("boss", &args, 1);
+    let message = refused["message"].as_str().expect("a text");
+    assert!(message.contains("no peer can be as press-1 would be then"), "{refused}");
+    assert_eq!(said(), ("Press 1, hall 2".into(), Value::Null));
+    describe(&["--host", "it goes on"]);
 }

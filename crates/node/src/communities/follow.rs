@@ -429,6 +429,7 @@ impl FollowError {
             | CommunityError::TooManyManagers(_)
             | CommunityError::PeerExists(_)
             | CommunityError::NoPeer(_)
+            | CommunityError::Unfit { .. }
             | CommunityError::Contended
             | CommunityError::HubChoice(_)
             | CommunityError::State(_) => false,

@@ -61,6 +61,9 @@ fn show(session: &Session, member: &Membership) -> anyhow::Result<()> {
     if !routes.is_empty() {
         text = format!("{}  via {}", text.trim_end(), routes.join(", "));
     }
+    for said in [&member.description, &member.host].into_iter().flatten() {
+        text = format!("{}\n    {said}", text.trim_end());
+    }
     session.output.fact(
         text.trim_end(),
         &json!({

@@ -26,6 +26,20 @@ pub(super) struct Next {
     pub(super) members: BTreeMap<PeerName, Membership>,
 }
 
+impl Next {
+    /// Refuses what nobody could read: a roster with it would end the community.
+    fn check(&self, before: &Self) -> Result<(), CommunityError> {
+        let is_new = |(peer, member): &(&PeerName, &Membership)| {
+            before.members.get(*peer).is_none_or(|it| it != *member)
+        };
+        for (peer, member) in self.members.iter().filter(is_new) {
+            Membership::decode(&member.encode())
+                .map_err(|source| CommunityError::Unfit { peer: peer.to_string(), source })?;
+        }
+        Ok(())
+    }
+}
+
 impl From<&Basis> for Next {
     fn from(basis: &Basis) -> Self {
         Self { managers: basis.charter.managers.clone(), members: basis.members.clone() }
@@ -56,6 +70,7 @@ impl Place {
                     None => before.clone(),
                 };
                 with(&mut next)?;
+                next.check(&before)?;
                 if pending.is_some() && next == before {
                     self.forget_pending()?;
                     None
