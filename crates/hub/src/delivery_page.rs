@@ -38,6 +38,7 @@ const MODULES: &[(&str, &[u8])] = &modules![
     "bytes.js",
     "cbor.js",
     "delivery.css",
+    "focus.js",
     "header.js",
     "hub.js",
     "kept.js",

@@ -101,7 +101,10 @@ module.exports = ({ told, chromium, START, LOOKS, requests, open, looksRight, sh
     return name;
   }
 
+  const helpers = { told, say, until, open, arrive, button, state, notice, door, room, requests, PATIENCE };
   return {
+    ...require("./person_keys.cjs")(helpers),
+
     // In by the password and another device's word, then out for good.
     async door(browser) {
       const page = await (await open(browser, "light")).newPage();

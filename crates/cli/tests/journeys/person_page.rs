@@ -18,6 +18,8 @@ use crate::people::{PASSWORD, Sending, person, with_input};
 use crate::process::{Process, until};
 use crate::world::World;
 
+mod keys;
+
 /// A name that would run if it were markup.
 const HOSTILE: &str = "<img src=x onerror=\"window.ran=true\">";
 

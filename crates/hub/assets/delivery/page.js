@@ -1,6 +1,7 @@
 // The page of a link: reads it, unlocks it, and shows the delivery.
 
 import { checkBrowser, fail, openDelivery, say } from "./view.js";
+import { focusHeading } from "./focus.js";
 import { parseLink, unlock } from "./link.js";
 import { problemOf } from "./problem.js";
 
@@ -19,6 +20,7 @@ function askPassphrase(locked) {
     const passphrase = input.value;
     input.value = "";
     form.hidden = true;
+    focusHeading(/** @type {HTMLElement} */ (document.getElementById("delivery")));
     say("Unlocking.");
     try {
       openDelivery(await unlock(locked, passphrase), { locked: true });

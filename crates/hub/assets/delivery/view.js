@@ -6,6 +6,7 @@ import { Problem, problemOf } from "./problem.js";
 import { Rate, bytes, counted, progress, waits } from "./words.js";
 import { contents, saveInto } from "./saving.js";
 import { decodeHeader, totals } from "./header.js";
+import { focusHeading, isLost } from "./focus.js";
 import { safeName, savedPaths, shown, shownText } from "./names.js";
 import { streamFile } from "./kept.js";
 
@@ -48,9 +49,12 @@ export function say(text, colour = "") {
 
 /** @param {...string} ids Of the buttons that make sense now. */
 function offerButtons(...ids) {
+  const hadFocus = by("actions").contains(document.activeElement);
   for (const button of document.querySelectorAll("#actions button")) {
     /** @type {HTMLButtonElement} */ (button).hidden = !ids.includes(button.id);
   }
+  // Whoever pressed a button that makes no sense any more.
+  if (hadFocus && isLost()) focusHeading(by("delivery"));
 }
 
 /** @param {Problem} problem */
@@ -267,20 +271,26 @@ async function intoFolder() {
 }
 
 /**
- * The first press asks, the second does it.
+ * The first press asks, the second does it, however long that takes; who goes elsewhere is asked again.
  * @param {HTMLElement} button
  * @param {string} sure
  */
 function isSure(button, sure) {
-  if (button.dataset.asked) return true;
-  const label = button.textContent;
-  button.dataset.asked = "yes";
-  button.textContent = sure;
-  setTimeout(() => {
-    delete button.dataset.asked;
-    button.textContent = label;
-  }, 6000);
-  return false;
+  const label = button.dataset.asked;
+  if (label === undefined) {
+    button.dataset.asked = button.textContent ?? "";
+    button.textContent = sure;
+    button.addEventListener("blur", () => unask(button), { once: true });
+    return false;
+  }
+  unask(button);
+  return true;
+}
+
+/** @param {HTMLElement} button */
+function unask(button) {
+  if (button.dataset.asked !== undefined) button.textContent = button.dataset.asked;
+  delete button.dataset.asked;
 }
 
 const pressed = {

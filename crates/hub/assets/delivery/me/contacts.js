@@ -1,6 +1,7 @@
 // The address book, as the page shows it.
 
 import { button, by, cell, el, input, table } from "./drawing.js";
+import { closePart, draw, openPart } from "../focus.js";
 import { comparison } from "./comparison.js";
 import { emptyContact } from "./book.js";
 import { isHandle } from "./devices.js";
@@ -45,8 +46,7 @@ export class Contacts {
     const { book, blocked, policy } = await this.#person.contacts();
     input("policy").value = policy;
     table("contact-rows", [...book.contacts].map(([handle, contact]) => this.#contact(handle, contact)));
-    by("blocked").hidden = blocked.size === 0;
-    by("blocked-rows").replaceChildren(...[...blocked].map((handle) => this.#blocked(handle)));
+    draw(by("blocked-rows"), [...blocked].map((handle) => this.#blocked(handle)), by("blocked"));
     by("handles").replaceChildren(...[...book.contacts.keys()].map((handle) => el("option", { value: handle })));
     return book;
   }
@@ -119,7 +119,7 @@ export class Contacts {
   /** @param {string} handle */
   #blocked(handle) {
     const unblock = () => this.#change(({ blocked }) => void blocked.delete(handle));
-    return el("li", {}, handle, " ", button("Unblock", unblock, { label: `Unblock ${handle}` }));
+    return el("li", { "data-key": handle }, handle, " ", button("Unblock", unblock, { label: `Unblock ${handle}` }));
   }
 
   /**
@@ -135,12 +135,12 @@ export class Contacts {
         const contact = contacts.book.contacts.get(handle);
         if (contact) contact.isVerified = true;
       });
-      by("compared").hidden = true;
+      closePart(by("compared"));
       this.#desk.notice(`${handle} is noted as compared.`);
     };
     const trust = async () => {
       await this.#change((contacts) => know(contacts, handle, known.identity));
-      by("compared").hidden = true;
+      closePart(by("compared"));
       this.#desk.notice(`${handle} is who they are now.`);
     };
     const isChanged = seen === "changed";
@@ -154,10 +154,9 @@ export class Contacts {
     const actions = [
       ...(isChanged ? [button("Accept who they are now", trust, { kind: "danger", sure: "Sure? Accept" })] : []),
       button("The words agree", agreed, { kind: "primary" }),
-      button("Close", () => (by("compared").hidden = true)),
+      button("Close", () => closePart(by("compared"))),
     ];
     by("compared-actions").replaceChildren(...actions);
-    by("compared").hidden = false;
-    by("compared").focus();
+    openPart(by("compared"));
   }
 }

@@ -5,6 +5,7 @@ import { TermsForm } from "./terms.js";
 import { bytes, counted } from "../words.js";
 import { button, by, el, input } from "./drawing.js";
 import { chosenFiles, droppedFiles, survey } from "../survey.js";
+import { draw } from "../focus.js";
 import { encodeHeader } from "../header.js";
 import { isHandle } from "./devices.js";
 import { shownText } from "../names.js";
@@ -84,10 +85,10 @@ export class Draft {
       this.#show();
     };
     const rows = [...tops].slice(0, ROWS_MAX).map(([top, { files, size }]) =>
-      el("li", {}, `${shownText(top)}: ${counted(files, "file")}, ${bytes(size)} `, button("Remove", remove(top), { label: `Remove ${shownText(top)}` })),
+      el("li", { "data-key": top }, `${shownText(top)}: ${counted(files, "file")}, ${bytes(size)} `, button("Remove", remove(top), { label: `Remove ${shownText(top)}` })),
     );
     if (tops.size > ROWS_MAX) rows.push(el("li", { class: "hush" }, `and ${tops.size - ROWS_MAX} more`));
-    by("chosen").replaceChildren(...rows);
+    draw(by("chosen"), rows);
   }
 
   /**

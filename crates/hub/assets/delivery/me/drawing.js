@@ -1,5 +1,7 @@
 // Parts of the page. What anybody wrote becomes text nodes and nothing else.
 
+import { ask, draw, working } from "../focus.js";
+
 /**
  * @param {string} tag
  * @param {Record<string, string | boolean | ((event: Event) => void)>} facts Attributes; what begins with `on` listens;
@@ -38,35 +40,23 @@ export function cell(label, ...children) {
  * @param {{ kind?: string, label?: string, sure?: string }} [more] `sure`: the first press asks that, the second acts.
  */
 export function button(text, act, { kind = "", label = "", sure = "" } = {}) {
-  let isAsked = sure === "";
-  const made = /** @type {HTMLButtonElement} */ (el("button", { type: "button", class: `small ${kind}`, "aria-label": label || false }, text));
-  made.addEventListener("click", async () => {
-    if (!isAsked) {
-      isAsked = true;
-      made.textContent = sure;
-      made.removeAttribute("aria-label");
-      return;
-    }
-    made.disabled = true;
-    try {
-      await act();
-    } finally {
-      made.disabled = false;
-    }
+  const facts = { type: "button", class: `small ${kind}`, "aria-label": label || false, "data-act": text, "data-sure": sure || false };
+  const made = /** @type {HTMLButtonElement} */ (el("button", facts, text));
+  made.addEventListener("click", () => {
+    if (sure && !made.dataset.asked) return ask(made);
+    void working(made, act);
   });
   return made;
 }
 
 /**
- * Shows rows, or what stands for none.
+ * Shows rows, or what stands for none; the focus stays.
  * @param {string} id Of the body of the table; its card says in `ID-none` that there are none.
  * @param {HTMLElement[]} rows
  */
 export function table(id, rows) {
-  by(id).replaceChildren(...rows);
-  const whole = by(id).closest("table");
-  if (whole) whole.hidden = rows.length === 0;
   by(`${id}-none`).hidden = rows.length > 0;
+  draw(by(id), rows, by(id).closest("table"));
 }
 
 /**

@@ -3,6 +3,7 @@
 import { bytes, counted } from "../words.js";
 import { button, by, cell, el, table, when } from "./drawing.js";
 import { dropDelivery, keepDelivery, keptDeliveries } from "./memory.js";
+import { draw } from "../focus.js";
 import { isOver, standing } from "./states.js";
 import { shownText } from "../names.js";
 
@@ -25,8 +26,7 @@ export class Inbox {
 
   async showSenders() {
     const { senders } = await this.#person.account.read("/v1/me/senders");
-    by("senders").hidden = senders.length === 0;
-    by("sender-rows").replaceChildren(...senders.map((/** @type {any} */ sender) => this.#sender(sender)));
+    draw(by("sender-rows"), senders.map((/** @type {any} */ sender) => this.#sender(sender)), by("senders"));
   }
 
   /** @param {{ handle: string, first_name: string, last_name: string, organisation: string, since: number, deliveries: number }} sender */
@@ -44,7 +44,7 @@ export class Inbox {
     };
     return el(
       "tr",
-      {},
+      { "data-key": handle },
       el("td", { class: "name" }, handle, el("div", { class: "hush small" }, name || "no name told")),
       cell("Waits", `${counted(deliveries, "delivery").replace(/deliverys$/, "deliveries")} since ${when(since)}`),
       el(

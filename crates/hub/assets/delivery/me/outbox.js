@@ -9,6 +9,7 @@ import { equal, hex } from "../bytes.js";
 import { button, by, cell, el, input, table, when } from "./drawing.js";
 import { bytes, counted, progress } from "../words.js";
 import { chosenFiles, isSame, survey } from "../survey.js";
+import { closePart, openPart, working } from "../focus.js";
 import { decodeHeader, totals } from "../header.js";
 import { deviceOf } from "./devices.js";
 import { dropSending, keepSending, sendings } from "./memory.js";
@@ -76,9 +77,7 @@ export class Outbox {
     this.#hub = hub;
     by("send-form").addEventListener("submit", (event) => {
       event.preventDefault();
-      const submit = /** @type {HTMLButtonElement} */ (by("send-submit"));
-      submit.disabled = true;
-      void this.#desk.attempt(() => this.#send()).finally(() => (submit.disabled = false));
+      void working(by("send-submit"), () => this.#desk.attempt(() => this.#send()));
     });
     setInterval(() => void this.#lookAtAll().catch(() => {}), LOOK_EVERY_MS);
   }
@@ -97,9 +96,9 @@ export class Outbox {
     this.#running.set(sending.name, begun(files));
     this.#draft.clear();
     const end = terms.locker ? "the hub has everything" : "they have it";
+    this.#desk.go("outbox");
     if (to === null) this.#showLink(sending);
     else this.#desk.notice(`It is on its way to ${to}. Leave this page open until ${end}.`);
-    location.hash = "#outbox";
     await this.show();
   }
 
@@ -116,13 +115,19 @@ export class Outbox {
 
   /** @param {import("./memory.js").Sending} sending */
   #showLink(sending) {
+    this.#drawLink(sending);
+    openPart(by("link"));
+  }
+
+  /** @param {import("./memory.js").Sending} sending */
+  #drawLink(sending) {
     const link = linkText(this.#hub.url, this.#hub.fingerprint, sending);
     by("link-text").textContent = link;
     by("link-what").textContent = adviceOnLink(sending);
+    if (by("link").dataset.shown === sending.name) return;
     by("link").dataset.shown = sending.name;
-    by("link").hidden = false;
     const copy = () => this.#desk.attempt(() => navigator.clipboard.writeText(link));
-    by("link-actions").replaceChildren(button("Copy", copy, { kind: "primary", label: "Copy the link" }), button("Close", () => (by("link").hidden = true)));
+    by("link-actions").replaceChildren(button("Copy", copy, { kind: "primary", label: "Copy the link" }), button("Close", () => closePart(by("link"))));
   }
 
   async show() {
@@ -233,7 +238,7 @@ export class Outbox {
       this.#running.delete(sending.name);
       const kept = { locker: data.locker, digest: data.digest };
       await keepSending({ ...sending, kept });
-      if (by("link").dataset.shown === sending.name) this.#showLink({ ...sending, kept });
+      if (by("link").dataset.shown === sending.name) this.#drawLink({ ...sending, kept });
       this.#desk.notice("The hub has everything and keeps it. This page may be closed.");
       return this.show();
     }
@@ -288,7 +293,7 @@ export class Outbox {
   async #end(sending, text, colour) {
     this.#running.get(sending.name)?.worker?.terminate();
     this.#running.delete(sending.name);
-    if (by("link").dataset.shown === sending.name) by("link").hidden = true;
+    if (by("link").dataset.shown === sending.name) closePart(by("link"));
     await keepSending({ ...sending, ended: { text, colour } });
     await this.show();
   }

@@ -42,7 +42,7 @@ export class OwnDevices {
         await this.show();
       });
     const act = isHere ? el("span", { class: "badge accent" }, "this browser") : button("Remove", remove, { kind: "danger", label: `Remove ${shownText(name)}`, sure: "Sure? Remove" });
-    return el("tr", {}, el("td", { class: "name" }, shownText(name)), this.#key(hex(key)), cell("Since", when(since)), el("td", { class: "end" }, act));
+    return el("tr", { "data-key": hex(key) }, el("td", { class: "name" }, shownText(name)), this.#key(hex(key)), cell("Since", when(since)), el("td", { class: "end" }, act));
   }
 
   /** @param {{ key: string, since: number }} device That has the password, and nobody's word. */
@@ -54,7 +54,7 @@ export class OwnDevices {
       });
     return el(
       "tr",
-      {},
+      { "data-key": key },
       el("td", { class: "name" }, "waits to be approved"),
       this.#key(key),
       cell("Since", when(since)),

@@ -13,6 +13,7 @@ import { by, input } from "./drawing.js";
 import { checkBrowser, closeDelivery, openDelivery } from "../view.js";
 import { dropDelivery, forgetAll, makeKeys, remember, remembered } from "./memory.js";
 import { explained } from "./states.js";
+import { focusHeading, giveBack, held, isLost, working } from "../focus.js";
 import { base64url, hex, unhex } from "../bytes.js";
 import { deviceSigner } from "../signed.js";
 import { isDeviceName, isHandle, signFirstList } from "./devices.js";
@@ -50,6 +51,7 @@ function showDoor(step) {
   by("door").hidden = false;
   for (const id of ["sign-in", "approve", "left"]) by(id).hidden = id !== step;
   by("register").hidden = step !== "sign-in";
+  if (step && isLost()) focusHeading(by(step));
 }
 
 /**
@@ -74,6 +76,10 @@ export class Desk {
   #devices;
   #signature;
   #told = NaN;
+  /** The room that is shown. */
+  #room = "";
+  /** Where the focus was when a delivery was opened. @type {import("../focus.js").Held | null} */
+  #opener = null;
 
   /** @param {Person} person */
   constructor(person) {
@@ -105,6 +111,8 @@ export class Desk {
     const room = ROOMS.includes(asked) ? asked : "inbox";
     // Loaded again there is no delivery to show.
     const shown = room === "delivery" && !by("delivery").dataset.shown ? "inbox" : room;
+    const left = this.#room;
+    this.#room = shown;
     for (const id of ROOMS) by(`room-${id}`).hidden = id !== shown;
     if (shown !== "delivery") {
       delete by("delivery").dataset.shown;
@@ -115,6 +123,16 @@ export class Desk {
       if (link.getAttribute("href") === `#${shown}`) link.setAttribute("aria-current", "page");
       else link.removeAttribute("aria-current");
     }
+    if (left === shown) return;
+    // Who comes back from a delivery is where it was opened.
+    if (left === "delivery" && shown === "inbox") giveBack(this.#opener, by("room-inbox"));
+    else focusHeading(by(`room-${shown}`));
+  }
+
+  /** @param {string} room */
+  go(room) {
+    location.hash = `#${room}`;
+    this.#show();
   }
 
   /**
@@ -147,8 +165,8 @@ export class Desk {
       await dropDelivery(name);
       await this.attempt(() => this.#inbox.showDeliveries());
     };
-    location.hash = "#delivery";
-    this.#show();
+    this.#opener = held();
+    this.go("delivery");
     openDelivery(link, { gone: () => void gone() });
   }
 
@@ -314,8 +332,7 @@ async function forget(button) {
     return;
   }
   if (asked === "sure" && arrived) {
-    button.disabled = true;
-    const why = await stays(arrived).finally(() => (button.disabled = false));
+    const why = await stays(arrived);
     if (why) {
       button.dataset.asked = "knows";
       button.textContent = "Forget it here all the same";
@@ -364,7 +381,8 @@ async function begin() {
   await alone();
   tell("door-state", "Asking the hub.");
   for (const button of document.querySelectorAll("button.forget")) {
-    button.addEventListener("click", () => void atDoor(() => forget(/** @type {HTMLButtonElement} */ (button))));
+    const pressed = /** @type {HTMLButtonElement} */ (button);
+    pressed.addEventListener("click", () => void working(pressed, () => atDoor(() => forget(pressed))));
   }
   const memory = await remembered();
   if (!memory) {
