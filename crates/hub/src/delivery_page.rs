@@ -35,6 +35,7 @@ macro_rules! modules {
 }
 
 const MODULES: &[(&str, &[u8])] = &modules![
+    "announce.js",
     "bytes.js",
     "cbor.js",
     "delivery.css",
@@ -57,6 +58,7 @@ const MODULES: &[(&str, &[u8])] = &modules![
     "me/inbox.js",
     "me/keeping.js",
     "me/memory.js",
+    "me/news.js",
     "me/outbox.js",
     "me/own_devices.js",
     "me/page.js",

@@ -447,6 +447,11 @@ module.exports = ({ told, chromium, START, LOOKS, requests, open, looksRight, sh
       say("receive", await page.locator("#link-text").textContent());
       // The test stopped the recipient, which has some of it.
       await until("held");
+      const bar = page.getByRole("progressbar", { name: "How much of “no subject” whoever has the link has" });
+      await bar.waitFor(PATIENCE);
+      const { value, max, spoken } = await bar.evaluate((it) => ({ value: it.value, max: it.max, spoken: it.ariaValueText }));
+      assert.ok(value > 0 && value < max, `${value} of ${max}`);
+      assert.match(spoken, /^\d+ %, \d+\.\d+\sMB of 25\.\d\sMB$/);
       await button(page, "Pause").click();
       await page.locator("#outbox-rows").getByText("paused").waitFor(PATIENCE);
       await button(page, "Go on").click();
@@ -465,8 +470,17 @@ module.exports = ({ told, chromium, START, LOOKS, requests, open, looksRight, sh
       await notice(page, "These are not the files that are being sent");
       await choose(told.files);
       await button(page, "Pause").waitFor(PATIENCE);
+      await page.evaluate(() => {
+        window.heard = [];
+        const note = (changes) => changes.forEach(({ addedNodes }) => addedNodes.forEach((it) => window.heard.push(it.textContent)));
+        for (const id of ["said", "alarm"]) new MutationObserver(note).observe(document.getElementById(id), { childList: true });
+      });
       say("release");
       await page.locator("#outbox-rows").getByText("received").waitFor(PATIENCE);
+      // Of all its segments nothing is read out, and of its end once.
+      const heard = await page.evaluate(() => window.heard);
+      assert.equal(heard.length, 1, heard.join("\n"));
+      assert.match(heard[0], /^The delivery to whoever has the link: received .+\.$/);
       return {};
     },
 

@@ -58,6 +58,10 @@ module.exports = ({ told, say, until, open, button, state, notice, room, PATIENC
     await page.keyboard.type(text);
   }
 
+  // What is read out, when there is time for it or, what failed, at once. It goes on being there for a while.
+  const heard = (page, text) => page.locator("#said p", { hasText: text }).first().waitFor({ state: "attached", ...PATIENCE });
+  const alarmed = (page, text) => page.locator("#alarm p", { hasText: text }).first().waitFor({ state: "attached", ...PATIENCE });
+
   // What a screen reader is told of everything that can be worked.
   async function isNamed(page, what) {
     const session = await page.context().newCDPSession(page);
@@ -91,9 +95,12 @@ module.exports = ({ told, say, until, open, button, state, notice, room, PATIENC
       say("send");
       await button(page, "Let anna in").waitFor(PATIENCE);
       await button(page, "Let dora in").waitFor(PATIENCE);
+      for (const who of ["anna", "dora"]) await heard(page, `${who} waits to be let in.`);
       await isNamed(page, "the inbox");
       await press(page, "Let anna in");
       await notice(page, "anna is a contact now");
+      await heard(page, "anna is a contact now");
+      await heard(page, "A delivery of anna came: 1\u00a0file, ");
       // Whose row is gone leaves the focus to the next one.
       await rests(page, "Let dora in");
       await press(page, "Refuse dora", "Space");
@@ -107,6 +114,8 @@ module.exports = ({ told, say, until, open, button, state, notice, room, PATIENC
       await state(page, "Nothing is saved before you say so");
       await press(page, "Receive");
       await state(page, "The sender has the receipt");
+      await heard(page, "Everything is here and verified.");
+      await heard(page, "The delivery of anna: received ");
       await rests(page, told.subject);
       await isNamed(page, "a delivery");
       await press(page, "Back to the inbox", "Enter", "Shift+Tab");
@@ -120,11 +129,17 @@ module.exports = ({ told, say, until, open, button, state, notice, room, PATIENC
       await rests(page, "Sure? It ends for both");
       await page.keyboard.press("Enter");
       await row.getByText("ended by you").waitFor(PATIENCE);
+      await heard(page, "The delivery of anna: ended by you");
       await seen(page, "what is left of the inbox");
 
       await press(page, "Contacts", "Enter", "Shift+Tab");
       await rests(page, "Contacts");
-      await write(page, "Handle", "carla");
+      await write(page, "Handle", "nobody-here");
+      await page.keyboard.press("Enter");
+      await alarmed(page, "Nobody at this hub is called nobody-here. Look how it is spelled");
+      await rests(page, "Handle");
+      await page.keyboard.press("Control+A");
+      await page.keyboard.type("carla");
       await write(page, "Notes", "plays the oboe");
       await press(page, "Add");
       await notice(page, "carla is a contact now");
@@ -153,6 +168,7 @@ module.exports = ({ told, say, until, open, button, state, notice, room, PATIENC
       await rests(page, "The link");
       await press(page, "Copy the link");
       await rests(page, "Copy the link");
+      await heard(page, "The link is copied.");
       assert.equal(await page.evaluate(() => navigator.clipboard.readText()), await page.locator("#link-text").textContent());
       await press(page, "Close");
       await page.locator("#link").waitFor({ state: "hidden" });
@@ -166,6 +182,7 @@ module.exports = ({ told, say, until, open, button, state, notice, room, PATIENC
       await rests(page, "Sure? It ends for both");
       await page.keyboard.press("Enter");
       await page.locator("#outbox-rows").getByText("ended by you").waitFor(PATIENCE);
+      await heard(page, "The delivery to whoever has the link: ended by you.");
       await rests(page, "Remove from the list");
       await page.keyboard.press("Enter");
       await page.locator("#outbox-rows-none").waitFor(PATIENCE);

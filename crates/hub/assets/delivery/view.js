@@ -3,7 +3,8 @@
 
 import { Layout } from "./layout.js";
 import { Problem, problemOf } from "./problem.js";
-import { Rate, bytes, counted, progress, waits } from "./words.js";
+import { Rate, bytes, counted, progress, spoken, waits } from "./words.js";
+import { announce } from "./announce.js";
 import { contents, saveInto } from "./saving.js";
 import { decodeHeader, totals } from "./header.js";
 import { focusHeading, isLost } from "./focus.js";
@@ -30,6 +31,8 @@ let link = null;
 let offer = null;
 const UNTITLED = "A delivery for you";
 let title = UNTITLED;
+/** What was waited for last. @type {Parameters<typeof waits>[0]["whom"]} */
+let waitsFor = null;
 /** Whether a passphrase was typed, which may not be the right one. */
 let wasLocked = false;
 /** Nothing of it is left here. */
@@ -41,9 +44,18 @@ let gone = () => {};
  * @param {"" | "good" | "bad" | "warn"} [colour]
  */
 export function say(text, colour = "") {
+  if (by("state").textContent !== text) announce(text, { isUrgent: colour === "bad" });
+  show(text, colour);
+}
+
+/**
+ * The same for what counts on, which is not read out each time.
+ * @param {string} text
+ * @param {string} [colour]
+ */
+function show(text, colour = "") {
   const state = by("state");
   state.className = `notice ${colour || "plain"}`;
-  state.setAttribute("role", colour === "bad" ? "alert" : "status");
   if (state.textContent !== text) state.textContent = text;
 }
 
@@ -61,6 +73,7 @@ function offerButtons(...ids) {
 export function fail({ message, todo, again }) {
   say(message, "bad");
   by("todo").textContent = todo;
+  announce(todo, { isUrgent: true });
   by("todo").hidden = false;
   by("numbers").hidden = true;
   bar.hidden = true;
@@ -99,7 +112,9 @@ const told = {
     const isDoubtful = wasLocked && !offer && waiting.whom === "delivery";
     const doubt = isDoubtful ? " Or the passphrase is not the right one." : "";
     if (isDoubtful) offerButtons("other");
-    if (text) say(text + doubt, waiting.whom === "receipt" ? "good" : "warn");
+    const tell = waiting.whom !== null && waiting.whom === waitsFor ? show : say;
+    waitsFor = waiting.whom;
+    if (text) tell(text + doubt, waiting.whom === "receipt" ? "good" : "warn");
     else if (!bar.hidden) say("Receiving. It goes on by itself after every break; leave this page open.");
   },
 
@@ -108,6 +123,7 @@ const told = {
     rate.handle(performance.now(), verifiedBytes);
     bar.max = Math.max(1, streamBytes);
     bar.value = verifiedBytes;
+    bar.setAttribute("aria-valuetext", spoken(verifiedBytes, streamBytes));
     by("numbers").textContent = progress(verifiedBytes, streamBytes, rate.perSecond());
     document.title = `${Math.floor((100 * verifiedBytes) / Math.max(1, streamBytes))} % · ${title}`;
   },
@@ -137,7 +153,7 @@ const told = {
 
   /** @param {{ bytes: number }} message */
   archiving({ bytes: done }) {
-    if (offer) say(`Making the archive: ${bytes(done)} of ${bytes(totals(offer.header).bytes)}.`);
+    if (offer) show(`Making the archive: ${bytes(done)} of ${bytes(totals(offer.header).bytes)}.`);
   },
 
   /** @param {{ blob: Blob }} message */
@@ -189,6 +205,7 @@ function describe(header) {
   by("message").textContent = shownText(header.message.trimEnd(), /[\n\t]/u);
   by("message").hidden = header.message.trim() === "";
   const { files, bytes: total } = totals(header);
+  bar.setAttribute("aria-label", `How much of “${title}” is here`);
   by("totals").textContent = files > 0 ? `${counted(files, "file")}, ${bytes(total)}` : "No files.";
   const shownItems = header.items.map((item, index) => ({ item, index })).filter(({ item }) => item.kind !== "directory");
   by("items").replaceChildren(...shownItems.slice(0, ROWS_MAX).map(({ item, index }) => row(item, index)));
@@ -235,6 +252,7 @@ async function save(index) {
   const stream = await streamFile(link.name);
   const name = offer.paths[index]?.split("/").pop() ?? "file";
   download(contents(stream, offer.header, offer.layout, index), name);
+  announce(`${shownText(name)} is being saved by the browser, among its downloads.`);
 }
 
 /**
@@ -263,8 +281,9 @@ async function intoFolder() {
     throw error;
   }
   offerButtons();
+  announce("Saving.");
   const total = totals(header).bytes;
-  const done = (/** @type {number} */ count) => say(`Saving: ${bytes(count)} of ${bytes(total)}.`);
+  const done = (/** @type {number} */ count) => show(`Saving: ${bytes(count)} of ${bytes(total)}.`);
   const name = await saveInto(target, await streamFile(link.name), header, layout, done);
   say(`Everything is saved, in the folder “${name}” of the one you chose.`, "good");
   offerSaving();
@@ -382,7 +401,8 @@ export function openDelivery(given, more = {}) {
 /** Shows no delivery any more; what is here of it stays. */
 export function closeDelivery() {
   worker?.terminate();
-  [worker, link, offer, title] = [null, null, null, UNTITLED];
+  [worker, link, offer, title, waitsFor] = [null, null, null, UNTITLED, null];
+  bar.removeAttribute("aria-valuetext");
   by("subject").textContent = title;
   for (const id of ["sent", "totals"]) by(id).textContent = "";
   for (const id of ["message", "todo", "numbers", "contents"]) by(id).hidden = true;

@@ -82,6 +82,15 @@ export class Rate {
 }
 
 /**
+ * How far it is, for who hears it: no rate, which is another one when it is heard.
+ * @param {number} done
+ * @param {number} total
+ */
+export function spoken(done, total) {
+  return `${Math.floor((100 * done) / Math.max(1, total))} %, ${bytes(done)} of ${bytes(total)}`;
+}
+
+/**
  * How far it is: bytes, rate, what is left.
  * @param {number} done
  * @param {number} total

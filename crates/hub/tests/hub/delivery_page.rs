@@ -99,6 +99,11 @@ fn the_page_asks_reports_and_gives_up_as_the_plan_says() {
 }
 
 #[test]
+fn the_page_reads_out_what_comes_and_what_ends_once() {
+    run("news");
+}
+
+#[test]
 fn the_page_keeps_names_and_archives_harmless() {
     run("names");
 }

@@ -1,9 +1,11 @@
 // What came for the person: who waits to be let in, and deliveries.
 
+import { announce } from "../announce.js";
 import { bytes, counted } from "../words.js";
 import { button, by, cell, el, table, when } from "./drawing.js";
 import { dropDelivery, keepDelivery, keptDeliveries } from "./memory.js";
 import { draw } from "../focus.js";
+import { News, ofDelivery, ofSender } from "./news.js";
 import { isOver, standing } from "./states.js";
 import { shownText } from "../names.js";
 
@@ -14,6 +16,8 @@ const ROWS_MAX = 200;
 export class Inbox {
   #person;
   #desk;
+  #senderNews = new News();
+  #deliveryNews = new News();
 
   /**
    * @param {import("./person.js").Person} person
@@ -26,6 +30,7 @@ export class Inbox {
 
   async showSenders() {
     const { senders } = await this.#person.account.read("/v1/me/senders");
+    this.#senderNews.handle(senders.map((/** @type {{ handle: string }} */ { handle }) => ofSender(handle))).forEach((text) => announce(text));
     draw(by("sender-rows"), senders.map((/** @type {any} */ sender) => this.#sender(sender)), by("senders"));
   }
 
@@ -63,6 +68,7 @@ export class Inbox {
 
   async showDeliveries() {
     const [listed, kept] = await Promise.all([this.#person.account.box("inbox"), keptDeliveries()]);
+    this.#deliveryNews.handle(listed.map(ofDelivery)).forEach((text) => announce(text));
     const here = new Map(kept.map((one) => [one.name, one]));
     const rows = listed.slice(0, ROWS_MAX).map((delivery) => this.#delivery(delivery, here.get(delivery.delivery)));
     // What the hub has forgotten and the browser has not.

@@ -1,13 +1,15 @@
 // What the person sends: from this browser, with its progress, and from their other devices.
 
+import { News, ofSending } from "./news.js";
 import { NotNow } from "../hub.js";
 import { Problem } from "../problem.js";
 import { Refused } from "./account.js";
 import { address, check } from "./addressing.js";
 import { adviceOnLink, asDelivery, look, openLocker, standingOfKept } from "./keeping.js";
 import { equal, hex } from "../bytes.js";
+import { announce } from "../announce.js";
 import { button, by, cell, el, input, table, when } from "./drawing.js";
-import { bytes, counted, progress } from "../words.js";
+import { bytes, counted, progress, spoken } from "../words.js";
 import { chosenFiles, isSame, survey } from "../survey.js";
 import { closePart, openPart, working } from "../focus.js";
 import { decodeHeader, totals } from "../header.js";
@@ -28,6 +30,8 @@ const LOOK_EVERY_MS = 60_000;
 const LOOKED_MS = 5_000;
 /** What the other side of a delivery is told. */
 const TAKEN_BACK = "the sender took it back";
+/** Whom a link is for. */
+const ANYBODY = "whoever has the link";
 /** What is waited for, in words. */
 const WAITS = {
   hub: "waits for the hub, which does not answer",
@@ -61,6 +65,7 @@ export class Outbox {
   #hub;
   /** @type {Map<string, Running>} */
   #running = new Map();
+  #news = new News();
   /** When it was looked at what the hub keeps. @type {Map<string, number>} */
   #looked = new Map();
 
@@ -126,7 +131,11 @@ export class Outbox {
     by("link-what").textContent = adviceOnLink(sending);
     if (by("link").dataset.shown === sending.name) return;
     by("link").dataset.shown = sending.name;
-    const copy = () => this.#desk.attempt(() => navigator.clipboard.writeText(link));
+    const copy = () =>
+      this.#desk.attempt(async () => {
+        await navigator.clipboard.writeText(link);
+        this.#desk.notice("The link is copied.");
+      });
     by("link-actions").replaceChildren(button("Copy", copy, { kind: "primary", label: "Copy the link" }), button("Close", () => closePart(by("link"))));
   }
 
@@ -145,6 +154,12 @@ export class Outbox {
       if (sending && !sending.ended && (sending.kept || ["waiting", "running"].includes(delivery.state))) this.#goOn(sending, isOver(delivery));
       rows.push(sending ? this.#row(sending, delivery) : this.#foreign(delivery));
     }
+    const byLink = own.filter(({ to }) => to === null).map(({ name, ended }) => ofSending(name, ANYBODY, ended?.text ?? null));
+    const addressed = listed.map((delivery) => {
+      const ended = here.get(delivery.delivery)?.ended ?? (isOver(delivery) ? standing(delivery, false) : null);
+      return ofSending(delivery.delivery, delivery.to, ended?.text ?? null);
+    });
+    this.#news.handle([...byLink, ...addressed]).forEach((text) => announce(text));
     table("outbox-rows", rows);
   }
 
@@ -323,6 +338,7 @@ export class Outbox {
     const numbers = row?.querySelector(".numbers");
     if (!bar || !numbers) return;
     [bar.max, bar.value, bar.hidden] = [Math.max(1, total), done, false];
+    bar.setAttribute("aria-valuetext", spoken(done, total));
     numbers.textContent = progress(done, total, null);
   }
 
@@ -341,8 +357,8 @@ export class Outbox {
     const isPaused = running?.isPaused ? { text: running.halt ? `paused: ${running.halt}` : "paused", colour: "warn" } : null;
     const asWaits = delivery && !running?.worker ? standing(delivery, false) : null;
     const { text, colour } = over ?? kept ?? told ?? isPaused ?? asWaits ?? { text: running?.text || WAITS.hub, colour: "" };
-    const label = sending.to ?? "whoever has the link";
-    const state = cell("State", el("span", { class: `state ${colour}` }, text), el("progress", { hidden: true, "aria-label": `How much ${label} has` }), el("div", { class: "numbers small hush" }));
+    const label = sending.to ?? ANYBODY;
+    const state = cell("State", el("span", { class: `state ${colour}` }, text), el("progress", { hidden: true, "aria-label": `How much of “${shownText(header.subject) || "no subject"}” ${label} has` }), el("div", { class: "numbers small hush" }));
     const actions = el("div", { class: "actions" }, ...this.#actions(sending, { isOver: Boolean(over), isAway, running }));
     return el(
       "tr",

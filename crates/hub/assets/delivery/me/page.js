@@ -9,6 +9,7 @@ import { OwnDevices } from "./own_devices.js";
 import { Person } from "./person.js";
 import { Problem } from "../problem.js";
 import { Signature } from "./signature.js";
+import { announce } from "../announce.js";
 import { by, input } from "./drawing.js";
 import { checkBrowser, closeDelivery, openDelivery } from "../view.js";
 import { dropDelivery, forgetAll, makeKeys, remember, remembered } from "./memory.js";
@@ -39,10 +40,12 @@ const NOBODY = ["not-registered", "person-required"];
  */
 function tell(id, text, colour = "plain", todo = "") {
   const place = by(id);
+  const said = [text, todo].filter((part) => part).join(" ");
+  // What goes on is said once, and what somebody did each time.
+  if (place.textContent !== said || ["good", "bad"].includes(colour)) announce(said, { isUrgent: colour === "bad" });
   place.hidden = text === "";
   place.className = `notice ${colour}`;
-  place.setAttribute("role", colour === "bad" ? "alert" : "status");
-  place.textContent = [text, todo].filter((part) => part).join(" ");
+  place.textContent = said;
 }
 
 /** @param {string} step What the door shows: `sign-in`, `approve`, `left` or nothing. */
