@@ -39,6 +39,7 @@ const MODULES: &[(&str, &[u8])] = &modules![
     "bytes.js",
     "cbor.js",
     "delivery.css",
+    "drop.js",
     "focus.js",
     "header.js",
     "hub.js",

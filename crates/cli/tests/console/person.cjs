@@ -104,6 +104,7 @@ module.exports = ({ told, chromium, START, LOOKS, requests, open, looksRight, sh
   const helpers = { told, say, until, open, arrive, button, state, notice, door, room, requests, PATIENCE };
   return {
     ...require("./person_keys.cjs")(helpers),
+    ...require("./person_drop.cjs")(helpers),
 
     // In by the password and another device's word, then out for good.
     async door(browser) {

@@ -18,6 +18,7 @@ use crate::people::{PASSWORD, Sending, person, with_input};
 use crate::process::{Process, until};
 use crate::world::World;
 
+mod drop;
 mod keys;
 
 /// A name that would run if it were markup.

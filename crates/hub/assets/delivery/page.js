@@ -4,6 +4,7 @@ import { checkBrowser, fail, openDelivery, say } from "./view.js";
 import { focusHeading } from "./focus.js";
 import { parseLink, unlock } from "./link.js";
 import { problemOf } from "./problem.js";
+import { takeDrops } from "./drop.js";
 
 /**
  * Asks for the passphrase of a locked link.
@@ -31,6 +32,7 @@ function askPassphrase(locked) {
 }
 
 function begin() {
+  takeDrops();
   checkBrowser();
   const given = parseLink(location.pathname, location.hash);
   if (given.isLocked) askPassphrase(given);

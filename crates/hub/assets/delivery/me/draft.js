@@ -9,6 +9,7 @@ import { draw } from "../focus.js";
 import { encodeHeader } from "../header.js";
 import { isHandle } from "./devices.js";
 import { shownText } from "../names.js";
+import { takeDrops } from "../drop.js";
 
 const SUBJECT_BYTES_MAX = 200;
 const MESSAGE_BYTES_MAX = 64 << 10;
@@ -38,18 +39,7 @@ export class Draft {
       });
       by(`${id}-button`).addEventListener("click", () => input(id).click());
     }
-    const drop = by("drop");
-    drop.addEventListener("dragover", (event) => {
-      event.preventDefault();
-      drop.classList.add("over");
-    });
-    drop.addEventListener("dragleave", () => drop.classList.remove("over"));
-    drop.addEventListener("drop", (event) => {
-      event.preventDefault();
-      drop.classList.remove("over");
-      const dropped = event.dataTransfer;
-      if (dropped) void this.#failed(async () => this.#add(await droppedFiles(dropped)));
-    });
+    takeDrops(by("drop"), (dropped) => void this.#failed(async () => this.#add(await droppedFiles(dropped))));
     for (const choice of document.querySelectorAll('input[name="send-how"]')) {
       choice.addEventListener("change", () => this.#showHow());
     }
