@@ -411,6 +411,7 @@ module.exports = ({ told, chromium, START, LOOKS, requests, open, looksRight, sh
       await row("anna").getByText("received").waitFor(PATIENCE);
       // The hub forgets them once their receipts were taken.
       say("taken");
+      await until("forgotten");
       return {};
     },
 

@@ -283,6 +283,7 @@ fn what_a_page_left_with_the_hub_is_collected_while_it_is_closed_and_its_receipt
     until("the hub forgets them", || {
         fs::read_dir(world.path("hub/lockers")).expect("listed").count() == 0
     });
+    fs::write(world.path("place/forgotten"), "").expect("written");
     browser.found();
 }
 
