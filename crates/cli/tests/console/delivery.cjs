@@ -148,6 +148,8 @@ module.exports = ({ told, LOOKS, requests, open, openKept, looksRight, shoot }) 
       const first = await untilVerified(page, 6 << 20);
       await page.reload();
       const second = await untilVerified(page, first + (6 << 20));
+      const numbers = await page.locator("#numbers").textContent();
+      assert.match(numbers, /^segment \d+ of \d+ · .+ · went on at segment \d+, 1\srestart$/);
       await shoot(page, "delivery-receiving", "light");
       for (const { pid } of processes(profile)) {
         try {

@@ -454,6 +454,7 @@ module.exports = ({ told, chromium, START, LOOKS, requests, open, looksRight, sh
       const { value, max, spoken } = await bar.evaluate((it) => ({ value: it.value, max: it.max, spoken: it.ariaValueText }));
       assert.ok(value > 0 && value < max, `${value} of ${max}`);
       assert.match(spoken, /^\d+ %, \d+\.\d+\sMB of 25\.\d\sMB$/);
+      await page.locator("#outbox-rows .numbers", { hasText: /^segment \d+ of 25 · / }).waitFor(PATIENCE);
       await button(page, "Pause").click();
       await page.locator("#outbox-rows").getByText("paused").waitFor(PATIENCE);
       await button(page, "Go on").click();
@@ -472,6 +473,7 @@ module.exports = ({ told, chromium, START, LOOKS, requests, open, looksRight, sh
       await notice(page, "These are not the files that are being sent");
       await choose(told.files);
       await button(page, "Pause").waitFor(PATIENCE);
+      await page.locator("#outbox-rows .numbers", { hasText: /^segment (\d+) of 25 · .+ · goes on at segment \1$/ }).waitFor(PATIENCE);
       await page.evaluate(() => {
         window.heard = [];
         const note = (changes) => changes.forEach(({ addedNodes }) => addedNodes.forEach((it) => window.heard.push(it.textContent)));
@@ -483,6 +485,23 @@ module.exports = ({ told, chromium, START, LOOKS, requests, open, looksRight, sh
       const heard = await page.evaluate(() => window.heard);
       assert.equal(heard.length, 1, heard.join("\n"));
       assert.match(heard[0], /^The delivery to whoever has the link: received .+\.$/);
+      return {};
+    },
+
+    // What another device receives is told of here, too.
+    async watch(browser) {
+      const page = await arrive(browser);
+      say("send");
+      const row = page.locator("#inbox-rows tr", { hasText: "anna" });
+      await row.getByText("can be received").waitFor(PATIENCE);
+      say("accept", await row.getAttribute("data-delivery"));
+      // The test stops that device, which has some of it.
+      await row.locator(".far", { hasText: /^segment \d+ of 25 · \d+(\.\d+)?\s[kM]?B of 25\.\d\sMB/ }).waitFor(PATIENCE);
+      say("more");
+      await row.locator(".far", { hasText: /^segment ([2-9]|1\d|2[0-5]) of 25 · / }).waitFor(PATIENCE);
+      say("release");
+      await row.getByText(/^received /).waitFor(PATIENCE);
+      assert.equal(await row.locator(".far").textContent(), "");
       return {};
     },
 

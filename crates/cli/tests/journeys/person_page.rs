@@ -334,6 +334,32 @@ fn what_a_page_was_sending_goes_on_with_the_same_files_when_it_is_opened_again()
 }
 
 #[test]
+fn a_page_tells_how_far_another_device_is_with_what_came() {
+    let world = two_people();
+    world.ok("ben", &["book", "add", "anna"]);
+    fs::write(world.path("film.mkv"), noise(13, 24 << 20)).expect("written");
+    let Some(mut browser) = Browser::start(&world, "watch", json!({})) else { return };
+    browser.approved(&world);
+    browser.asks("send");
+    let film = world.text("film.mkv");
+    let sending = Sending::start(&world, "anna", &[&film, "--to", "ben"]);
+    let id = browser.asks("accept");
+    let to = world.text("in");
+    fs::create_dir(&to).expect("made");
+    let mut command = world.command("ben", &["accept", &id, "--to", &to]);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut receiver = Process::start(&mut command);
+    hold(&world, "ben", &receiver, 3);
+    browser.asks("more");
+    hold(&world, "ben", &receiver, 12);
+    browser.asks("release");
+    receiver.signal(Signal::CONT);
+    browser.found();
+    assert!(receiver.0.wait().expect("ends").success());
+    assert_eq!(sending.last()["event"], "delivered");
+}
+
+#[test]
 fn a_person_begins_on_their_page_and_approves_a_terminal_there() {
     let world = World::new();
     person(&world, "anna");

@@ -1,9 +1,10 @@
 // A delivery as it is shown: what the worker tells, and the orders it gets. All text of a delivery is somebody
 // else's: it becomes text nodes and nothing else.
 
+import { Course } from "./course.js";
 import { Layout } from "./layout.js";
 import { Problem, problemOf } from "./problem.js";
-import { Rate, bytes, counted, progress, spoken, waits } from "./words.js";
+import { bytes, counted, spoken, waits } from "./words.js";
 import { announce } from "./announce.js";
 import { contents, saveInto } from "./saving.js";
 import { decodeHeader, totals } from "./header.js";
@@ -21,7 +22,9 @@ const PERSIST_FROM_BYTES = 50e6;
 /** @param {string} id */
 const by = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 const bar = /** @type {HTMLProgressElement} */ (by("bar"));
-const rate = new Rate();
+/** How often numbers are shown anew while nothing moves. */
+const TICK_MS = 1000;
+let course = new Course();
 
 /** @type {Worker | null} */
 let worker = null;
@@ -94,6 +97,7 @@ const told = {
     const header = decodeHeader(encoded);
     const layout = new Layout(header, encoded.length);
     offer = { header, layout, paths: savedPaths(header.items) };
+    course = new Course(hasBegun);
     describe(header);
     if (hasBegun) return told.begins();
     say("Nothing is saved before you say so. Leave this page open while it comes.");
@@ -109,6 +113,7 @@ const told = {
   /** @param {Parameters<typeof waits>[0]} waiting */
   waits(waiting) {
     const text = waits(waiting, Date.now() / 1000);
+    if (waiting.whom && waiting.whom !== "receipt") course.handleBreak();
     const isDoubtful = wasLocked && !offer && waiting.whom === "delivery";
     const doubt = isDoubtful ? " Or the passphrase is not the right one." : "";
     if (isDoubtful) offerButtons("other");
@@ -120,11 +125,11 @@ const told = {
 
   /** @param {{ verifiedBytes: number, streamBytes: number }} message */
   progress({ verifiedBytes, streamBytes }) {
-    rate.handle(performance.now(), verifiedBytes);
+    course.handleProgress(verifiedBytes, streamBytes, performance.now());
     bar.max = Math.max(1, streamBytes);
     bar.value = verifiedBytes;
     bar.setAttribute("aria-valuetext", spoken(verifiedBytes, streamBytes));
-    by("numbers").textContent = progress(verifiedBytes, streamBytes, rate.perSecond());
+    by("numbers").textContent = course.text();
     document.title = `${Math.floor((100 * verifiedBytes) / Math.max(1, streamBytes))} % · ${title}`;
   },
 
@@ -175,6 +180,12 @@ const told = {
     fail(problem);
   },
 };
+
+setInterval(() => {
+  if (bar.hidden || course.total === 0) return;
+  course.handleTick(performance.now());
+  by("numbers").textContent = course.text();
+}, TICK_MS);
 
 function offerSaving() {
   if (!offer) return;

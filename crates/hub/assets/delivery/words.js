@@ -89,17 +89,3 @@ export class Rate {
 export function spoken(done, total) {
   return `${Math.floor((100 * done) / Math.max(1, total))} %, ${bytes(done)} of ${bytes(total)}`;
 }
-
-/**
- * How far it is: bytes, rate, what is left.
- * @param {number} done
- * @param {number} total
- * @param {number | null} perSecond
- */
-export function progress(done, total, perSecond) {
-  const parts = [`${bytes(done)} of ${bytes(total)}`];
-  if (perSecond && done < total) {
-    parts.push(`${bytes(perSecond)}/s`, `about ${duration((total - done) / perSecond)} left`);
-  }
-  return parts.join(" · ");
-}

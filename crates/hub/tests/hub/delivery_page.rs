@@ -104,6 +104,11 @@ fn the_page_reads_out_what_comes_and_what_ends_once() {
 }
 
 #[test]
+fn the_page_tells_segment_rate_rest_and_restarts() {
+    run("course");
+}
+
+#[test]
 fn the_page_keeps_names_and_archives_harmless() {
     run("names");
 }

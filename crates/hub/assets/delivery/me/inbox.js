@@ -4,6 +4,7 @@ import { announce } from "../announce.js";
 import { bytes, counted } from "../words.js";
 import { button, by, cell, el, table, when } from "./drawing.js";
 import { dropDelivery, keepDelivery, keptDeliveries } from "./memory.js";
+import { Courses } from "./courses.js";
 import { draw } from "../focus.js";
 import { News, ofDelivery, ofSender } from "./news.js";
 import { isOver, standing } from "./states.js";
@@ -18,6 +19,7 @@ export class Inbox {
   #desk;
   #senderNews = new News();
   #deliveryNews = new News();
+  #courses;
 
   /**
    * @param {import("./person.js").Person} person
@@ -26,6 +28,7 @@ export class Inbox {
   constructor(person, desk) {
     this.#person = person;
     this.#desk = desk;
+    this.#courses = new Courses(person.account, "inbox", desk, { changed: () => this.showDeliveries() });
   }
 
   async showSenders() {
@@ -68,6 +71,7 @@ export class Inbox {
 
   async showDeliveries() {
     const [listed, kept] = await Promise.all([this.#person.account.box("inbox"), keptDeliveries()]);
+    this.#courses.handle(listed);
     this.#deliveryNews.handle(listed.map(ofDelivery)).forEach((text) => announce(text));
     const here = new Map(kept.map((one) => [one.name, one]));
     const rows = listed.slice(0, ROWS_MAX).map((delivery) => this.#delivery(delivery, here.get(delivery.delivery)));
@@ -96,7 +100,7 @@ export class Inbox {
       { "data-delivery": name },
       el("td", { class: "name" }, from, el("div", { class: "hush small" }, when(created))),
       cell("What", `${counted(files, "file")}, ${bytes(size)}`),
-      cell("State", el("span", { class: `state ${colour}` }, text)),
+      cell("State", el("span", { class: `state ${colour}` }, text), el("div", { class: "far small hush" }, this.#courses.text(name))),
       el("td", { class: "end" }, actions),
     );
   }

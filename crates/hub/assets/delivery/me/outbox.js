@@ -1,6 +1,8 @@
 // What the person sends: from this browser, with its progress, and from their other devices.
 
 import { News, ofSending } from "./news.js";
+import { Course } from "../course.js";
+import { Courses } from "./courses.js";
 import { NotNow } from "../hub.js";
 import { Problem } from "../problem.js";
 import { Refused } from "./account.js";
@@ -9,7 +11,7 @@ import { adviceOnLink, asDelivery, look, openLocker, standingOfKept } from "./ke
 import { equal, hex } from "../bytes.js";
 import { announce } from "../announce.js";
 import { button, by, cell, el, input, table, when } from "./drawing.js";
-import { bytes, counted, progress, spoken } from "../words.js";
+import { bytes, counted, spoken } from "../words.js";
 import { chosenFiles, isSame, survey } from "../survey.js";
 import { closePart, openPart, working } from "../focus.js";
 import { decodeHeader, totals } from "../header.js";
@@ -26,6 +28,8 @@ const ROWS_MAX = 200;
 const CONFIRM_EVERY_MS = 5_000;
 /** How often it is looked whether what the hub keeps was collected. */
 const LOOK_EVERY_MS = 60_000;
+/** How often numbers are shown anew while nothing moves. */
+const TICK_MS = 1_000;
 /** How long what was found then is told. */
 const LOOKED_MS = 5_000;
 /** What the other side of a delivery is told. */
@@ -47,14 +51,29 @@ const WAITS = {
  * @property {boolean} isPaused
  * @property {string} text
  * @property {string} halt Why it was paused, when nobody did.
+ * @property {Course} course
  */
 
 /**
  * @param {File[]} files
+ * @param {boolean} isAgain Whether it was begun before this page was opened.
  * @returns {Running}
  */
-function begun(files) {
-  return { files, worker: null, isPaused: false, text: "", halt: "" };
+function begun(files, isAgain) {
+  return { files, worker: null, isPaused: false, text: "", halt: "", course: new Course(isAgain) };
+}
+
+/**
+ * @param {Element} place With a bar and a place for numbers.
+ * @param {Course} course
+ */
+function drawProgress(place, course) {
+  const bar = /** @type {HTMLProgressElement | null} */ (place.querySelector("progress"));
+  const numbers = place.querySelector(".numbers");
+  if (!bar || !numbers || course.total === 0) return;
+  [bar.max, bar.value, bar.hidden] = [course.total, course.done, false];
+  bar.setAttribute("aria-valuetext", spoken(course.done, course.total));
+  numbers.textContent = course.text();
 }
 
 /** The outbox of a person, as the page shows it. */
@@ -66,6 +85,7 @@ export class Outbox {
   /** @type {Map<string, Running>} */
   #running = new Map();
   #news = new News();
+  #courses;
   /** When it was looked at what the hub keeps. @type {Map<string, number>} */
   #looked = new Map();
 
@@ -85,6 +105,8 @@ export class Outbox {
       void working(by("send-submit"), () => this.#desk.attempt(() => this.#send()));
     });
     setInterval(() => void this.#lookAtAll().catch(() => {}), LOOK_EVERY_MS);
+    setInterval(() => this.#tick(), TICK_MS);
+    this.#courses = new Courses(person.account, "outbox", desk, { changed: () => this.show(), isHere: (name) => this.#running.has(name) });
   }
 
   async #send() {
@@ -98,7 +120,7 @@ export class Outbox {
     if (to !== null) await address(this.#person, sending);
     if (terms.locker) await this.#openLocker(sending);
     await keepSending(sending);
-    this.#running.set(sending.name, begun(files));
+    this.#running.set(sending.name, begun(files, false));
     this.#draft.clear();
     const end = terms.locker ? "the hub has everything" : "they have it";
     this.#desk.go("outbox");
@@ -142,6 +164,7 @@ export class Outbox {
   async show() {
     const [listed, own] = await Promise.all([this.#person.account.box("outbox"), sendings()]);
     const here = new Map(own.map((sending) => [sending.name, sending]));
+    this.#courses.handle(listed);
     const rows = [];
     // By a link: the hub keeps nothing of them.
     for (const sending of own.filter(({ to }) => to === null).sort((one, other) => other.since - one.since)) {
@@ -242,8 +265,15 @@ export class Outbox {
   async #told(sending, data) {
     const running = this.#running.get(sending.name);
     if (!running) return;
-    if (data.tells === "waits") running.text = WAITS[/** @type {keyof WAITS} */ (data.phase)];
-    if (data.tells === "progress") this.#showProgress(sending.name, data.verifiedBytes, data.streamBytes);
+    if (data.tells === "waits") {
+      running.text = WAITS[/** @type {keyof WAITS} */ (data.phase)];
+      if (["hub", "recipient"].includes(data.phase)) running.course.handleBreak();
+      this.#showProgress(sending.name, running.course);
+    }
+    if (data.tells === "progress") {
+      running.course.handleProgress(data.verifiedBytes, data.streamBytes, performance.now());
+      this.#showProgress(sending.name, running.course);
+    }
     if (data.tells === "sent") {
       await this.#confirm(sending, data.recipient);
       await this.#end(sending, `received ${when(data.received)}`, "good");
@@ -329,17 +359,19 @@ export class Outbox {
 
   /**
    * @param {string} name
-   * @param {number} done
-   * @param {number} total
+   * @param {Course} course
    */
-  #showProgress(name, done, total) {
+  #showProgress(name, course) {
     const row = this.#rowOf(name);
-    const bar = /** @type {HTMLProgressElement | null | undefined} */ (row?.querySelector("progress"));
-    const numbers = row?.querySelector(".numbers");
-    if (!bar || !numbers) return;
-    [bar.max, bar.value, bar.hidden] = [Math.max(1, total), done, false];
-    bar.setAttribute("aria-valuetext", spoken(done, total));
-    numbers.textContent = progress(done, total, null);
+    if (row) drawProgress(row, course);
+  }
+
+  #tick() {
+    for (const [name, { course, worker }] of this.#running) {
+      if (!worker) continue;
+      course.handleTick(performance.now());
+      this.#showProgress(name, course);
+    }
   }
 
   /**
@@ -359,6 +391,8 @@ export class Outbox {
     const { text, colour } = over ?? kept ?? told ?? isPaused ?? asWaits ?? { text: running?.text || WAITS.hub, colour: "" };
     const label = sending.to ?? ANYBODY;
     const state = cell("State", el("span", { class: `state ${colour}` }, text), el("progress", { hidden: true, "aria-label": `How much of “${shownText(header.subject) || "no subject"}” ${label} has` }), el("div", { class: "numbers small hush" }));
+    if (running && !over) drawProgress(state, running.course);
+    else if (kept && delivery) state.append(el("div", { class: "far small hush" }, this.#courses.text(sending.name)));
     const actions = el("div", { class: "actions" }, ...this.#actions(sending, { isOver: Boolean(over), isAway, running }));
     return el(
       "tr",
@@ -426,7 +460,7 @@ export class Outbox {
         }
         const ordered = items.flatMap(({ path }) => files.get(hex(path)) ?? []);
         if (sending.to !== null) await address(this.#person, sending);
-        this.#running.set(sending.name, begun(ordered));
+        this.#running.set(sending.name, begun(ordered, true));
         await this.show();
       });
     dialog.click();
@@ -447,7 +481,7 @@ export class Outbox {
       { "data-delivery": name },
       el("td", { class: "name" }, to, el("div", { class: "hush small" }, when(created))),
       cell("What", "from another device", el("div", { class: "hush small" }, `${counted(files, "file")}, ${bytes(size)}`)),
-      cell("State", el("span", { class: `state ${colour}` }, text)),
+      cell("State", el("span", { class: `state ${colour}` }, text), el("div", { class: "far small hush" }, this.#courses.text(name))),
       el("td", { class: "end" }, ...act),
     );
   }
