@@ -63,6 +63,7 @@ const MODULES: &[(&str, &[u8])] = &modules![
     "me/memory.js",
     "me/news.js",
     "me/outbox.js",
+    "me/outbox_rows.js",
     "me/own_devices.js",
     "me/page.js",
     "me/person.js",

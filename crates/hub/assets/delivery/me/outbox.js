@@ -1,25 +1,24 @@
 // What the person sends: from this browser, with its progress, and from their other devices.
 
-import { News, ofSending } from "./news.js";
+import { ANYBODY, WAITS, foreignRow, ownRow, showProgress, showText } from "./outbox_rows.js";
 import { Course } from "../course.js";
 import { Courses } from "./courses.js";
+import { News, ofSending } from "./news.js";
 import { NotNow } from "../hub.js";
 import { Problem } from "../problem.js";
 import { Refused } from "./account.js";
 import { address, check } from "./addressing.js";
 import { adviceOnLink, asDelivery, look, openLocker, standingOfKept } from "./keeping.js";
-import { equal, hex } from "../bytes.js";
 import { announce } from "../announce.js";
-import { button, by, cell, el, input, table, when } from "./drawing.js";
-import { bytes, counted, spoken } from "../words.js";
+import { button, by, input, table, when } from "./drawing.js";
 import { chosenFiles, isSame, survey } from "../survey.js";
 import { closePart, openPart, working } from "../focus.js";
-import { decodeHeader, totals } from "../header.js";
+import { decodeHeader } from "../header.js";
 import { deviceOf } from "./devices.js";
 import { dropSending, keepSending, sendings } from "./memory.js";
+import { equal, hex } from "../bytes.js";
 import { isOver, standing } from "./states.js";
 import { linkText } from "../link.js";
-import { shownText } from "../names.js";
 import { tellReceived } from "../sent.js";
 
 /** More rows help nobody. */
@@ -28,52 +27,20 @@ const ROWS_MAX = 200;
 const CONFIRM_EVERY_MS = 5_000;
 /** How often it is looked whether what the hub keeps was collected. */
 const LOOK_EVERY_MS = 60_000;
-/** How often numbers are shown anew while nothing moves. */
-const TICK_MS = 1_000;
 /** How long what was found then is told. */
 const LOOKED_MS = 5_000;
+/** How often numbers are shown anew while nothing moves. */
+const TICK_MS = 1_000;
 /** What the other side of a delivery is told. */
 const TAKEN_BACK = "the sender took it back";
-/** Whom a link is for. */
-const ANYBODY = "whoever has the link";
-/** What is waited for, in words. */
-const WAITS = {
-  hub: "waits for the hub, which does not answer",
-  recipient: "waits for the recipient to collect it",
-  sending: "on its way",
-  receipt: "waits for the recipient to write the rest and sign",
-  done: "received",
-};
-/**
- * @typedef {object} Running What goes on in this page.
- * @property {File[]} files
- * @property {Worker | null} worker
- * @property {boolean} isPaused
- * @property {string} text
- * @property {string} halt Why it was paused, when nobody did.
- * @property {Course} course
- */
 
 /**
  * @param {File[]} files
  * @param {boolean} isAgain Whether it was begun before this page was opened.
- * @returns {Running}
+ * @returns {import("./outbox_rows.js").Running}
  */
 function begun(files, isAgain) {
   return { files, worker: null, isPaused: false, text: "", halt: "", course: new Course(isAgain) };
-}
-
-/**
- * @param {Element} place With a bar and a place for numbers.
- * @param {Course} course
- */
-function drawProgress(place, course) {
-  const bar = /** @type {HTMLProgressElement | null} */ (place.querySelector("progress"));
-  const numbers = place.querySelector(".numbers");
-  if (!bar || !numbers || course.total === 0) return;
-  [bar.max, bar.value, bar.hidden] = [course.total, course.done, false];
-  bar.setAttribute("aria-valuetext", spoken(course.done, course.total));
-  numbers.textContent = course.text();
 }
 
 /** The outbox of a person, as the page shows it. */
@@ -82,7 +49,7 @@ export class Outbox {
   #desk;
   #draft;
   #hub;
-  /** @type {Map<string, Running>} */
+  /** @type {Map<string, import("./outbox_rows.js").Running>} */
   #running = new Map();
   #news = new News();
   #courses;
@@ -135,7 +102,7 @@ export class Outbox {
       await openLocker(this.#person.account, sending);
     } catch (error) {
       // Its recipient is not to wait for what nobody sends.
-      if (sending.to !== null) await this.#person.account.call("DELETE", `/v1/deliveries/${sending.name}`, { reason: TAKEN_BACK }).catch(() => {});
+      if (sending.to !== null) await this.#takeBack(sending.name).catch(() => {});
       throw error;
     }
   }
@@ -232,7 +199,7 @@ export class Outbox {
       }
       if (!locker) return;
       await keepSending({ ...sending, kept: { ...kept, locker } });
-      this.#showText(name, standingOfKept({ ...kept, locker }).text);
+      showText(name, standingOfKept({ ...kept, locker }).text);
     } catch (error) {
       // A hub that does not answer is asked again.
       if (error instanceof NotNow) return;
@@ -268,11 +235,11 @@ export class Outbox {
     if (data.tells === "waits") {
       running.text = WAITS[/** @type {keyof WAITS} */ (data.phase)];
       if (["hub", "recipient"].includes(data.phase)) running.course.handleBreak();
-      this.#showProgress(sending.name, running.course);
+      showProgress(sending.name, running.course);
     }
     if (data.tells === "progress") {
       running.course.handleProgress(data.verifiedBytes, data.streamBytes, performance.now());
-      this.#showProgress(sending.name, running.course);
+      showProgress(sending.name, running.course);
     }
     if (data.tells === "sent") {
       await this.#confirm(sending, data.recipient);
@@ -297,7 +264,7 @@ export class Outbox {
       await this.#end(sending, `stopped: ${data.message}`, "bad");
       throw new Problem(data.message, data.todo);
     }
-    this.#showText(sending.name, running.text);
+    showText(sending.name, running.text);
   }
 
   /**
@@ -324,7 +291,7 @@ export class Outbox {
         return await ask();
       } catch (error) {
         if (!(error instanceof NotNow)) throw error;
-        this.#showText(name, "waits for the hub to say whose device signed the receipt");
+        showText(name, "waits for the hub to say whose device signed the receipt");
         await new Promise((resolve) => setTimeout(resolve, CONFIRM_EVERY_MS));
       }
     }
@@ -343,34 +310,11 @@ export class Outbox {
     await this.show();
   }
 
-  /** @param {string} name */
-  #rowOf(name) {
-    return document.querySelector(`#outbox-rows tr[data-delivery="${name}"]`);
-  }
-
-  /**
-   * @param {string} name
-   * @param {string} text
-   */
-  #showText(name, text) {
-    const place = this.#rowOf(name)?.querySelector(".state");
-    if (place && place.textContent !== text) place.textContent = text;
-  }
-
-  /**
-   * @param {string} name
-   * @param {Course} course
-   */
-  #showProgress(name, course) {
-    const row = this.#rowOf(name);
-    if (row) drawProgress(row, course);
-  }
-
   #tick() {
     for (const [name, { course, worker }] of this.#running) {
       if (!worker) continue;
       course.handleTick(performance.now());
-      this.#showProgress(name, course);
+      showProgress(name, course);
     }
   }
 
@@ -379,62 +323,47 @@ export class Outbox {
    * @param {import("./account.js").Delivery | null} delivery
    */
   #row(sending, delivery) {
-    const header = decodeHeader(sending.header);
-    const { files, bytes: size } = totals(header);
-    const running = this.#running.get(sending.name);
-    const over = sending.ended ?? (delivery && isOver(delivery) ? standing(delivery, false) : null);
-    const kept = !over && sending.kept ? (delivery?.state === "running" ? standing(delivery, false) : standingOfKept(sending.kept)) : null;
-    const isAway = !over && !kept && !running;
-    const told = isAway ? { text: "stopped with the page: choose the same files to go on", colour: "warn" } : null;
-    const isPaused = running?.isPaused ? { text: running.halt ? `paused: ${running.halt}` : "paused", colour: "warn" } : null;
-    const asWaits = delivery && !running?.worker ? standing(delivery, false) : null;
-    const { text, colour } = over ?? kept ?? told ?? isPaused ?? asWaits ?? { text: running?.text || WAITS.hub, colour: "" };
-    const label = sending.to ?? ANYBODY;
-    const state = cell("State", el("span", { class: `state ${colour}` }, text), el("progress", { hidden: true, "aria-label": `How much of “${shownText(header.subject) || "no subject"}” ${label} has` }), el("div", { class: "numbers small hush" }));
-    if (running && !over) drawProgress(state, running.course);
-    else if (kept && delivery) state.append(el("div", { class: "far small hush" }, this.#courses.text(sending.name)));
-    const actions = el("div", { class: "actions" }, ...this.#actions(sending, { isOver: Boolean(over), isAway, running }));
-    return el(
-      "tr",
-      { "data-delivery": sending.name },
-      el("td", { class: "name" }, label, el("div", { class: "hush small" }, when(sending.since))),
-      cell("What", shownText(header.subject) || "no subject", el("div", { class: "hush small" }, `${counted(files, "file")}, ${bytes(size)}`)),
-      state,
-      el("td", { class: "end" }, actions),
-    );
+    const { name } = sending;
+    const running = this.#running.get(name);
+    const acts = {
+      drop: () =>
+        this.#desk.attempt(async () => {
+          await dropSending(name);
+          await this.show();
+        }),
+      link: () => this.#showLink(sending),
+      pause: () => {
+        if (!running) return;
+        running.worker?.terminate();
+        Object.assign(running, { worker: null, isPaused: !running.isPaused, halt: "" });
+        return this.#desk.attempt(() => this.show());
+      },
+      again: (/** @type {string} */ id) => this.#again(sending, id),
+      end: () =>
+        this.#desk.attempt(async () => {
+          await this.#takeBack(name).catch((error) => {
+            // The hub does not have it any more, or not yet.
+            if (!(error instanceof Refused && error.status === 404)) throw error;
+          });
+          await this.#end(sending, "ended by you", "bad");
+        }),
+    };
+    return ownRow(sending, { delivery, running, far: this.#courses.text(name), acts });
   }
 
-  /**
-   * @param {import("./memory.js").Sending} sending
-   * @param {{ isOver: boolean, isAway: boolean, running: Running | undefined }} how
-   */
-  #actions(sending, { isOver: isDone, isAway, running }) {
-    const { name, to } = sending;
-    const drop = async () => {
-      await dropSending(name);
-      await this.show();
-    };
-    if (isDone) return [button("Remove", () => this.#desk.attempt(drop), { label: "Remove from the list" })];
-    const pause = () => {
-      if (!running) return;
-      running.worker?.terminate();
-      Object.assign(running, { worker: null, isPaused: !running.isPaused, halt: "" });
-      return this.#desk.attempt(() => this.show());
-    };
+  /** @param {import("./account.js").Delivery} delivery What another device sends. */
+  #foreign(delivery) {
     const end = () =>
       this.#desk.attempt(async () => {
-        await this.#person.account.call("DELETE", `/v1/deliveries/${name}`, { reason: TAKEN_BACK }).catch((error) => {
-          // The hub does not have it any more, or not yet.
-          if (!(error instanceof Refused && error.status === 404)) throw error;
-        });
-        await this.#end(sending, "ended by you", "bad");
+        await this.#takeBack(delivery.delivery);
+        await this.show();
       });
-    const found = [];
-    if (to === null) found.push(button("Link", () => this.#showLink(sending), { label: "Show the link" }));
-    if (running) found.push(button(running.isPaused ? "Go on" : "Pause", pause));
-    if (isAway) found.push(button("Choose files", () => this.#again(sending, "again-files")), button("Choose folder", () => this.#again(sending, "again-folder")));
-    found.push(button("End", end, { kind: "danger", label: "End the delivery", sure: "Sure? It ends for both" }));
-    return found;
+    return foreignRow(delivery, { far: this.#courses.text(delivery.delivery), end });
+  }
+
+  /** @param {string} name */
+  #takeBack(name) {
+    return this.#person.account.call("DELETE", `/v1/deliveries/${name}`, { reason: TAKEN_BACK });
   }
 
   /**
@@ -464,25 +393,5 @@ export class Outbox {
         await this.show();
       });
     dialog.click();
-  }
-
-  /** @param {import("./account.js").Delivery} delivery What another device sends. */
-  #foreign(delivery) {
-    const { delivery: name, to, created, files, bytes: size } = delivery;
-    const { text, colour } = standing(delivery, false);
-    const end = () =>
-      this.#desk.attempt(async () => {
-        await this.#person.account.call("DELETE", `/v1/deliveries/${name}`, { reason: TAKEN_BACK });
-        await this.show();
-      });
-    const act = isOver(delivery) ? [] : [button("End", end, { kind: "danger", label: `End the delivery to ${to}`, sure: "Sure? It ends for both" })];
-    return el(
-      "tr",
-      { "data-delivery": name },
-      el("td", { class: "name" }, to, el("div", { class: "hush small" }, when(created))),
-      cell("What", "from another device", el("div", { class: "hush small" }, `${counted(files, "file")}, ${bytes(size)}`)),
-      cell("State", el("span", { class: `state ${colour}` }, text), el("div", { class: "far small hush" }, this.#courses.text(name))),
-      el("td", { class: "end" }, ...act),
-    );
   }
 }
