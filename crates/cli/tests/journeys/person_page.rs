@@ -229,9 +229,11 @@ fn the_signature_is_the_same_on_the_page_and_in_the_terminal_and_stands_under_me
         ("signed", "As promised.\n", true, format!("As promised.\n\n-- \n{changed}")),
         ("left out", "As promised.\n", false, "As promised.\n".to_owned()),
         ("empty", "", true, String::new()),
+        ("early", "At once.\n", true, format!("At once.\n\n-- \n{changed}")),
     ];
     let told = messages.each_ref().map(|(subject, message, is_signed, _)| {
-        json!({"subject": subject, "message": message, "isSigned": is_signed})
+        let is_early = *subject == "early";
+        json!({"subject": subject, "message": message, "isSigned": is_signed, "isEarly": is_early})
     });
     let told = json!({"signature": "Ben\nRoom 7", "changed": changed, "messages": told,
         "files": [world.text("note.txt")]});

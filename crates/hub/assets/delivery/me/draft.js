@@ -81,6 +81,11 @@ export class Draft {
     draw(by("chosen"), rows);
   }
 
+  /** Waits for what is not known yet of what it becomes. */
+  async ready() {
+    if (input("send-message").value !== "") await this.#signature.ready();
+  }
+
   /**
    * @param {number} now In seconds since 1970.
    * @returns {{ to: string | null, header: Uint8Array, files: File[], terms: import("./terms.js").Terms,

@@ -77,6 +77,7 @@ export class Outbox {
   }
 
   async #send() {
+    await this.#draft.ready();
     const since = Math.floor(Date.now() / 1000);
     const { to, header, files, terms, totals: sent } = this.#draft.take(since);
     if (to !== null) await check(this.#person.account, to, sent);

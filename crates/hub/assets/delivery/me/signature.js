@@ -1,6 +1,8 @@
 // The text under the person's messages: where it is changed, and where it stands under the one that is written.
 
+import { Problem } from "../problem.js";
 import { by, input } from "./drawing.js";
+import { explained } from "./states.js";
 import { shownText } from "../names.js";
 import { signed, trimmedEnd } from "./book.js";
 
@@ -9,6 +11,8 @@ export class Signature {
   #person;
   #desk;
   #text = "";
+  /** Whether the address book was read, which has it. */
+  #isKnown = false;
 
   /**
    * @param {import("./person.js").Person} person
@@ -26,7 +30,7 @@ export class Signature {
 
   /** @param {string} text As the address book has it. What is being typed stays. */
   show(text) {
-    this.#text = text;
+    [this.#text, this.#isKnown] = [text, true];
     const typed = input("signature");
     const isTyping = typed.value !== typed.defaultValue;
     typed.defaultValue = text;
@@ -46,6 +50,20 @@ export class Signature {
     input("signature").value = input("signature").defaultValue;
     this.show(text);
     this.#desk.notice(text === "" ? "Nothing goes under your messages now." : "This goes under your messages now, on all your devices.");
+  }
+
+  /** Before a message goes it is known what stands under it, or said that it is not. */
+  async ready() {
+    if (this.#isKnown || !input("send-signed").checked) return;
+    try {
+      this.show((await this.#person.contacts()).book.signature);
+    } catch (error) {
+      // So that it can be left out.
+      by("send-signature").hidden = false;
+      by("send-signature-text").textContent = "It is not known yet.";
+      const { message, todo } = explained(error);
+      throw new Problem(`Your signature is not known: ${message}`, `${todo} Or leave it out of this message.`);
+    }
   }
 
   /** @param {string} message @returns {string} With what stands under it. */
