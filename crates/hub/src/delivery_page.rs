@@ -78,6 +78,7 @@ const MODULES: &[(&str, &[u8])] = &modules![
     "plan.js",
     "problem.js",
     "receipt.js",
+    "receive_run.js",
     "recipient.js",
     "records.js",
     "saving.js",
