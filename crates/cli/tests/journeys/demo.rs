@@ -49,6 +49,10 @@ fn the_demonstration_of_a_community_ends_with_every_receipt() {
         let counts = ["passed", "failed", "pending"].map(|field| count(release, field));
         assert_eq!(counts, [4, 1, 0], "{release}");
     }
+    // One was killed in the middle of its transfer, one was off until the end, and so is a relay.
+    assert_eq!(done["killed"], true, "{done}");
+    assert_eq!((&done["off"][0], &done["off"][1]), (&"press-3".into(), &Value::Null), "{done}");
+    assert_eq!(done["relay_off"], "relay-a", "{done}");
     let (first, second) = (count(&done, "first_bytes_sent"), count(&done, "second_bytes_sent"));
     assert!(first > 30 << 20 && second < first / 50, "{done}");
 }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::processes::{HubProcess, NodeProcess, Program, Shelf};
@@ -25,6 +26,8 @@ const FAILS: usize = 3;
 const RELAYS: [&str; 2] = ["relay-a", "relay-b"];
 /// Bytes of the package's large file: enough to be killed in the middle of.
 const LARGE_BYTES: u64 = 32 << 20;
+/// How long the machine that is killed runs before it is looked at again: too short for the large file.
+const SLICE: Duration = Duration::from_millis(10);
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -76,14 +79,16 @@ impl Show {
         self.stage.say(TARGETS[OFF], "is off");
 
         self.write_package(1)?;
+        let to_be_killed = nodes[KILLED].take().context("it was started")?;
+        to_be_killed.signal(Signal::STOP)?;
         let first = self.send()?;
-        let killed = self.kill_in_the_middle(TARGETS[KILLED], &mut nodes[KILLED])?;
-        if killed {
-            self.stage.say(TARGETS[KILLED], "killed (SIGKILL) while it fetched; started again");
-            nodes[KILLED] = Some(self.start(TARGETS[KILLED])?);
-        } else {
-            self.stage.say(TARGETS[KILLED], "was done before it could be killed");
-        }
+        let killed = self.kill_in_the_middle(TARGETS[KILLED], to_be_killed)?;
+        let told = match killed {
+            true => "killed (SIGKILL) while it fetched; started again",
+            false => "was done before it could be killed; started again",
+        };
+        self.stage.say(TARGETS[KILLED], told);
+        nodes[KILLED] = Some(self.start(TARGETS[KILLED])?);
         self.wait(1, 1)?;
         drop(relays.remove(0));
         self.stage
@@ -93,6 +98,7 @@ impl Show {
         self.write_package(3)?;
         self.send()?;
         self.wait(3, 1)?;
+        let waited = self.pending()?;
         self.stage.say(TARGETS[OFF], "is switched on, and gets all three in order");
         nodes[OFF] = Some(self.start(TARGETS[OFF])?);
         for release in 1..=3 {
@@ -114,6 +120,8 @@ impl Show {
                 "community": created["community"],
                 "releases": releases,
                 "killed": killed,
+                "off": waited,
+                "relay_off": RELAYS[0],
                 "first_bytes_sent": first["bytes_sent"],
                 "second_bytes_sent": second["bytes_sent"],
                 "wall_s": wall,
@@ -210,25 +218,35 @@ impl Show {
         Ok(sent)
     }
 
-    /// Kills a node while it fetches its first package; false when it was done before.
-    fn kill_in_the_middle(
-        &self,
-        target: &str,
-        node: &mut Option<NodeProcess>,
-    ) -> anyhow::Result<bool> {
+    /// Kills a node, which stands still, while it fetches its first package; false when it was done before.
+    fn kill_in_the_middle(&self, target: &str, node: NodeProcess) -> anyhow::Result<bool> {
         let state = self.stage.base.join(target).join("communities");
         let since = Instant::now();
-        while !fetches(&state) {
-            if self.machine(target).join("app").exists() {
-                return Ok(false);
-            }
+        while !fetches(&state) && !self.machine(target).join("app").exists() {
             if since.elapsed() > PATIENCE {
                 bail!("{target} does not begin to fetch");
             }
-            std::thread::sleep(Duration::from_millis(2));
+            node.signal(Signal::CONT)?;
+            std::thread::sleep(SLICE);
+            node.signal(Signal::STOP)?;
         }
-        drop(node.take());
+        drop(node);
         Ok(!self.machine(target).join("app").exists())
+    }
+
+    /// Those that none of the three releases has reached.
+    fn pending(&self) -> anyhow::Result<Vec<String>> {
+        let mut pending = None;
+        for release in 1..=3u64 {
+            let show = ["package", "show", &release.to_string(), "--pending"];
+            let lines = Program::of_node(&self.stage.base.join("ci"))?.lines(&show)?;
+            let peers = lines.iter().filter(|line| line["event"] == "addressed");
+            let peers: Vec<String> = peers.map(|line| word(line, "peer").to_owned()).collect();
+            if pending.get_or_insert_with(|| peers.clone()) != &peers {
+                bail!("release {release} waits for {peers:?}, and the one before for others");
+            }
+        }
+        Ok(pending.unwrap_or_default())
     }
 
     /// Waits until all but so many targets have answered a release.

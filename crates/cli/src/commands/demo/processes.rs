@@ -20,6 +20,17 @@ pub(super) fn end(shelf: &Shelf) {
     children.into_iter().for_each(kill);
 }
 
+fn signal_one(shelf: &Shelf, id: u32, signal: Signal) -> anyhow::Result<()> {
+    let mut children = shelf.lock().unwrap_or_else(PoisonError::into_inner);
+    let child = children.iter_mut().find(|child| child.id() == id);
+    let child = child.context("it is not kept any more")?;
+    // One that has ended keeps its number until it is waited for, and hears nothing.
+    if child.try_wait()?.is_none() {
+        kill_process(Pid::from_child(child), signal)?;
+    }
+    Ok(())
+}
+
 /// Ends the process with this id.
 fn end_one(shelf: &Shelf, id: u32) {
     let child = {
@@ -71,6 +82,11 @@ impl NodeProcess {
             bail!("{node} ended at once; its log is {}", log.display());
         }
         Ok(Self { shelf, id })
+    }
+
+    /// Tells it to stand still, or to go on.
+    pub(super) fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        signal_one(&self.shelf, self.id, signal)
     }
 }
 
@@ -180,14 +196,7 @@ impl Background {
 
     /// Tells it to stand still, or to go on.
     pub(super) fn signal(&self, signal: Signal) -> anyhow::Result<()> {
-        let mut children = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        let child = children.iter_mut().find(|child| child.id() == self.id);
-        let child = child.context("it is not kept any more")?;
-        // One that has ended keeps its number until it is waited for, and hears nothing.
-        if child.try_wait()?.is_none() {
-            kill_process(Pid::from_child(child), signal)?;
-        }
-        Ok(())
+        signal_one(&self.shelf, self.id, signal)
     }
 
     /// Whether it came to its end, which has to be a good one.
