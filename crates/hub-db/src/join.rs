@@ -113,7 +113,8 @@ pub trait Joins: Send + Sync {
     /// Keeps a request. Repeating it changes nothing.
     async fn knock(&self, new: &NewJoin, room: JoinRoom) -> Result<Knocked, DbError>;
 
-    /// Up to `limit` joinings that are not over, the oldest first.
+    /// Up to `limit` joinings: those that are not over, the oldest first, and then those that were aborted, of which
+    /// the managers are to hear.
     async fn joins(&self, community: &CommunityKey, limit: u32)
     -> Result<Vec<JoinRecord>, DbError>;
 

@@ -20,6 +20,7 @@
 //! target/          see `target`
 //! ```
 
+mod alarms;
 pub mod follow;
 pub mod join;
 pub mod manager;

@@ -125,12 +125,12 @@ pub(crate) fn before(world: &Documented, node: &str, ways: Ways) -> Meddler {
     hub
 }
 
-fn log_file(world: &Documented, node: &str) -> std::path::PathBuf {
+pub(crate) fn log_file(world: &Documented, node: &str) -> std::path::PathBuf {
     world.path(&format!("{node}.log"))
 }
 
 /// A node that runs, and what it logs in a file.
-fn logged(world: &Documented, name: &str) -> Process {
+pub(crate) fn logged(world: &Documented, name: &str) -> Process {
     let mut command = world.command(name, &["node"]);
     let log = File::create(log_file(world, name)).expect("created");
     let (node, hello) = Process::start_ready(command.env_remove("CONSIGN_CONFIG").stderr(log));

@@ -165,7 +165,7 @@ fn a_package_goes_to_a_list_of_targets_and_to_nobody_else() {
     assert_eq!(peers, ["press-1", "press-3"], "{told:?}");
     let sent = community.send(&package, &list);
     assert_eq!(sent["targets"], serde_json::json!(["press-1", "press-3"]));
-    // To one, then to all: each gets what is for it, in the order in which it was sent.
+    // To one, then to all: each gets what is for it.
     community.send(&package, &["--to", "press-2"]);
     let last = format!("echo last >> {}", community.ran_file().display());
     community.send(&community.package("2", &last), &[]);
@@ -178,6 +178,22 @@ fn a_package_goes_to_a_list_of_targets_and_to_nobody_else() {
         let addressed = shown.iter().filter(|line| line["event"] == "addressed").count();
         assert_eq!(addressed, targets, "release {number}: {shown:?}");
     }
+}
+
+#[test]
+fn a_target_that_was_off_carries_packages_out_in_the_order_in_which_they_were_sent() {
+    let community = Community::create();
+    community.peer("ci", &["--role", "publisher"]);
+    community.peer("press-1", &["--role", "target"]);
+    let sent = ["1", "2", "3", "4", "5"];
+    for version in sent {
+        let line = format!("echo {version} >> {}", community.ran_file().display());
+        community.send(&community.package(version, &line), &[]);
+    }
+    let _target = serve(&community.world, "press-1");
+    until("all were carried out", || community.ran() == sent.len());
+    let ran = fs::read_to_string(community.ran_file()).expect("read");
+    assert_eq!(ran.lines().collect::<Vec<_>>(), sent);
 }
 
 #[test]

@@ -31,6 +31,7 @@ mod gate;
 mod guest;
 mod hook;
 mod interruption;
+mod joining;
 mod json;
 mod link;
 mod locker;

@@ -104,7 +104,8 @@ impl Joins for PostgresDb {
         let rows: Vec<JoinRow> = sqlx::query_as(
             "SELECT j.id, j.request, j.challenge, j.answer, j.ended, j.reason, j.came, j.changed
              FROM joins j JOIN communities c ON c.id = j.community
-             WHERE c.community = $1 AND j.ended IS NULL ORDER BY j.came, j.id LIMIT $2",
+             WHERE c.community = $1 AND (j.ended IS NULL OR j.ended = 2)
+             ORDER BY j.ended IS NOT NULL, j.came, j.id LIMIT $2",
         )
         .bind(community.0.to_vec())
         .bind(i64::from(limit))

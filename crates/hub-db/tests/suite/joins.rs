@@ -69,6 +69,14 @@ pub(crate) async fn a_joining_goes_step_by_step(db: &dyn HubDb) {
     assert_eq!(db.joins(&community, 9).await.expect("reads"), []);
     let found = db.join(&community, &[1; 32]).await.expect("reads").expect("is there");
     assert_eq!(found.end, Some(JoinOutcome::Admitted));
+    // Those that were broken off are shown behind those that go on.
+    assert_eq!(knock(db, 3, None).await, kept(3));
+    assert_eq!(end(db, 3, &JoinOutcome::Aborted("a stranger".to_owned())).await, JoinStep::Now);
+    assert_eq!(knock(db, 4, None).await, kept(4));
+    let shown = db.joins(&community, 9).await.expect("reads");
+    assert_eq!(shown.iter().map(|one| one.id[0]).collect::<Vec<_>>(), [4, 3]);
+    assert_eq!(db.joins(&community, 1).await.expect("reads")[0].id[0], 4);
+    assert_eq!(end(db, 4, &refused()).await, JoinStep::Now);
     // What has ended takes no further step.
     assert_eq!(knock(db, 2, None).await, kept(2));
     assert_eq!(end(db, 2, &refused()).await, JoinStep::Now);

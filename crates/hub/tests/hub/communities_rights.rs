@@ -265,5 +265,7 @@ async fn joining_is_for_those_who_sign_and_ending_for_managers() {
     let over = anonymous.joining(&id, &join, 25).await.expect("at once");
     assert_eq!(over.end, Some(JoinEnd::Aborted { reason: "a stranger answered".to_owned() }));
     assert_eq!(code(manager.end_join(&id, &join, &refuse).await), ProblemCode::RosterConflict);
-    assert_eq!(manager.joinings(&id).await.expect("lists"), []);
+    // The managers are to hear of it.
+    let listed = manager.joinings(&id).await.expect("lists");
+    assert_eq!(listed.iter().map(|one| &one.end).collect::<Vec<_>>(), [&over.end]);
 }

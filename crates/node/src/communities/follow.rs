@@ -15,6 +15,7 @@ use hub_client::CommunityEvents;
 use node_api::status::{CommunityState, CommunityStatus, Waiting};
 use tokio::task::JoinHandle;
 
+use super::alarms::Alarms;
 use super::manager::JoinNews;
 use super::publisher::{SendError, SharedLedger};
 use super::relay::{Passing, RelayError, RelayNews};
@@ -123,8 +124,9 @@ async fn follow(place: Place, with: Arc<With>, status: Arc<Mutex<CommunityStatus
 
 async fn go_on(place: &Place, with: &With, status: &Arc<Mutex<CommunityStatus>>) {
     let mut pause = PAUSE_MIN;
+    let mut alarms = Alarms::default();
     loop {
-        match once(place, with, status).await {
+        match once(place, with, status, &mut alarms).await {
             Ok(()) => pause = PAUSE_MIN,
             Err(FollowError::Community(CommunityError::Ended { name, charter })) => {
                 tracing::info!(community = %place.id(), charter, "the community has ended");
@@ -170,6 +172,7 @@ async fn once(
     place: &Place,
     with: &With,
     status: &Arc<Mutex<CommunityStatus>>,
+    alarms: &mut Alarms,
 ) -> Result<(), FollowError> {
     say(status, CommunityState::Working, None);
     if let Some(news) = place.go_on(&with.launch).await? {
@@ -191,7 +194,8 @@ async fn once(
         say(status, CommunityState::Working, None);
         if place.is_managed_here()? {
             place.renew().await?;
-            for news in place.handle_joins().await? {
+            let news = place.handle_joins().await?;
+            for news in alarms.handle_news(news, Instant::now()) {
                 note_join(place, status, news);
             }
         }
@@ -464,6 +468,10 @@ fn note_join(place: &Place, status: &Arc<Mutex<CommunityStatus>>, news: JoinNews
             tracing::warn!(%community, %peer, why, "a machine was refused");
             return note(status, format!("{peer} was refused: {why}"));
         }
+        JoinNews::BrokenOff(_, peer, why) => {
+            tracing::error!(%community, %peer, ?why, "a machine broke its joining off");
+            return note(status, format!("{peer} broke its joining off: {}", printable(&why)));
+        }
         JoinNews::WaitsForApproval(peer, key, _) => {
             format!("{peer} waits for approval of key {key}")
         }
@@ -473,6 +481,11 @@ fn note_join(place: &Place, status: &Arc<Mutex<CommunityStatus>>, news: JoinNews
     };
     tracing::info!(%community, "{text}");
     note(status, text);
+}
+
+/// A text of a stranger's without what steers a terminal.
+fn printable(text: &str) -> String {
+    text.chars().map(|it| if it.is_control() { '\u{fffd}' } else { it }).collect()
 }
 
 fn note_relay(place: &Place, status: &Arc<Mutex<CommunityStatus>>, news: RelayNews) {

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::commands::Session;
 use crate::exit::Ended;
+use crate::output::path;
 
 pub(super) async fn run(session: &Session, place: &Place) -> anyhow::Result<Ended> {
     let (standing, members) = session.patiently(place.members()).await?;
@@ -87,6 +88,13 @@ fn say(session: &Session, news: &JoinNews) -> anyhow::Result<()> {
         JoinNews::Refused(peer, reason) => (
             format!("{peer} asked to join and was refused: {reason}"),
             json!({"event": "refused", "peer": peer.as_str(), "reason": reason}),
+        ),
+        JoinNews::BrokenOff(_, peer, reason) => (
+            format!(
+                "{peer} asked to join and broke it off, because who answered is no manager: {}",
+                path(reason.as_bytes())
+            ),
+            json!({"event": "broken_off", "peer": peer.as_str(), "reason": reason}),
         ),
         JoinNews::WaitsForApproval(peer, key, since) => (
             format!(

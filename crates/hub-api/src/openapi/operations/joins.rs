@@ -12,7 +12,11 @@ const WAIT: &[Parameter] = &[query(
 
 pub(super) static OPERATIONS: &[Operation] = &[
     Operation {
-        answers: &[(200, Content::Json("JoiningsPage"), "Those that are not over.")],
+        answers: &[(
+            200,
+            Content::Json("JoiningsPage"),
+            "Those that are not over, and behind them those that were aborted in the last 24 hours.",
+        )],
         problems: &[P::TooManyRequests],
         note: "For managers.",
         is_conditional: true,

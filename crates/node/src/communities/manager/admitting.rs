@@ -23,6 +23,9 @@ pub enum JoinNews {
     Refused(PeerName, String),
     /// A manager has to approve this key.
     WaitsForApproval(PeerName, PublicKey, u64),
+    /// Whoever asked broke it off, because somebody answered who is no manager of the community: which joining, as
+    /// which peer, and why by its own word. It is told of for a day.
+    BrokenOff(Hex<32>, PeerName, String),
     /// It may join with this key, and so many more managers have to sign a proposal with it.
     WaitsForSignatures(PeerName, PublicKey, usize),
 }
@@ -43,8 +46,15 @@ impl Place {
         let joinings = hub.client.joinings(&self.id).await;
         let joinings = joinings.map_err(|source| fail(&hub, "list who asks to join", source))?;
         let mut news = Vec::new();
-        for joining in joinings.into_iter().filter(|joining| joining.end.is_none()) {
-            let Ok(request) = JoinRequest::open(&joining.request.0) else {
+        for joining in joinings {
+            let request = JoinRequest::open(&joining.request.0);
+            if let Some(end) = &joining.end {
+                if let (JoinEnd::Aborted { reason }, Ok(request)) = (end, request) {
+                    news.push(JoinNews::BrokenOff(joining.id, request.peer, reason.clone()));
+                }
+                continue;
+            }
+            let Ok(request) = request else {
                 let end = JoinEnd::Refused { reason: "the request is malformed".to_owned() };
                 self.end_joining(&hub, &joining.id, &end).await?;
                 continue;
