@@ -124,7 +124,8 @@ pub const COMMUNITY_EVENTS: &str = "/v1/communities/{community}/events";
 pub const ENVELOPES: &str = "/v1/names/{team}/{name}/releases/{sequence}/envelopes";
 /// `GET ?after=&limit=`: [`QueuedTargetsPage`](crate::QueuedTargetsPage), for the publisher.
 pub const TARGETS: &str = "/v1/names/{team}/{name}/releases/{sequence}/targets";
-/// `DELETE`: it waits no longer, by whoever mirrors the community.
+/// `PUT`: the target begins with it, by the target itself. `DELETE`: it waits no longer, by whoever
+/// mirrors the community.
 pub const TARGET: &str = "/v1/names/{team}/{name}/releases/{sequence}/targets/{key}";
 /// `PUT`: [`ManifestDocument`](crate::ManifestDocument), by whoever mirrors the community.
 pub const MIRRORED: &str = "/v1/names/{team}/{name}/releases/{sequence}/mirrored";

@@ -411,6 +411,20 @@ impl HubClient {
         Ok((page.targets, page.next))
     }
 
+    /// Tells that this key, a target, begins with a release that waits for it.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; a hub that is older knows no such call.
+    pub async fn begin_release(
+        &self,
+        feed: &ReleaseName,
+        sequence: u64,
+        own: &PublicKey,
+    ) -> Result<(), ClientError> {
+        let path = routes::target(feed, sequence, own);
+        self.done(&Call::new(Method::PUT, path, "tell that a release was begun")).await
+    }
+
     /// Hands in a signed receipt of `target`, which takes the release out of its queue.
     ///
     /// # Errors

@@ -76,6 +76,8 @@ pub struct QueuedTarget {
     pub target: AccountKey,
     /// Since when it waits, or waited.
     pub queued: u64,
+    /// When the target said that it begins with it; none when it did not.
+    pub begun: Option<u64>,
     /// When the target answered; none while it has not.
     pub answered: Option<u64>,
     /// When the publisher took the receipt.
@@ -156,6 +158,15 @@ pub trait Queues: Send + Sync {
         &self,
         entry: (NameId, u64),
         target: &AccountKey,
+    ) -> Result<bool, DbError>;
+
+    /// Notes that a target begins with a release that waits for it; the first time stands. Returns
+    /// false when it is noted already, or nothing waits.
+    async fn begin_entry(
+        &self,
+        entry: (NameId, u64),
+        target: &AccountKey,
+        now: u64,
     ) -> Result<bool, DbError>;
 
     /// Looks for the release of a name that the account with this key wants to answer: what

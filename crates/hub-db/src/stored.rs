@@ -356,15 +356,16 @@ pub(crate) fn receipt(
     })
 }
 
-/// target, queued, answered, taken
-pub(crate) type QueuedTargetRow = (Vec<u8>, i64, Option<i64>, Option<i64>);
+/// target, queued, begun, answered, taken
+pub(crate) type QueuedTargetRow = (Vec<u8>, i64, Option<i64>, Option<i64>, Option<i64>);
 
 pub(crate) fn queued_target(
-    (target, queued, answered, taken): QueuedTargetRow,
+    (target, queued, begun, answered, taken): QueuedTargetRow,
 ) -> Result<QueuedTarget, DbError> {
     Ok(QueuedTarget {
         target: AccountKey(hash(target)?),
         queued: unsigned(queued)?,
+        begun: begun.map(unsigned).transpose()?,
         answered: answered.map(unsigned).transpose()?,
         taken: taken.map(unsigned).transpose()?,
     })

@@ -167,7 +167,14 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         )
         .route(paths::ENVELOPES, within(quick, post(routes::enqueue::enqueue)))
         .route(paths::TARGETS, within(quick, get(routes::targets::targets)))
-        .route(paths::TARGET, within(quick, delete(routes::withdraw_entry::withdraw_entry)))
+        .route(
+            paths::TARGET,
+            within(
+                quick,
+                delete(routes::withdraw_entry::withdraw_entry)
+                    .put(routes::begin_release::begin_release),
+            ),
+        )
         .route(paths::MIRRORED, within(transfer, put(routes::mirror_release::mirror_release)))
         .route(
             paths::RECEIPT,

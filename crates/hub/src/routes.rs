@@ -8,6 +8,7 @@ pub(crate) mod answer_join;
 pub(crate) mod ask_recovery;
 pub(crate) mod audit;
 pub(crate) mod audit_chain;
+pub(crate) mod begin_release;
 pub(crate) mod challenge;
 pub(crate) mod challenge_join;
 pub(crate) mod check_person;

@@ -364,6 +364,9 @@ pub struct QueuedTargetInfo {
     pub target: Hex<32>,
     /// Since when it waits, or waited.
     pub queued: u64,
+    /// When the target said that it begins with it, by the hub's clock; absent when it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun: Option<u64>,
     /// When the target answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answered: Option<u64>,

@@ -133,6 +133,25 @@ impl Queues for SqliteDb {
         Ok(done.rows_affected() > 0)
     }
 
+    async fn begin_entry(
+        &self,
+        (name, sequence): (NameId, u64),
+        target: &AccountKey,
+        now: u64,
+    ) -> Result<bool, DbError> {
+        let done = sqlx::query(
+            "UPDATE queue SET begun = ?4 WHERE target = ?3 AND answered IS NULL AND begun IS NULL
+               AND release IN (SELECT id FROM releases WHERE name = ?1 AND sequence = ?2)",
+        )
+        .bind(name.0)
+        .bind(signed(sequence))
+        .bind(target.0.to_vec())
+        .bind(signed(now))
+        .execute(&self.writer)
+        .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
     async fn answerable(
         &self,
         account: &AccountKey,
@@ -240,7 +259,7 @@ impl Queues for SqliteDb {
         limit: u32,
     ) -> Result<Vec<QueuedTarget>, DbError> {
         let rows: Vec<QueuedTargetRow> = sqlx::query_as(
-            "SELECT q.target, q.queued, q.answered, q.taken
+            "SELECT q.target, q.queued, q.begun, q.answered, q.taken
              FROM queue q JOIN releases r ON r.id = q.release
              WHERE r.name = ? AND r.sequence = ? AND q.target > ? ORDER BY q.target LIMIT ?",
         )

@@ -89,6 +89,7 @@ macro_rules! for_each_check {
             answers_that_come_together_are_each_told_their_own,
             who_answers_is_asked_for_with_the_release,
             receipts_are_kept_until_they_are_taken,
+            a_beginning_is_noted_once_and_only_of_what_waits,
             a_release_is_kept_while_somebody_waits_for_it,
             who_is_no_target_gets_nothing_queued,
             who_belongs_to_a_community_no_more_waits_no_more,

@@ -263,6 +263,24 @@ pub(crate) async fn receipts_are_kept_until_they_are_taken(db: &dyn HubDb) {
     assert_eq!(after, stands[1..]);
 }
 
+pub(crate) async fn a_beginning_is_noted_once_and_only_of_what_waits(db: &dyn HubDb) {
+    let (ci, other) = (feed(db, 1, CI, 2).await, feed(db, 1, OTHER, 1).await);
+    db.enqueue(ci, 1, &entries(&[50, 51]), NOW).await.expect("queues");
+    let begin =
+        async |entry, target, now| db.begin_entry(entry, &key(target), now).await.expect("notes");
+    assert!(begin((ci, 1), 50, NOW + 2).await);
+    assert!(!begin((ci, 1), 50, NOW + 3).await, "the first time stands");
+    for nothing in [(ci, 2), (ci, 9), (other, 1)] {
+        assert!(!begin(nothing, 50, NOW + 3).await, "nothing waits");
+    }
+    assert!(!begin((ci, 1), 77, NOW + 3).await);
+    db.answer_entry((ci, 1), &key(51), b"r", NOW + 4).await.expect("answers");
+    assert!(!begin((ci, 1), 51, NOW + 5).await, "it was answered");
+    let stands = db.queued_targets((ci, 1), None, 9).await.expect("reads");
+    let told: Vec<_> = stands.iter().map(|it| (it.target, it.begun, it.answered)).collect();
+    assert_eq!(told, [(key(50), Some(NOW + 2), None), (key(51), None, Some(NOW + 4))]);
+}
+
 pub(crate) async fn a_release_is_kept_while_somebody_waits_for_it(db: &dyn HubDb) {
     let ci = feed(db, 1, CI, 4).await;
     db.set_retention(ci, &Retention { last: Some(1), days: None }).await.expect("sets");

@@ -38,6 +38,6 @@ pub(crate) async fn targets(
 }
 
 fn target_info(target: QueuedTarget) -> QueuedTargetInfo {
-    let QueuedTarget { target, queued, answered, taken } = target;
-    QueuedTargetInfo { target: Hex(target.0), queued, answered, taken }
+    let QueuedTarget { target, queued, begun, answered, taken } = target;
+    QueuedTargetInfo { target: Hex(target.0), queued, begun, answered, taken }
 }

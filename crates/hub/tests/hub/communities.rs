@@ -135,6 +135,39 @@ async fn a_machine_joins_gets_a_release_and_answers_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_target_tells_that_it_begins_and_nobody_tells_it_for_another() {
+    let plant = Plant::with_peers().await;
+    let (feed, publisher) = (plant.feed(CI), plant.peer(CI));
+    let (berlin, paris) = (plant.peer(BERLIN), plant.peer(PARIS));
+    plant.release(CI).await;
+    plant.send(CI, &[BERLIN]).await.expect("sends");
+    let own = berlin.key.public();
+    let begun = async || {
+        let (targets, _) = publisher.client.release_targets(&feed, 1, None).await.expect("reads");
+        assert_eq!(targets.len(), 1);
+        targets[0].begun
+    };
+    assert_eq!(begun().await, None);
+    // Neither its publisher nor another target says what a target does.
+    for other in [&publisher, &paris] {
+        let said = other.client.begin_release(&feed, 1, &own).await;
+        assert_eq!(code(said), ProblemCode::Forbidden);
+    }
+    let said = berlin.client.begin_release(&feed, 9, &own).await;
+    assert_eq!(code(said), ProblemCode::NotFound);
+    assert_eq!(begun().await, None);
+
+    berlin.client.begin_release(&feed, 1, &own).await.expect("tells");
+    let first = begun().await;
+    assert!(first.is_some());
+    berlin.client.begin_release(&feed, 1, &own).await.expect("tells again");
+    assert_eq!(begun().await, first, "the first time stands");
+    // It waits as before: a beginning answers nothing.
+    let waiting = berlin.client.queue(&plant.id(), None).await.expect("reads").entries;
+    assert_eq!(waiting.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn short_receipts_come_with_their_list_and_long_ones_are_read_alone() {
     let plant = Plant::with_peers().await;
     let (ci, feed) = (plant.peer(CI), plant.feed(CI));

@@ -4,6 +4,7 @@
 //! it: its signed manifest and every envelope. So whatever stops this machine, the next `send`, or the
 //! node, gives the hub the rest of the same release and not a second one.
 
+mod begun;
 mod forgotten;
 mod kept;
 mod receipts;

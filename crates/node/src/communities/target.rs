@@ -16,6 +16,7 @@
 
 mod fetching;
 mod receipts;
+mod telling;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -305,7 +306,8 @@ impl Place {
                 return self.give_up(known, which, why.to_string()).map(Some);
             }
         };
-        match self.fetch(self.links()?, &publisher, which, tree).await {
+        let fetching = self.fetch(self.links()?, &publisher, which, tree);
+        match self.telling(&which, fetching).await {
             Ok(tree) => {
                 let (publisher, manifest) =
                     (Hex(*which.publisher.as_bytes()), Hex(*hash.as_bytes()));
@@ -419,7 +421,7 @@ impl Place {
             };
             deploy::apply(&application, &mut |_| {})
         });
-        let receipt = job.await.expect("applying does not panic");
+        let receipt = self.telling(&which, job).await.expect("applying does not panic");
         let receipt = receipt.map_err(|source| self.apply_failed(known, &which, source))?;
         self.answer(known, which, receipt)
     }

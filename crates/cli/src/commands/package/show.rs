@@ -1,10 +1,13 @@
 //! `consign package show`
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use documents::PublicKey;
 use ledger::{Ledger, LedgerError, PackageFilter, PackageRecord, TargetFilter, TargetRecord};
 
-use node::communities::rollout;
+use node::communities::{Place, rollout};
+use tokio::time::timeout;
 
 use super::apply::shown;
 use super::sent::{
@@ -16,6 +19,9 @@ use crate::exit::Ended;
 use crate::ledger::existing;
 use crate::output::{Output, Paint, bytes, utc};
 use crate::progress::duration;
+
+/// How long the hub may take to tell what runs: the rest is known here.
+const HUB_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Nothing of this name or number was sent from here.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +39,7 @@ pub(super) async fn run(session: &Session, args: ShowArgs) -> anyhow::Result<End
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     for package in found {
-        show(session.output, ledger.as_ref(), &package, &args, now).await?;
+        show(session, ledger.as_ref(), &package, &args, now).await?;
     }
     Ok(Ended::Done)
 }
@@ -63,12 +69,13 @@ async fn find(
 }
 
 async fn show(
-    output: Output,
+    session: &Session,
     ledger: &dyn Ledger,
     package: &PackageRecord,
     args: &ShowArgs,
     now: u64,
 ) -> anyhow::Result<()> {
+    let output = session.output;
     let when = package.sent.map_or_else(
         || "not known to be at the hub".to_owned(),
         |sent| format!("sent {}", utc(sent)),
@@ -91,6 +98,7 @@ async fn show(
         super::rollout::tell(output, package.sequence, &status)?;
     }
     let filter = if args.pending { TargetFilter::Pending } else { TargetFilter::All };
+    let begun = begun(session, package).await;
     let mut targets = Targets::new(ledger, package, filter);
     loop {
         let page = targets.page().await?;
@@ -100,10 +108,57 @@ async fn show(
         for target in &page {
             let mut fields = target_fields(package, target);
             fields["event"] = "addressed".into();
-            let state = state(output, package, target, now);
+            let since = begun.get(&target.key).copied().filter(|_| is_waited_for(target));
+            fields["begun"] = since.into();
+            if since.is_some() {
+                fields["state"] = "running".into();
+            }
+            let state = match since {
+                Some(since) => running(output, since, now),
+                None => state(output, package, target, now),
+            };
             output.fact(format!("  {:<20}  {state}", target.peer.as_str()), &fields)?;
         }
     }
+}
+
+/// Which targets told the hub that they began, and since when. Without an answer of the hub nobody is
+/// known to run it, which is said.
+async fn begun(session: &Session, package: &PackageRecord) -> BTreeMap<PublicKey, u64> {
+    let none = BTreeMap::new();
+    if package.sent.is_none() || package.counts.pending == 0 {
+        return none;
+    }
+    let Some(place) = publishing(session, package) else { return none };
+    let why = match timeout(HUB_PATIENCE, place.begun(&package.feed, package.sequence)).await {
+        Ok(Ok(begun)) => return begun,
+        Ok(Err(error)) => format!("{:#}", anyhow::Error::from(error)),
+        Err(_) => format!("the hub did not answer within {} s", HUB_PATIENCE.as_secs()),
+    };
+    let sequence = package.sequence;
+    session.output.remark(format!(
+        "which targets run release {sequence} at the moment is not known: {}",
+        shown(&why)
+    ));
+    none
+}
+
+/// Where the publisher's node is. A ledger may be read without one, and none is made for that.
+fn publishing(session: &Session, package: &PackageRecord) -> Option<Place> {
+    session.state_directory().ok().filter(|state| state.join("node.key").exists())?;
+    session.node().ok()?.community(Some(&package.community.to_string())).ok()
+}
+
+/// Whether a target has what the hub may say of it still before it.
+fn is_waited_for(target: &TargetRecord) -> bool {
+    target.sent.is_some() && target.answered.is_none() && target.lost.is_none()
+}
+
+/// A target that fetches or carries out the package.
+fn running(output: Output, since: u64, now: u64) -> String {
+    let word = output.paint(Paint::Warning, "running".to_owned());
+    let takes = duration(Duration::from_secs(now.saturating_sub(since)));
+    format!("{word} since {} ({takes}): not answered; it fetches or carries it out", utc(since))
 }
 
 /// How the package stands with a target; of one that is waited for since when, for what, and what comes

@@ -66,6 +66,11 @@ pub(super) static OPERATIONS: &[Operation] = &[
     },
     Operation {
         answers: DONE,
+        note: "By the target itself. The first time stands; nothing changes where nothing waits.",
+        ..put(routes::TARGET, "beginRelease", "A target begins with a release", Who::Account)
+    },
+    Operation {
+        answers: DONE,
         note: "By whoever mirrors the community: it was answered elsewhere, or taken back.",
         ..delete(routes::TARGET, "withdrawEntry", "A release waits no longer", Who::Account)
     },

@@ -425,21 +425,8 @@ impl Place {
         hub: &HubLink,
         package: &PackageRecord,
     ) -> Result<BTreeSet<PublicKey>, CommunityError> {
-        let (mut there, mut after) = (BTreeSet::new(), None);
-        loop {
-            let page = hub.client.release_targets(&package.feed, package.sequence, after.as_ref());
-            let (targets, next) = match page.await {
-                Ok(page) => page,
-                Err(error) if error.is_not_found() => return Ok(there),
-                Err(source) => return Err(fail(hub, "read how a release stands", source)),
-            };
-            there.extend(targets.iter().map(|target| PublicKey::from_bytes(target.target.0)));
-            match next {
-                // A hub that never ends must not keep us.
-                Some(next) if after.is_none_or(|after| after.0 < next.0) => after = Some(next),
-                Some(_) | None => return Ok(there),
-            }
-        }
+        let targets = self.targets_at(hub, &package.feed, package.sequence).await?;
+        Ok(targets.iter().map(|target| PublicKey::from_bytes(target.target.0)).collect())
     }
 }
 
