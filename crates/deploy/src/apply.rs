@@ -1,5 +1,7 @@
 //! Applies a package to this machine.
 
+mod reason;
+
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -9,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use deploy_plan::{Back, DeployPlan, Ended, Fate, Kind, Record, Rule, StepNumber, Task};
 use directory::Root;
-use package::receipt::{End, Ran};
+use package::receipt::Ran;
 use package::{
     Action, BoundsError, OnFailure, OnInterrupt, Outcome, Package, Receipt, Step, StepReceipt,
     Verdict,
@@ -416,6 +418,7 @@ impl Work<'_> {
                     package: package.name.clone(),
                     version: package.version.clone(),
                     step: step.name.clone(),
+                    targets: package.targets().map(str::to_owned).collect(),
                 };
                 Ok(match runner.run(script, &facts, self.application.tree) {
                     Ok(mut ran) => {
@@ -518,7 +521,7 @@ impl Work<'_> {
         let verdict = match verdict {
             deploy_plan::Verdict::Passed => Verdict::Passed,
             deploy_plan::Verdict::Failed(StepNumber(number)) => {
-                let mut reason = describe(&steps[number]);
+                let mut reason = reason::of(self.application.package, number, &steps[number]);
                 for (number, why) in &self.failed {
                     reason.push_str(&format!("; {} is not put back: {why}", steps[*number].name));
                 }
@@ -543,23 +546,6 @@ fn succeeded(outcome: &Outcome) -> bool {
         | Outcome::NotStarted(_)
         | Outcome::Interrupted => false,
     }
-}
-
-/// Why a step failed, for people.
-fn describe(step: &StepReceipt) -> String {
-    let why = match &step.outcome {
-        Outcome::NotPlaced(reason) | Outcome::NotStarted(reason) => reason.clone(),
-        Outcome::Ran(Ran { end: End::Code(code), .. }) => format!("it ended with code {code}"),
-        Outcome::Ran(Ran { end: End::Signal(signal), .. }) => {
-            format!("it was ended by signal {signal}")
-        }
-        Outcome::Ran(Ran { end: End::TimedOut, .. }) => "it took too long".to_owned(),
-        Outcome::Interrupted => "the machine stopped while it ran".to_owned(),
-        Outcome::NotApplicable(_) | Outcome::LeftOut | Outcome::Placed(_) | Outcome::PutBack(_) => {
-            "it failed".to_owned()
-        }
-    };
-    format!("step {:?}: {why}", step.name)
 }
 
 fn now_ms() -> u64 {

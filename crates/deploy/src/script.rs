@@ -54,7 +54,7 @@ pub use hierarchy::{CanLimit, Hindrance, can_limit, can_limit_of};
 use identity::Identity;
 use left::Left;
 use limits::Bounds;
-use messages::{Answer, Message, Setup, hear, say};
+use messages::{Answer, Message, Setup, Writes, hear, say};
 
 /// Between asking a script to stop and making it.
 pub const KILL_AFTER: Duration = Duration::from_secs(5);
@@ -104,6 +104,8 @@ pub struct ScriptFacts {
     pub version: String,
     /// `CONSIGN_STEP`: the name of the step.
     pub step: String,
+    /// Where its package puts files.
+    pub targets: Vec<String>,
 }
 
 /// Runs scripts.
@@ -195,7 +197,7 @@ impl Runner {
             environment,
             directory: script.directory.clone().unwrap_or_else(|| own.clone()),
             identity,
-            writes: script.writes.clone().map(|writes| [writes, vec![own]].concat()),
+            writes: Writes::of(script, &facts.targets, &own),
             timeout_ms: u64::try_from(script.timeout.as_millis()).unwrap_or(u64::MAX),
             lock,
             limits: Bounds::from(&script.limits),

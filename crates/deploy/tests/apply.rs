@@ -109,7 +109,7 @@ impl World {
             output_bytes_max: 1000,
             expected: vec![0],
             on_interrupt: OnInterrupt::Fail,
-            writes: None,
+            writes: Some(vec!["/".into()]),
             limits: Limits::default(),
         }))
     }
@@ -401,4 +401,35 @@ fn a_delivery_is_carried_out_once_until_its_sender_forgets_it() {
     deliver("aa");
     deliver("bb");
     assert_eq!(world.ran(), 3);
+}
+
+#[test]
+fn a_script_that_was_refused_a_file_is_told_where_it_may_write() {
+    let world = World::new();
+    let confined = |line: &str| {
+        let mut step = world.script("true");
+        let Action::Script(script) = &mut step.action else { unreachable!("a script") };
+        script.interpreter = ["/bin/sh".into(), "-c".into(), line.to_owned()].into();
+        script.writes = None;
+        package(vec![world.files("contents/0", "machine/app"), step])
+    };
+    let writes = |name: &str| confined(&format!("echo x > {}", world.path(name).display()));
+    assert_eq!(world.apply(&writes("machine/app/made")).verdict, Verdict::Passed);
+    if !deploy::script::can_confine() {
+        assert_eq!(world.apply(&writes("machine/made")).verdict, Verdict::Passed, "not held");
+        return testkit::parts::skip_on_this_machine("writes", "its kernel has no such Landlock");
+    }
+    let failed = |package: &Package| {
+        let receipt = world.apply(package);
+        let Verdict::Failed(reason) = receipt.verdict else { panic!("{receipt:?}") };
+        reason
+    };
+    let reason = failed(&writes("machine/made"));
+    let app = world.path("machine/app");
+    let hint = format!("beneath {}, its TMPDIR only: name other places in `writes`", app.display());
+    assert!(reason.ends_with(&hint), "{reason}");
+    assert!(!world.path("machine/made").exists());
+    // One that failed otherwise is told nothing of it.
+    let otherwise = failed(&confined("exit 7"));
+    assert!(otherwise.ends_with("it ended with code 7"), "{otherwise}");
 }

@@ -34,7 +34,7 @@ fn script(limits: Limits, line: &str) -> Script {
         output_bytes_max: 64 << 10,
         expected: vec![0],
         on_interrupt: OnInterrupt::Fail,
-        writes: None,
+        writes: Some(vec!["/".into()]),
         limits,
     }
 }
@@ -42,8 +42,12 @@ fn script(limits: Limits, line: &str) -> Script {
 fn attempt(script: &Script) -> Result<Ran, NotStarted> {
     let runner =
         Runner { launch: Launch { program: helper(), arguments: Vec::new() }, state: None };
-    let facts =
-        ScriptFacts { package: "tools".into(), version: "1.2".into(), step: "set up".into() };
+    let facts = ScriptFacts {
+        package: "tools".into(),
+        version: "1.2".into(),
+        step: "set up".into(),
+        targets: Vec::new(),
+    };
     runner.run(script, &facts, Path::new("/"))
 }
 
@@ -83,7 +87,7 @@ fn without_groups(user: u32, limits: &str, line: &str) -> String {
     let setup = format!(
         r#"{{"Supervise":{{"words":["/bin/sh","-c",{line:?}],"environment":{{"PATH":"/usr/bin:/bin"}},
         "directory":"/","identity":{{"user":{user},"group":{user},"name":null,"home":"/","is_other":{is_other}}},
-        "writes":null,"timeout_ms":120000,"lock":null,"limits":{limits},"groups":{{}}}}}}"#
+        "writes":"Anywhere","timeout_ms":120000,"lock":null,"limits":{limits},"groups":{{}}}}}}"#
     );
     writeln!(ours, "{}", setup.replace('\n', " ")).expect("said");
     let mut answer = String::new();

@@ -37,13 +37,18 @@ fn script(line: &str) -> Script {
         output_bytes_max: 64 << 10,
         expected: vec![0],
         on_interrupt: OnInterrupt::Fail,
-        writes: None,
+        writes: Some(vec!["/".into()]),
         limits: Limits::default(),
     }
 }
 
 fn facts() -> ScriptFacts {
-    ScriptFacts { package: "tools".into(), version: "1.2".into(), step: "set up".into() }
+    ScriptFacts {
+        package: "tools".into(),
+        version: "1.2".into(),
+        step: "set up".into(),
+        targets: Vec::new(),
+    }
 }
 
 fn run(script: &Script) -> Ran {
@@ -253,7 +258,7 @@ fn a_script_does_not_outlive_who_wanted_it() {
     let setup = format!(
         r#"{{"Supervise":{{"words":["/bin/sh","-c",{line:?}],"environment":{{"PATH":"/usr/bin:/bin"}},
         "directory":"/","identity":{{"user":0,"group":0,"name":null,"home":"/","is_other":false}},
-        "writes":null,"timeout_ms":600000,"lock":null,"limits":{{}},"groups":{{}}}}}}"#
+        "writes":"Anywhere","timeout_ms":600000,"lock":null,"limits":{{}},"groups":{{}}}}}}"#
     );
     writeln!(ours, "{}", setup.replace('\n', " ")).expect("said");
     eventually("the script starts", || path.exists());
@@ -332,4 +337,40 @@ fn a_script_writes_only_where_it_says_it_does() {
 
     let missing = Script { writes: Some(vec!["/nowhere/at-all".into()]), ..script("true") };
     assert!(refused(&missing).contains("/nowhere/at-all"));
+}
+
+#[test]
+fn a_script_that_names_no_places_writes_where_its_package_does() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let text = |name: &str| directory.path().join(name).to_str().expect("UTF-8").to_owned();
+    for name in ["placed", "work", "out"] {
+        fs::create_dir(text(name)).expect("made");
+    }
+    fs::write(text("out/page"), "before").expect("written");
+    let line = format!(
+        "echo a > {0}/placed/a && echo b > ./b && echo c > \"$TMPDIR/c\" && echo allowed
+        (echo x > {0}/out/page) 2>/dev/null || echo not changed
+        (echo x > {0}/placed/../out/new) 2>/dev/null || echo not made",
+        directory.path().display()
+    );
+    let attempt = |script: &Script, targets: &[&str]| {
+        let targets = targets.iter().map(|&it| it.to_owned()).collect();
+        runner().run(script, &ScriptFacts { targets, ..facts() }, Path::new("/")).expect("started")
+    };
+    // What is not there yet is no reason not to start.
+    let usual = Script { writes: None, directory: Some(text("work")), ..script(&line) };
+    let ran = attempt(&usual, &[&text("placed"), &text("placed-later")]);
+    if !can_confine() {
+        assert!(said(&ran).starts_with("allowed"), "it is started all the same");
+        return skip_on_this_machine("places", "its kernel has no Landlock of Linux 6.2 or later");
+    }
+    assert_eq!(said(&ran), "allowed\nnot changed\nnot made\n");
+    assert_eq!(fs::read(text("out/page")).expect("there"), b"before");
+    // A package that merges into the whole machine has it, and so has a script that says so.
+    let line = format!("echo x > {}", text("out/page"));
+    for (writes, targets) in [(None, vec!["/"]), (Some(vec!["/".to_owned()]), Vec::new())] {
+        fs::write(text("out/page"), "before").expect("written");
+        assert_eq!(attempt(&Script { writes, ..script(&line) }, &targets).end, End::Code(0));
+        assert_eq!(fs::read(text("out/page")).expect("there"), b"x\n");
+    }
 }

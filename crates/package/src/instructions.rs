@@ -49,6 +49,16 @@ pub struct Package {
     pub steps: Vec<Step>,
 }
 
+impl Package {
+    /// Where it puts files: absolute paths.
+    pub fn targets(&self) -> impl Iterator<Item = &str> {
+        self.steps.iter().filter_map(|step| match &step.action {
+            Action::Files(set) => Some(set.target.as_str()),
+            Action::Script(_) => None,
+        })
+    }
+}
+
 /// A package that another one needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Requirement {
@@ -182,12 +192,31 @@ pub struct Script {
     pub expected: Vec<u8>,
     /// What follows when the machine stopped in the middle of it.
     pub on_interrupt: OnInterrupt,
-    /// Absolute paths beneath which it may change files, beside its own temporary directory;
-    /// at most [`WRITES_MAX`]; `None`: wherever its user may.
+    /// Absolute paths beneath which it may change files, beside its own temporary directory; at most
+    /// [`WRITES_MAX`]; a machine that cannot keep it to them does not start it. With `/` it is kept to nothing.
+    /// `None`: its usual [places](Script::places), as far as they are there and the machine can keep it to
+    /// them.
     pub writes: Option<Vec<String>>,
     /// How much of the machine it may use. A machine that cannot keep it to memory or processes
     /// that are named here does not start it.
     pub limits: Limits,
+}
+
+impl Script {
+    /// Beneath which absolute paths it may change files, beside its temporary directory; `None`: wherever its user
+    /// may. One that names none has the [targets](Package::targets) of its package, and its working directory.
+    #[must_use]
+    pub fn places<'a>(&'a self, targets: impl Iterator<Item = &'a str>) -> Option<Vec<&'a str>> {
+        // Whoever works in "/" wants nothing in particular.
+        let directory = self.directory.as_deref().filter(|path| *path != "/");
+        let mut places: Vec<&str> = match &self.writes {
+            Some(named) => named.iter().map(String::as_str).collect(),
+            None => targets.chain(directory).collect(),
+        };
+        places.sort_unstable();
+        places.dedup();
+        (!places.contains(&"/")).then_some(places)
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use deploy::script::{CanLimit, Hindrance, can_limit_of};
+use deploy::script::{CanLimit, Hindrance, can_confine, can_limit_of};
 use node::control::{self, ControlError};
 use node_api::Status as NodeStatus;
 
@@ -149,6 +149,13 @@ pub(super) fn script_limits(around: &Surroundings) -> Finding {
     };
     if status.communities.is_empty() {
         return Finding::skipped("the node follows no community: nobody sends it scripts");
+    }
+    if !can_confine() {
+        return Finding::warn(
+            "this kernel cannot hold scripts to what they may write: those whose step has `writes` are not \
+             started, and the others write wherever their user may",
+            "run Linux 6.2 or later with landlock among the modules of /sys/kernel/security/lsm",
+        );
     }
     match can_limit_of(status.process) {
         Ok((can, hindrance)) => judge_limits(can, hindrance.as_ref(), |path| around.path(path)),

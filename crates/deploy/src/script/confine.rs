@@ -15,7 +15,7 @@ use rustix::process::{Signal, getppid, set_parent_process_death_signal, setsid, 
 
 use super::identity::Identity;
 use super::limits::Own;
-use super::messages::Setup;
+use super::messages::{Setup, Writes};
 use crate::reach;
 
 /// The first one that also keeps files from being cut short (Linux 6.2).
@@ -43,7 +43,15 @@ fn prepare(setup: &Setup, own: &Own) -> Result<Command, String> {
         .map_err(|errno| system("give up new privileges")(errno.into()))?;
     umask(Mode::from_raw_mode(0o022));
     // What it may write to is opened while we may still pass everywhere.
-    let rules = setup.writes.as_deref().map(confinement).transpose()?;
+    let rules = match &setup.writes {
+        Writes::Anywhere => None,
+        Writes::Demanded(places) => Some(confinement(places)?),
+        // Nobody asked: a place that is not there yet, or leads over somebody else's link, is none.
+        Writes::Usual(places) => {
+            let there = |path: &&String| reach::open(Path::new(path)).is_ok();
+            confinement(&places.iter().filter(there).cloned().collect::<Vec<_>>()).ok()
+        }
+    };
     if setup.identity.is_other {
         take_on(&setup.identity).map_err(system("become the script's user"))?;
     }
@@ -78,8 +86,7 @@ fn take_on(identity: &Identity) -> io::Result<()> {
 
 /// Rules that forbid to change contents and names anywhere but beneath these paths.
 ///
-/// A kernel that cannot hold all of them is a reason not to start: whoever asked for bounds did
-/// not ask for some of them.
+/// It fails where the kernel cannot hold all of them: whoever asked for bounds did not ask for some of them.
 fn confinement(writes: &[String]) -> Result<RulesetCreated, String> {
     let cannot = |error: &dyn std::fmt::Display| {
         format!("this kernel cannot confine its writing (Landlock of Linux 6.2 or later): {error}")

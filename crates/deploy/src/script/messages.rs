@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use package::Script;
 use package::receipt::End;
 use serde::{Deserialize, Serialize};
 
@@ -52,6 +53,28 @@ impl From<HowEnded> for End {
     }
 }
 
+/// Where a script may change files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Writes {
+    /// Wherever its user may.
+    Anywhere,
+    /// Beneath these paths, or it is not started.
+    Demanded(Vec<String>),
+    /// Beneath those of these paths that are there, where the kernel can hold it to that.
+    Usual(Vec<String>),
+}
+
+impl Writes {
+    /// Of a script whose package puts files at these `targets`; `own` is its temporary directory.
+    pub(super) fn of(script: &Script, targets: &[String], own: &str) -> Self {
+        let Some(places) = script.places(targets.iter().map(String::as_str)) else {
+            return Self::Anywhere;
+        };
+        let places = places.into_iter().chain([own]).map(str::to_owned).collect();
+        if script.writes.is_some() { Self::Demanded(places) } else { Self::Usual(places) }
+    }
+}
+
 /// All the helper needs to know. It goes over a socket, because arguments and environments of
 /// processes can be read by others.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -60,7 +83,7 @@ pub(super) struct Setup {
     pub(super) environment: BTreeMap<String, String>,
     pub(super) directory: String,
     pub(super) identity: Identity,
-    pub(super) writes: Option<Vec<String>>,
+    pub(super) writes: Writes,
     pub(super) timeout_ms: u64,
     pub(super) lock: Option<String>,
     pub(super) limits: Bounds,

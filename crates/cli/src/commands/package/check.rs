@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use package::specification::{Code, Diagnostic, FILE_NAME, SPECIFICATION_BYTES_MAX, Source};
-use package::{Action, Placing, Specification, Step};
+use package::{Action, Package, Placing, Specification, Step};
 use serde_json::json;
 
 use super::limits;
@@ -108,7 +108,7 @@ fn show(session: &Session, specification: &Specification, held: &[Held]) -> anyh
     for (index, (step, held)) in package.steps.iter().zip(held).enumerate() {
         let place = index + 1;
         session.output.fact(
-            format!("{place:>4}  {}: {}", step.name, described(step, *held)),
+            format!("{place:>4}  {}: {}", step.name, described(package, step, *held)),
             &json!({
                 "event": "step",
                 "number": place,
@@ -123,6 +123,10 @@ fn show(session: &Session, specification: &Specification, held: &[Held]) -> anyh
                 "limits": match &step.action {
                     Action::Files(_) => None,
                     Action::Script(script) => limits::value(&script.limits),
+                },
+                "writes": match &step.action {
+                    Action::Files(_) => None,
+                    Action::Script(script) => script.places(package.targets()),
                 },
             }),
         )?;
@@ -150,7 +154,7 @@ fn show(session: &Session, specification: &Specification, held: &[Held]) -> anyh
     Ok(Ended::Done)
 }
 
-fn described(step: &Step, held: Held) -> String {
+fn described(package: &Package, step: &Step, held: Held) -> String {
     match &step.action {
         Action::Files(files) => {
             let how = match files.placing {
@@ -166,10 +170,26 @@ fn described(step: &Step, held: Held) -> String {
             let given: String = given.chars().take(60).collect();
             let given = output::path(given.as_bytes());
             let limits = limits::text(&script.limits);
+            let places = writes(script.places(package.targets()).as_deref());
             match &script.file {
-                Some(_) => format!("script for {given} ({}){limits}", bytes(held.bytes)),
-                None => format!("run {given}{limits}"),
+                Some(_) => format!("script for {given} ({}){limits}, {places}", bytes(held.bytes)),
+                None => format!("run {given}{limits}, {places}"),
             }
         }
+    }
+}
+
+/// Where a script may change files; nobody reads a longer list.
+fn writes(places: Option<&[&str]>) -> String {
+    const SHOWN_MAX: usize = 3;
+    let Some(places) = places else { return "writes anywhere".to_owned() };
+    let shown: Vec<_> =
+        places.iter().take(SHOWN_MAX).map(|place| output::path(place.as_bytes())).collect();
+    match places.len() {
+        0 => "writes nowhere".to_owned(),
+        count if count > SHOWN_MAX => {
+            format!("writes beneath {} and {} more places", shown.join(", "), count - SHOWN_MAX)
+        }
+        _ => format!("writes beneath {}", shown.join(", ")),
     }
 }
