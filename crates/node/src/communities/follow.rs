@@ -199,24 +199,17 @@ async fn once(
                 note_join(place, status, news);
             }
         }
-        for news in place.work_queue(&with.launch).await? {
-            note_target(place, status, news);
-        }
-        if asked_all.is_none_or(|when| when.elapsed() >= ASK_AGAIN) {
-            if asked_all.is_some() && place.take_first_way() {
-                return Ok(());
-            }
-            for news in place.work_other_queues(&with.launch).await? {
-                note_target(place, status, news);
-            }
-            asked_all = Some(Instant::now());
-        }
+        let carried = carry_out(place, with, status, &mut asked_all).await;
         // It may have become one, or have been given another hub, while this ran.
         relay = Relaying::of(place, relay)?;
-        if let Some(relay) = &mut relay {
+        // What this machine cannot carry out keeps nobody else from it.
+        if let (Some(relay), Ok(Way::Same) | Err(FollowError::Target(_))) = (&mut relay, &carried) {
             for news in relay.pass_on(place).await? {
                 note_relay(place, status, news);
             }
+        }
+        if carried? == Way::First {
+            return Ok(());
         }
         let mut sends = None;
         if is_publisher(place)? {
@@ -268,6 +261,37 @@ async fn once(
             }
         }
     }
+}
+
+/// Which way is taken from now on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Same,
+    /// The first one again, after another.
+    First,
+}
+
+/// Carries out what waits for this machine, at its other hubs and relays too where those were not asked
+/// for long.
+async fn carry_out(
+    place: &Place,
+    with: &With,
+    status: &Arc<Mutex<CommunityStatus>>,
+    asked_all: &mut Option<Instant>,
+) -> Result<Way, FollowError> {
+    for news in place.work_queue(&with.launch).await? {
+        note_target(place, status, news);
+    }
+    if asked_all.is_none_or(|when| when.elapsed() >= ASK_AGAIN) {
+        if asked_all.is_some() && place.take_first_way() {
+            return Ok(Way::First);
+        }
+        for news in place.work_other_queues(&with.launch).await? {
+            note_target(place, status, news);
+        }
+        *asked_all = Some(Instant::now());
+    }
+    Ok(Way::Same)
 }
 
 /// Turns to the next way; false when all were tried.
