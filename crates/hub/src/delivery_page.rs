@@ -1,4 +1,4 @@
-//! The page on which a browser receives a delivery: `/d/ID#KEY`; and the modules of that page and of a person's.
+//! The page on which a browser receives a delivery: `/d/ID#KEY`; and the modules of that page, of a person's and of a guest's.
 //!
 //! Static: it is the same for every delivery, whether there is one or not, and knows nothing. The key stands
 //! in the fragment, which browsers send to nobody; scripts of the page show the recipient's token to the
@@ -36,19 +36,23 @@ macro_rules! modules {
 
 const MODULES: &[(&str, &[u8])] = &modules![
     "announce.js",
+    "browser.js",
     "bytes.js",
     "cbor.js",
     "course.js",
     "delivery.css",
     "drop.js",
     "focus.js",
+    "guest/page.js",
     "header.js",
     "hub.js",
     "kept.js",
     "layout.js",
     "link.js",
     "me/account.js",
+    "me/addressee.js",
     "me/addressing.js",
+    "me/alone.js",
     "me/book.js",
     "me/comparison.js",
     "me/contacts.js",
@@ -116,6 +120,8 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
 #[template(path = "delivery.html")]
 struct Page<'a> {
     host: &'a str,
+    /// Whether who received something may send from here, too.
+    has_guests: bool,
     /// Folder of the modules.
     folder: String,
 }
@@ -138,7 +144,9 @@ async fn page(app: console::State, Path(delivery): Path<String>) -> Response {
     if delivery.parse::<Hex<16>>().is_err() {
         return StatusCode::NOT_FOUND.into_response();
     }
-    match (Page { host: app.console.host(), folder: folder() }).render() {
+    match (Page { host: app.console.host(), has_guests: app.guests.is_some(), folder: folder() })
+        .render()
+    {
         Ok(text) => Html(text).into_response(),
         Err(error) => {
             tracing::error!(%error, "the page of a delivery cannot be rendered");

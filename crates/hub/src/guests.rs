@@ -32,6 +32,11 @@ impl Guests {
         Self { networks: Mutex::new(networks) }
     }
 
+    /// Most bytes of one network in a day.
+    pub(crate) fn bytes_max(&self) -> u64 {
+        self.lock().bytes_max
+    }
+
     /// A session for a guest from `network`.
     pub(crate) fn let_in(&self, network: IpAddr) -> Result<(), Refusal> {
         let let_in = self.lock().let_in(network, unix_now());

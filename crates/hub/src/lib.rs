@@ -52,6 +52,7 @@ mod files;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gc;
+mod guest_page;
 mod guests;
 mod heartbeat;
 mod hosted;

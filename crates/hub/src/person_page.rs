@@ -31,6 +31,8 @@ struct Page<'a> {
     fingerprint: Hex<32>,
     /// The longest that this hub keeps a delivery; `None` where it keeps none.
     locker_seconds: Option<u64>,
+    /// Whether one can send without an account.
+    has_guests: bool,
     /// Folder of the modules.
     folder: String,
 }
@@ -48,6 +50,7 @@ async fn page(app: console::State) -> Response {
         identity: Hex(app.identity),
         fingerprint: Hex(app.fingerprint),
         locker_seconds: locker_time_max(&app).await.map(|most| most.as_secs()),
+        has_guests: app.guests.is_some(),
         folder: folder(),
     };
     match page.render() {

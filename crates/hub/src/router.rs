@@ -17,6 +17,7 @@ use crate::clients;
 use crate::cluster::pass_on;
 use crate::console;
 use crate::delivery_page;
+use crate::guest_page;
 use crate::metrics::count;
 use crate::peer::Peer;
 use crate::person_page;
@@ -244,6 +245,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
         .route(paths::ERROR, within(quick, get(routes::explain_error::explain_error)))
         .merge(delivery_page::router().layer(middleware::from_fn_with_state(quick, limit_time)))
         .merge(person_page::router().layer(middleware::from_fn_with_state(quick, limit_time)))
+        .merge(guest_page::router().layer(middleware::from_fn_with_state(quick, limit_time)))
         .merge(console::router(&app).layer(middleware::from_fn_with_state(quick, limit_time)))
         .fallback(async || Refusal::not_found())
         .method_not_allowed_fallback(async || {

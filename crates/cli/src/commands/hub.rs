@@ -106,9 +106,10 @@ async fn serve(session: &Session, args: HubArgs) -> anyhow::Result<Ended> {
     if has_guests {
         let is_pinned = running.fingerprint != [0; 32];
         let pinned = if is_pinned { format!("#{fingerprint}") } else { String::new() };
+        let url = running.url.trim_end_matches('/');
         session.output.remark(format!(
-            "send without an account: consign send PATH --hub {}{pinned}",
-            running.url
+            "send without an account: consign send PATH --hub {url}{pinned}, or in a browser at \
+             {url}/send"
         ));
     }
     supervisor.ready(&running.url);

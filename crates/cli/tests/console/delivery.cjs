@@ -5,26 +5,14 @@ const assert = require("node:assert/strict");
 const fs = require("node:fs");
 const path = require("node:path");
 
-const { isReadable } = require("./contrast.cjs");
 const { mostOfPages } = require("./memory.cjs");
+const meanwhile = require("./meanwhile.cjs");
 
 const PATIENCE = { timeout: 120_000 };
 
 module.exports = ({ told, LOOKS, requests, open, openKept, looksRight, shoot }) => {
   const state = (page, text) => page.locator("#state", { hasText: text }).waitFor(PATIENCE);
-  const button = (page, name) => page.getByRole("button", { name, exact: true });
-
-  async function inEveryLook(page, name) {
-    for (const look of Object.keys(LOOKS)) {
-      await page.setViewportSize(LOOKS[look].viewport);
-      await page.emulateMedia({ colorScheme: LOOKS[look].colorScheme });
-      await looksRight(page, `${name} (${look})`);
-      await isReadable(page, `${name} (${look})`);
-      await shoot(page, name, look);
-    }
-    await page.setViewportSize(LOOKS.light.viewport);
-    await page.emulateMedia({ colorScheme: "light" });
-  }
+  const { button, inEveryLook } = meanwhile({ told, LOOKS, looksRight, shoot });
 
   // Saves what a press brings, under the name that the browser would give it.
   async function saved(page, press) {

@@ -1,5 +1,4 @@
-// Journeys through a person's page. See browser.cjs. What the test has to do in between, it is told on standard error,
-// one line each: a word, and what belongs to it.
+// Journeys through a person's page. See browser.cjs and meanwhile.cjs.
 "use strict";
 
 const assert = require("node:assert/strict");
@@ -9,39 +8,16 @@ const path = require("node:path");
 
 const { isReadable } = require("./contrast.cjs");
 const { mostOfPages } = require("./memory.cjs");
-
-const PATIENCE = { timeout: 60_000 };
+const meanwhile = require("./meanwhile.cjs");
 
 module.exports = ({ told, chromium, START, LOOKS, requests, open, looksRight, shoot }) => {
-  const say = (...words) => process.stderr.write(`${words.join(" ")}\n`);
-  const button = (page, name) => page.getByRole("button", { name, exact: true });
+  const { PATIENCE, button, inEveryLook, notice, say, until } = meanwhile({ told, LOOKS, looksRight, shoot });
   const state = (page, text) => page.locator("#state", { hasText: text }).waitFor(PATIENCE);
-  const notice = (page, text) => page.locator("#notice", { hasText: text }).waitFor(PATIENCE);
   const door = (page, text) => page.locator("#door-state", { hasText: text }).waitFor(PATIENCE);
   const room = async (page, name) => {
     await page.getByRole("navigation").getByRole("link", { name }).click();
     await page.getByRole("heading", { name, level: 1 }).waitFor(PATIENCE);
   };
-
-  async function inEveryLook(page, name) {
-    for (const look of Object.keys(LOOKS)) {
-      await page.setViewportSize(LOOKS[look].viewport);
-      await page.emulateMedia({ colorScheme: LOOKS[look].colorScheme });
-      await looksRight(page, `${name} (${look})`);
-      await isReadable(page, `${name} (${look})`);
-      await shoot(page, name, look);
-    }
-    await page.setViewportSize(LOOKS.light.viewport);
-    await page.emulateMedia({ colorScheme: "light" });
-  }
-
-  // Until the test has done what it was asked for.
-  async function until(name, patience = PATIENCE.timeout) {
-    for (let left = patience / 50; !fs.existsSync(path.join(told.place, name)); left--) {
-      assert.ok(left > 0, `the test did not do what it was asked for: ${name}`);
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-  }
 
   async function signIn(page, password = told.password) {
     await page.goto(`${told.url}/me`);

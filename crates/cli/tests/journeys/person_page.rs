@@ -3,15 +3,15 @@
 //! What the browser does is in `console/person.cjs`; it says what is to be done in between.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
-use std::process::{Child, ChildStderr, Stdio};
+use std::process::Stdio;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use testkit::noise;
 
-use crate::console::{Driver, finished};
+use crate::browser::Browser;
+use crate::console::Driver;
 use crate::delivery::{assert_nowhere, hold};
 use crate::link::{assert_held_little, hash_of, large_patience_ms, make_large};
 use crate::people::{PASSWORD, Sending, person, with_input};
@@ -24,56 +24,18 @@ mod keys;
 /// A name that would run if it were markup.
 const HOSTILE: &str = "<img src=x onerror=\"window.ran=true\">";
 
-/// A browser that goes its way.
-struct Browser {
-    driver: Child,
-    said: BufReader<ChildStderr>,
+/// A browser that is to become a device of ben's; `None` where no browser is.
+fn start(world: &World, journey: &str, mut told: Value) -> Option<Browser> {
+    told["handle"] = json!("ben");
+    told["password"] = json!(PASSWORD);
+    Browser::start(world, "person.cjs", journey, told)
 }
 
-impl Browser {
-    /// Sends it on a journey as a device of ben's; `None` where no browser is.
-    fn start(world: &World, journey: &str, more: Value) -> Option<Self> {
-        let driver = Driver::find()?;
-        let place = world.path("place");
-        fs::create_dir_all(&place).expect("made");
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/console/person.cjs");
-        let mut told =
-            json!({"journeys": script, "place": place, "handle": "ben", "password": PASSWORD});
-        for (name, value) in more.as_object().expect("an object") {
-            told[name] = value.clone();
-        }
-        let mut driver = driver.start(world, journey, told);
-        let said = BufReader::new(driver.stderr.take().expect("piped"));
-        Some(Self { driver, said })
-    }
-
-    /// Waits until it asks for this; what belongs to it.
-    fn asks(&mut self, word: &str) -> String {
-        let mut line = String::new();
-        self.said.read_line(&mut line).expect("readable");
-        let (first, rest) = line.trim_end().split_once(' ').unwrap_or((line.trim_end(), ""));
-        if first == word {
-            return rest.to_owned();
-        }
-        let mut all = line.clone();
-        self.said.read_to_string(&mut all).expect("readable");
-        panic!("the browser was to ask for {word}: {all}");
-    }
-
-    /// Has another device of ben's approve it.
-    fn approved(&mut self, world: &World) {
-        let line = self.asks("approve");
-        let (approved, code) = with_input(world, "ben", &["account", "approve"], &line);
-        assert_eq!(code, Some(0), "{approved}");
-    }
-
-    fn found(mut self) -> Value {
-        let mut rest = String::new();
-        self.said.read_to_string(&mut rest).expect("readable");
-        let output = self.driver.wait_with_output().expect("ends");
-        assert!(output.status.success(), "{rest}");
-        finished(output)
-    }
+/// Has another device of ben's approve it.
+fn approved(browser: &mut Browser, world: &World) {
+    let line = browser.asks("approve");
+    let (approved, code) = with_input(world, "ben", &["account", "approve"], &line);
+    assert_eq!(code, Some(0), "{approved}");
 }
 
 /// Anna and ben, each on a terminal.
@@ -90,8 +52,8 @@ fn two_people_at(world: World) -> World {
 #[test]
 fn a_browser_becomes_a_device_by_the_password_and_the_word_of_another_one() {
     let world = two_people();
-    let Some(mut browser) = Browser::start(&world, "door", json!({})) else { return };
-    browser.approved(&world);
+    let Some(mut browser) = start(&world, "door", json!({})) else { return };
+    approved(&mut browser, &world);
     browser.asks("remove");
     world.lines("ben", &["account", "remove", "Browser"], 0);
     browser.found();
@@ -101,8 +63,8 @@ fn a_browser_becomes_a_device_by_the_password_and_the_word_of_another_one() {
 #[test]
 fn who_signs_out_is_a_device_no_more_or_is_told_why_it_stays() {
     let world = two_people();
-    let Some(mut browser) = Browser::start(&world, "leave", json!({})) else { return };
-    browser.approved(&world);
+    let Some(mut browser) = start(&world, "leave", json!({})) else { return };
+    approved(&mut browser, &world);
     browser.asks("write");
     let has_browser = || {
         let shown = world.lines("ben", &["account", "show"], 0);
@@ -127,8 +89,8 @@ fn what_a_terminal_sends_is_received_on_a_persons_page() {
     fs::write(world.path(HOSTILE.trim_end_matches('>')), "x").expect("written");
     let subject = format!("{HOSTILE} Plans");
     let told = json!({"subject": subject, "file": "ground.dwg"});
-    let Some(mut browser) = Browser::start(&world, "receive", told) else { return };
-    browser.approved(&world);
+    let Some(mut browser) = start(&world, "receive", told) else { return };
+    approved(&mut browser, &world);
     browser.asks("send");
     let (plan, hostile) = (world.text("ground.dwg"), world.text(HOSTILE.trim_end_matches('>')));
     let args = [&*plan, &hostile, "--subject", &subject, "--to", "ben"];
@@ -150,10 +112,10 @@ fn whom_a_page_lets_in_or_compares_or_blocks_the_terminal_knows_so() {
     assert_eq!(with_input(&world, "dora", &details, PASSWORD).1, Some(0));
     fs::write(world.path("note.txt"), "hello").expect("written");
     let note = world.text("note.txt");
-    let Some(mut browser) = Browser::start(&world, "contacts", json!({"name": HOSTILE})) else {
+    let Some(mut browser) = start(&world, "contacts", json!({"name": HOSTILE})) else {
         return;
     };
-    browser.approved(&world);
+    approved(&mut browser, &world);
     browser.asks("send");
     let _stranger = Sending::start(&world, "dora", &[&note, "--subject", "x", "--to", "ben"]);
     let _sending = Sending::start(&world, "anna", &[&note, "--to", "ben"]);
@@ -195,8 +157,8 @@ fn what_a_page_sends_is_collected_by_a_link_and_by_a_person() {
     fs::write(folder.join("one.txt"), "one").expect("written");
     fs::write(folder.join("deep/two.bin"), noise(7, 2_000_000)).expect("written");
     let told = json!({"files": [world.text("ground.dwg"), world.text("empty")], "folder": folder});
-    let Some(mut browser) = Browser::start(&world, "send", told) else { return };
-    browser.approved(&world);
+    let Some(mut browser) = start(&world, "send", told) else { return };
+    approved(&mut browser, &world);
     let link = browser.asks("receive");
     let to = world.text("in");
     fs::create_dir(&to).expect("made");
@@ -237,8 +199,8 @@ fn the_signature_is_the_same_on_the_page_and_in_the_terminal_and_stands_under_me
     });
     let told = json!({"signature": "Ben\nRoom 7", "changed": changed, "messages": told,
         "files": [world.text("note.txt")]});
-    let Some(mut browser) = Browser::start(&world, "signature", told) else { return };
-    browser.approved(&world);
+    let Some(mut browser) = start(&world, "signature", told) else { return };
+    approved(&mut browser, &world);
     browser.asks("change");
     assert_eq!(world.lines("ben", &["book"], 0)[0]["signature"], "Ben\nRoom 7");
     let (set, code) = with_input(&world, "ben", &["book", "signature"], changed);
@@ -263,8 +225,8 @@ fn what_a_page_left_with_the_hub_is_collected_while_it_is_closed_and_its_receipt
     fs::write(world.path("ground.dwg"), &plans).expect("written");
     fs::write(world.path("large.bin"), noise(10, 24 << 20)).expect("written");
     let told = json!({"files": [world.text("ground.dwg")], "large": world.text("large.bin")});
-    let Some(mut browser) = Browser::start(&world, "locker", told) else { return };
-    browser.approved(&world);
+    let Some(mut browser) = start(&world, "locker", told) else { return };
+    approved(&mut browser, &world);
     let asked = browser.asks("collect");
     let (id, link) = asked.split_once(' ').expect("an id and a link");
     let collecting = [("carla", vec!["receive", "--yes", link]), ("anna", vec!["accept", id])];
@@ -298,8 +260,8 @@ fn what_a_page_sends_is_read_from_the_disk_piece_by_piece() {
     let film = world.path("film.mkv");
     let expected = make_large(&film);
     let told = json!({"files": [film], "patience": large_patience_ms()});
-    let Some(mut browser) = Browser::start(&world, "large", told) else { return };
-    browser.approved(&world);
+    let Some(mut browser) = start(&world, "large", told) else { return };
+    approved(&mut browser, &world);
     let link = browser.asks("receive");
     let to = world.text("in");
     fs::create_dir(&to).expect("made");
@@ -317,8 +279,8 @@ fn what_a_page_was_sending_goes_on_with_the_same_files_when_it_is_opened_again()
     fs::write(world.path("film.mkv"), &film).expect("written");
     fs::write(world.path("other.mkv"), "other").expect("written");
     let told = json!({"files": [world.text("film.mkv")], "others": [world.text("other.mkv")]});
-    let Some(mut browser) = Browser::start(&world, "resend", told) else { return };
-    browser.approved(&world);
+    let Some(mut browser) = start(&world, "resend", told) else { return };
+    approved(&mut browser, &world);
     let link = browser.asks("receive");
     let to = world.text("in");
     fs::create_dir(&to).expect("made");
@@ -340,8 +302,8 @@ fn a_page_tells_how_far_another_device_is_with_what_came() {
     let world = two_people();
     world.ok("ben", &["book", "add", "anna"]);
     fs::write(world.path("film.mkv"), noise(13, 24 << 20)).expect("written");
-    let Some(mut browser) = Browser::start(&world, "watch", json!({})) else { return };
-    browser.approved(&world);
+    let Some(mut browser) = start(&world, "watch", json!({})) else { return };
+    approved(&mut browser, &world);
     browser.asks("send");
     let film = world.text("film.mkv");
     let sending = Sending::start(&world, "anna", &[&film, "--to", "ben"]);
@@ -366,7 +328,7 @@ fn a_person_begins_on_their_page_and_approves_a_terminal_there() {
     let world = World::new();
     person(&world, "anna");
     let told = json!({"invitation": world.invitation(&[])});
-    let Some(mut browser) = Browser::start(&world, "register", told) else { return };
+    let Some(mut browser) = start(&world, "register", told) else { return };
     browser.asks("login");
     world.join("laptop", &[]);
     let login = ["account", "login", "erna", "--device", "laptop"];

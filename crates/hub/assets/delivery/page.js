@@ -1,6 +1,7 @@
 // The page of a link: reads it, unlocks it, and shows the delivery.
 
-import { checkBrowser, fail, openDelivery, say } from "./view.js";
+import { checkBrowser } from "./browser.js";
+import { fail, openDelivery, say } from "./view.js";
 import { focusHeading } from "./focus.js";
 import { parseLink, unlock } from "./link.js";
 import { problemOf } from "./problem.js";
@@ -33,7 +34,7 @@ function askPassphrase(locked) {
 
 function begin() {
   takeDrops();
-  checkBrowser();
+  checkBrowser("receive");
   const given = parseLink(location.pathname, location.hash);
   if (given.isLocked) askPassphrase(given);
   else openDelivery(given);

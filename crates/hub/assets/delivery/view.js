@@ -369,19 +369,6 @@ by("delivery").addEventListener("click", async ({ target }) => {
   }
 });
 
-/** What browsers need for it. */
-export function checkBrowser() {
-  const todo = "Use a current Firefox, Chrome, Edge or Safari, or `consign receive` in a terminal.";
-  if (!window.isSecureContext) {
-    throw new Problem(
-      "This hub is reached without TLS, and then browsers can neither decrypt nor keep anything.",
-      "Ask the sender for a link that begins with https, or collect it with `consign receive`.",
-    );
-  }
-  const has = navigator.locks && navigator.storage?.getDirectory && crypto.subtle;
-  if (!has) throw new Problem("This browser lacks what is needed to receive a delivery.", todo);
-}
-
 /**
  * Shows a delivery, instead of any that is shown.
  * @param {import("./link.js").Link} given

@@ -15,7 +15,7 @@ const { Outgoing } = await import("../../assets/delivery/outgoing.js");
 const { ReceivePlan } = await import("../../assets/delivery/plan.js");
 const { Refused } = await import("../../assets/delivery/me/account.js");
 const { Sender, announce } = await import("../../assets/delivery/sender.js");
-const { look, openLocker } = await import("../../assets/delivery/me/keeping.js");
+const { begin, look } = await import("../../assets/delivery/me/keeping.js");
 const { nobody, signReceipt } = await import("../../assets/delivery/receipt.js");
 const { SendPlan, WINDOW } = await import("../../assets/delivery/send_plan.js");
 const { isSame, survey } = await import("../../assets/delivery/survey.js");
@@ -306,9 +306,9 @@ test("a locker is asked for before anything is said, and once more when a recipi
   const { header } = three();
   const refusing = (code) => ({ call: async () => Promise.reject(new Refused(409, { code })) });
   const sending = (to) => ({ ...kept(), to, header, since: 5, ended: null });
-  await openLocker(refusing("delivery-conflict"), sending("ben"));
-  await assert.rejects(openLocker(refusing("delivery-conflict"), sending(null)), { code: "delivery-conflict" });
-  await assert.rejects(openLocker(refusing("locker-refused"), sending("ben")), { code: "locker-refused" });
+  await begin(refusing("delivery-conflict"), sending("ben"));
+  await assert.rejects(begin(refusing("delivery-conflict"), sending(null)), { code: "delivery-conflict" });
+  await assert.rejects(begin(refusing("locker-refused"), sending("ben")), { code: "locker-refused" });
 });
 
 test("the receipt of what a hub keeps is found later, and no other is believed", async () => {

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use hub::Tls;
+use hub::{HubLimits, Tls};
 
 use crate::console::get;
+use crate::guests;
 use crate::scene::Scene;
 
 const ID: &str = "000102030405060708090a0b0c0d0e0f";
@@ -52,6 +53,34 @@ async fn a_persons_page_is_the_same_for_everybody_and_sets_no_cookie() {
     assert_eq!(get(&scene, "/me", cookie).await.body, page.body);
     for path in ["/v1/me", "/v1/me/inbox", "/v1/me/book", "/v1/me/events"] {
         assert_eq!(get(&scene, path, cookie).await.status, 401, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_of_guests_is_the_same_for_everybody_and_only_where_there_are_some() {
+    let closed = Scene::start(Tls::Off).await;
+    let page = get(&closed, "/send", "").await;
+    assert_eq!(page.status, 403, "{}", page.body);
+    assert!(page.body.contains("Nobody sends here without an account"), "{}", page.body);
+    assert!(!page.body.contains("send-form"), "{}", page.body);
+    for path in ["/me", &format!("/d/{ID}")] {
+        assert!(!get(&closed, path, "").await.body.contains("\"/send\""), "{path} leads nowhere");
+    }
+
+    let scene = guests::hub(64_000_000, HubLimits::default()).await;
+    let page = get(&scene, "/send", "").await;
+    assert_eq!(page.status, 200, "{}", page.body);
+    for (name, value) in pages::policy::HEADERS {
+        assert_eq!(page.header(name), value, "{name}");
+    }
+    assert_eq!(page.header("cache-control"), "no-store");
+    assert_eq!(page.header("set-cookie"), "");
+    assert!(!page.body.contains("<script>") && !page.body.contains(" style="), "nothing inline");
+    assert!(page.body.contains("share 64.0\u{a0}MB in a day"), "{}", page.body);
+    let cookie = "Cookie: consign-console=00; session=11\r\n";
+    assert_eq!(get(&scene, "/send", cookie).await.body, page.body);
+    for path in ["/me", &format!("/d/{ID}")] {
+        assert!(get(&scene, path, "").await.body.contains("\"/send\""), "{path} leads there");
     }
 }
 

@@ -16,7 +16,7 @@ use crate::scene::{self, Person, Scene, code};
 const MIB: u64 = 1 << 20;
 
 /// A hub where each network may send so much in a day without an account.
-async fn hub(bytes_per_day: u64, limits: HubLimits) -> Scene {
+pub(crate) async fn hub(bytes_per_day: u64, limits: HubLimits) -> Scene {
     let dir = tempfile::tempdir().expect("a directory");
     let guests = Some(GuestConfig { bytes_per_day });
     let trusted_proxies = vec!["127.0.0.1".parse().expect("an address")];

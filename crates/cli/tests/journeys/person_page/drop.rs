@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::json;
 use testkit::noise;
 
-use super::{Browser, two_people};
+use super::{approved, start, two_people};
 
 #[test]
 fn what_is_dropped_on_a_persons_page_is_sent_and_a_drop_elsewhere_leaves_the_page_alone() {
@@ -19,8 +19,8 @@ fn what_is_dropped_on_a_persons_page_is_sent_and_a_drop_elsewhere_leaves_the_pag
     fs::write(folder.join("deep/two.bin"), &picture).expect("written");
     let told = json!({"file": world.text("ground.dwg"), "folder": folder,
         "other": world.text("other.txt")});
-    let Some(mut browser) = Browser::start(&world, "drop", told) else { return };
-    browser.approved(&world);
+    let Some(mut browser) = start(&world, "drop", told) else { return };
+    approved(&mut browser, &world);
     let link = browser.asks("receive");
     let to = world.text("in");
     fs::create_dir(&to).expect("made");

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use super::{Browser, two_people};
+use super::{approved, start, two_people};
 use crate::people::{Sending, person};
 
 #[test]
@@ -15,8 +15,8 @@ fn a_persons_page_is_worked_by_keys_alone_and_the_focus_is_always_seen() {
     fs::write(world.path("note.txt"), "hello").expect("written");
     let note = world.text("note.txt");
     let told = json!({"subject": "The plans of the house", "files": [note]});
-    let Some(mut browser) = Browser::start(&world, "keys", told) else { return };
-    browser.approved(&world);
+    let Some(mut browser) = start(&world, "keys", told) else { return };
+    approved(&mut browser, &world);
     browser.asks("send");
     let args = [&*note, "--subject", "The plans of the house", "--to", "ben"];
     let first = Sending::start(&world, "anna", &args);

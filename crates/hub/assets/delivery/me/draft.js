@@ -7,7 +7,6 @@ import { button, by, el, input } from "./drawing.js";
 import { chosenFiles, droppedFiles, survey } from "../survey.js";
 import { draw } from "../focus.js";
 import { encodeHeader } from "../header.js";
-import { isHandle } from "./devices.js";
 import { shownText } from "../names.js";
 import { takeDrops } from "../drop.js";
 
@@ -24,14 +23,17 @@ export class Draft {
   #terms = new TermsForm();
   #failed;
   #signature;
+  #addressee;
 
   /**
    * @param {(act: () => Promise<unknown>) => Promise<void>} attempt Says what failed.
-   * @param {import("./signature.js").Signature} signature
+   * @param {Pick<import("./signature.js").Signature, "ready" | "under" | "renew">} signature
+   * @param {import("./addressee.js").Addressee} addressee
    */
-  constructor(attempt, signature) {
+  constructor(attempt, signature, addressee) {
     this.#failed = attempt;
     this.#signature = signature;
+    this.#addressee = addressee;
     for (const id of ["send-files", "send-folder"]) {
       input(id).addEventListener("change", () => {
         this.#add(chosenFiles(input(id).files ?? []));
@@ -40,21 +42,8 @@ export class Draft {
       by(`${id}-button`).addEventListener("click", () => input(id).click());
     }
     takeDrops(by("drop"), (dropped) => void this.#failed(async () => this.#add(await droppedFiles(dropped))));
-    for (const choice of document.querySelectorAll('input[name="send-how"]')) {
-      choice.addEventListener("change", () => this.#showHow());
-    }
-    this.#showHow();
+    addressee.listen((isByLink) => this.#terms.show(isByLink));
     this.#show();
-  }
-
-  get #isByLink() {
-    return input("send-by-link").checked;
-  }
-
-  #showHow() {
-    by("send-to-field").hidden = this.#isByLink;
-    input("send-to").required = !this.#isByLink;
-    this.#terms.show(this.#isByLink);
   }
 
   /** @param {import("../survey.js").Chosen[]} more */
@@ -92,10 +81,7 @@ export class Draft {
    *   totals: { bytes: number, files: number, largest: number } }}
    */
   take(now) {
-    const to = this.#isByLink ? null : input("send-to").value.trim();
-    if (to !== null && !isHandle(to)) {
-      throw new Problem(`“${shownText(to)}” is no handle.`, "A handle is 3 to 32 of a-z, 0-9 and ._- , and begins with a letter.");
-    }
+    const to = this.#addressee.take();
     const [subject, message] = [input("send-subject").value.trim(), this.#signature.under(input("send-message").value)];
     if (utf8.encode(subject).length > SUBJECT_BYTES_MAX || /\p{Cc}/u.test(subject)) {
       throw new Problem("The subject is longer than 200 bytes.", "Shorten it; the message has room for more.");
@@ -118,7 +104,6 @@ export class Draft {
     /** @type {HTMLFormElement} */ (by("send-form")).reset();
     this.#chosen = [];
     this.#signature.renew();
-    this.#showHow();
     this.#show();
   }
 }

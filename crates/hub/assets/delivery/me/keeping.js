@@ -23,7 +23,7 @@ export function asDelivery({ id, name, secret, locker = null, until = null }) {
  * @param {import("./account.js").Account} account
  * @param {import("./memory.js").Sending} sending
  */
-export async function openLocker(account, sending) {
+export async function begin(account, sending) {
   try {
     await announce(account, asDelivery(sending), new Layout(decodeHeader(sending.header), sending.header.length));
   } catch (error) {

@@ -3,8 +3,11 @@
 //   person/me        whose device it is, its keys, and what it has seen; the secret halves can be used and not read
 //   deliveries/ID    what opens a delivery whose contents are in this browser (see `../kept.js`)
 //   sendings/ID      a delivery that is sent from here; its files stay where they are
+//
+// A guest's page keeps its keys and its sendings in the same way.
 
-const NAME = "consign-person";
+/** A guest's page has one of its own: they are different keys. */
+const NAME = document.body.id === "guest-page" ? "consign-guest" : "consign-person";
 const STORES = ["person", "deliveries", "sendings"];
 
 /**

@@ -8,7 +8,7 @@ import { NotNow } from "../hub.js";
 import { Problem } from "../problem.js";
 import { Refused } from "./account.js";
 import { address, check } from "./addressing.js";
-import { adviceOnLink, asDelivery, look, openLocker, standingOfKept } from "./keeping.js";
+import { adviceOnLink, asDelivery, begin, look, standingOfKept } from "./keeping.js";
 import { announce } from "../announce.js";
 import { button, by, input, table, when } from "./drawing.js";
 import { chosenFiles, isSame, survey } from "../survey.js";
@@ -35,6 +35,13 @@ const TICK_MS = 1_000;
 const TAKEN_BACK = "the sender took it back";
 
 /**
+ * @typedef {object} Guest Who has no account, sends by a link alone, and has no list of deliveries at the hub.
+ * @property {import("./account.js").Own} own
+ * @property {import("./account.js").Account} account
+ * @property {() => Promise<import("./account.js").Delivery[]>} outbox
+ */
+
+/**
  * @param {File[]} files
  * @param {boolean} isAgain Whether it was begun before this page was opened.
  * @returns {import("./outbox_rows.js").Running}
@@ -57,8 +64,8 @@ export class Outbox {
   #looked = new Map();
 
   /**
-   * @param {import("./person.js").Person} person
-   * @param {import("./page.js").Desk} desk
+   * @param {import("./person.js").Person | Guest} person
+   * @param {Pick<import("./page.js").Desk, "attempt" | "notice" | "go">} desk
    * @param {import("./draft.js").Draft} draft
    * @param {{ identity: Uint8Array, fingerprint: Uint8Array, url: string }} hub
    */
@@ -86,7 +93,7 @@ export class Outbox {
     /** @type {import("./memory.js").Sending} */
     const sending = { name: hex(id), id, secret, to, header, since, ended: null, kept: null, ...terms };
     if (to !== null) await address(this.#person, sending);
-    if (terms.locker) await this.#openLocker(sending);
+    if (to === null || terms.locker) await this.#begin(sending);
     await keepSending(sending);
     this.#running.set(sending.name, begun(files, false));
     this.#draft.clear();
@@ -98,9 +105,9 @@ export class Outbox {
   }
 
   /** @param {import("./memory.js").Sending} sending */
-  async #openLocker(sending) {
+  async #begin(sending) {
     try {
-      await openLocker(this.#person.account, sending);
+      await begin(this.#person.account, sending);
     } catch (error) {
       // Its recipient is not to wait for what nobody sends.
       if (sending.to !== null) await this.#takeBack(sending.name).catch(() => {});
@@ -130,7 +137,7 @@ export class Outbox {
   }
 
   async show() {
-    const [listed, own] = await Promise.all([this.#person.account.box("outbox"), sendings()]);
+    const [listed, own] = await Promise.all([this.#person.outbox(), sendings()]);
     const here = new Map(own.map((sending) => [sending.name, sending]));
     this.#courses.handle(listed);
     const rows = [];

@@ -9,9 +9,12 @@ import { OwnDevices } from "./own_devices.js";
 import { Person } from "./person.js";
 import { Problem } from "../problem.js";
 import { Signature } from "./signature.js";
+import { AddresseeForm } from "./addressee.js";
+import { alone } from "./alone.js";
 import { announce } from "../announce.js";
 import { by, input } from "./drawing.js";
-import { checkBrowser, closeDelivery, openDelivery } from "../view.js";
+import { checkBrowser } from "../browser.js";
+import { closeDelivery, openDelivery } from "../view.js";
 import { dropDelivery, forgetAll, makeKeys, remember, remembered } from "./memory.js";
 import { explained } from "./states.js";
 import { focusHeading, giveBack, held, isLost, working } from "../focus.js";
@@ -28,6 +31,7 @@ const HUB = unhex(identity) ?? new Uint8Array(32);
 /** How often free room is looked at. */
 const ROOM_EVERY_MS = 60_000;
 const ROOMS = ["inbox", "send", "outbox", "contacts", "devices", "delivery"];
+const ELSEWHERE = "Your page is open in another tab of this browser. This one goes on when that is closed.";
 const AWAY = "The hub does not answer. It is tried again and again.";
 /** Who this browser is nobody's device any more. */
 const NOBODY = ["not-registered", "person-required"];
@@ -91,7 +95,7 @@ export class Desk {
     this.#contacts = new Contacts(person, this);
     this.#devices = new OwnDevices(person, this);
     this.#signature = new Signature(person, this);
-    const draft = new Draft((act) => this.attempt(act), this.#signature);
+    const draft = new Draft((act) => this.attempt(act), this.#signature, new AddresseeForm());
     const hub = { identity: HUB, fingerprint: unhex(fingerprint) ?? new Uint8Array(), url };
     this.#outbox = new Outbox(person, this, draft, hub);
     addEventListener("hashchange", () => this.#show());
@@ -362,26 +366,10 @@ async function stays(person) {
   }
 }
 
-/** One page of this browser at a time, as one device listens once. */
-function alone() {
-  return new Promise((resolve) => {
-    const hold = () => {
-      resolve(undefined);
-      return new Promise(() => {});
-    };
-    void navigator.locks.request("consign person", { ifAvailable: true }, (lock) => {
-      if (lock) return hold();
-      tell("door-state", "Your page is open in another tab of this browser. This one goes on when that is closed.", "warn");
-      void navigator.locks.request("consign person", hold);
-      return undefined;
-    });
-  });
-}
-
 async function begin() {
   showDoor("");
-  checkBrowser();
-  await alone();
+  checkBrowser("receive");
+  await alone("consign person", () => tell("door-state", ELSEWHERE, "warn"));
   tell("door-state", "Asking the hub.");
   for (const button of document.querySelectorAll("button.forget")) {
     const pressed = /** @type {HTMLButtonElement} */ (button);

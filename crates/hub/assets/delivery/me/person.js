@@ -88,6 +88,11 @@ export class Person {
     return this.#memory.own;
   }
 
+  /** @returns {Promise<import("./account.js").Delivery[]>} What they sent, as the hub lists it. */
+  outbox() {
+    return this.#account.box("outbox");
+  }
+
   /** @returns {import("./devices.js").Known} The devices, once they were believed. */
   get known() {
     if (!this.#known) throw new Error("the devices were not asked for yet");

@@ -73,7 +73,7 @@ export function explained(error) {
 }
 
 /** Refusals whose words count bytes. */
-const ROOM = ["locker-refused", "storage-full"];
+const ROOM = ["guest-refused", "locker-refused", "storage-full"];
 
 /** @param {string} text */
 function withUnits(text) {
@@ -84,6 +84,8 @@ function withUnits(text) {
 const REFUSALS = {
   "login-refused": "Look at handle and password. After three wrong ones, wait an hour; or ask whoever runs the hub for another password.",
   "recipient-refuses": "Ask them to put you into their address book.",
+  "guest-refused": "Send less, or tomorrow; or from an account, which whoever runs the hub gives.",
+  "not-registered": "The hub lets nobody send without an account any more. Ask whoever runs it for one.",
   "handle-taken": "Choose another handle.",
   "person-required": "Approve this browser on another device of yours first.",
   "locker-refused": "Send less or for fewer days, end what else the hub keeps for you, or send it without the hub keeping it.",
