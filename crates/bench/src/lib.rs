@@ -7,8 +7,8 @@
 //! Absolute times do not carry from machine to machine; the ratio of two programs that took turns
 //! does. Every run's result is compared with its source, file by file.
 //!
-//! Start with [`transfer`] (one file, many files) and [`trees`] (updates); [`community`] and
-//! [`packages`] are about communities, [`deliveries`] about people; [`curves`] repeats the same work at growing sizes,
+//! Start with [`transfer`] (one file, many files) and [`trees`] (updates); [`community`],
+//! [`packages`] and [`relays`] are about communities, [`deliveries`] about people; [`curves`] repeats the same work at growing sizes,
 //! [`parameters`] with one parameter changed; [`row`] says what a measurement is, [`measure`] how it
 //! is taken.
 
@@ -30,6 +30,7 @@ mod packages;
 mod parameters;
 mod peers;
 mod proxy;
+mod relays;
 mod report;
 mod row;
 mod same;
@@ -85,6 +86,7 @@ const ROWS: &[(&str, Measured)] = &[
     ("K3c", packages::real_nodes),
     ("K4", community::envelopes),
     ("K5", packages::sealed_update),
+    ("K6", relays::cut_off),
     ("P1", deliveries::one_large_file),
     ("P2", deliveries::many_small_files),
     ("P3", deliveries::stalled),

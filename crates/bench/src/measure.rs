@@ -72,6 +72,16 @@ impl Server {
         Ok(())
     }
 
+    /// Stops it where it is, as if its cable had been pulled.
+    pub(super) fn hold(&self) -> Result<()> {
+        let stopped =
+            Command::new("kill").args(["-STOP", &self.child.id().to_string()]).status()?;
+        if !stopped.success() {
+            bail!("a server could not be stopped ({stopped})");
+        }
+        Ok(())
+    }
+
     /// Memory of its own, without that of files.
     pub(super) fn resident_bytes(&self) -> Result<u64> {
         crate::fleet::resident_bytes(self.child.id())

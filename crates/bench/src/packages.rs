@@ -25,14 +25,14 @@ const PATIENCE: Duration = Duration::from_secs(300);
 const SETTLING: Duration = Duration::from_secs(2);
 
 /// A community of real nodes, behind a proxy that counts.
-struct Scene {
-    scratch: PathBuf,
+pub(super) struct Scene {
+    pub(super) scratch: PathBuf,
     proxy: Proxy,
     seed: PathBuf,
-    boss: Node,
+    pub(super) boss: Node,
     publisher: Node,
     _managing: Server,
-    hub: Hub,
+    pub(super) hub: Hub,
 }
 
 /// What `package list` says of a package.
@@ -44,7 +44,7 @@ struct Listed {
 }
 
 impl Scene {
-    fn open(session: &Session) -> Result<Self> {
+    pub(super) fn open(session: &Session) -> Result<Self> {
         let scratch = session.data.scratch("community")?;
         let listen = format!("127.0.0.1:{}", free_port()?);
         let proxy = Proxy::start(listen.parse()?)?;
@@ -61,15 +61,15 @@ impl Scene {
         let managing = serve(&boss, &scratch.join("boss.log"))?;
         let publisher = hub.stranger(scratch.join("ci"));
         let scene = Self { scratch, proxy, seed, boss, publisher, _managing: managing, hub };
-        scene.join("ci", "publisher", &scene.publisher)?;
+        scene.join("ci", "publisher", &scene.publisher, &[])?;
         Ok(scene)
     }
 
-    fn join(&self, name: &str, role: &str, node: &Node) -> Result<()> {
+    pub(super) fn join(&self, name: &str, role: &str, node: &Node, more: &[&str]) -> Result<()> {
         let secret = self.scratch.join(format!("{name}.secret"));
         let mut define = self.boss.command();
         define.args(["community", "peer", "add", name, "--role", role, "--secret-file"]);
-        measure::run(define.arg(&secret), "", &[])?;
+        measure::run(define.arg(&secret).args(more), "", &[])?;
         let mut join = node.command();
         join.arg("join").arg(&self.seed).args(["--as", name, "--secret-file"]).arg(&secret);
         measure::run(&mut join, "", &[])?;
@@ -78,27 +78,27 @@ impl Scene {
 
     fn target(&self, name: &str) -> Result<Node> {
         let node = self.hub.stranger(self.scratch.join(name));
-        self.join(name, "target", &node)?;
+        self.join(name, "target", &node, &[])?;
         Ok(node)
     }
 
-    fn log(&self, name: &str) -> PathBuf {
+    pub(super) fn log(&self, name: &str) -> PathBuf {
         self.scratch.join(format!("{name}.log"))
     }
 
     /// Writes what a package does: `steps` first, then a command.
-    fn package(&self, version: u32, steps: &str, command: &[&str]) -> Result<PathBuf> {
+    pub(super) fn package(&self, version: u32, steps: &str, command: &[&str]) -> Result<PathBuf> {
         let package = self.scratch.join("package");
         fs::create_dir_all(&package)?;
         let command = serde_json::to_string(command)?;
         let text = format!(
-            "[package]\nname = \"bench\"\nversion = \"{version}\"\n\n{steps}[[step]]\ncommand = {command}\n"
+            "[package]\nname = \"bench\"\nversion = \"{version}\"\n\n{steps}[[step]]\nwrites = [\"/\"]\ncommand = {command}\n"
         );
         fs::write(package.join("consign-package.toml"), text)?;
         Ok(package)
     }
 
-    fn send(&self, package: &Path) -> Result<Sample> {
+    pub(super) fn send(&self, package: &Path) -> Result<Sample> {
         let mut send = self.publisher.command();
         Ok(measure::run(send.args(["package", "send"]).arg(package), "", &[&self.hub.server])?.0)
     }
@@ -112,7 +112,7 @@ impl Scene {
 }
 
 /// Runs a node until the value is dropped.
-fn serve(node: &Node, log: &Path) -> Result<Server> {
+pub(super) fn serve(node: &Node, log: &Path) -> Result<Server> {
     let mut command = node.command();
     command.args(["--json", "node"]).stdout(Stdio::piped()).stderr(File::create(log)?);
     let mut server = Server::start(&mut command)?;
@@ -123,7 +123,7 @@ fn serve(node: &Node, log: &Path) -> Result<Server> {
     Ok(server)
 }
 
-fn wait_until(what: &str, mut is_so: impl FnMut() -> Result<bool>) -> Result<()> {
+pub(super) fn wait_until(what: &str, mut is_so: impl FnMut() -> Result<bool>) -> Result<()> {
     let patience = Instant::now() + PATIENCE;
     while !is_so()? {
         if Instant::now() > patience {

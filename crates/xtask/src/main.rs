@@ -28,7 +28,7 @@ Usage: cargo xtask TASK
                        make the Debian package
   bench [ROW...] [--install-peers] [--data DIR] [--runs N] [--program FILE] [--peers-only]
                        measure consign and its peers alternately (rows: T1 T2 T3 T4 T5 T6 T7 T8 T9 T10a T10b
-                       T10c T11 K1 K2 K3a K3b K3c K4 K5 P1 P2 P3 P4 P5 P6 S1 S2 S3 A1 A2 A3 A4; T10 means all three;
+                       T10c T11 K1 K2 K3a K3b K3c K4 K5 K6 P1 P2 P3 P4 P5 P6 S1 S2 S3 A1 A2 A3 A4; T10 means all three;
                        none named means all); writes docs/benchmarks.md
   crash [--scenario NAME] [--points N|all] [--faults NAME,NAME] [--at N] [--nested N] [--seed S]
         [--samples N] [--program FILE] [--report FILE]
