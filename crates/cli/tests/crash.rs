@@ -177,6 +177,29 @@ fn a_package_survives_a_sample_of_faults() {
     sample("package-roll-back", 2);
 }
 
+/// The file step goes on where it was, the script is never run twice, and the publisher has an answer.
+#[test]
+fn a_target_that_is_killed_runs_a_release_once_and_answers_it() {
+    if !can_trace() {
+        return;
+    }
+    let scenario = faults::scenarios::all()
+        .into_iter()
+        .find(|scenario| scenario.name() == "target")
+        .expect("a scenario");
+    let mut campaign = Campaign::new(scenario, consign(), SEED).expect("works without faults");
+    let (all, tries) = (campaign.points(), 12);
+    let mut tally = Tally::default();
+    for index in 0..tries {
+        let point = 1 + (index * all / tries + SEED) % all;
+        let nested = if index == tries / 2 { 3 } else { 0 };
+        tally.add(Fault::Kill.name(), campaign.try_fault(point, Fault::Kill, nested));
+    }
+    let found: Vec<&str> = tally.findings.iter().map(|finding| &*finding.what).collect();
+    assert!(found.is_empty(), "{}", found.join("\n"));
+    assert!(tally.total() > tries / 2, "only {} of {tries} kills happened", tally.total());
+}
+
 #[test]
 fn rights_survive_a_sample_of_faults() {
     sample("grant", 2);

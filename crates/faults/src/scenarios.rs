@@ -1,5 +1,6 @@
 //! The jobs that faults are tried on.
 
+mod communities;
 mod content;
 mod hubs;
 mod migration;
@@ -70,6 +71,11 @@ pub trait Scenario: Sync {
         true
     }
 
+    /// Whether kills are all that is tried on it.
+    fn is_only_killed(&self) -> bool {
+        false
+    }
+
     /// Files that were delivered before and that the job takes as they are, whatever became of them.
     fn is_taken_as_it_is(&self, path: &Path) -> bool {
         let _ = path;
@@ -127,5 +133,6 @@ pub fn all() -> Vec<&'static dyn Scenario> {
         &rights::Grant,
         &rights::Revoke,
         &rights::DELEGATED,
+        &communities::Target,
     ]
 }

@@ -131,27 +131,30 @@ fn try_all(scenario: &'static dyn Scenario, program: &Path, options: &Options) -
         .with_context(|| scenario.name().to_owned())?;
     let points = options.points(campaign.points());
     let mut tally = Tally::default();
+    let wants = |fault: &str| {
+        options.wants(fault) && (fault == Fault::Kill.name() || !scenario.is_only_killed())
+    };
     for point in &points {
-        for fault in Fault::ALL.into_iter().filter(|fault| options.wants(fault.name())) {
+        for fault in Fault::ALL.into_iter().filter(|fault| wants(fault.name())) {
             let deep = fault == Fault::Kill && point % NESTED_EVERY == 0;
             let nested = options.nested.unwrap_or(if deep { NESTED } else { 0 });
             tally.add(fault.name(), campaign.try_fault(*point, fault, nested));
         }
     }
-    if options.wants(Fault::Unreadable.name()) {
+    if wants(Fault::Unreadable.name()) {
         for point in options.points(campaign.reads()) {
             let tried = campaign.try_fault(point, Fault::Unreadable, options.nested.unwrap_or(0));
             tally.add(Fault::Unreadable.name(), tried);
         }
     }
-    if options.wants("power") && scenario.knows_inodes() {
+    if wants("power") && scenario.knows_inodes() {
         for point in options.points(campaign.points() + 1) {
             for sample in options.samples(point) {
                 let nested = options.nested.unwrap_or(0);
                 tally.add("power", campaign.try_live_power_cut(point, sample, nested));
             }
         }
-    } else if options.wants("power") {
+    } else if wants("power") {
         let recording = campaign.record().with_context(|| scenario.name().to_owned())?;
         for point in options.points(recording.points()) {
             for sample in options.samples(point) {
@@ -161,7 +164,7 @@ fn try_all(scenario: &'static dyn Scenario, program: &Path, options: &Options) -
             }
         }
     }
-    if options.wants("rot") {
+    if wants("rot") {
         let files = match &options.file {
             Some(file) => vec![file.clone()],
             None => campaign.files()?,
