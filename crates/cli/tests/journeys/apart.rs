@@ -1,7 +1,6 @@
 //! A community whose machines are apart: each in a network namespace of its own, on one switch.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -187,15 +186,31 @@ fn noise() -> Vec<u8> {
     bytes
 }
 
-fn write_package(folder: &Path, placed: &Path, ran: &Path, version: &str) {
-    let text = format!(
-        "[package]\nname = \"large\"\nversion = \"{version}\"\n\n\
-         [[step]]\nfiles = \"large\"\ntarget = \"{}\"\nlabels = \"first\"\n\n\
-         [[step]]\nscript = '''\n#!/bin/sh\necho {version} >> {}\n'''\n",
-        placed.display(),
-        ran.display(),
+/// A package with a large file for two machines, and a script that fails on one.
+fn write_package(lan: &Lan, version: &str) {
+    let mut text = format!("[package]\nname = \"large\"\nversion = \"{version}\"\n");
+    for label in ["first", "killed"] {
+        let target = lan.path(&format!("placed-{label}"));
+        text += &format!(
+            "\n[[step]]\nfiles = \"large\"\ntarget = \"{}\"\nlabels = \"{label}\"\n",
+            target.display(),
+        );
+    }
+    text += &format!(
+        "\n[[step]]\nwrites = [\"/\"]\nscript = '''\n#!/bin/sh\necho {version} >> {}\n'''\n\
+         \n[[step]]\nlabels = \"fails\"\nscript = '''\n#!/bin/sh\nexit 3\n'''\n",
+        lan.path("ran").display(),
     );
-    fs::write(folder.join("consign-package.toml"), text).expect("written");
+    fs::write(lan.path("package/consign-package.toml"), text).expect("written");
+}
+
+/// Waits until a machine has received so many bytes of a large file that the rest is still to come.
+fn receives_a_quarter(lan: &Lan, machine: &str, before: u64) {
+    let some = before + (LARGE_BYTES / 4) as u64;
+    let began = Instant::now();
+    while lan.received(machine) < some {
+        assert!(began.elapsed() < Duration::from_secs(120), "{machine} does not fetch");
+    }
 }
 
 #[test]
@@ -206,8 +221,16 @@ fn machines_in_namespaces_of_their_own_go_on_when_a_relay_is_cut_off() {
     if !is_root() {
         return skip_on_this_machine("machines in namespaces", "making them needs root");
     }
-    let lan =
-        Lan::new(&["hub", "boss", "ci", "relay-a", "relay-b", "press-1", "press-2", "press-3"]);
+    let presses = [
+        ("press-1", "first"),
+        ("press-2", "other"),
+        ("press-3", "other"),
+        ("press-4", "killed"),
+        ("press-5", "fails"),
+    ];
+    let others = ["hub", "boss", "ci", "relay-a", "relay-b"];
+    let names: Vec<_> = others.into_iter().chain(presses.map(|(name, _)| name)).collect();
+    let lan = Lan::new(&names);
     let (_hub, _hello) = lan.hub("hub", "hub-data");
     lan.ok("boss", &["register", &invite(&lan.path("hub-data"), &[])]);
     let seed = lan.text("seed");
@@ -215,17 +238,20 @@ fn machines_in_namespaces_of_their_own_go_on_when_a_relay_is_cut_off() {
     let _boss = lan.serve("boss");
     lan.join("ci", &["--role", "publisher"]);
     let _relays = [lan.relay("relay-a"), lan.relay("relay-b")];
-    for (press, label) in [("press-1", "first"), ("press-2", "other"), ("press-3", "other")] {
+    for (press, label) in presses {
         let routes = ["--route", "relay-a", "--route", "relay-b", "--label", label];
         lan.join(press, &[&["--role", "target"][..], &routes].concat());
     }
-    let _second = lan.serve("press-2");
+    let _others = ["press-2", "press-5"].map(|press| lan.serve(press));
 
-    let (folder, placed, ran) = (lan.path("package"), lan.path("placed"), lan.path("ran"));
+    let folder = lan.path("package");
     fs::create_dir(&folder).expect("made");
     let content = noise();
     fs::write(folder.join("large"), &content).expect("written");
-    write_package(&folder, &placed, &ran, "1");
+    let is_placed = |label: &str| {
+        fs::read(lan.path(&format!("placed-{label}"))).is_ok_and(|placed| placed == content)
+    };
+    write_package(&lan, "1");
     lan.ok("ci", &["package", "send", &lan.text("package")]);
     for relay in ["relay-a", "relay-b"] {
         until("it is at both relays", || lan.last_news(relay).contains("went on"));
@@ -233,37 +259,47 @@ fn machines_in_namespaces_of_their_own_go_on_when_a_relay_is_cut_off() {
     // The cable of one relay is pulled while a machine fetches from both.
     let before = lan.received("press-1");
     let _first = lan.serve("press-1");
-    let some = before + (LARGE_BYTES / 4) as u64;
-    let began = Instant::now();
-    while lan.received("press-1") < some {
-        assert!(began.elapsed() < Duration::from_secs(120), "it does not fetch");
-    }
+    receives_a_quarter(&lan, "press-1", before);
     lan.cut("relay-a");
     let cut = Instant::now();
     let at_cut = lan.received("press-1");
     assert!(at_cut - before < LARGE_BYTES as u64, "it was cut in the middle");
     until("it goes on", || lan.received("press-1") > at_cut + (1 << 20));
     let resumed = cut.elapsed();
-    until("the file is whole", || fs::read(&placed).is_ok_and(|placed| placed == content));
+    until("the file is whole", || is_placed("first"));
     let received = lan.received("press-1") - before;
     // For whoever looks: the clock of a busy machine decides nothing.
     println!("goes on after {resumed:?}; {received} bytes for {LARGE_BYTES}");
     let most = LARGE_BYTES as u64 + LARGE_BYTES as u64 / 50 + AGAIN_BYTES_MAX + REST_BYTES_MAX;
     assert!(received <= most, "{received} bytes for {LARGE_BYTES}");
+    // Another machine dies while it fetches from the relay that is left, and fetches the rest only.
+    let before = lan.received("press-4");
+    let mut dies = lan.serve("press-4");
+    receives_a_quarter(&lan, "press-4", before);
+    dies.kill();
+    assert!(!is_placed("killed"), "it was killed in the middle");
+    let _fourth = lan.serve("press-4");
+    until("the file is whole there, too", || is_placed("killed"));
+    let received = lan.received("press-4") - before;
+    println!("killed in the middle: {received} bytes for {LARGE_BYTES}");
+    assert!(received <= most, "{received} bytes for {LARGE_BYTES}");
     let _ci = lan.serve("ci");
-    until("both answered through the other relay", || lan.counted(1, "passed") == 2);
+    let has = |release: u64, passed: u64, failed: u64| {
+        lan.counted(release, "passed") == passed && lan.counted(release, "failed") == failed
+    };
+    until("all answered through the other relay", || has(1, 3, 1));
 
     // A second release while it is away, then it comes back, and a machine that was off.
-    write_package(&folder, &placed, &ran, "2");
+    write_package(&lan, "2");
     lan.ok("ci", &["package", "send", &lan.text("package")]);
-    until("both answered again", || lan.counted(2, "passed") == 2);
+    until("all answered again", || has(2, 3, 1));
     lan.mend("relay-a");
+    write_package(&lan, "3");
+    lan.ok("ci", &["package", "send", &lan.text("package")]);
     let late = lan.serve("press-3");
-    until("all answered both", || {
-        [1, 2].iter().all(|release| lan.counted(*release, "passed") == 3)
-    });
+    until("all answered all three", || (1..=3).all(|release| has(release, 4, 1)));
     late.end(Signal::TERM);
-    let text = fs::read_to_string(&ran).expect("read");
+    let text = fs::read_to_string(lan.path("ran")).expect("read");
     let times = |version: &str| text.lines().filter(|line| *line == version).count();
-    assert_eq!((times("1"), times("2")), (3, 3), "each machine once");
+    assert_eq!(["1", "2", "3"].map(times), [5, 5, 5], "each machine once");
 }

@@ -6,6 +6,7 @@
 
 mod contents;
 mod documents;
+mod revoked;
 
 use std::fs::{self, File};
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use community::membership::LABELS_MAX;
 use rustix::process::Signal;
 use serde_json::Value;
+use testkit::noise;
 
 use crate::documented::Documented;
 use crate::process::{Process, lines, until};
@@ -18,7 +19,15 @@ pub(crate) struct Community {
 
 impl Community {
     pub(crate) fn create() -> Self {
-        let world = Documented::new();
+        Self::of(Documented::new())
+    }
+
+    /// One in which hubs and nodes log all they can.
+    pub(crate) fn logged() -> Self {
+        Self::of(Documented::logged())
+    }
+
+    fn of(world: Documented) -> Self {
         world.register("boss", &[]);
         let seed = world.text("seed");
         world.tells("boss", &["community", "create", "Plant 7", "--seed", &seed], &["created"]);
@@ -45,11 +54,28 @@ impl Community {
         let text = format!(
             "[package]\nname = \"hello\"\nversion = \"{version}\"\n\n\
              [[step]]\nlabels = \"site=berlin\"\nfiles = \"page\"\ntarget = \"{}\"\n\n\
-             [[step]]\nscript = '''\n#!/bin/sh\n{line}\n'''\n",
+             [[step]]\nwrites = [\"/\"]\nscript = '''\n#!/bin/sh\n{line}\n'''\n",
             self.world.path("placed").display(),
         );
         fs::write(folder.join("consign-package.toml"), text).expect("written");
         self.world.text("hello")
+    }
+
+    /// One with a file that does not compress, which is placed before the script runs.
+    pub(crate) fn large_package(&self, version: &str, length: usize) -> Large {
+        let line = format!("echo {version} >> {}", self.ran_file().display());
+        let package = self.package(version, &line);
+        let seed = version.parse().expect("a number");
+        let content = noise(seed, length).to_vec();
+        let large = Large { package, content, placed: self.world.path("placed-large") };
+        fs::write(self.world.path("hello/large"), &large.content).expect("written");
+        let path = self.world.path("hello/consign-package.toml");
+        let text = fs::read_to_string(&path).expect("read");
+        let placed = large.placed.display();
+        let step = format!("[[step]]\nfiles = \"large\"\ntarget = \"{placed}\"\n\n");
+        let script = text.find("[[step]]\nwrites").expect("has one");
+        fs::write(path, [&text[..script], &step, &text[script..]].concat()).expect("written");
+        large
     }
 
     pub(crate) fn send(&self, package: &str, more: &[&str]) -> Value {
@@ -70,9 +96,25 @@ impl Community {
     }
 }
 
+/// A package with a large file.
+pub(crate) struct Large {
+    /// Where it is sent from.
+    pub(crate) package: String,
+    content: Vec<u8>,
+    placed: PathBuf,
+}
+
+impl Large {
+    pub(crate) fn assert_placed(&self) {
+        let placed = fs::read(&self.placed).expect("placed");
+        assert!(placed[..] == self.content[..], "byte by byte");
+    }
+}
+
 pub(crate) fn serve(world: &Documented, name: &str) -> Process {
     let mut command = world.command(name, &["node"]);
-    let (node, hello) = Process::start_ready(command.env_remove("CONSIGN_CONFIG"));
+    let command = world.logging(command.env_remove("CONSIGN_CONFIG"), name);
+    let (node, hello) = Process::start_ready(command);
     assert_eq!(hello["event"], "serving");
     node
 }
@@ -145,6 +187,41 @@ fn a_package_reaches_its_targets_and_they_answer_once() {
     assert_eq!((&answer["peer"], &answer["verdict"]), (&"press-1".into(), &"passed".into()));
     assert!(answer["steps"].to_string().contains("hello from"), "{answer}");
     assert_eq!(community.ran(), 3);
+}
+
+#[test]
+fn a_target_is_seen_running_from_when_it_begins_until_it_has_answered() {
+    let community = Community::create();
+    community.peer("ci", &["--role", "publisher"]);
+    community.peer("press-1", &["--role", "target", "--label", "site=berlin"]);
+    community.peer("press-2", &["--role", "target"]);
+    let world = &community.world;
+    let go = world.path("go");
+    let line = format!("while [ ! -e {} ]; do sleep 0.1; done", go.display());
+    let sent = community.send(&community.package("1", &line), &[]);
+    assert_eq!(sent["targets"].as_array().map(Vec::len), Some(2), "{sent}");
+    let show = |peer: &str| {
+        let shown = lines(&world.run("ci", &["package", "show", "1"]));
+        let line = shown.into_iter().find(|line| line["peer"] == peer);
+        line.unwrap_or_else(|| panic!("{peer} is addressed"))
+    };
+    let waits = show("press-1");
+    assert_eq!((&waits["state"], &waits["begun"]), (&"pending".into(), &Value::Null), "{waits}");
+
+    let _target = serve(world, "press-1");
+    until("it is seen running", || show("press-1")["state"] == "running");
+    let runs = show("press-1");
+    assert!(runs["begun"].as_u64() >= runs["sent"].as_u64(), "{runs}");
+    assert_eq!((&runs["answered"], &runs["verdict"]), (&Value::Null, &Value::Null), "{runs}");
+    // Who is off runs nothing.
+    assert_eq!(show("press-2")["state"], "pending");
+
+    fs::write(&go, "").expect("written");
+    let _ci = serve(world, "ci");
+    until("it has answered", || show("press-1")["state"] == "answered");
+    let answered = show("press-1");
+    let told = (&answered["verdict"], &answered["begun"]);
+    assert_eq!(told, (&"passed".into(), &Value::Null), "{answered}");
 }
 
 #[test]

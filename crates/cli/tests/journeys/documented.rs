@@ -76,7 +76,16 @@ pub(crate) struct Documented {
 
 impl Documented {
     pub(crate) fn new() -> Self {
-        let (world, events) = (World::new(), documented());
+        Self::of(World::new())
+    }
+
+    /// The same, with what runs for long in it logging all it can.
+    pub(crate) fn logged() -> Self {
+        Self::of(World::logged())
+    }
+
+    fn of(world: World) -> Self {
+        let events = documented();
         check(&events, "hub", &world.hello);
         Self { world, events }
     }

@@ -10,17 +10,19 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 
 use crate::process::{PATIENCE, Process, closed, free_port, root, told, until};
 
 /// The documents whose commands are run, in the order in which they are.
-const WITH_COMMANDS: [&str; 7] = [
+const WITH_COMMANDS: [&str; 8] = [
     "quickstart.md",
     "semantics.md",
     "security.md",
     "operations.md",
     "packages.md",
     "communities.md",
+    "rollouts.md",
     "deliveries.md",
 ];
 
@@ -293,6 +295,35 @@ fn communities() -> BTreeSet<&'static str> {
     std::mem::take(&mut reader.used)
 }
 
+/// The seventh release of a package, of which the first wave is begun and no other.
+fn rollouts() -> BTreeSet<&'static str> {
+    let mut reader = Reader::new();
+    reader.start("hub", "consign hub --data hub --listen 127.0.0.1:0");
+    reader.ok("boss", "consign register \"$(consign invite --data hub)\"");
+    reader.ok("boss", "consign community create Plant --seed seed");
+    reader.start("boss", "consign node");
+    let join = |peer: &str, role: &str| {
+        let add = format!("community peer add {peer} --role {role} --secret-file {peer}.secret");
+        reader.ok("boss", &format!("consign {add}"));
+        reader.ok(peer, &format!("consign join seed --as {peer} --secret-file {peer}.secret"));
+    };
+    join("ci", "publisher");
+    (1..=4).for_each(|number| join(&format!("press-{number}"), "target"));
+    reader.ok("ci", "consign package init --template application hello");
+    (1..=6).for_each(|_| drop(reader.ok("ci", "consign package send hello")));
+    for command in commands(&document("rollouts.md")) {
+        reader.run("ci", &command);
+    }
+    // What the last command left: the two of the first wave have it, the others never will.
+    let shown = reader.ok("ci", "consign --json package show 7");
+    let mut lines = shown.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+    let rollout = lines.find(|line: &Value| line["event"] == "rollout");
+    let rollout = rollout.expect("it is rolled out");
+    assert_eq!(rollout["state"], "aborted", "{rollout}");
+    assert_eq!(rollout["skipped"].as_array().map(Vec::len), Some(2), "{rollout}");
+    std::mem::take(&mut reader.used)
+}
+
 /// From an invitation to a receipt.
 fn deliveries() -> BTreeSet<&'static str> {
     let mut reader = Reader::new();
@@ -314,7 +345,9 @@ fn commands_in_the_documents_are_run() {
         match name {
             "quickstart.md" | "operations.md" => assert!(found > 15, "{name}: the search works"),
             "communities.md" => assert!(found > 15, "{name}: the search works"),
-            "packages.md" | "deliveries.md" => assert!(found > 1, "{name}: the search works"),
+            "packages.md" | "rollouts.md" | "deliveries.md" => {
+                assert!(found > 1, "{name}: the search works");
+            }
             other => assert_eq!(found, 0, "{other} has commands now: run them here"),
         }
     }
@@ -322,6 +355,7 @@ fn commands_in_the_documents_are_run() {
     used.extend(operations());
     used.extend(packages());
     used.extend(communities());
+    used.extend(rollouts());
     used.extend(deliveries());
     for (theirs, _) in SUBSTITUTIONS.iter().chain(ELSEWHERE) {
         assert!(used.contains(theirs), "{theirs} is in no document any more");

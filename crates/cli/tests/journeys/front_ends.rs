@@ -91,7 +91,7 @@ fn two_front_ends(server: &Postgres) -> (World, Process, Balancer) {
     assert_eq!(hello["fingerprint"], same["fingerprint"], "clients recognise both");
     let balancer = Balancer::start(behind, outer);
     assert!(url.ends_with(&balancer.port.to_string()));
-    (World { hub, hello, url, directory, environment: Vec::new() }, other, balancer)
+    (World { hub, hello, url, directory, environment: Vec::new(), logs: false }, other, balancer)
 }
 
 /// The delivery is at home at the front-end where it was begun; its recipient is at the other one.

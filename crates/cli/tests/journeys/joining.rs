@@ -12,7 +12,7 @@ use testkit::{Meddler, Meddling};
 use crate::attacks::{log_file, logged};
 use crate::community::Community;
 use crate::documented::Documented;
-use crate::process::{Process, lines, until};
+use crate::process::{Process, consign, lines, start_hub_by, until};
 
 #[test]
 fn an_impostor_at_joining_is_found_out_and_both_sides_log_it() {
@@ -105,4 +105,75 @@ fn a_machine_without_a_secret_joins_when_a_manager_approves_its_key_and_no_other
     world.tells("kiosk", &["community", "status"], &["community"]);
     let status = lines(&world.run("eve", &["community", "status"]));
     assert!(status.iter().all(|line| line["event"] != "community"), "{status:?}");
+}
+
+#[test]
+fn a_hub_with_another_certificate_is_not_asked_and_both_fingerprints_are_named() {
+    let community = Community::create();
+    let world = &community.world;
+    let secret = world.text("press-1.secret");
+    let add = ["community", "peer", "add", "press-1", "--role", "target", "--secret-file", &secret];
+    world.tells("boss", &add, &["defined"]);
+    // Another hub is where the seed says that the community's is.
+    let data = world.path("other-hub");
+    let mut command = consign();
+    let said = File::create(world.path("other-hub.log")).expect("made");
+    let command = command.env("CONSIGN_LOG", "hub=debug").stderr(said);
+    let (_other, hello) = start_hub_by(command, &data, &["--listen", "127.0.0.1:0"]);
+    let seed = world.path("seed");
+    let honest = fs::read_to_string(&seed).expect("written");
+    let mut led_astray: Seed = honest.trim().parse().expect("a seed");
+    led_astray.routes[0].url =
+        hello["url"].as_str().expect("a text").trim_end_matches('/').to_owned();
+    fs::write(&seed, led_astray.to_string()).expect("written");
+
+    let seed = world.text("seed");
+    let join = ["join", &seed, "--as", "press-1", "--secret-file", &secret];
+    let refused = world.fails("press-1", &join, 6);
+    let message = refused["message"].as_str().expect("a text");
+    for named in [&led_astray.routes[0].url, fingerprint(&world.hello), fingerprint(&hello)] {
+        assert!(message.contains(named), "no {named} in {message}");
+    }
+    let log = || fs::read_to_string(world.path("other-hub.log")).expect("there");
+    until("the other side logs it", || log().contains("a TLS handshake failed"));
+    // Nothing is left here of what was tried.
+    let status = lines(&world.run("press-1", &["community", "status"]));
+    assert!(status.iter().all(|line| line["event"] != "community"), "{status:?}");
+    fs::write(&seed, honest).expect("written");
+    world.tells("press-1", &join, &["joined"]);
+}
+
+fn fingerprint(hello: &Value) -> &str {
+    hello["fingerprint"].as_str().expect("a text")
+}
+
+#[test]
+fn who_claims_to_be_another_peer_is_refused_and_both_sides_say_why() {
+    let world = Documented::new();
+    world.register("boss", &[]);
+    let (seed, secret) = (world.text("seed"), world.text("press-1.secret"));
+    world.tells("boss", &["community", "create", "Plant 7", "--seed", &seed], &["created"]);
+    let _boss = logged(&world, "boss");
+    let add = ["community", "peer", "add", "press-1", "--role", "target", "--secret-file", &secret];
+    world.tells("boss", &add, &["defined"]);
+    let refused = |claimed: &str, why: &str| {
+        let told = world.fails("eve", &["join", &seed, "--as", claimed, "--approve"], 5);
+        let message = told["message"].as_str().expect("a text");
+        assert!(message.contains("a manager refused") && message.contains(why), "{told}");
+        let log = fs::read_to_string(log_file(&world, "boss")).expect("there");
+        let line = log.lines().rfind(|line| line.contains("a machine was refused"));
+        let line = line.unwrap_or_else(|| panic!("the manager says nothing of {claimed}: {log}"));
+        assert!(line.contains(claimed) && line.contains(why), "{line}");
+    };
+    // One that is expected with a secret, one that nobody expects, and one that is there already.
+    refused("press-1", "it came without the peer's join secret");
+    refused("press-2", "no peer press-2 is expected");
+    let join = ["join", &seed, "--as", "press-1", "--secret-file", &secret];
+    world.tells("press-1", &join, &["joined"]);
+    let key = world.ok("press-1", &["id"])["key"].clone();
+    refused("press-1", "no peer press-1 is expected");
+    let listed = lines(&world.run("boss", &["community", "list"]));
+    let peers: Vec<_> = listed.iter().filter(|line| line["event"] == "peer").collect();
+    assert_eq!(peers.len(), 1, "{listed:?}");
+    assert_eq!((&peers[0]["peer"], &peers[0]["key"]), (&"press-1".into(), &key));
 }

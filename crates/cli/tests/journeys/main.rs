@@ -2,7 +2,8 @@
 //!
 //! What all of them need stands in `process` (the program with nothing of the machine's own
 //! configuration), `world` (a hub and its nodes), `site` (releases of one name, and nodes that
-//! follow it), `gate` (a link to the hub that can be cut), `documented` (lines compared with their document),
+//! follow it), `gate` (a link to the hub that can be cut), `needles` (what nobody
+//! on the way is to have), `documented` (lines compared with their document),
 //! `terminal`, `files` and `users`. It is one program, for linking it takes longer than compiling it.
 
 mod administration;
@@ -10,6 +11,8 @@ mod again;
 mod apart;
 mod attacks;
 mod audit;
+mod behind_proxy;
+mod browser;
 mod cache;
 mod code;
 mod community;
@@ -29,16 +32,21 @@ mod follow;
 mod front_ends;
 mod gate;
 mod guest;
+mod guest_page;
 mod hook;
+mod hops;
 mod interruption;
 mod joining;
 mod json;
+mod killed_target;
 mod link;
 mod locker;
 mod managers;
+mod needles;
 mod node;
 mod operation;
 mod package;
+mod parts_played;
 mod people;
 mod person_page;
 mod process;

@@ -151,7 +151,9 @@ fn managers_are_changed_by_as_many_as_have_to_sign() {
     assert_eq!(signed["missing"], 0, "{signed}");
     world.fails("boss", &["community", "proposal", "submit", &file], 5);
     world.tells("deputy", &["community", "proposal", "submit", &file], &["submitted"]);
-    world.fails("boss", &["community", "revoke", "press-1"], 5);
+    // Its command learns that it is none any more, or its node has, and then the hub knows it no more.
+    let refused = world.run("boss", &["community", "revoke", "press-1"]);
+    assert!(matches!(refused.status.code(), Some(4 | 5)), "{refused:?}");
     let status = world.tells("third", &["community", "status"], &["community"]);
     assert_eq!((&status["managers"], &status["threshold"]), (&2.into(), &2.into()), "{status}");
     world.tells("ci", &["community", "status"], &["community"]);

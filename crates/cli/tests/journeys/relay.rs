@@ -1,13 +1,14 @@
 //! Packages on their way through relays.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::community::{Community, serve};
-use crate::process::{Process, invite, lines, start_hub, until};
+use crate::community::{Community, Large, serve};
+use crate::gate::{Counted, Gate};
+use crate::needles::{Needle, found};
+use crate::process::{Process, address_of, consign, invite, lines, start_hub, start_hub_by, until};
 
 /// What a script says and nobody but the target and the publisher may read.
 const SECRET: &str = "seventeen-purple-presses";
@@ -16,28 +17,57 @@ const SECRET: &str = "seventeen-purple-presses";
 pub(crate) struct Relay {
     hub: Process,
     url: String,
-    _node: Process,
+    /// Lies before it, where it was asked for.
+    gate: Option<Gate>,
+    pub(crate) node: Process,
 }
 
 impl Relay {
     /// One that joins, and is known by its address.
     pub(crate) fn start(community: &Community, name: &str, options: &[&str]) -> Self {
+        Self::found(community, name, options, None)
+    }
+
+    /// One that others reach through a gate alone, which is open.
+    pub(crate) fn behind(
+        community: &Community,
+        name: &str,
+        options: &[&str],
+        counted: Counted,
+    ) -> Self {
+        Self::found(community, name, options, Some(counted))
+    }
+
+    fn found(
+        community: &Community,
+        name: &str,
+        options: &[&str],
+        counted: Option<Counted>,
+    ) -> Self {
         let world = &community.world;
         let data = world.path(&format!("{name}-hub"));
-        let (hub, hello) = start_hub(&data, &["--listen", "127.0.0.1:0"]);
+        let mut command = consign();
+        let command = world.logging(&mut command, &format!("{name}-hub"));
+        let (hub, hello) = start_hub_by(command, &data, &["--listen", "127.0.0.1:0"]);
         let url = hello["url"].as_str().expect("a text").to_owned();
         world.tells(name, &["register", &invite(&data, &[])], &["registered"]);
         community.peer(name, &[&["--role", "relay"], options].concat());
         // It becomes one while its node runs.
         let node = serve(world, name);
         let told = world.tells(name, &["community", "relay", &url], &["relaying"]);
-        let address = told["address"].as_str().expect("a text");
-        world.tells("boss", &["community", "address", name, address], &["changed"]);
-        Self { hub, url, _node: node }
+        let mut address = told["address"].as_str().expect("a text").to_owned();
+        let listens = address_of(&hello["url"]).to_string();
+        let gate = counted.map(|counted| Gate::to(&listens, counted, u64::MAX));
+        if let Some(gate) = &gate {
+            address = address.replace(url.trim_end_matches('/'), &gate.url);
+            assert!(address.starts_with(&gate.url), "{address}");
+        }
+        world.tells("boss", &["community", "address", name, &address], &["changed"]);
+        Self { hub, url, gate, node }
     }
 }
 
-fn last_news(community: &Community, node: &str) -> String {
+pub(crate) fn last_news(community: &Community, node: &str) -> String {
     let status = community.world.run(node, &["status"]);
     let line = lines(&status).into_iter().find(|line| line["event"] == "community");
     line.and_then(|line| line["last"].as_str().map(str::to_owned)).unwrap_or_default()
@@ -51,7 +81,7 @@ fn told_of(community: &Community, relay: &str) -> Value {
     found.expect("each relay has a line")
 }
 
-fn counted(community: &Community, sequence: u64, verdict: &str) -> u64 {
+pub(crate) fn counted(community: &Community, sequence: u64, verdict: &str) -> u64 {
     let listed = lines(&community.world.run("ci", &["package", "list"]));
     let line = listed.iter().find(|line: &&Value| line["sequence"] == sequence);
     line.and_then(|line| line[verdict].as_u64()).unwrap_or(0)
@@ -59,7 +89,7 @@ fn counted(community: &Community, sequence: u64, verdict: &str) -> u64 {
 
 #[test]
 fn a_package_comes_through_a_relay_below_a_relay_while_the_hub_is_away() {
-    let community = Community::create();
+    let community = Community::logged();
     let world = &community.world;
     community.peer("ci", &["--role", "publisher"]);
     let _upper = Relay::start(&community, "upper", &[]);
@@ -94,13 +124,18 @@ fn a_package_comes_through_a_relay_below_a_relay_while_the_hub_is_away() {
     }
     world.tells("ci", &["community", "relays"], &["backlog", "relay"]);
     world.fails("press-1", &["community", "relays"], 5);
-    // Nobody on the way keeps a word of the package, of what it did, or of where it put things.
+    // Nobody on the way keeps or logs a word of the package, of what it did, or of where it put things.
+    let words = [SECRET, "page of 1", &world.text("placed"), "ran >>"].map(Needle::new);
     for place in ["hub", "upper-hub", "upper", "lower-hub", "lower"] {
-        for word in [SECRET, "page of 1", "placed", "ran >>"] {
-            assert_eq!(holds(&world.path(place), word.as_bytes()), None, "{word}");
-        }
+        assert_eq!(found(&world.path(place), &words), [], "kept at {place}");
+        let log = world.path("logs").join(place);
+        assert_eq!(found(&log, &words), [], "logged at {place}");
+        let all = fs::read_to_string(log.join("log")).expect("UTF-8");
+        assert!(all.contains("DEBUG"), "{place} logs all it can");
+        let own = if place.ends_with("hub") { "hub::" } else { "node::" };
+        assert!(all.contains(own), "{place} logs what it does itself");
     }
-    assert!(holds(&world.path("press-1"), SECRET.as_bytes()).is_some(), "the search finds it");
+    assert!(!found(&world.path("press-1"), &words).is_empty(), "the search finds it");
 
     // The lower relay's hub is lost with all it had; nothing runs twice, nothing is missed.
     target.end(Signal::TERM);
@@ -156,8 +191,9 @@ fn a_machine_that_reaches_nothing_but_a_relay_joins_and_works_through_it() {
     let (_press, _ci) = (serve(world, "press-1"), serve(world, "ci"));
     until("the receipt came back", || counted(&community, 1, "passed") == 1);
     assert_eq!(community.ran(), 1);
-    assert_eq!(holds(&world.path("press-1"), world.url.as_bytes()), None, "the first hub");
-    assert!(holds(&world.path("press-1"), lower.url.as_bytes()).is_some(), "the search finds it");
+    let of = |url: &str| found(&world.path("press-1"), &[Needle::new(url)]);
+    assert_eq!(of(&world.url), [], "the first hub");
+    assert!(!of(&lower.url).is_empty(), "the search finds it");
 
     // A secret is used once, here too, and the machine is told.
     let again = ["join", &seed, "--as", "press-1", "--secret-file", &secret];
@@ -166,63 +202,60 @@ fn a_machine_that_reaches_nothing_but_a_relay_joins_and_works_through_it() {
     world.tells("boss", &["community", "status"], &["community"]);
 }
 
+/// What each relay of two gives before one is cut off, of a file of this length.
+const LARGE_BYTES: usize = 48 << 20;
+const FIRST_BYTES: u64 = 16 << 20;
+const SECOND_BYTES: u64 = 8 << 20;
+/// What is asked for twice: what was under way at the one that was cut off.
+const AGAIN_BYTES_MAX: u64 = 8 << 20;
+/// What else is said, and how chunks are wrapped.
+const ASIDE_BYTES: u64 = 1 << 20;
+
 #[test]
 fn a_target_goes_on_at_another_relay_when_one_is_cut_off() {
     let community = Community::create();
     let world = &community.world;
     community.peer("ci", &["--role", "publisher"]);
-    let first = Relay::start(&community, "relay-a", &[]);
-    let _second = Relay::start(&community, "relay-b", &[]);
+    let [first, second] = ["relay-a", "relay-b"]
+        .map(|name| Relay::behind(&community, name, &[], Counted::FromTheHub));
+    let gates = [&first, &second].map(|relay| relay.gate.as_ref().expect("behind one"));
     community.peer("press-1", &["--role", "target", "--route", "relay-a", "--route", "relay-b"]);
-    let line = format!("echo ran >> {}", community.ran_file().display());
-    let package = community.package("1", &line);
-    let large = world.path("hello/large");
-    let noise: Vec<u8> = {
-        let mut state = 1u64;
-        let mut next = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (state >> 33) as u8
-        };
-        (0..24 << 20).map(|_| next()).collect()
-    };
-    fs::write(&large, &noise).expect("written");
-    let placed = world.path("placed-large");
-    let text = fs::read_to_string(world.path("hello/consign-package.toml")).expect("read");
-    let step = format!("\n[[step]]\nfiles = \"large\"\ntarget = \"{}\"\n", placed.display());
-    fs::write(world.path("hello/consign-package.toml"), text + &step).expect("written");
-    community.send(&package, &[]);
-    for relay in ["relay-a", "relay-b"] {
-        until("it is at both relays", || last_news(&community, relay).contains("went on"));
-    }
-    let _target = serve(world, "press-1");
-    let trees = world.path("press-1/communities");
-    until("it fetches", || has(&trees, "tree"));
-    first.hub.end(Signal::KILL);
-    until("it was carried out", || community.ran() == 1);
-    let _ci = serve(world, "ci");
-    until("the receipt came back", || counted(&community, 1, "passed") == 1);
-    assert!(fs::read(&placed).expect("read") == noise, "byte by byte");
-}
-
-/// A file beneath a folder that holds these bytes.
-fn holds(folder: &Path, bytes: &[u8]) -> Option<PathBuf> {
-    let entries = fs::read_dir(folder).expect("readable");
-    entries.flatten().map(|entry| entry.path()).find_map(|path| {
-        if path.is_dir() {
-            return holds(&path, bytes);
+    let target = serve(world, "press-1");
+    let sent = |large: &Large| {
+        let sequence = community.send(&large.package, &[])["sequence"].clone();
+        let news = format!("release {sequence} of ci went on to 1 target");
+        for relay in ["relay-a", "relay-b"] {
+            until(&format!("{news} at {relay}"), || last_news(&community, relay).contains(&news));
         }
-        // Sockets and what goes away meanwhile have no bytes.
-        let found = fs::read(&path)
-            .is_ok_and(|content| content.windows(bytes.len()).any(|window| window == bytes));
-        found.then_some(path)
-    })
-}
+    };
 
-/// Whether there is a folder of this name beneath.
-fn has(directory: &Path, name: &str) -> bool {
-    let Ok(entries) = fs::read_dir(directory) else { return false };
-    entries.flatten().any(|entry| {
-        let path = entry.path();
-        path.is_dir() && (entry.file_name() == name || has(&path, name))
-    })
+    // Both are well, and each gives a share.
+    let large = community.large_package("1", LARGE_BYTES / 2);
+    sent(&large);
+    until("it was carried out", || community.ran() == 1);
+    let gave = gates.map(Gate::passed_bytes);
+    let most = (LARGE_BYTES / 2) as u64 + AGAIN_BYTES_MAX + ASIDE_BYTES;
+    assert!(gave.iter().all(|bytes| *bytes > ASIDE_BYTES), "{gave:?}");
+    assert!(gave.iter().sum::<u64>() <= most, "{gave:?}");
+
+    // The next release: both have given some of it when the one is cut off.
+    target.end(Signal::TERM);
+    let large = community.large_package("2", LARGE_BYTES);
+    sent(&large);
+    gates[0].let_through(FIRST_BYTES);
+    gates[1].let_through(SECOND_BYTES);
+    let before = gates.map(Gate::passed_bytes);
+    let _target = serve(world, "press-1");
+    gates.iter().for_each(|gate| gate.wait_until_shut());
+    assert_eq!(community.ran(), 1, "it is in the middle");
+    gates[0].cut();
+    gates[1].open();
+    until("it was carried out", || community.ran() == 2);
+    large.assert_placed();
+    let gave = [0, 1].map(|gate| gates[gate].passed_bytes() - before[gate]);
+    assert_eq!(gave[0], FIRST_BYTES, "nothing more came through the first");
+    let most = LARGE_BYTES as u64 - FIRST_BYTES + AGAIN_BYTES_MAX + ASIDE_BYTES;
+    assert!(gave[1] <= most, "the second gives the rest and no more: {gave:?}");
+    let _ci = serve(world, "ci");
+    until("the receipts came back", || counted(&community, 2, "passed") == 1);
 }

@@ -41,7 +41,7 @@ impl Community {
                 (self.said_file(id), self.world.path(&format!("placed-{word}-{id}")));
             text += &format!(
                 "\n[[step]]\nlabels = \"id={id}\"\nfiles = \"page\"\ntarget = \"{}\"\n\
-                 \n[[step]]\nlabels = \"id={id}\"\nscript = '''\n#!/bin/sh\necho {word} >> {}\n'''\n",
+                 \n[[step]]\nlabels = \"id={id}\"\nwrites = [\"/\"]\nscript = '''\n#!/bin/sh\necho {word} >> {}\n'''\n",
                 placed.display(),
                 ran.display(),
             );

@@ -1,5 +1,8 @@
 //! Packages that reach their targets wave after wave.
 
+use std::fs;
+
+use node::publish::unix_now;
 use serde_json::{Value, json};
 
 use crate::community::{Community, serve};
@@ -146,12 +149,12 @@ fn targets_go_back_to_what_they_had_before() {
         "press-1"
     );
     // Without the sources, as a new release, to those who have the later one.
-    std::fs::remove_dir_all(&package).expect("removed");
+    fs::remove_dir_all(&package).expect("removed");
     let back = world.tells("ci", &["package", "rollback", "1"], &["rolled_back"]);
     assert_eq!((&back["sequence"], &back["version"]), (&json!(3), &json!("1")), "{back}");
     assert_eq!((&back["targets"], &back["aborted"]), (&json!(["press-1"]), &json!([2])), "{back}");
     until("the canary is back", || community.ran() == 5);
-    let text = std::fs::read_to_string(&ran).expect("readable");
+    let text = fs::read_to_string(&ran).expect("readable");
     assert!(text.ends_with("two\none\n"), "{text}");
     assert_eq!(community.rollout(2)["state"], "aborted");
     // Nobody is ahead any more, and there is no release 9.
@@ -160,7 +163,46 @@ fn targets_go_back_to_what_they_had_before() {
     // From another machine's ledger, or too long ago: what opens it is not here.
     let community_id = back["community"].as_str().expect("a text");
     let kept = world.path("ci").join("communities").join(community_id).join("sent/2.json");
-    std::fs::remove_file(kept).expect("kept");
+    fs::remove_file(kept).expect("kept");
     let refused = world.fails("ci", &["package", "rollback", "2"], 4);
     assert!(refused["message"].to_string().contains("not kept"), "{refused}");
+}
+
+/// Seconds before a window opens in which it is seen that it is closed, and waited for.
+const BEFORE_SECONDS: u64 = 8;
+
+#[test]
+fn outside_its_window_nobody_gets_it_until_the_window_opens() {
+    let community = Community::create();
+    community.peer("ci", &["--role", "publisher"]);
+    community.peer("press-1", &["--role", "target"]);
+    let world = &community.world;
+    let _nodes = ["ci", "press-1"].map(|node| serve(world, node));
+    let line = format!("echo ran >> {}", community.ran_file().display());
+    // From the next minute on, for an hour, every day; on a machine that stands still meanwhile it is tried anew.
+    let (opens, sequence) = loop {
+        let opens = (unix_now() + BEFORE_SECONDS).next_multiple_of(60);
+        let clock = |time: u64| format!("{:02}:{:02}", time / 3600 % 24, time / 60 % 60);
+        let window = format!("Mon-Sun {}-{} UTC", clock(opens), clock(opens + 3600));
+        let rollout = community.sends(&community.package("1", &line), &["--window", &window]);
+        let sequence = rollout["sequence"].as_u64().expect("a number");
+        let show = ["package", "show", &sequence.to_string()];
+        let shown = world.node("ci").plain(&show).output().expect("runs");
+        if unix_now() >= opens {
+            until("a window that opened meanwhile was used", || community.ran() > 0);
+            fs::remove_file(community.ran_file()).expect("removed");
+            continue;
+        }
+        let state = (&rollout["state"], &rollout["waits_for"]);
+        assert_eq!(state, (&json!("running"), &json!("window")), "{rollout}");
+        assert_eq!(rollout["waits_until"], opens, "{rollout}");
+        assert_eq!(names(&rollout["waiting"]), ["press-1"], "{rollout}");
+        let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+        let latest = format!("{} UTC at the latest", clock(opens));
+        assert!(shown.contains("waits for a window") && shown.contains(&latest), "{shown}");
+        break (opens, sequence);
+    };
+    until("it was carried out", || community.ran() == 1);
+    assert!(unix_now() >= opens, "not before the window opened");
+    until("the roll-out is over", || community.rollout(sequence)["state"] == "finished");
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-use testkit::{Meddling, noise};
+use testkit::Meddling;
 
 use crate::attacks::{Ways, before};
 use crate::community::{Community, serve};
@@ -36,15 +36,8 @@ fn an_interrupted_package_takes_the_space_of_what_arrived_and_only_the_rest_is_s
     community.peer("ci", &["--role", "publisher"]);
     community.peer("press-1", &["--role", "target"]);
     let hub = before(world, "press-1", Ways::One);
-    let line = format!("echo ran >> {}", community.ran_file().display());
-    let package = community.package("1", &line);
-    let large = noise(5, LARGE_BYTES);
-    fs::write(world.path("hello/large"), &large).expect("written");
-    let placed = world.path("placed-large");
-    let text = fs::read_to_string(world.path("hello/consign-package.toml")).expect("read");
-    let step = format!("\n[[step]]\nfiles = \"large\"\ntarget = \"{}\"\n", placed.display());
-    fs::write(world.path("hello/consign-package.toml"), text + &step).expect("written");
-    community.send(&package, &[]);
+    let large = community.large_package("1", LARGE_BYTES);
+    community.send(&large.package, &[]);
 
     // Each answer stops after a third of it all.
     let third = LARGE_BYTES as u64 / 3;
@@ -64,8 +57,8 @@ fn an_interrupted_package_takes_the_space_of_what_arrived_and_only_the_rest_is_s
 
     hub.relent();
     let _target = serve(world, "press-1");
-    until("it was carried out", || community.ran() == 1 && placed.exists());
-    assert!(fs::read(&placed).expect("read")[..] == large[..], "byte by byte");
+    until("it was carried out", || community.ran() == 1);
+    large.assert_placed();
     // What was on its way when the machine died came twice, and nothing else.
     let whole = LARGE_BYTES as u64;
     let sent = hub.passed_bytes();

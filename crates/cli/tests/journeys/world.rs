@@ -1,11 +1,12 @@
 //! A hub and its nodes.
 
+use std::fs::{self, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use crate::process::{Process, consign, invite, last_line, lines, ok, start_hub, told};
+use crate::process::{Process, consign, invite, last_line, lines, ok, start_hub_by, told};
 
 /// A node with its state directory.
 #[derive(Clone)]
@@ -57,6 +58,12 @@ impl Node {
     }
 }
 
+fn log_into<'a>(command: &'a mut Command, folder: &Path) -> &'a mut Command {
+    fs::create_dir_all(folder).expect("made");
+    let log = OpenOptions::new().create(true).append(true).open(folder.join("log")).expect("opens");
+    command.env("CONSIGN_LOG", "debug").stderr(log)
+}
+
 /// A hub and a place for nodes; both end with the test.
 pub(crate) struct World {
     pub(crate) hub: Process,
@@ -66,7 +73,12 @@ pub(crate) struct World {
     pub(crate) directory: tempfile::TempDir,
     /// What every node is started with.
     pub(crate) environment: Vec<(&'static str, PathBuf)>,
+    /// Whether what runs for long logs all it can.
+    pub(crate) logs: bool,
 }
+
+/// Where what runs for long logs, each into a folder of its own.
+const LOGS: &str = "logs";
 
 impl World {
     /// A hub that nobody has registered with.
@@ -76,12 +88,34 @@ impl World {
 
     /// A hub that is started with these options, too.
     pub(crate) fn with(options: &[&str]) -> Self {
+        Self::begin(options, false)
+    }
+
+    /// One in which what runs for long logs all it can: see [`World::logging`].
+    pub(crate) fn logged() -> Self {
+        Self::begin(&[], true)
+    }
+
+    fn begin(options: &[&str], logs: bool) -> Self {
         let directory = tempfile::tempdir().expect("temporary directory");
         let data = directory.path().join("hub");
-        let (hub, hello) = start_hub(&data, &[&["--listen", "127.0.0.1:0"], options].concat());
+        let mut command = consign();
+        if logs {
+            log_into(&mut command, &directory.path().join(LOGS).join("hub"));
+        }
+        let options = [&["--listen", "127.0.0.1:0"], options].concat();
+        let (hub, hello) = start_hub_by(&mut command, &data, &options);
         assert_eq!(hello["fingerprint"].as_str().map(str::len), Some(64));
         let url = hello["url"].as_str().expect("a text").to_owned();
-        Self { hub, hello, url, directory, environment: Vec::new() }
+        Self { hub, hello, url, directory, environment: Vec::new(), logs }
+    }
+
+    /// Has a command log all it can in a file beneath `logs/NAME`, in a world that logs.
+    pub(crate) fn logging<'a>(&self, command: &'a mut Command, name: &str) -> &'a mut Command {
+        match self.logs {
+            true => log_into(command, &self.path(LOGS).join(name)),
+            false => command,
+        }
     }
 
     /// Host and port of the hub.

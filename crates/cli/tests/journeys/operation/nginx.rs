@@ -170,7 +170,7 @@ fn people_deliver_through(configuration: &str) -> Option<String> {
     let (hub, hello) = start_hub_by(&mut consign(), &directory.path().join("hub"), &arguments);
     let authority = directory.path().join("authority.pem");
     let environment = vec![("SSL_CERT_FILE", authority)];
-    let world = World { hub, hello, url, directory, environment };
+    let world = World { hub, hello, url, directory, environment, logs: false };
     person(&world, "anna");
     person(&world, "ben");
     world.ok("ben", &["book", "add", "anna"]);
