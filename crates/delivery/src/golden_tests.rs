@@ -5,8 +5,8 @@ use proptest::prelude::*;
 
 use crate::header::tests::{directory, file, header, link};
 use crate::{
-    Answer, Claim, Code, DeliveryId, DeliverySecret, Digest, Header, Link, LockedLink, Receipt,
-    SharedVault, Tally, Ticket, Vault, refusal,
+    Answer, Claim, Code, DeliveryId, DeliverySecret, Digest, DirectPath, Header, Link, LockedLink,
+    Receipt, SharedVault, Tally, Ticket, Vault, refusal,
 };
 
 fn golden(name: &str, bytes: &[u8]) {
@@ -25,6 +25,10 @@ fn every_released_format_has_its_golden_file() {
     let locked = LockedLink::lock(&ticket, "correct horse – Größe");
     golden("locked-link-1", locked.to_string().as_bytes());
     golden("recipient-token-1", &SECRET.recipient_token());
+    golden("direct-token-1", &SECRET.direct_token());
+    let addresses = ["192.0.2.7:40001", "[2001:db8::7]:40001"];
+    let addresses = addresses.iter().map(|text| text.parse().expect("an address")).collect();
+    golden("direct-path-1", &DirectPath { addresses, fingerprint: [3; 32] }.seal(ID, &SECRET));
     let items = vec![directory("a"), file("a/b", 3), link("a/c", "b"), file("empty", 0)];
     golden("header-1", &header(items).encode());
     let segments = Vault::of_segments(ID, &SECRET);

@@ -56,6 +56,12 @@ impl DeliverySecret {
         self.derive("consign delivery 1 recipient token")
     }
 
+    /// What the recipient shows to the sender itself, on a direct path. The hub never learns it.
+    #[must_use]
+    pub fn direct_token(&self) -> [u8; 32] {
+        self.derive("consign delivery 1 direct token")
+    }
+
     /// A key for one purpose.
     pub(crate) fn derive(&self, purpose: &str) -> [u8; 32] {
         blake3::derive_key(purpose, &self.0)

@@ -4,6 +4,7 @@
 //! * [`Ticket`]: where a delivery can be collected, and the secret that opens it.
 //! * [`Link`], [`LockedLink`]: the same for a browser, the latter with a passphrase beside it.
 //! * [`Code`]: a number and three words, with which a ticket is handed over once: [`Claim`], [`Answer`].
+//! * [`DirectPath`]: where a recipient reaches the sender itself, sealed for it.
 //! * [`Header`]: what is in it: a subject, a message, and items in the order in which their contents follow.
 //! * [`Layout`]: which bytes of which file are in which segment. Both sides compute it from the
 //!   header, so a transfer can go on at any segment.
@@ -22,6 +23,7 @@
 //! Start reading at [`Header`], then [`Layout`]. Bytes are in `docs/format.md`, section 15.
 
 mod code;
+mod direct;
 #[cfg(test)]
 mod golden_tests;
 mod handover;
@@ -36,6 +38,7 @@ mod ticket;
 mod vault;
 
 pub use code::{CODE_BYTES_MAX, Code, ParseCodeError, code_word};
+pub use direct::{DIRECT_PATH_BYTES_MAX, DirectPath, OpenDirectPathError};
 pub use handover::{Answer, Claim, HandoverError, Proven, is_message, refusal};
 pub use header::{
     HEADER_BYTES_MAX, Header, Item, ItemKind, MESSAGE_BYTES_MAX, SUBJECT_BYTES_MAX, check_path,

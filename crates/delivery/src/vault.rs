@@ -175,6 +175,12 @@ impl Vault {
         Self { id, tags, keys: secret.derive("consign delivery 1 receipt keys"), wraps: None }
     }
 
+    /// That of a direct path, which is sealed as segment 0.
+    pub(crate) fn of_direct_path(id: DeliveryId, secret: &DeliverySecret) -> Self {
+        let tags = secret.derive("consign delivery 1 direct path tags");
+        Self { id, tags, keys: secret.derive("consign delivery 1 direct path keys"), wraps: None }
+    }
+
     /// Seals the plain bytes of segment `number`: tag, then ciphertext.
     ///
     /// # Panics
@@ -202,13 +208,13 @@ impl Vault {
     /// The segment's own bytes follow it.
     ///
     /// # Panics
-    /// If this is the vault of a receipt.
+    /// If this is not the vault of segments.
     #[must_use]
     pub fn head_of(&self, number: u64, plain: &[u8], shared: &SharedSegment) -> (Tag, SharedHead) {
         let tag = self.tag(number, plain);
         let mut head = [0; SHARED_HEAD_BYTES];
         head[..Tag::BYTES].copy_from_slice(tag.as_bytes());
-        let wraps = self.wraps.as_ref().expect("receipts are sealed for one sender");
+        let wraps = self.wraps.as_ref().expect("only segments are sealed for several");
         let wrapped = exclusive_or(&shared.key, &pad(wraps, tag, &shared.sealed));
         head[Tag::BYTES..].copy_from_slice(&wrapped);
         (tag, head)

@@ -1,8 +1,8 @@
 //! Targets for the decoders of the `delivery` crate.
 
 use delivery::{
-    Answer, Claim, Code, DeliveryId, DeliverySecret, Header, Layout, Link, LockedLink, Receipt,
-    SEGMENT_BYTES, Tag, Ticket, Vault, header_length,
+    Answer, Claim, Code, DeliveryId, DeliverySecret, DirectPath, Header, Layout, Link, LockedLink,
+    Receipt, SEGMENT_BYTES, Tag, Ticket, Vault, header_length,
 };
 use documents::envelope::{self, Payload as _};
 
@@ -66,6 +66,17 @@ pub fn link_text(bytes: &[u8]) -> Verdict {
     let open = text.parse::<Link>().ok().map(|link| link.to_string());
     let locked = || text.parse::<LockedLink>().ok().map(|link| link.to_string());
     same(open.or_else(locked).map(String::into_bytes), bytes)
+}
+
+/// Where a sender is reached without a hub, behind its seal.
+#[must_use]
+pub fn direct_path(bytes: &[u8]) -> Verdict {
+    same(DirectPath::decode(bytes).ok().map(|path| path.encode()), bytes)
+}
+
+/// That of the golden files, as a seed.
+pub(crate) fn golden_direct_path(sealed: &[u8]) -> Vec<u8> {
+    DirectPath::open(sealed, ID, &SECRET).expect("the golden one opens").encode()
 }
 
 /// The header of a delivery; of one that is taken every segment has its parts, without gaps.

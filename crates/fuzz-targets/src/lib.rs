@@ -39,7 +39,7 @@ pub use content_targets::{
 };
 pub use delivery_targets::{
     code_message, code_text, delivery_header, delivery_prefix, delivery_receipt,
-    delivery_receipt_payload, delivery_segment, link_text, ticket_text,
+    delivery_receipt_payload, delivery_segment, direct_path, link_text, ticket_text,
 };
 pub use disk_targets::{checkout_journal, checkout_records, directory_index};
 pub use document_targets::{
@@ -142,6 +142,7 @@ targets![
     have_bitmap,
     segment_stream,
     ticket_text,
+    direct_path,
     code_text,
     code_message,
     link_text,

@@ -157,6 +157,9 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
             .collect(),
         "ticket_text" => vec![golden("delivery/ticket-1")],
         "link_text" => vec![golden("delivery/link-1"), golden("delivery/locked-link-1")],
+        "direct_path" => {
+            vec![crate::delivery_targets::golden_direct_path(&golden("delivery/direct-path-1"))]
+        }
         "delivery_header" => vec![golden("delivery/header-1")],
         "delivery_prefix" => vec![257u64.to_le_bytes().to_vec()],
         "delivery_segment" => {
