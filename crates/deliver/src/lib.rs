@@ -8,6 +8,8 @@
 //! * [`Offered`] is a delivery whose header came, and [`Offered::receive`] drives a `ReceivePlan` until
 //!   everything is at its place: [`Place`] writes, `tags` remembers. [`discard`] removes what came of one that
 //!   ended before that.
+//! * [`Sending::offer_direct_path`] lets the recipient take segments from the sender itself (`direct`); header, progress
+//!   and receipt go through the hub all the same.
 //! * [`CodeOffer`] hands the ticket of a delivery over to whoever has the code; [`redeem`] is the other end.
 //!
 //! It does not decide what is sent when (`delivery-plan`) nor how a segment is sealed (`delivery`); it
@@ -23,6 +25,7 @@
 mod ahead;
 mod code;
 mod company;
+mod direct;
 mod kept;
 mod offered;
 mod place;
@@ -34,6 +37,7 @@ mod survey;
 mod tags;
 
 pub use code::{CodeError, CodeNews, CodeOffer, redeem};
+pub use direct::DirectError;
 pub use offered::{Offered, discard};
 pub use place::{Leftover, Place, PlaceError, Placed};
 pub use progress::DeliveryProgress;

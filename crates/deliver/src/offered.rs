@@ -14,6 +14,7 @@ use documents::NodeKey;
 use hub_api::DeliveryStatus;
 use hub_client::{ClientError, HubClient};
 
+use crate::direct::Reach;
 use crate::kept::Kept;
 use crate::place::{Leftover, Place};
 use crate::progress::DeliveryProgress;
@@ -32,6 +33,7 @@ pub struct Offered {
     layout: Layout,
     /// The first segments in plain, when they were just fetched.
     first: Vec<(Tag, PlainSegment)>,
+    is_relay_only: bool,
 }
 
 impl Offered {
@@ -63,7 +65,14 @@ impl Offered {
         }
         progress.waits(None);
         let memory = memory.to_owned();
-        Ok(Self { client, ticket, memory, vault, header, encoded, layout, first })
+        let is_relay_only = false;
+        Ok(Self { client, ticket, memory, vault, header, encoded, layout, first, is_relay_only })
+    }
+
+    /// The same, all of it through the hub: the sender does not learn the address of this machine.
+    #[must_use]
+    pub fn relay_only(self) -> Self {
+        Self { is_relay_only: true, ..self }
     }
 
     /// Which one it is.
@@ -119,15 +128,20 @@ impl Offered {
         key: &NodeKey,
         progress: &DeliveryProgress,
     ) -> Result<Received, ReceiveError> {
-        let Self { client, ticket, memory, vault, header, encoded, layout, first } = self;
+        let Self { client, ticket, memory, vault, header, encoded, layout, first, is_relay_only } =
+            self;
         let items = header.items.len() as u64;
+        let reach = Reach::new(Arc::clone(&client), ticket.clone(), is_relay_only);
         let mut driver = Driver {
             client,
             ticket,
             vault,
             layout,
             items,
+            reach,
             stream: None,
+            has_moved: false,
+            direct_segments: 0,
             kept: None,
             is_receipt_kept: false,
             silent: None,

@@ -14,7 +14,8 @@ use documents::NodeKey;
 use hub_api::{Base64Bytes, DeliveryParty, DeliveryStatus, DeliveryVerified};
 use hub_client::{ClientError, HubClient};
 
-use crate::ahead::Ahead;
+use crate::ahead::{Ahead, Broken};
+use crate::direct::Reach;
 use crate::kept::Kept;
 use crate::offered::{RECEIPT, not_ended};
 use crate::place::{PlaceError, Placed};
@@ -80,6 +81,8 @@ pub struct Received {
     pub is_receipt_kept: bool,
     /// How many segments were here from an earlier try.
     pub resumed: u64,
+    /// How many segments came from the sender itself.
+    pub direct_segments: u64,
 }
 
 /// One loop that decides nothing.
@@ -89,7 +92,11 @@ pub(crate) struct Driver {
     pub(crate) vault: Arc<Vault>,
     pub(crate) layout: Layout,
     pub(crate) items: u64,
+    pub(crate) reach: Reach,
     pub(crate) stream: Option<Ahead>,
+    /// A segment of the stream was wanted.
+    pub(crate) has_moved: bool,
+    pub(crate) direct_segments: u64,
     /// `None` when everything has its name.
     pub(crate) kept: Option<Kept>,
     /// The hub has the receipt on its disk, and keeps it for the sender.
@@ -153,10 +160,7 @@ impl Driver {
             while let Some(action) = plan.poll_action(Instant::now()) {
                 match action {
                     ReceiveAction::Open { from } => {
-                        let client = Arc::clone(&client);
-                        opening = Some(Box::pin(async move {
-                            client.delivery_segments(id, &token, from).await
-                        }));
+                        opening = Some(Box::pin(self.reach.clone().open(from)));
                     }
                     ReceiveAction::Close => self.stream = None,
                     ReceiveAction::Report { verified } => {
@@ -193,6 +197,7 @@ impl Driver {
                     taken,
                     is_receipt_kept,
                     resumed: 0,
+                    direct_segments: self.direct_segments,
                 });
             }
             let wake = plan.poll_timeout().into_iter().chain(give_up).min();
@@ -201,8 +206,8 @@ impl Driver {
                     opening = None;
                     match progress.heard(opened) {
                         Ok(stream) => {
-                            self.stream = Some(Ahead::of(stream));
-                            self.silent = None;
+                            self.stream = Some(stream);
+                            (self.silent, self.has_moved) = (None, false);
                             plan.handle_opened(Instant::now());
                         }
                         Err(error) => self.closed(&mut plan, error)?,
@@ -218,11 +223,16 @@ impl Driver {
                     Ok(Some((number, sealed))) => self.came(&mut plan, number, sealed).await?,
                     // The end of the stream, or of the sender.
                     Ok(None) => {
-                        self.stream = None;
+                        self.leave_direct_path();
                         plan.handle_closed(Instant::now());
                         self.look(&mut plan).await?;
                     }
-                    Err(error) => self.closed(&mut plan, error)?,
+                    Err(Broken::Hub(error)) => self.closed(&mut plan, error)?,
+                    Err(Broken::Sender(error)) => {
+                        tracing::debug!(%error, "a direct stream broke");
+                        self.leave_direct_path();
+                        plan.handle_closed(Instant::now());
+                    }
                 },
                 () = sleep_until(wake) => {}
             }
@@ -239,6 +249,14 @@ impl Driver {
         tracing::debug!(%error, "a delivery waits for its hub");
         plan.handle_closed(Instant::now());
         Ok(())
+    }
+
+    /// The stream is over. A direct path that brought nothing is not tried again.
+    fn leave_direct_path(&mut self) {
+        let was_direct = self.stream.take().is_some_and(|stream| stream.is_direct());
+        if was_direct && !self.has_moved {
+            self.reach.give_up();
+        }
     }
 
     /// The stream ended: whether the delivery did, too.
@@ -266,6 +284,7 @@ impl Driver {
             }
             Err(error) => return Err(ReceiveError::Hub(error)),
         };
+        self.reach.hear(&status);
         let has_all = plan.verified() == status.segments;
         let (is_there, change) = (status.receipt.is_some(), status.change);
         let is_over = status.ended.as_ref().is_some_and(|it| it.by == DeliveryParty::Sender);
@@ -303,7 +322,9 @@ impl Driver {
         let kept = self.kept.as_mut().expect("what is complete wants no segment");
         match kept.add(move || vault.open(number, length, sealed.into())).await? {
             Ok(()) => {
-                self.silent = None;
+                let is_direct = self.stream.as_ref().is_some_and(Ahead::is_direct);
+                self.direct_segments += u64::from(is_direct);
+                (self.silent, self.has_moved) = (None, true);
                 plan.handle_segment(Instant::now());
             }
             Err(error) => {
@@ -377,7 +398,7 @@ fn asking(
     Box::pin(async move { (asked, answer.await) })
 }
 
-async fn next_of(stream: &mut Option<Ahead>) -> Result<Option<(u64, Bytes)>, ClientError> {
+async fn next_of(stream: &mut Option<Ahead>) -> Result<Option<(u64, Bytes)>, Broken> {
     match stream {
         Some(stream) => stream.next().await,
         None => std::future::pending().await,
@@ -422,6 +443,7 @@ mod tests {
             ended: None,
             change: 1,
             locker: None,
+            direct: None,
         };
         let named = |status: &DeliveryStatus| {
             waits_for(ReceivePhase::Receiving, Silent::of(status)).unwrap_or_default()

@@ -1,6 +1,6 @@
 //! A delivery on its way out.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -9,12 +9,13 @@ use delivery_plan::{DeliveryConfig, HubStatus, SendAction, SendPhase, SendPlan};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use hub_api::{
-    DeliveryAnnouncement, DeliveryParty, DeliveryStatus, Hex, LockerRequest, LockerStatus,
-    SegmentTaken,
+    Base64Bytes, DeliveryAnnouncement, DeliveryParty, DeliveryStatus, Hex, LockerRequest,
+    LockerStatus, SegmentTaken,
 };
 use hub_client::{ClientError, HubClient};
 
 use crate::company::{self, Put, Seat};
+use crate::direct::{DirectError, Listener, Serving, Tags};
 use crate::progress::DeliveryProgress;
 use crate::source::{Source, SourceError};
 
@@ -91,6 +92,8 @@ pub struct Sent {
     pub receipt: Receipt,
     /// The signed receipt, to be kept.
     pub signed: Vec<u8>,
+    /// How many segments this process sent to the recipient itself, and not to the hub before.
+    pub direct_segments: u64,
 }
 
 /// A delivery that is being sent.
@@ -104,7 +107,9 @@ pub struct Sending {
     until: Option<u64>,
     digest: Option<Digest>,
     /// Of the segments that this process has sealed.
-    tags: Vec<Option<Tag>>,
+    tags: Tags,
+    /// Where its recipient may take segments from this machine.
+    listener: Option<Listener>,
     /// Its place among deliveries of the same contents.
     seat: Option<Seat>,
 }
@@ -121,6 +126,7 @@ impl Sending {
         let Outgoing { id, secret, source, locker, until, digest } = outgoing;
         let vault = Arc::new(Vault::of_segments(id, &secret));
         let tags = vec![None; usize::try_from(source.layout().segments()).unwrap_or(usize::MAX)];
+        let tags = Arc::new(Mutex::new(tags));
         Self {
             client,
             id,
@@ -131,8 +137,30 @@ impl Sending {
             until,
             digest,
             tags,
+            listener: None,
             seat: None,
         }
+    }
+
+    /// Listens for the recipient from now on, and has the hub tell it where, sealed: it then takes the segments from
+    /// this machine, and from the hub when that does not work. It learns the address of this machine, and this machine
+    /// the recipient's. Of no use for what goes into a locker.
+    ///
+    /// # Errors
+    /// See [`DirectError`]; the delivery goes through the hub alone.
+    ///
+    /// # Panics
+    /// Without a runtime of Tokio.
+    pub async fn offer_direct_path(&mut self) -> Result<(), DirectError> {
+        let serving = Serving {
+            source: Arc::clone(&self.source),
+            vault: Arc::clone(&self.vault),
+            tags: Arc::clone(&self.tags),
+            token: self.secret.direct_token(),
+        };
+        let whose = (self.id, &self.secret);
+        self.listener = Some(Listener::open(&self.client, whose, serving).await?);
+        Ok(())
     }
 
     /// From now on each segment of these, which have the same contents and go through the same hub, is sealed and
@@ -197,7 +225,10 @@ impl Sending {
             } else {
                 // A locker takes it, and nobody is connected.
                 let nobody = self.locker.is_some() && plan.phase() == SendPhase::Passing;
-                waits_for(plan.phase(), plan.verified()).filter(|_| !nobody)
+                // The hub does not see it.
+                let is_direct = plan.phase() == SendPhase::WaitingForRecipient
+                    && self.listener.as_ref().is_some_and(Listener::is_open);
+                waits_for(plan.phase(), plan.verified()).filter(|_| !nobody && !is_direct)
             });
             let timeout = plan.poll_timeout();
             let outcome = tokio::select! {
@@ -250,7 +281,7 @@ impl Sending {
                 (action, Outcome::Put(number, result)) => {
                     let (tag, answer) = result?;
                     if tag.is_some() {
-                        self.tags[number as usize] = tag;
+                        lock(&self.tags)[number as usize] = tag;
                     }
                     match progress.heard(answer) {
                         Ok(SegmentTaken { taken: true, verified, next }) => {
@@ -276,6 +307,7 @@ impl Sending {
         let seat = self.seat.clone();
         let recipient = Hex(*blake3::hash(&self.secret.recipient_token()).as_bytes());
         let (locker, until) = (self.locker, self.until);
+        let direct = self.listener.as_ref().map(|listener| Base64Bytes(listener.path().to_vec()));
         async move {
             let outcome = match action {
                 SendAction::Announce => {
@@ -284,7 +316,7 @@ impl Sending {
                     let answer = match locker {
                         None => {
                             let announcement =
-                                DeliveryAnnouncement { segments, bytes, recipient, until };
+                                DeliveryAnnouncement { segments, bytes, recipient, until, direct };
                             client.announce_delivery(id, &announcement).await
                         }
                         Some(LockerTerms { seconds, downloads }) => {
@@ -326,7 +358,8 @@ impl Sending {
         if let Err(error) = self.client.end_delivery(*self.id.as_bytes(), None, RECEIVED).await {
             tracing::debug!(%error, "the recipient is not told that its receipt came");
         }
-        Ok(Sent { receipt, signed })
+        let direct_segments = self.listener.as_ref().map_or(0, Listener::segments);
+        Ok(Sent { receipt, signed, direct_segments })
     }
 
     /// The digest of what was sent. What another process sealed is read once more.
@@ -334,15 +367,16 @@ impl Sending {
         if let Some(digest) = self.digest {
             return Ok(digest);
         }
-        let mut tags = std::mem::take(&mut self.tags);
+        let tags = Arc::clone(&self.tags);
         let (source, vault) = (Arc::clone(&self.source), Arc::clone(&self.vault));
         let digest = tokio::task::spawn_blocking(move || {
-            for (number, tag) in (0..).zip(&mut tags) {
+            let mut tags = lock(&tags);
+            for (number, tag) in (0..).zip(&mut *tags) {
                 if tag.is_none() {
                     *tag = Some(vault.tag(number, &source.segment(number)?));
                 }
             }
-            Ok::<_, SourceError>(Digest::of(tags.into_iter().flatten()))
+            Ok::<_, SourceError>(Digest::of(tags.iter().flatten().copied()))
         });
         let digest = digest.await.expect("hashing does not panic")?;
         self.digest = Some(digest);
@@ -378,6 +412,10 @@ pub(crate) async fn put_alone(
         client.put_segment(delivery, number, Bytes::from(sealed)).await
     };
     Ok((Some(tag), taken))
+}
+
+fn lock(tags: &Tags) -> MutexGuard<'_, Vec<Option<Tag>>> {
+    tags.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How far a sender stays.

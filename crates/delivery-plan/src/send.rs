@@ -233,7 +233,10 @@ impl SendPlan {
             SendPhase::Done
         } else if !self.announced {
             SendPhase::WaitingForHub
-        } else if self.in_flight.is_empty() && self.cursor == self.segments && self.verified > 0 {
+        } else if self.verified == self.segments
+            || self.in_flight.is_empty() && self.cursor == self.segments && self.verified > 0
+        {
+            // The recipient may have them from elsewhere than from the hub.
             SendPhase::WaitingForReceipt
         } else if self.open && self.at_hub > self.verified {
             SendPhase::Passing

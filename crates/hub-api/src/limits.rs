@@ -126,6 +126,8 @@ pub const DELIVERY_WINDOW: usize = 2;
 pub const LOCKER_DOWNLOADS_MAX: u32 = 100;
 /// Most bytes of the receipt of a delivery.
 pub const DELIVERY_RECEIPT_BYTES_MAX: usize = 4 * 1024;
+/// Most bytes of what tells a recipient where it reaches the sender itself.
+pub const DELIVERY_DIRECT_BYTES_MAX: usize = 256;
 /// Most characters of the reason why a delivery was ended: two lines of a listing.
 pub const DELIVERY_REASON_CHARS_MAX: usize = 200;
 /// Least characters of a password (NIST SP 800-63B, 5.1.1.2).

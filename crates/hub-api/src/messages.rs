@@ -67,6 +67,9 @@ pub struct HubInfo {
     /// Which versions it wants its clients to be; absent when it wants none in particular.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clients: Option<ClientVersions>,
+    /// Whether it tells recipients where they reach the sender of a delivery itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub direct: bool,
 }
 
 /// Registers a key by an invitation.

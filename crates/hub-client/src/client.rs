@@ -1,5 +1,7 @@
 //! The client: one method for every route.
 
+use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -100,6 +102,15 @@ impl HubClient {
     #[must_use]
     pub fn url(&self) -> &str {
         self.exchange.base()
+    }
+
+    /// The address of this machine from which it reaches the hub; `None` when that goes through a proxy. Nothing is
+    /// sent to find it, but that the hub's name is looked up.
+    ///
+    /// # Errors
+    /// The hub's name is not known, or nothing leads there.
+    pub async fn own_address(&self) -> io::Result<Option<IpAddr>> {
+        self.exchange.own_address().await
     }
 
     /// Bytes on the wire so far.

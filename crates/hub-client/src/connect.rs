@@ -2,7 +2,7 @@
 //! certificate where the URL says so.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -77,6 +77,35 @@ impl Connector {
         opened.unwrap_or(Err(ConnectError::TimedOut)).map(TokioIo::new)
     }
 
+    /// The address of this machine from which it reaches the server of `uri`; `None` through a proxy. Nothing is
+    /// sent to find it.
+    pub(crate) async fn own_address(&self, uri: &Uri) -> io::Result<Option<IpAddr>> {
+        if !matches!(self.proxies.to(uri), Ok(None)) {
+            return Ok(None);
+        }
+        let host = uri.host().unwrap_or_default();
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let port = uri.port_u16().unwrap_or(if self.tls.is_some() { 443 } else { 80 });
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+        for address in lookup(host, port).await? {
+            let any: IpAddr = match address {
+                SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+                SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+            };
+            // Connecting a socket for datagrams looks the way up, and does no more.
+            let looked_up = async {
+                let socket = UdpSocket::bind((any, 0)).await?;
+                socket.connect(address).await?;
+                socket.local_addr()
+            };
+            match looked_up.await {
+                Ok(own) => return Ok(Some(own.ip())),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
     async fn secure(&self, host: &str, stream: TcpStream) -> Result<WireStream, ConnectError> {
         let stream = Counting::new(stream, Arc::clone(&self.counters));
         let Some(tls) = &self.tls else { return Ok(WireStream::Plain(stream)) };
@@ -102,13 +131,17 @@ async fn through(
     tunnel::open(stream, proxy, host, port).await
 }
 
+async fn lookup(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    Ok(match host.parse() {
+        Ok(address) => vec![SocketAddr::new(address, port)],
+        Err(_) => tokio::net::lookup_host((host, port)).await?.collect(),
+    })
+}
+
 /// Tries every address in turn; each but the last has its share of the time, so that one
 /// that swallows packets does not use it up.
 async fn open_tcp(host: &str, port: u16, patience: Duration) -> io::Result<TcpStream> {
-    let addresses: Vec<SocketAddr> = match host.parse() {
-        Ok(address) => vec![SocketAddr::new(address, port)],
-        Err(_) => tokio::net::lookup_host((host, port)).await?.collect(),
-    };
+    let addresses = lookup(host, port).await?;
     let share = patience / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
     for address in addresses {

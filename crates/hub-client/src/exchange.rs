@@ -1,5 +1,7 @@
 //! One request and its response: retries, timeouts, and errors with names.
 
+use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -172,6 +174,12 @@ impl Exchange {
     pub(crate) fn through(self, proxies: Proxies) -> Self {
         let connector = Connector { proxies, ..self.connector };
         Self { http: pooled(connector.clone()), connector, ..self }
+    }
+
+    /// See [`Connector::own_address`].
+    pub(crate) async fn own_address(&self) -> io::Result<Option<IpAddr>> {
+        let uri = self.base.parse().map_err(io::Error::other)?;
+        self.connector.own_address(&uri).await
     }
 
     /// What proofs name the hub by.

@@ -128,6 +128,15 @@ pub(crate) fn web_tls_config() -> Result<ClientConfig, &'static str> {
     Ok(config)
 }
 
+/// A TLS client that accepts the certificate with this fingerprint and no other, for what is no hub: it speaks
+/// `protocol` (RFC 7301).
+#[must_use]
+pub fn pinned(fingerprint: [u8; 32], protocol: &[u8]) -> ClientConfig {
+    let mut config = tls_config(Some(fingerprint));
+    config.alpn_protocols = vec![protocol.to_vec()];
+    config
+}
+
 /// A TLS client that accepts the certificate with this fingerprint and no other; without one, any whose
 /// key the other side has.
 pub(crate) fn tls_config(fingerprint: Option<[u8; 32]>) -> ClientConfig {

@@ -96,6 +96,8 @@ pub(crate) struct App {
     pub(crate) locker_places: Places,
     /// Who sends without an account; `None` when nobody does.
     pub(crate) guests: Option<Guests>,
+    /// No recipient is told where it reaches a sender itself.
+    pub(crate) is_relay_only: bool,
     /// Where tickets are handed over.
     pub(crate) codes: Arc<Codes>,
     /// People, as far as the hub remembers them by itself.

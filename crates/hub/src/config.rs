@@ -48,6 +48,8 @@ pub struct HubConfig {
     pub lockers: Option<LockerConfig>,
     /// What may be sent without an account; nothing when `None`.
     pub guests: Option<GuestConfig>,
+    /// All contents of deliveries go through this hub: it tells no recipient where it reaches the sender itself.
+    pub is_relay_only: bool,
     /// Bounds on what clients may take of memory, connections and time.
     pub limits: HubLimits,
 }
@@ -106,6 +108,7 @@ impl HubConfig {
             front_end: None,
             lockers: None,
             guests: None,
+            is_relay_only: false,
             limits: HubLimits::default(),
         }
     }

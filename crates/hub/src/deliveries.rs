@@ -93,7 +93,7 @@ impl Deliveries {
         announcement: &DeliveryAnnouncement,
         is_addressed: bool,
     ) -> Result<bool, NotAnnounced> {
-        let DeliveryAnnouncement { segments, bytes, recipient, until } = *announcement;
+        let DeliveryAnnouncement { segments, bytes, recipient, until, ref direct } = *announcement;
         let announced = Announced { sender, segments, bytes, recipient: recipient.0 };
         let room = Arc::new(Semaphore::new(DELIVERY_WINDOW));
         let beside = Beside { stirred: watch::Sender::new(0), room, is_addressed, until };
@@ -102,6 +102,8 @@ impl Deliveries {
         if let Some(entry) = register.get_mut(&id) {
             entry.beside.is_addressed |= is_addressed;
             entry.beside.until = until;
+            let direct = direct.as_ref().map(|sealed| sealed.0.clone());
+            entry.change(|exchange| exchange.handle_direct_path(direct));
         }
         Ok(is_new)
     }

@@ -277,6 +277,7 @@ impl Hub {
             lockers,
             locker_places: Places::new(Arc::new(Semaphore::new(LOCKER_SEGMENTS)), LOCKER_SEGMENTS),
             guests: config.guests.map(Guests::new),
+            is_relay_only: config.is_relay_only,
             codes: Arc::clone(&codes),
             people: People::new(post, limits.presence_grace),
             transfers: Arc::default(),

@@ -58,6 +58,8 @@ pub struct DeliveryRequest {
     pub locker: Option<LockerTerms>,
     /// How long a recipient may begin, in seconds, when it is not in a locker; `None` while the sender is there.
     pub seconds: Option<u64>,
+    /// Whether recipients may take it from this machine itself, where hub and network allow it.
+    pub direct: bool,
 }
 
 /// Why a delivery is not made, found or sent.
@@ -139,6 +141,14 @@ impl SentDelivery {
     }
 }
 
+/// For whom a delivery is made, and how it goes there.
+struct Terms {
+    to: Option<Handle>,
+    locker: Option<LockerTerms>,
+    until: Option<u64>,
+    direct: bool,
+}
+
 /// `delivery.json`.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -154,6 +164,9 @@ struct Remembered {
     /// The node of this machine sends it by itself.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     kept: bool,
+    /// The recipient may take it from this machine itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    direct: bool,
     /// Why it ended without a receipt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ended: Option<String>,
@@ -216,13 +229,14 @@ impl Node {
         Header::decode(&encoded).map_err(refused)?;
         let until = request.seconds.map(|seconds| unix_now().saturating_add(seconds));
         if request.to.is_empty() {
-            let whom = (None, request.locker, until);
-            let only = self.prepare(hub, whom, (&header, &encoded), (&origins, &left_out))?;
+            let terms = Terms { to: None, locker: request.locker, until, direct: request.direct };
+            let only = self.prepare(hub, terms, (&header, &encoded), (&origins, &left_out))?;
             return Ok(vec![only]);
         }
         let prepare = |to| {
-            let whom = (Some(to), request.locker, until);
-            self.prepare(hub, whom, (&header, &encoded), (&origins, &left_out))
+            let to = Some(to);
+            let terms = Terms { to, locker: request.locker, until, direct: request.direct };
+            self.prepare(hub, terms, (&header, &encoded), (&origins, &left_out))
         };
         request.to.into_iter().map(prepare).collect()
     }
@@ -230,7 +244,7 @@ impl Node {
     fn prepare(
         &self,
         hub: &HubLink,
-        (to, locker, until): (Option<Handle>, Option<LockerTerms>, Option<u64>),
+        Terms { to, locker, until, direct }: Terms,
         (header, encoded): (&Header, &[u8]),
         (origins, left_out): (&[Origin], &[LeftOut]),
     ) -> Result<Prepared, DeliveryError> {
@@ -247,6 +261,7 @@ impl Node {
             subject: header.subject.clone(),
             to: to.as_ref().map(Handle::to_string),
             kept: false,
+            direct,
             ended: None,
             identity: None,
             until,
@@ -262,7 +277,8 @@ impl Node {
         replace(&memory.join(HEADER), encoded)?;
         write_json(&memory.join(FACTS), &remembered)?;
         let left_out = left_out.to_vec();
-        let ours = Ours { id, secret, to, left_out, memory, locker, until, digest: None };
+        let digest = None;
+        let ours = Ours { id, secret, to, left_out, memory, locker, until, direct, digest };
         prepared(hub.clone(), ours, (header.clone(), encoded.to_vec()), origins)
     }
 
@@ -325,6 +341,7 @@ impl Node {
             memory,
             locker,
             until: remembered.until,
+            direct: remembered.direct,
             digest,
         };
         prepared(hub, ours, (header, encoded), &origins)

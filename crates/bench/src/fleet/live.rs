@@ -60,8 +60,13 @@ pub(crate) async fn measure(
         let (id, token) = names(number)?;
         let recipient = Hex(*ChunkId::of(&token).as_bytes());
         let bytes = SEGMENTS * SEGMENT_BYTES_MAX as u64;
-        let announcement =
-            DeliveryAnnouncement { segments: SEGMENTS, bytes, recipient, until: None };
+        let announcement = DeliveryAnnouncement {
+            segments: SEGMENTS,
+            bytes,
+            recipient,
+            until: None,
+            direct: None,
+        };
         sender.announce_delivery(id, &announcement).await?;
         senders.push(Arc::new(sender));
     }

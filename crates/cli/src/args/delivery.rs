@@ -63,6 +63,10 @@ pub(crate) struct SendDeliveryArgs {
     /// Have the hub keep the delivery, sealed, until it is collected, so that nobody has to stay
     #[arg(long, conflicts_with_all = ["code_file", "resume"])]
     pub(crate) locker: bool,
+    /// Let the recipient take it from this machine itself, when they reach it: they learn its address, and everything
+    /// else goes through the hub all the same
+    #[arg(long, conflicts_with_all = ["locker", "resume"])]
+    pub(crate) direct: bool,
     /// With --locker: days after which the hub throws away what was not collected [default: 7]; with --link alone: days
     /// after which the link opens no more [default: while you send]
     #[arg(long, value_name = "N", conflicts_with = "resume", value_parser = clap::value_parser!(u16).range(1..=366))]
@@ -94,6 +98,9 @@ pub(crate) struct ReceiveArgs {
     /// Directory to write into [default: the current directory]
     #[arg(long, value_name = "DIR")]
     pub(crate) to: Option<PathBuf>,
+    /// Take everything through the hub: a sender that offers a direct path does not learn the address of this machine
+    #[arg(long)]
+    pub(crate) relay_only: bool,
     /// Do not ask whether to receive it
     #[arg(long, short)]
     pub(crate) yes: bool,

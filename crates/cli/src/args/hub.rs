@@ -72,6 +72,9 @@ pub(crate) struct HubArgs {
     /// [default: nothing]
     #[arg(long, value_name = "SIZE")]
     pub(crate) guests: Option<Size>,
+    /// Pass all contents of deliveries on itself: senders and recipients never reach each other directly
+    #[arg(long)]
+    pub(crate) relay_only: bool,
     /// Keep deliveries whose senders ask for it, sealed, until they are collected, and so many bytes of them at most
     /// [default: none is kept]
     #[arg(long, value_name = "SIZE")]

@@ -204,6 +204,9 @@ pub(crate) struct AcceptArgs {
     /// Directory to write into [default: the current directory]
     #[arg(long, value_name = "DIR")]
     pub(crate) to: Option<PathBuf>,
+    /// Take everything through the hub: a sender that offers a direct path does not learn the address of this machine
+    #[arg(long)]
+    pub(crate) relay_only: bool,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -59,6 +59,7 @@ async fn serve(session: &Session, args: HubArgs) -> anyhow::Result<Ended> {
     });
     let has_guests = args.guests.is_some();
     config.guests = args.guests.map(|most| hub::GuestConfig { bytes_per_day: most.0 });
+    config.is_relay_only = args.relay_only;
     config.gc_interval = Duration::from_millis(args.collect_every.max(1));
     let names_loopback = config.url.is_none()
         && listen.ip().is_unspecified()

@@ -10,7 +10,7 @@ use people::Handle;
 use serde_json::{Value, json};
 
 use super::Session;
-use super::receive::collect;
+use super::receive::{How, collect};
 use crate::args::{
     AcceptArgs, HubDeliveriesArgs, InboxArgs, OutboxArgs, RefuseArgs, TerminateArgs,
 };
@@ -223,7 +223,9 @@ pub(super) async fn accept(session: &Session, args: AcceptArgs) -> anyhow::Resul
         }
         Opening::Ticket(ticket, Seen::New | Seen::Same) => {
             let from = Some((&link, sender));
-            collect(session, *ticket, from, args.to.as_deref(), true).await
+            let is_relay_only = args.relay_only;
+            let how = How { to: args.to.as_deref(), is_agreed: true, is_relay_only };
+            collect(session, *ticket, from, how).await
         }
     }
 }

@@ -12,7 +12,7 @@ use people::Handle;
 use serde_json::json;
 
 use super::delivery_link::Given;
-use super::send::{look, read_input};
+use super::send::{directly, look, read_input};
 use super::{Session, parse};
 use crate::args::ReceiveArgs;
 use crate::exit::{Ended, Usage};
@@ -37,7 +37,18 @@ pub(super) async fn run(session: &Session, args: ReceiveArgs) -> anyhow::Result<
             watch(session.output, redeeming, look).await?
         }
     };
-    collect(session, ticket, None, args.to.as_deref(), args.yes).await
+    let how = How { to: args.to.as_deref(), is_agreed: args.yes, is_relay_only: args.relay_only };
+    collect(session, ticket, None, how).await
+}
+
+/// How a delivery is received.
+pub(super) struct How<'a> {
+    /// Into which directory.
+    pub(super) to: Option<&'a Path>,
+    /// Nobody need be asked.
+    pub(super) is_agreed: bool,
+    /// Through the hub alone.
+    pub(super) is_relay_only: bool,
 }
 
 /// Receives what a ticket opens, once whoever sits here agrees.
@@ -45,8 +56,7 @@ pub(super) async fn collect(
     session: &Session,
     ticket: Ticket,
     from: Option<(&HubLink, &Handle)>,
-    to: Option<&Path>,
-    is_agreed: bool,
+    How { to, is_agreed, is_relay_only }: How<'_>,
 ) -> anyhow::Result<Ended> {
     let node = session.node()?;
     let progress = DeliveryProgress::default();
@@ -67,6 +77,7 @@ pub(super) async fn collect(
     }
     let (files, total) = offered.header().totals();
     let started = Instant::now();
+    let offered = if is_relay_only { offered.relay_only() } else { offered };
     let receiving = node.receive_delivery(offered, &to, from, &progress);
     let received = watch(session.output, receiving, watched).await?;
     let seconds = started.elapsed().as_secs_f64();
@@ -83,12 +94,18 @@ pub(super) async fn collect(
         );
     }
     session.output.fact(
-        format!("received {}, {} in {seconds:.1} s", counted(files, "file"), bytes(total)),
+        format!(
+            "received {}, {} in {seconds:.1} s{}",
+            counted(files, "file"),
+            bytes(total),
+            directly(received.direct_segments, total),
+        ),
         &json!({
             "event": "received",
             "files": files,
             "bytes_total": total,
             "resumed_segments": received.resumed,
+            "direct_segments": received.direct_segments,
             "digest": received.receipt.digest.to_string(),
             "receipt_taken": received.taken,
             "receipt_kept": received.is_receipt_kept,

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use deliver::{DeliveryProgress, Filled, LeftOut, LockerTerms, SendError, Sent};
+use delivery::SEGMENT_BYTES;
 use hub_api::LockerStatus;
 use node::deliveries::{DeliveryError, DeliveryRequest, Prepared};
 use people::Handle;
@@ -102,7 +103,8 @@ async fn prepare(session: &Session, args: &SendDeliveryArgs) -> anyhow::Result<V
     });
     let seconds = args.days.filter(|_| !args.locker).map(|days| u64::from(days) * DAY_SECONDS);
     let subject = args.subject.clone();
-    let request = DeliveryRequest { paths, subject, message, to, locker, seconds };
+    let direct = args.direct;
+    let request = DeliveryRequest { paths, subject, message, to, locker, seconds, direct };
     Ok(session.node()?.prepare_deliveries(&link, request)?)
 }
 
@@ -155,6 +157,7 @@ async fn send(
             }
         };
     }
+    offer_direct_path(session, &mut prepared).await;
     let sent = watch(session.output, handover.send(session, &mut prepared, &progress), look).await;
     if sent.is_err()
         && prepared.to.is_some()
@@ -169,6 +172,22 @@ async fn send(
     }
     delivered(session, &prepared, &sent, wall)?;
     Ok(ended)
+}
+
+/// Listens for the recipient where that is wanted, and says when everything goes through the hub all the same.
+async fn offer_direct_path(session: &Session, prepared: &mut Prepared) {
+    if prepared.is_direct
+        && let Err(error) = prepared.offer_direct_path().await
+    {
+        let error = anyhow::Error::new(error);
+        session.output.remark(format!("no direct path, all goes through the hub: {error:#}"));
+    }
+}
+
+/// How much of a delivery came without the hub between.
+pub(super) fn directly(segments: u64, total: u64) -> String {
+    let direct = segments.saturating_mul(SEGMENT_BYTES as u64).min(total);
+    if direct == 0 { String::new() } else { format!(", {} of it directly", bytes(direct)) }
 }
 
 /// Says how it goes on, unless it is over.
@@ -222,8 +241,9 @@ fn delivered(
     let whom = to.map_or_else(String::new, |to| format!(" to {to}"));
     session.output.fact(
         format!(
-            "delivered{whom}: {} in {seconds:.1} s; verified and kept at {} by {recipient}",
+            "delivered{whom}: {} in {seconds:.1} s{}; verified and kept at {} by {recipient}",
             bytes(prepared.stream_bytes),
+            directly(sent.direct_segments, prepared.stream_bytes),
             utc(sent.receipt.received),
         ),
         &json!({
@@ -234,6 +254,7 @@ fn delivered(
             "digest": sent.receipt.digest.to_string(),
             "received": sent.receipt.received,
             "recipient": recipient,
+            "direct_segments": sent.direct_segments,
             "wall_s": seconds,
         }),
     )

@@ -52,7 +52,7 @@ pub(crate) fn receiving(world: &World, node: &str, ticket: &Path, to: &str) -> P
     Process::start(command.stdout(Stdio::piped()).stderr(Stdio::piped()))
 }
 
-fn ended(mut process: Process) -> Output {
+pub(crate) fn ended(mut process: Process) -> Output {
     let read = |from: Option<&mut dyn std::io::Read>| {
         let mut bytes = Vec::new();
         from.map(|from| from.read_to_end(&mut bytes)).transpose().expect("readable");

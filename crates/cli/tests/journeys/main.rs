@@ -22,6 +22,7 @@ mod cores;
 mod databases;
 mod delivery;
 mod demo;
+mod direct;
 mod doctor;
 mod documented;
 mod documents;

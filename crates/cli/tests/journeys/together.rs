@@ -57,6 +57,7 @@ impl Scene {
                 bytes: source.layout().stream_bytes(),
                 recipient: Hex(*recipient.as_bytes()),
                 until: None,
+                direct: None,
             };
             let announced = scene.sender.announce_delivery(scene.id(at), &announcement).await;
             announced.expect("announces");
@@ -204,7 +205,8 @@ async fn a_segment_goes_to_deliveries_of_its_sender_alone_and_to_each_with_its_o
     let [foreign, unknown] = [[90; 16], [91; 16]];
     let token = [5; 32];
     let recipient = Hex(*blake3::hash(&token).as_bytes());
-    let announcement = DeliveryAnnouncement { segments: 4, bytes: 3 * MIB, recipient, until: None };
+    let announcement =
+        DeliveryAnnouncement { segments: 4, bytes: 3 * MIB, recipient, until: None, direct: None };
     other.announce_delivery(foreign, &announcement).await.expect("announces");
     let theirs = client(&scene.world, None);
     let _theirs = theirs.delivery_segments(foreign, &token, 0).await.expect("opens");

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::text::{Base64Bytes, Hex};
 
 /// Begins a delivery. Repeating it with the same values changes nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct DeliveryAnnouncement {
@@ -18,6 +18,11 @@ pub struct DeliveryAnnouncement {
     /// Until when a recipient may begin, in seconds since 1970; whoever has begun may finish.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<u64>,
+    /// Where the recipient reaches the sender itself, sealed for the recipient: at most
+    /// [`DELIVERY_DIRECT_BYTES_MAX`](crate::limits::DELIVERY_DIRECT_BYTES_MAX) bytes. For a hub that says that it hands
+    /// it on; the last one counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direct: Option<Base64Bytes>,
 }
 
 /// How a delivery stands.
@@ -49,6 +54,10 @@ pub struct DeliveryStatus {
     /// What of it lies in a locker; absent of a delivery that is passed on from memory alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locker: Option<LockerStatus>,
+    /// Where the recipient reaches the sender itself, sealed for the recipient; absent when the sender wants no
+    /// direct path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direct: Option<Base64Bytes>,
 }
 
 /// Asks for a locker: the hub keeps the sealed segments of a delivery until they are collected. Repeating it with
@@ -200,6 +209,7 @@ mod tests {
             ended: Some(DeliveryEnd { by: DeliveryParty::Hub, reason: "idle".to_owned() }),
             change: 9,
             locker: Some(LockerStatus { kept: 3, until: 70, downloads: 1, downloads_max: Some(2) }),
+            direct: Some(Base64Bytes(vec![0xfe])),
         };
         let json = serde_json::to_value(&status).expect("json");
         let expected = serde_json::json!({
@@ -210,6 +220,7 @@ mod tests {
             "ended": { "by": "hub", "reason": "idle" },
             "change": 9,
             "locker": { "kept": 3, "until": 70, "downloads": 1, "downloads_max": 2 },
+            "direct": "_g",
         });
         assert_eq!(json, expected);
         assert_eq!(serde_json::from_value::<DeliveryStatus>(json).expect("json"), status);

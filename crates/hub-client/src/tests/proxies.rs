@@ -195,3 +195,15 @@ async fn plain_hubs_are_reached_by_a_tunnel_too_and_exceptions_straight() {
     client(proxy.proxies(None).except("127.0.0.0/8")).hub_info().await.expect("an answer");
     assert_eq!(proxy.heads().len(), 2);
 }
+
+#[tokio::test]
+async fn nobody_is_reached_past_a_proxy() {
+    let url = "http://127.0.0.1:9";
+    let client = HubClient::new(url, Pin::None, None).expect("a client");
+    // Nothing has to listen there: nothing is sent.
+    let own = client.own_address().await.expect("there is a way");
+    assert_eq!(own, Some("127.0.0.1".parse().expect("an address")));
+    let proxies = Proxies::all("--proxy", "http://127.0.0.1:8", None).expect("an address");
+    let behind = HubClient::new(url, Pin::None, None).expect("a client").through(proxies);
+    assert_eq!(behind.own_address().await.expect("looked up"), None);
+}

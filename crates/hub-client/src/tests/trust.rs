@@ -15,7 +15,8 @@ use super::server::{Server, json, name};
 use crate::{ClientError, HubClient, Pin, WaitingFor};
 
 pub(super) fn info() -> HubInfo {
-    HubInfo { version: "1".into(), key: Hex([1; 32]), limits: Limits::default(), clients: None }
+    let (key, limits) = (Hex([1; 32]), Limits::default());
+    HubInfo { version: "1".into(), key, limits, clients: None, direct: true }
 }
 
 pub(super) fn certificate() -> (CertificateDer<'static>, PrivateKeyDer<'static>) {

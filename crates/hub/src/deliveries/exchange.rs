@@ -4,7 +4,8 @@
 //! for the driver and anything for tests.
 //!
 //! Invariants: segments are handed out in order, each once to one stream; held and coming ones are
-//! never more than [`WINDOW`] and lie in `[base, base + WINDOW)`; what is verified was handed out, here or before a restart.
+//! never more than [`WINDOW`] and lie in `[base, base + WINDOW)`; what is verified was handed out,
+//! here, before a restart, or by the sender itself where it offers that.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -90,6 +91,8 @@ pub(crate) struct Exchange<B> {
     stream: Option<Ticket>,
     verified: u64,
     receipt: Option<Vec<u8>>,
+    /// Where the recipient reaches the sender itself, as the sender sealed it.
+    direct: Option<Vec<u8>>,
     sender: Side,
     recipient: Side,
     ended: Option<(DeliveryEnd, Instant)>,
@@ -112,6 +115,7 @@ impl<B> Exchange<B> {
             stream: None,
             verified: 0,
             receipt: None,
+            direct: None,
             sender,
             recipient,
             ended: None,
@@ -123,6 +127,11 @@ impl<B> Exchange<B> {
 
     pub(crate) fn announced(&self) -> &Announced {
         &self.announced
+    }
+
+    /// The sender was announced with this, or once more.
+    pub(crate) fn handle_direct_path(&mut self, direct: Option<Vec<u8>>) {
+        self.direct = direct;
     }
 
     /// A segment is offered. A place that was reserved is filled by
@@ -227,7 +236,8 @@ impl<B> Exchange<B> {
     /// request that was overtaken. The first receipt stands.
     ///
     /// Who has no stream may have got them from a hub that has forgotten it since: this one, before it
-    /// was started again. Its word counts for as much then as where it asks for a stream from.
+    /// was started again. Its word counts for as much then as where it asks for a stream from. So it does of one that
+    /// may have them from the sender itself, while the end of a stream is not noticed here.
     pub(crate) fn handle_verified(
         &mut self,
         segments: u64,
@@ -249,7 +259,8 @@ impl<B> Exchange<B> {
 
     /// Refuses what [`handle_verified`](Self::handle_verified) would.
     pub(crate) fn check_verified(&self, segments: u64, has_receipt: bool) -> Result<(), Unearned> {
-        let known = if self.stream.is_some() { self.base } else { self.announced.segments };
+        let has_other_way = self.stream.is_none() || self.direct.is_some();
+        let known = if has_other_way { self.announced.segments } else { self.base };
         match segments > known || has_receipt && segments < self.announced.segments {
             true => Err(Unearned),
             false => Ok(()),
@@ -340,6 +351,7 @@ impl<B> Exchange<B> {
             ended: self.ended.as_ref().map(|(end, _)| end.clone()),
             change: self.change,
             locker: None,
+            direct: self.direct.clone().map(Base64Bytes),
         }
     }
 

@@ -274,6 +274,7 @@ mod tests {
             bytes: 9,
             recipient: Hex(*recipient.as_bytes()),
             until: None,
+            direct: None,
         };
         let key = AccountKey([1; 32]);
         deliveries

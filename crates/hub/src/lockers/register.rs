@@ -234,6 +234,7 @@ impl<D> Kept<D> {
             ended: self.ended(download, now),
             change: self.change,
             locker: Some(self.shown()),
+            direct: None,
         }
     }
 

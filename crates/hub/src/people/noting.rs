@@ -113,6 +113,7 @@ mod tests {
             ended,
             change: 1,
             locker: None,
+            direct: None,
         }
     }
 

@@ -35,6 +35,7 @@ pub(crate) fn status_of_received(record: &AddressedRecord, receipt: Vec<u8>) -> 
         ended: None,
         change: 1,
         locker: None,
+        direct: None,
     }
 }
 

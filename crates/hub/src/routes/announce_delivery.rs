@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use hub_api::limits::DELIVERY_DIRECT_BYTES_MAX;
 use hub_api::{DeliveryAnnouncement, DeliveryStatus, Hex, ProblemCode};
 use hub_db::{AccountKey, AddressedRecord, DeliveryState};
 
@@ -20,11 +21,19 @@ pub(crate) async fn announce_delivery(
     State(app): State<Arc<App>>,
     sender: Sender,
     segments: Segments,
-    Json(announcement): Json<DeliveryAnnouncement>,
+    Json(mut announcement): Json<DeliveryAnnouncement>,
 ) -> Result<(StatusCode, axum::Json<DeliveryStatus>), Refusal> {
     let id = segments.parse::<Hex<16>>("delivery")?.0;
     if announcement.segments == 0 {
         return Err(Refusal::malformed("a delivery has at least one segment"));
+    }
+    let direct_bytes = announcement.direct.as_ref().map_or(0, |direct| direct.0.len());
+    if direct_bytes > DELIVERY_DIRECT_BYTES_MAX {
+        let most = format!("a direct path has at most {DELIVERY_DIRECT_BYTES_MAX} bytes");
+        return Err(Refusal::malformed(most));
+    }
+    if app.is_relay_only {
+        announcement.direct = None;
     }
     if app.lockers.has(&id) {
         return Err(Refusal::new(ProblemCode::DeliveryConflict, "it has a locker"));

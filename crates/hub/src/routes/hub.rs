@@ -14,5 +14,6 @@ pub(crate) async fn hub(State(app): State<Arc<App>>) -> Json<HubInfo> {
         key: Hex(*app.public_key.as_bytes()),
         limits: Limits::default(),
         clients: app.clients.told(),
+        direct: !app.is_relay_only,
     })
 }

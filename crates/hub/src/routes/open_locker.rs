@@ -33,7 +33,8 @@ pub(crate) async fn open_locker(
     // Of one that is there its sender learns how it stands, also when it is over.
     if let Some(addressed) = addressed.as_ref().filter(|_| !app.lockers.has(&id)) {
         let LockerRequest { segments, bytes, recipient, .. } = request;
-        let announcement = DeliveryAnnouncement { segments, bytes, recipient, until: None };
+        let announcement =
+            DeliveryAnnouncement { segments, bytes, recipient, until: None, direct: None };
         check_same(addressed, account.key, &announcement)?;
         check_waits(addressed)?;
     }

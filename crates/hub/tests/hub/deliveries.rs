@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hub::{Hub, Role, Tls};
-use hub_api::limits::SEGMENT_BYTES_MAX;
+use hub_api::limits::{DELIVERY_DIRECT_BYTES_MAX, SEGMENT_BYTES_MAX};
 use hub_api::{
     Base64Bytes, DeliveryAnnouncement, DeliveryEnd, DeliveryParty, DeliveryStatus,
     DeliveryVerified, Hex, ProblemCode,
@@ -22,7 +22,13 @@ pub(crate) const TOKEN: [u8; 32] = [0x70; 32];
 
 pub(crate) fn announcement(segments: usize) -> DeliveryAnnouncement {
     let recipient = Hex(*blake3::hash(&TOKEN).as_bytes());
-    DeliveryAnnouncement { segments: segments as u64, bytes: 1 << 20, recipient, until: None }
+    DeliveryAnnouncement {
+        segments: segments as u64,
+        bytes: 1 << 20,
+        recipient,
+        until: None,
+        direct: None,
+    }
 }
 
 /// Segments of random bytes, each of another length.
@@ -113,6 +119,54 @@ async fn nobody_begins_when_the_time_is_over_and_whoever_has_begun_goes_on() {
     assert_eq!((ended.by, ended.reason.contains("in time")), (DeliveryParty::Hub, true));
     let told = sender.client.delivery_status(ID, None, None).await.expect("answers");
     assert_eq!(told.ended, Some(ended), "the sender need not wait any longer");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recipient_is_told_where_its_sender_listens_and_nobody_else_is() {
+    let scene = Scene::start(Tls::Off).await;
+    let recipient = scene.anonymous();
+    assert!(recipient.hub_info().await.expect("answers").direct);
+    let sender = announced(&scene, 3).await;
+    let told = async || recipient.delivery_status(ID, Some(&TOKEN), None).await.expect("answers");
+    assert_eq!(told().await.direct, None);
+    // The newest counts: a sender that was started again listens elsewhere.
+    for sealed in [vec![1; DELIVERY_DIRECT_BYTES_MAX], vec![2]] {
+        let direct = Some(Base64Bytes(sealed));
+        let announcement = DeliveryAnnouncement { direct: direct.clone(), ..announcement(3) };
+        sender.client.announce_delivery(ID, &announcement).await.expect("announces");
+        assert_eq!(told().await.direct, direct);
+    }
+    let other = recipient.delivery_status(ID, Some(&[9; 32]), None).await;
+    assert!(other.expect_err("nobody's token").is_not_found());
+
+    // What came past the hub counts, though a stream is open which is not noticed to have ended.
+    let open = recipient.delivery_segments(ID, &TOKEN, 0).await.expect("opens");
+    let verified = DeliveryVerified { segments: 2, receipt: None };
+    let status = recipient.delivery_verified(ID, &TOKEN, &verified).await.expect("is believed");
+    assert_eq!(status.verified, 2);
+    drop(open);
+
+    let direct = Some(Base64Bytes(vec![1; DELIVERY_DIRECT_BYTES_MAX + 1]));
+    let long = DeliveryAnnouncement { direct, ..announcement(3) };
+    let refused = sender.client.announce_delivery(ID, &long).await;
+    assert_eq!(code(refused), ProblemCode::MalformedRequest);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hub_that_passes_everything_on_itself_tells_no_addresses() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let config = hub::HubConfig { is_relay_only: true, ..scene::config(&dir, Tls::Off) };
+    let hub = Hub::start(config).await.expect("starts");
+    let scene = Scene { hub, dir };
+    let recipient = scene.anonymous();
+    assert!(!recipient.hub_info().await.expect("answers").direct);
+    let sender = announced(&scene, 3).await;
+    let direct = Some(Base64Bytes(vec![1]));
+    let announcement = DeliveryAnnouncement { direct, ..announcement(3) };
+    let status = sender.client.announce_delivery(ID, &announcement).await.expect("announces");
+    assert_eq!(status.direct, None);
+    let told = recipient.delivery_status(ID, Some(&TOKEN), None).await.expect("answers");
+    assert_eq!(told.direct, None);
 }
 
 const MARKER: &[u8] = b"nobody-but-the-recipient-reads-this";

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use deliver::{
-    DeliveryProgress, Filled, LeftOut, LockerTerms, Origin, Outgoing, SendError, Sending, Sent,
-    Source,
+    DeliveryProgress, DirectError, Filled, LeftOut, LockerTerms, Origin, Outgoing, SendError,
+    Sending, Sent, Source,
 };
 use delivery::{DeliveryId, DeliverySecret, Digest, Header, Ticket};
 use people::{Handle, Identity, ReceiptFile};
@@ -34,6 +34,8 @@ pub struct Prepared {
     pub hub: HubLink,
     /// Whether the hub is to keep it until it is collected.
     pub has_locker: bool,
+    /// Whether its recipient may take it from this machine itself.
+    pub is_direct: bool,
     pub(super) memory: PathBuf,
     pub(super) sending: Sending,
 }
@@ -58,6 +60,15 @@ impl Prepared {
                 Ok(Filled::Kept { locker, digest })
             }
         }
+    }
+
+    /// Listens for the recipient, who may take everything from this machine then; see
+    /// [`Sending::offer_direct_path`].
+    ///
+    /// # Errors
+    /// See [`DirectError`]; the delivery goes through the hub alone.
+    pub async fn offer_direct_path(&mut self) -> Result<(), DirectError> {
+        self.sending.offer_direct_path().await
     }
 
     /// Sends until the recipient's receipt is here, and keeps it.
@@ -167,6 +178,7 @@ pub(super) struct Ours {
     pub(super) memory: PathBuf,
     pub(super) locker: Option<LockerTerms>,
     pub(super) until: Option<u64>,
+    pub(super) direct: bool,
     pub(super) digest: Option<Digest>,
 }
 
@@ -180,7 +192,7 @@ pub(super) fn prepared(
     let source = Source::new(header.clone(), &encoded, origins)
         .map_err(|error| DeliveryError::TooLarge(error.to_string()))?;
     let stream_bytes = source.layout().stream_bytes();
-    let Ours { id, secret, to, left_out, memory, locker, until, digest } = ours;
+    let Ours { id, secret, to, left_out, memory, locker, until, direct, digest } = ours;
     let route = hub.route();
     let ticket = Ticket { url: route.url, fingerprint: route.fingerprint, id, secret };
     let has_locker = locker.is_some();
@@ -195,6 +207,7 @@ pub(super) fn prepared(
         left_out,
         hub,
         has_locker,
+        is_direct: direct && !has_locker,
         memory,
         sending,
     })

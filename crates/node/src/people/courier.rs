@@ -227,6 +227,11 @@ async fn try_to_deliver(node: &Node, id: DeliveryId) -> Result<(), CourierError>
         }
         return Err(error.into());
     }
+    if prepared.is_direct
+        && let Err(error) = prepared.offer_direct_path().await
+    {
+        tracing::info!(%id, error = %chain(&error), "it goes through the hub alone");
+    }
     let progress = DeliveryProgress::default();
     let ended = match prepared.has_locker {
         true => match prepared.fill(&progress).await {

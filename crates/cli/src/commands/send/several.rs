@@ -13,7 +13,7 @@ use people::Handle;
 use serde_json::json;
 
 use super::super::Session;
-use super::{addressed, delivered, kept};
+use super::{addressed, delivered, kept, offer_direct_path};
 use crate::exit::Ended;
 use crate::progress::{Look, watch};
 
@@ -109,6 +109,7 @@ async fn send_one(
     let Recipient { to, mut prepared, info } = recipient;
     node.admitted(&prepared, info).await?;
     standing.is_let_in.store(true, Relaxed);
+    offer_direct_path(session, &mut prepared).await;
     let sent = if prepared.has_locker {
         prepared.fill(&standing.progress).await
     } else {

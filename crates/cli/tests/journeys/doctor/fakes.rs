@@ -20,7 +20,7 @@ pub(crate) fn hub_info(version: &str) -> String {
 /// The same of a hub that wants its clients to be of some version.
 pub(crate) fn hub_info_wanting(version: &str, clients: Option<ClientVersions>) -> String {
     let (key, limits) = (Hex([1; 32]), Limits::default());
-    let info = HubInfo { version: version.into(), key, limits, clients };
+    let info = HubInfo { version: version.into(), key, limits, clients, direct: false };
     serde_json::to_string(&info).expect("serialisable")
 }
 
