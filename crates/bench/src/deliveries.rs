@@ -33,19 +33,37 @@ struct Ends {
     sender: Node,
     recipient: Node,
     folder: PathBuf,
+    way: Ours,
+}
+
+/// How our segments go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ours {
+    Hub,
+    Direct,
+}
+
+impl Ours {
+    /// The directory of the ends.
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Hub => "deliveries",
+            Self::Direct => "deliveries-direct",
+        }
+    }
 }
 
 impl Ends {
     fn at(hub: Hub, folder: PathBuf) -> Result<Self> {
         let sender = hub.node(folder.join("sender"))?;
         let recipient = hub.stranger(folder.join("recipient"));
-        Ok(Self { hub, sender, recipient, folder })
+        Ok(Self { hub, sender, recipient, folder, way: Ours::Hub })
     }
 
-    fn new(session: &Session) -> Result<Self> {
-        let folder = session.data.scratch("deliveries")?;
+    fn new(session: &Session, way: Ours) -> Result<Self> {
+        let folder = session.data.scratch(way.folder())?;
         let hub = session.consign()?.hub(&folder)?;
-        Self::at(hub, folder)
+        Ok(Self { way, ..Self::at(hub, folder)? })
     }
 
     fn ticket(&self) -> PathBuf {
@@ -59,6 +77,9 @@ impl Ends {
         }
         let mut command = self.sender.command();
         command.args(["--quiet", "send", "--ticket-file"]).arg(self.ticket()).arg(source);
+        if self.way == Ours::Direct {
+            command.arg("--direct");
+        }
         command.stdin(Stdio::null());
         Ok(command)
     }
@@ -111,15 +132,15 @@ impl Out {
 }
 
 /// Our runs, all at one hub.
-fn ours<'a>(session: &'a Session, source: &'a Path, out: Out) -> Runner<'a> {
+fn ours<'a>(session: &'a Session, source: &'a Path, out: Out, way: Ours) -> Runner<'a> {
     let ends: RefCell<Option<Ends>> = RefCell::new(None);
     Box::new(move || {
         if ends.borrow().is_none() {
-            *ends.borrow_mut() = Some(Ends::new(session)?);
+            *ends.borrow_mut() = Some(Ends::new(session, way)?);
         }
         let out = out.empty(session)?;
         // What was received before is known to its recipient.
-        data::clear(&session.data.root().join("scratch/deliveries/recipient"))?;
+        data::clear(&session.data.root().join("scratch").join(way.folder()).join("recipient"))?;
         let ends = ends.borrow();
         ends.as_ref().context("made above")?.deliver(source, &out)
     })
@@ -148,12 +169,16 @@ fn scp<'a>(session: &'a Session, source: &'a Path) -> Runner<'a> {
 
 const RELAYED: &str = "magic-wormhole, its relay";
 const DIRECT: &str = "magic-wormhole, direct";
+const OURS_DIRECT: &str = "consign, direct";
 
 /// P1: 1 GiB from person to person.
 pub(super) fn one_large_file(session: &Session) -> Result<Row> {
     let source = session.data.f1()?;
     let contenders = session.alternate(
-        vec![("consign", ours(session, &source, Out::Disk))],
+        vec![
+            ("consign", ours(session, &source, Out::Disk, Ours::Hub)),
+            (OURS_DIRECT, ours(session, &source, Out::Disk, Ours::Direct)),
+        ],
         vec![
             (RELAYED, wormhole(session, &source, Way::Relay, Out::Disk)),
             (DIRECT, wormhole(session, &source, Way::Direct, Out::Disk)),
@@ -166,7 +191,8 @@ pub(super) fn one_large_file(session: &Session) -> Result<Row> {
         .note(
             "All send a directory with one file of random bytes. consign: end-to-end sealed, TLS to the hub and from it, \
              verified and synced, until the sender has the signed receipt. The client's memory is that of \
-             the larger end, processor seconds are of both ends and of what is between.",
+             the larger end, processor seconds are of both ends and of what is between. Direct: `--direct`, the header and \
+             what the hub had taken by then through the hub.",
         )
         .note(PEERS))
 }
@@ -175,7 +201,7 @@ pub(super) fn one_large_file(session: &Session) -> Result<Row> {
 pub(super) fn many_small_files(session: &Session) -> Result<Row> {
     let source = session.data.small()?;
     let contenders = session.alternate(
-        vec![("consign", ours(session, &source, Out::Memory))],
+        vec![("consign", ours(session, &source, Out::Memory, Ours::Hub))],
         vec![
             (RELAYED, wormhole(session, &source, Way::Relay, Out::Memory)),
             (DIRECT, wormhole(session, &source, Way::Direct, Out::Memory)),

@@ -138,10 +138,10 @@ impl Disturbed {
 
     /// The hub comes back at its address with its data, and knows nothing of any delivery.
     fn kill_hub(self, session: &Session) -> Result<Self> {
-        let Ends { hub, sender, recipient, folder } = self.ends;
+        let Ends { hub, sender, recipient, folder, way } = self.ends;
         hub.server.kill()?;
         let hub = session.consign()?.hub_at(&folder, &self.listen, Some(&self.url))?;
-        Ok(Self { ends: Ends { hub, sender, recipient, folder }, ..self })
+        Ok(Self { ends: Ends { hub, sender, recipient, folder, way }, ..self })
     }
 }
 
