@@ -33,7 +33,7 @@ pub struct Offered {
     layout: Layout,
     /// The first segments in plain, when they were just fetched.
     first: Vec<(Tag, PlainSegment)>,
-    is_relay_only: bool,
+    reach: Reach,
 }
 
 impl Offered {
@@ -49,9 +49,10 @@ impl Offered {
         progress: &DeliveryProgress,
     ) -> Result<Self, ReceiveError> {
         let vault = Arc::new(Vault::of_segments(ticket.id, &ticket.secret));
+        let reach = Reach::new(Arc::clone(&client), ticket.clone());
         let (encoded, first) = match read_if_there(&memory.join(HEADER))? {
             Some(encoded) => (encoded, Vec::new()),
-            None => fetch_header(&client, &ticket, &vault, progress).await?,
+            None => fetch_header(&client, &ticket, &vault, &reach, progress).await?,
         };
         let header = Header::decode(&encoded).map_err(ReceiveError::Header)?;
         let layout = Layout::new(&header, encoded.len())
@@ -65,14 +66,14 @@ impl Offered {
         }
         progress.waits(None);
         let memory = memory.to_owned();
-        let is_relay_only = false;
-        Ok(Self { client, ticket, memory, vault, header, encoded, layout, first, is_relay_only })
+        Ok(Self { client, ticket, memory, vault, header, encoded, layout, first, reach })
     }
 
     /// The same, all of it through the hub: the sender does not learn the address of this machine.
     #[must_use]
     pub fn relay_only(self) -> Self {
-        Self { is_relay_only: true, ..self }
+        self.reach.refuse_direct_path();
+        self
     }
 
     /// Which one it is.
@@ -128,10 +129,8 @@ impl Offered {
         key: &NodeKey,
         progress: &DeliveryProgress,
     ) -> Result<Received, ReceiveError> {
-        let Self { client, ticket, memory, vault, header, encoded, layout, first, is_relay_only } =
-            self;
+        let Self { client, ticket, memory, vault, header, encoded, layout, first, reach } = self;
         let items = header.items.len() as u64;
-        let reach = Reach::new(Arc::clone(&client), ticket.clone(), is_relay_only);
         let mut driver = Driver {
             client,
             ticket,
@@ -235,12 +234,13 @@ async fn fetch_header(
     client: &HubClient,
     ticket: &Ticket,
     vault: &Vault,
+    reach: &Reach,
     progress: &DeliveryProgress,
 ) -> Result<(Vec<u8>, Vec<(Tag, PlainSegment)>), ReceiveError> {
     let mut delay = Delay::new(DeliveryConfig::default().retry, crate::seed());
     let mut damaged = 0;
     loop {
-        let error = match try_header(client, ticket, vault).await {
+        let error = match try_header(client, ticket, vault, reach).await {
             Ok(found) => return Ok(found),
             Err(error) => error,
         };
@@ -277,10 +277,12 @@ async fn try_header(
     client: &HubClient,
     ticket: &Ticket,
     vault: &Vault,
+    reach: &Reach,
 ) -> Result<(Vec<u8>, Vec<(Tag, PlainSegment)>), ReceiveError> {
     let (id, token) = (*ticket.id.as_bytes(), ticket.secret.recipient_token());
     let status = client.delivery_status(id, Some(&token), None).await.map_err(ReceiveError::Hub)?;
     not_ended(&status)?;
+    reach.hear(&status);
     if status.segments != segment_count(status.bytes) || status.segments == 0 {
         return Err(ReceiveError::Impossible("its length is not that of its segments".into()));
     }

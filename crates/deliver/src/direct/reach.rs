@@ -36,16 +36,20 @@ pub(crate) struct Reach {
 enum Known {
     /// The hub was not asked yet.
     Unasked,
-    /// This one is wanted, or allowed, by nobody.
+    /// None is wanted.
     Never,
     /// What the hub said last, and the way there unless that failed.
     Told(Option<Vec<u8>>, Option<Arc<DirectPath>>),
 }
 
 impl Reach {
-    pub(crate) fn new(client: Arc<HubClient>, ticket: Ticket, is_relay_only: bool) -> Self {
-        let known = if is_relay_only { Known::Never } else { Known::Unasked };
-        Self { client, ticket, known: Arc::new(Mutex::new(known)) }
+    pub(crate) fn new(client: Arc<HubClient>, ticket: Ticket) -> Self {
+        Self { client, ticket, known: Arc::new(Mutex::new(Known::Unasked)) }
+    }
+
+    /// All of it comes from the hub, whatever the sender offers.
+    pub(crate) fn refuse_direct_path(&self) {
+        *self.lock() = Known::Never;
     }
 
     /// Remembers what the hub says of the direct path.
