@@ -149,6 +149,9 @@ fn tiles(picture: &Picture, releases: &[PackageRecord]) -> Vec<Tile> {
         state("Failed", "bad", Mark::Failed, "their newest package"),
         state("Pending", "warn", Mark::Pending, "not answered yet"),
     ];
+    if tally.number(Mark::Running) > 0 {
+        tiles.push(state("Running", "move", Mark::Running, "at work on it now"));
+    }
     if tally.number(Mark::Unreadable) > 0 {
         tiles.push(state("Unreadable", "bad", Mark::Unreadable, "answers nobody can open"));
     }

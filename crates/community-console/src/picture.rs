@@ -53,7 +53,7 @@ impl Machine {
         let target = &self.latest.as_ref()?.target;
         let answered = target.answered.as_ref().map(|(when, _)| *when);
         let lost = target.lost.as_ref().map(|(since, _)| *since);
-        let since = answered.or(lost).or(target.sent)?;
+        let since = answered.or(lost).or(target.begun).or(target.sent)?;
         Some(Moment::new(since, now))
     }
 

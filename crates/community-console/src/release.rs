@@ -203,7 +203,7 @@ async fn answered(
 ) -> Result<(Vec<Row>, Option<i64>), Failure> {
     let filter = match chosen {
         None | Some(Mark::Lost) => TargetFilter::All,
-        Some(Mark::Pending) => TargetFilter::Pending,
+        Some(Mark::Pending | Mark::Running) => TargetFilter::Pending,
         Some(_) => TargetFilter::Answered,
     };
     let mut after = after.map(TargetId::from_number);
@@ -232,15 +232,19 @@ fn row(package: &PackageRecord, target: &TargetRecord, mark: Mark, now: u64) -> 
     let labels: Vec<String> = labels
         .map(|(key, value)| if value.is_empty() { key.clone() } else { format!("{key}={value}") })
         .collect();
-    let (since, reason) = match (&target.answered, &target.lost, target.sent) {
+    let stands = (&target.answered, &target.lost, target.begun, target.sent);
+    let (since, reason) = match stands {
         (Some((answered, verdict)), ..) => {
             (Some(*answered), shown(verdict.reason().unwrap_or_default().as_bytes()))
         }
-        (None, Some((since, why)), _) => {
+        (None, Some((since, why)), ..) => {
             let why = shown(why.as_bytes());
             (Some(*since), format!("the hub forgot it, and {why}: send the package again"))
         }
-        (None, None, Some(sent)) => {
+        (None, None, Some(begun), _) => {
+            (Some(begun), format!("it fetches it or carries it out, for {}", waited(begun, now)))
+        }
+        (None, None, None, Some(sent)) => {
             let next = if package.expires <= now {
                 "it has expired, and the machine will answer no more than that"
             } else {
@@ -248,7 +252,7 @@ fn row(package: &PackageRecord, target: &TargetRecord, mark: Mark, now: u64) -> 
             };
             (Some(sent), format!("waited for {}; {next}", waited(sent, now)))
         }
-        (None, None, None) => {
+        (None, None, None, None) => {
             let why = "whether the hub has it is not known; the node or the next send finishes it";
             (None, why.to_owned())
         }

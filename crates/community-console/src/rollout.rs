@@ -112,6 +112,7 @@ fn mark(state: &PlannedState, is_over: bool) -> Mark {
         PlannedState::Waiting => Mark::Waiting,
         PlannedState::Skipped(..) => Mark::Skipped,
         PlannedState::Drafted | PlannedState::Sent(_) => Mark::Pending,
+        PlannedState::Running { .. } => Mark::Running,
         PlannedState::Answered { verdict, .. } => Mark::of(Some(verdict)),
     }
 }
@@ -129,7 +130,10 @@ fn left(planned: &[PlannedRecord], status: &RolloutStatus) -> Vec<Left> {
             }
             PlannedState::Waiting => (None, "its wave has not come".to_owned()),
             PlannedState::Skipped(since, why) => (Some(*since), why.clone()),
-            PlannedState::Drafted | PlannedState::Sent(_) | PlannedState::Answered { .. } => {
+            PlannedState::Drafted
+            | PlannedState::Sent(_)
+            | PlannedState::Running { .. }
+            | PlannedState::Answered { .. } => {
                 continue;
             }
         };

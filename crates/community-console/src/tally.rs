@@ -13,6 +13,8 @@ pub(crate) enum Mark {
     Lost,
     /// It did not answer.
     Pending,
+    /// It told that it began, and did not answer.
+    Running,
     /// Its wave has not come.
     Waiting,
     /// It will not get it.
@@ -24,11 +26,12 @@ pub(crate) enum Mark {
 }
 
 impl Mark {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Failed,
         Self::Unreadable,
         Self::Lost,
         Self::Pending,
+        Self::Running,
         Self::Waiting,
         Self::Skipped,
         Self::NotApplicable,
@@ -50,6 +53,7 @@ impl Mark {
     pub(crate) fn of_target(target: &TargetRecord) -> Self {
         match (&target.answered, &target.lost) {
             (None, Some(_)) => Self::Lost,
+            (None, None) if target.begun.is_some() => Self::Running,
             (answered, _) => Self::of(answered.as_ref().map(|(_, verdict)| verdict)),
         }
     }
@@ -61,6 +65,7 @@ impl Mark {
             Self::Unreadable => "unreadable",
             Self::Lost => "lost",
             Self::Pending => "pending",
+            Self::Running => "running",
             Self::Waiting => "waiting",
             Self::Skipped => "skipped",
             Self::NotApplicable => "not_applicable",
@@ -82,6 +87,7 @@ impl Mark {
             | Self::Unreadable
             | Self::Lost
             | Self::Pending
+            | Self::Running
             | Self::Waiting
             | Self::Skipped
             | Self::Passed => self.word(),
@@ -93,7 +99,7 @@ impl Mark {
         match self {
             Self::Failed | Self::Unreadable | Self::Lost => "bad",
             Self::Pending => "warn",
-            Self::Waiting => "move",
+            Self::Running | Self::Waiting => "move",
             Self::Passed => "good",
             Self::Skipped | Self::NotApplicable | Self::Nothing => "still",
         }
@@ -102,7 +108,7 @@ impl Mark {
 
 /// How many are how.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Tally([u64; 9]);
+pub(crate) struct Tally([u64; 10]);
 
 /// A piece of a bar.
 #[derive(Debug, Clone, PartialEq)]
@@ -141,6 +147,7 @@ impl Tally {
             Mark::Failed,
             Mark::Unreadable,
             Mark::Lost,
+            Mark::Running,
             Mark::Pending,
             Mark::Waiting,
             Mark::Skipped,
@@ -162,6 +169,7 @@ impl Tally {
             Mark::Failed,
             Mark::Unreadable,
             Mark::Lost,
+            Mark::Running,
             Mark::Pending,
             Mark::Waiting,
             Mark::NotApplicable,
@@ -177,10 +185,11 @@ impl Tally {
 
 impl From<Counts> for Tally {
     fn from(counts: Counts) -> Self {
-        let Counts { pending, lost, passed, failed, not_applicable, unreadable } = counts;
+        let Counts { pending, running, lost, passed, failed, not_applicable, unreadable } = counts;
         let mut tally = Self::default();
         for (mark, number) in [
-            (Mark::Pending, pending),
+            (Mark::Pending, pending - running),
+            (Mark::Running, running),
             (Mark::Lost, lost),
             (Mark::Passed, passed),
             (Mark::Failed, failed),

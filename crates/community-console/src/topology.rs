@@ -195,7 +195,7 @@ fn edges(nodes: &[Node], lane: Option<u32>) -> Vec<Edge> {
             let begin = (from.x + WIDTH, from.y + HEIGHT / 2);
             let end = (node.x, node.y + HEIGHT / 2);
             let moves = match &node.tally {
-                Some(tally) => tally.number(Mark::Pending) > 0,
+                Some(tally) => tally.number(Mark::Pending) + tally.number(Mark::Running) > 0,
                 None => node.moves || node.colour == "warn",
             };
             let path = match lane.filter(|_| from.column + 1 < node.column) {

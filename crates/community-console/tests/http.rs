@@ -260,6 +260,36 @@ async fn a_roll_out_shows_its_waves_and_what_it_waits_for() {
 }
 
 #[tokio::test]
+async fn a_target_that_began_is_shown_running_until_it_has_answered() {
+    let scene = Scene::sent().await;
+    let rolled = scene.roll_out(3, &["press-1", "press-2"]).await;
+    scene.begin(scene.package, "press-3", 7200).await;
+    scene.begin(rolled, "press-1", 60).await;
+    let cookie = scene.signed_in().await;
+    let here = format!("/releases/{}?state=running", scene.package);
+    let page = scene.get(&here, &cookie).await.body;
+    for part in ["press-3", "it fetches it or carries it out, for 2\u{a0}h", "state move"] {
+        assert!(page.contains(part), "{part} is not in {page}");
+    }
+    assert!(!page.contains("press-2"), "it has answered: {page}");
+    let pending = format!("/releases/{}?state=pending", scene.package);
+    assert!(!scene.get(&pending, &cookie).await.body.contains("press-3"), "it runs");
+    let waves = scene.get(&format!("/releases/{rolled}"), &cookie).await.body;
+    assert!(waves.contains("1 running"), "{waves}");
+    for (path, part) in [
+        ("/", "at work on it now"),
+        ("/peers?role=target&state=running", "press-3"),
+        ("/peers/press-3", "running"),
+    ] {
+        let page = scene.get(path, &cookie).await.body;
+        assert!(page.contains(part), "{part} is not in {path}: {page}");
+    }
+    scene.answer(1, "press-3", answer(Verdict::Passed, "")).await;
+    let page = scene.get(&here, &cookie).await.body;
+    assert!(!page.contains("press-3"), "{page}");
+}
+
+#[tokio::test]
 async fn empty_pages_say_what_to_do_next() {
     let scene = Scene::empty().await;
     let cookie = scene.signed_in().await;

@@ -119,7 +119,7 @@ impl Bus {
         carriers.for_each(|ear| ear.tell(CommunityNews::Queue));
     }
 
-    /// A receipt waits for a publisher.
+    /// A receipt waits for a publisher, or a target began with what it sent.
     pub(crate) fn answered(&self, community: CommunityKey, publisher: AccountKey) {
         let (key, publisher_key) = (Hex(community.0), Hex(publisher.0));
         self.post.tell(Wake::Answered { community: key, publisher: publisher_key });

@@ -94,6 +94,14 @@ pub trait Recording: Send + Sync {
         now: u64,
     ) -> Result<Vec<PeerName>, LedgerError>;
 
+    /// These targets of a package, of which the hub was told, told that they began, and when. Returns of how
+    /// many that is new: the first time stands, and who has answered stays as it is.
+    async fn begin(
+        &self,
+        package: PackageId,
+        begun: &[(PublicKey, u64)],
+    ) -> Result<u64, LedgerError>;
+
     /// Keeps what a target answered. The first readable receipt stands; repeating it changes nothing.
     async fn record(
         &self,
@@ -129,6 +137,10 @@ pub trait Reading: Send + Sync {
         before: Option<PackageId>,
         limit: u32,
     ) -> Result<Vec<PackageRecord>, LedgerError>;
+
+    /// The packages of a feed that some target may begin with, or has begun without it being noted, the
+    /// oldest first: it was sent, and nothing that was sent before waits for that target.
+    async fn may_begin(&self, feed: &ReleaseName) -> Result<Vec<PackageRecord>, LedgerError>;
 
     /// Up to `limit` targets of a package, in the order in which they were given: those after `after`.
     async fn targets(

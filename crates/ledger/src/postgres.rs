@@ -18,11 +18,12 @@ use crate::{Addressee, Ledger, LedgerError};
 
 /// The schema, one step after another; the table `ledger_version` counts the steps taken. A released
 /// step never changes.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     include_str!("../migrations/postgres/0001_first.sql"),
     include_str!("../migrations/postgres/0002_rollouts.sql"),
     include_str!("../migrations/postgres/0003_limits.sql"),
     include_str!("../migrations/postgres/0004_lost.sql"),
+    include_str!("../migrations/postgres/0005_begun.sql"),
 ];
 
 /// Connections at once; an export holds one for as long as it takes.

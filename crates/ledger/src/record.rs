@@ -92,6 +92,8 @@ pub struct PackageRecord {
 pub struct Counts {
     /// Have not answered.
     pub pending: u64,
+    /// Those of the pending that told that they began.
+    pub running: u64,
     /// Have not answered and will not get it: see [`TargetRecord::lost`].
     pub lost: u64,
     /// Passed.
@@ -108,7 +110,8 @@ impl Counts {
     /// How many targets it was sent to.
     #[must_use]
     pub fn targets(&self) -> u64 {
-        let Self { pending, lost, passed, failed, not_applicable, unreadable } = self;
+        // Whoever runs it is pending.
+        let Self { pending, running: _, lost, passed, failed, not_applicable, unreadable } = self;
         pending + lost + passed + failed + not_applicable + unreadable
     }
 }
@@ -143,6 +146,16 @@ pub struct TargetRecord {
     pub lost: Option<(u64, String)>,
     /// The bytes of its answer, as they came.
     pub receipt_bytes: u64,
+    /// When it told that it began; none for work of a moment. It stays when it has answered.
+    pub begun: Option<u64>,
+}
+
+impl TargetRecord {
+    /// Since when it runs: it began, and neither answered nor is lost.
+    #[must_use]
+    pub fn running(&self) -> Option<u64> {
+        self.begun.filter(|_| self.answered.is_none() && self.lost.is_none())
+    }
 }
 
 /// What a target says of a package.

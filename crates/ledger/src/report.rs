@@ -85,6 +85,7 @@ pub const RECEIPT_COLUMNS: &[Column] = &[
     column("verdict", Kind::Text),
     column("reason", Kind::Text),
     column("steps", Kind::Number),
+    column("begun", Kind::Text),
 ];
 
 /// The columns of `steps_report`, in order.

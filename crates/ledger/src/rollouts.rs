@@ -98,6 +98,13 @@ pub enum PlannedState {
     Drafted,
     /// The hub has the package for it since then.
     Sent(u64),
+    /// It told that it began.
+    Running {
+        /// When the hub had the package for it.
+        sent: u64,
+        /// When it began.
+        begun: u64,
+    },
     /// It answered.
     Answered {
         /// When the hub had the package for it.

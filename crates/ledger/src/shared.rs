@@ -62,6 +62,10 @@ pub(crate) const LOSE: &str = "
     WHERE package = $1 AND key = $4 AND sent IS NOT NULL AND answered IS NULL AND lost IS NULL
     RETURNING peer";
 
+pub(crate) const BEGIN: &str = "
+    UPDATE targets SET begun = $2
+    WHERE package = $1 AND key = $3 AND sent IS NOT NULL AND answered IS NULL AND begun IS NULL";
+
 pub(crate) const ANSWER: &str = "
     UPDATE targets SET sent = coalesce(sent, $2), answered = $2, verdict = $3, reason = $4, receipt = $5
     WHERE id = $1";
@@ -83,6 +87,8 @@ macro_rules! packages {
                 SELECT t.package,
                     count(*) FILTER (WHERE t.verdict IS NULL AND t.lost IS NULL) AS pending,
                     count(*) FILTER (WHERE t.verdict IS NULL AND t.lost IS NOT NULL) AS lost,
+                    count(*) FILTER (WHERE t.verdict IS NULL AND t.lost IS NULL
+                        AND t.begun IS NOT NULL) AS running,
                     count(*) FILTER (WHERE t.verdict = 'passed') AS passed,
                     count(*) FILTER (WHERE t.verdict = 'failed') AS failed,
                     count(*) FILTER (WHERE t.verdict = 'not_applicable') AS not_applicable,
@@ -90,7 +96,8 @@ macro_rules! packages {
                 FROM targets t WHERE t.package IN (SELECT id FROM page) GROUP BY t.package)
             SELECT id, community, feed, sequence, manifest, name, version, description, tree, bytes,
                 selector, built, expires, sent, coalesce(pending, 0), coalesce(lost, 0), coalesce(passed, 0),
-                coalesce(failed, 0), coalesce(not_applicable, 0), coalesce(unreadable, 0), resume
+                coalesce(failed, 0), coalesce(not_applicable, 0), coalesce(unreadable, 0), coalesce(running, 0),
+                resume
             FROM page LEFT JOIN counts ON counts.package = page.id"
         )
     };
@@ -105,6 +112,19 @@ pub(crate) const PACKAGES: &str = concat!(
 );
 
 pub(crate) const PACKAGE: &str = packages!("SELECT * FROM packages WHERE id = $1");
+
+/// Of a feed. Whoever has not answered one of its releases begins with no later one.
+pub(crate) const MAY_BEGIN: &str = concat!(
+    packages!(
+        "SELECT * FROM packages p WHERE p.feed = $1 AND p.sent IS NOT NULL
+            AND EXISTS (SELECT 1 FROM targets t WHERE t.package = p.id AND t.sent IS NOT NULL
+                AND t.answered IS NULL AND t.lost IS NULL AND t.begun IS NULL
+                AND NOT EXISTS (SELECT 1 FROM targets o JOIN packages q ON q.id = o.package
+                    WHERE o.key = t.key AND o.package < t.package AND q.feed = p.feed
+                    AND o.sent IS NOT NULL AND o.answered IS NULL AND o.lost IS NULL))"
+    ),
+    " ORDER BY id"
+);
 
 /// As [`PACKAGES`], and `resume`.
 pub(crate) const DRAFTS: &str = concat!(
@@ -122,7 +142,7 @@ pub(crate) const UNSENT_TARGETS: &str =
 macro_rules! target_columns {
     () => {
         "t.id, t.key, t.peer, t.labels, t.sent, t.answered, t.verdict, t.reason,
-            CAST(coalesce(length(t.receipt), 0) AS bigint), t.lost, t.lost_reason"
+            CAST(coalesce(length(t.receipt), 0) AS bigint), t.lost, t.lost_reason, t.begun"
     };
 }
 
@@ -346,6 +366,26 @@ macro_rules! implement {
                     Ok(lost)
                 }
 
+                async fn begin(
+                    &self,
+                    package: PackageId,
+                    begun: &[(PublicKey, u64)],
+                ) -> Result<u64, LedgerError> {
+                    let mut transaction = self.write().await?;
+                    let mut noted = 0;
+                    for (key, since) in begun {
+                        let done = sqlx::query(BEGIN)
+                            .bind(package.0)
+                            .bind(signed(*since))
+                            .bind(key.as_bytes().to_vec())
+                            .execute(&mut *transaction)
+                            .await?;
+                        noted += done.rows_affected();
+                    }
+                    transaction.commit().await?;
+                    Ok(noted)
+                }
+
                 async fn record(
                     &self,
                     feed: &ReleaseName,
@@ -435,7 +475,7 @@ macro_rules! implement {
                     let mut drafts = Vec::with_capacity(rows.len());
                     for row in rows {
                         let package = stored::package(&row)?;
-                        let resume = row.maybe_bytes(20)?.unwrap_or_default();
+                        let resume = row.maybe_bytes(21)?.unwrap_or_default();
                         let targets = sqlx::query(UNSENT_TARGETS)
                             .bind(package.id.0)
                             .fetch_all(&self.readers)
@@ -479,6 +519,17 @@ macro_rules! implement {
                         .bind(filter.sequence.map(signed))
                         .bind(before.map(|before| before.0))
                         .bind(i64::from(limit))
+                        .fetch_all(&self.readers)
+                        .await?;
+                    rows.iter().map(stored::package).collect()
+                }
+
+                async fn may_begin(
+                    &self,
+                    feed: &ReleaseName,
+                ) -> Result<Vec<PackageRecord>, LedgerError> {
+                    let rows = sqlx::query(MAY_BEGIN)
+                        .bind(feed.as_str().to_owned())
                         .fetch_all(&self.readers)
                         .await?;
                     rows.iter().map(stored::package).collect()

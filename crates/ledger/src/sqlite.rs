@@ -24,11 +24,12 @@ use crate::{Addressee, Ledger, LedgerError};
 
 /// The schema, one step after another; `PRAGMA user_version` counts the steps taken. A released
 /// step never changes.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     include_str!("../migrations/sqlite/0001_first.sql"),
     include_str!("../migrations/sqlite/0002_rollouts.sql"),
     include_str!("../migrations/sqlite/0003_limits.sql"),
     include_str!("../migrations/sqlite/0004_lost.sql"),
+    include_str!("../migrations/sqlite/0005_begun.sql"),
 ];
 
 /// `CSLG`: what the first step writes into the file's head.

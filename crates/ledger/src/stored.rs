@@ -97,7 +97,7 @@ pub(crate) fn key(row: &impl Columns, index: usize) -> Result<PublicKey, LedgerE
 }
 
 /// id, community, feed, sequence, manifest, name, version, description, tree, bytes, selector, built,
-/// expires, sent, pending, lost, passed, failed, not applicable, unreadable
+/// expires, sent, pending, lost, passed, failed, not applicable, unreadable, running
 pub(crate) fn package(row: &impl Columns) -> Result<PackageRecord, LedgerError> {
     Ok(PackageRecord {
         id: PackageId(row.id(0)?),
@@ -121,6 +121,7 @@ pub(crate) fn package(row: &impl Columns) -> Result<PackageRecord, LedgerError> 
             failed: row.unsigned(17)?,
             not_applicable: row.unsigned(18)?,
             unreadable: row.unsigned(19)?,
+            running: row.unsigned(20)?,
         },
     })
 }
@@ -135,7 +136,7 @@ pub(crate) fn addressee(row: &impl Columns) -> Result<Addressee, LedgerError> {
     Ok(Addressee { key, peer, labels: labels(&row.text(2)?)? })
 }
 
-/// id, key, peer, labels, sent, answered, verdict, reason, bytes of the receipt, lost, why
+/// id, key, peer, labels, sent, answered, verdict, reason, bytes of the receipt, lost, why, begun
 pub(crate) fn target(row: &impl Columns) -> Result<TargetRecord, LedgerError> {
     let verdict = verdict_of(row, 6)?;
     Ok(TargetRecord {
@@ -147,6 +148,7 @@ pub(crate) fn target(row: &impl Columns) -> Result<TargetRecord, LedgerError> {
         lost: if verdict.is_none() { lost(row, 9)? } else { None },
         answered: row.maybe_unsigned(5)?.zip(verdict),
         receipt_bytes: row.unsigned(8)?,
+        begun: row.maybe_unsigned(11)?,
     })
 }
 
@@ -190,7 +192,7 @@ pub(crate) fn progress(row: &impl Columns, index: usize) -> Result<RolloutProgre
     })
 }
 
-/// key, peer, labels, wave, skipped, reason, target, sent, answered, verdict, reason, lost, why
+/// key, peer, labels, wave, skipped, reason, target, sent, answered, verdict, reason, lost, why, begun
 pub(crate) fn planned(row: &impl Columns) -> Result<PlannedRecord, LedgerError> {
     let wave = u32::try_from(row.unsigned(3)?);
     let skipped = row.maybe_unsigned(4)?;
@@ -205,7 +207,10 @@ pub(crate) fn planned(row: &impl Columns) -> Result<PlannedRecord, LedgerError> 
             PlannedState::Answered { sent, answered, verdict }
         }
         (_, _, None, Some((since, reason))) => PlannedState::Skipped(since, reason),
-        (Some(_), Some(sent), None, None) => PlannedState::Sent(sent),
+        (Some(_), Some(sent), None, None) => match row.maybe_unsigned(13)? {
+            Some(begun) => PlannedState::Running { sent, begun },
+            None => PlannedState::Sent(sent),
+        },
         (Some(_), None, _, _) => PlannedState::Drafted,
         (None, _, _, _) => PlannedState::Waiting,
     };
@@ -222,10 +227,10 @@ pub(crate) fn planned(row: &impl Columns) -> Result<PlannedRecord, LedgerError> 
 pub(crate) fn latest(row: &impl Columns) -> Result<Latest, LedgerError> {
     Ok(Latest {
         target: target(row)?,
-        package: PackageId(row.id(11)?),
-        name: row.text(12)?,
-        version: row.text(13)?,
-        sequence: row.unsigned(14)?,
+        package: PackageId(row.id(12)?),
+        name: row.text(13)?,
+        version: row.text(14)?,
+        sequence: row.unsigned(15)?,
     })
 }
 

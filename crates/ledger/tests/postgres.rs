@@ -81,7 +81,7 @@ async fn a_ledger_of_a_newer_version_is_left_alone() {
     opened(&address).await.close().await;
     server.sql(&address, "UPDATE ledger_version SET version = 99");
     let refused = open(&address).await.expect_err("is newer");
-    assert!(matches!(refused, LedgerError::Newer { found: 99, known: 4 }), "{refused}");
+    assert!(matches!(refused, LedgerError::Newer { found: 99, known: 5 }), "{refused}");
     server.sql(&address, "DELETE FROM ledger_version");
     let refused = open(&address).await.expect_err("is damaged");
     assert!(matches!(refused, LedgerError::Damaged(_)), "{refused}");

@@ -109,7 +109,7 @@ async fn a_ledger_of_a_newer_version_is_left_alone() {
     sqlx::raw_sql("PRAGMA user_version = 99").execute(&pool).await.expect("sets");
     pool.close().await;
     let refused = SqliteLedger::open(&path).await.expect_err("is newer");
-    assert!(matches!(refused, LedgerError::Newer { found: 99, known: 4 }), "{refused}");
+    assert!(matches!(refused, LedgerError::Newer { found: 99, known: 5 }), "{refused}");
 }
 
 #[tokio::test]
@@ -192,16 +192,16 @@ async fn the_report_of_a_roll_out_tells_every_state() {
         (peer.to_owned(), wave, state.to_owned(), since.to_owned(), reason.map(str::to_owned))
     };
     let failed = row("web-001", 1, "failed", "2026-11-18T11:07:40Z", Some("no room"));
-    let pending = row("web-002", 2, "pending", "2026-11-18T11:06:42Z", None);
+    let running = row("web-002", 2, "running", "2026-11-18T11:06:49Z", None);
     let waiting = row("web-003", 2, "waiting", "2026-11-18T11:06:35Z", None);
-    assert_eq!(read().await, [failed.clone(), pending.clone(), waiting]);
+    assert_eq!(read().await, [failed.clone(), running.clone(), waiting]);
     sqlx::raw_sql("UPDATE rollouts SET state = 'aborted', since = since + 600, root = NULL")
         .execute(&pool)
         .await
         .expect("ends it");
     let reason = Some("the roll-out was aborted");
     let skipped = row("web-003", 2, "skipped", "2026-11-18T11:16:35Z", reason);
-    assert_eq!(read().await, [failed, pending, skipped]);
+    assert_eq!(read().await, [failed, running, skipped]);
 }
 
 /// What SQL sees is what exports write.

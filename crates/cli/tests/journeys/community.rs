@@ -225,6 +225,46 @@ fn a_target_is_seen_running_from_when_it_begins_until_it_has_answered() {
 }
 
 #[test]
+fn the_ledger_knows_who_runs_it_and_so_do_roll_outs_and_exports() {
+    let community = Community::create();
+    community.peer("ci", &["--role", "publisher"]);
+    community.peer("press-1", &["--role", "target", "--label", "ring=0"]);
+    community.peer("press-2", &["--role", "target"]);
+    let world = &community.world;
+    let go = world.path("go");
+    let line = format!("while [ ! -e {} ]; do sleep 0.1; done", go.display());
+    community.send(&community.package("1", &line), &["--canary", "1", "--canary-labels", "ring=0"]);
+    let _ci = serve(world, "ci");
+    let _target = serve(world, "press-1");
+    let listed = || world.tells("ci", &["package", "list"], &["package"]);
+    until("the ledger knows that it runs", || listed()["running"] == 1);
+    assert_eq!(listed()["pending"], 1, "it has not answered");
+    let rollout = || {
+        let shown = lines(&world.run("ci", &["package", "show", "1"]));
+        shown.into_iter().find(|line| line["event"] == "rollout").expect("it is rolled out")
+    };
+    let running = rollout()["running"].clone();
+    assert_eq!(running.as_array().map(Vec::len), Some(1), "{running}");
+    assert_eq!(running[0]["peer"], "press-1", "{running}");
+    let file = world.path("receipts.jsonl");
+    let path = file.to_str().expect("UTF-8");
+    let args = ["package", "receipts", "--format", "jsonl", "--output", path];
+    let exported = || -> Value {
+        world.tells("ci", &args, &["exported"]);
+        let written = fs::read_to_string(&file).expect("there");
+        serde_json::from_str(written.lines().next().expect("a row")).expect("JSON")
+    };
+    let row = exported();
+    assert_eq!((&row["peer"], &row["state"]), (&"press-1".into(), &"running".into()), "{row}");
+    assert!(row["begun"].as_str() >= row["sent"].as_str(), "{row}");
+
+    fs::write(&go, "").expect("written");
+    until("it has answered", || listed()["passed"] == 1);
+    assert_eq!(exported()["state"], "answered");
+    assert_eq!(rollout()["running"].as_array().map(Vec::len), Some(0));
+}
+
+#[test]
 fn a_package_goes_to_a_list_of_targets_and_to_nobody_else() {
     let community = Community::create();
     community.peer("ci", &["--role", "publisher"]);

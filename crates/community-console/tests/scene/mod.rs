@@ -281,6 +281,13 @@ impl Scene {
         id.number()
     }
 
+    /// A target has told that it began, so many seconds ago.
+    pub(crate) async fn begin(&self, package: i64, target: &str, ago: u64) {
+        let told = [(key(target), unix_now() - ago)];
+        let noted = self.ledger.begin(PackageId::from_number(package), &told).await;
+        assert_eq!(noted.expect("writes"), 1);
+    }
+
     pub(crate) async fn answer(&self, sequence: u64, target: &str, receipt: Receipt) {
         let manifest = DocumentHash::from_bytes([u8::try_from(sequence).expect("small"); 32]);
         let answer = Answer {

@@ -395,7 +395,7 @@ pub enum CommunityNews {
     Standing,
     /// A release for the caller, or for somebody to whom the caller passes it on.
     Queue,
-    /// A receipt for the caller, or one that the caller passes on.
+    /// A receipt for the caller, or one that the caller passes on; or a target began with what the caller sent.
     Receipts,
     /// A joining, or a step of one; for managers.
     Joins,

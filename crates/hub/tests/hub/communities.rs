@@ -157,7 +157,9 @@ async fn a_target_tells_that_it_begins_and_nobody_tells_it_for_another() {
     assert_eq!(code(said), ProblemCode::NotFound);
     assert_eq!(begun().await, None);
 
+    let mut news = publisher.client.community_events(&plant.id()).await.expect("listens");
     berlin.client.begin_release(&feed, 1, &own).await.expect("tells");
+    hears(&mut news, CommunityNews::Receipts).await;
     let first = begun().await;
     assert!(first.is_some());
     berlin.client.begin_release(&feed, 1, &own).await.expect("tells again");

@@ -41,7 +41,7 @@ pub(crate) const OPEN_ROLLOUTS: &str = rollout!("state IN ('running', 'paused', 
 /// The columns of [`crate::stored::planned`].
 pub(crate) const PLANNED: &str = "
     SELECT r.key, r.peer, r.labels, r.wave, r.skipped, r.reason, t.id, t.sent, t.answered, t.verdict,
-        t.reason, t.lost, t.lost_reason
+        t.reason, t.lost, t.lost_reason, t.begun
     FROM rollout_targets r LEFT JOIN targets t ON t.package = r.package AND t.key = r.key
     WHERE r.package = $1 ORDER BY r.place";
 

@@ -35,6 +35,8 @@ macro_rules! for_each_check {
             what_cannot_be_read_gives_way_to_what_can,
             every_outcome_comes_back_as_it_was,
             what_a_hostile_target_says_harms_nothing,
+            who_began_runs_until_it_has_answered,
+            whoever_has_not_answered_one_begins_with_no_later_one,
             what_a_hub_forgot_is_lost_until_it_is_answered_all_the_same,
             packages_are_listed_newest_first_with_their_counts,
             targets_are_listed_by_pages,

@@ -158,3 +158,75 @@ pub(crate) async fn what_a_hub_forgot_is_lost_until_it_is_answered_all_the_same(
     let last = ledger.last_sent(&office, &keys, u64::MAX).await.expect("reads");
     assert_eq!(last, [(key(1), 2), (key(2), 2), (key(3), 1)].into());
 }
+
+pub(crate) async fn who_began_runs_until_it_has_answered(ledger: &dyn Ledger) {
+    let office = feed(1, "office");
+    let id = sent(ledger, &package(1), &[1, 2, 3]).await;
+    record(ledger, 1, &answer(3, 1, package::Verdict::Passed)).await;
+    let told = |at| [(key(1), at), (key(2), at), (key(3), at), (key(4), at)];
+    assert_eq!(ledger.begin(id, &told(NOW + 20)[..1]).await.expect("writes"), 1);
+    // The first time stands; who has answered, or was sent nothing, does not begin.
+    assert_eq!(ledger.begin(id, &told(NOW + 30)).await.expect("writes"), 1);
+    let begun = async || -> Vec<_> {
+        let targets = ledger.targets(id, TargetFilter::All, None, 10).await.expect("reads");
+        targets.iter().map(|target| (target.begun, target.running())).collect()
+    };
+    let at = |at| (Some(NOW + at), Some(NOW + at));
+    assert_eq!(begun().await, [at(20), at(30), (None, None)]);
+    let counts = async || {
+        ledger.packages(&PackageFilter::default(), None, 1).await.expect("reads").remove(0).counts
+    };
+    let expected = Counts { pending: 2, running: 2, passed: 1, ..Counts::default() };
+    assert_eq!((counts().await, counts().await.targets()), (expected, 3));
+    let pending = ledger.targets(id, TargetFilter::Pending, None, 10).await.expect("reads");
+    assert_eq!(pending.len(), 2, "who runs has not answered");
+    let shown = async || -> Vec<_> {
+        let rows = report_of(ledger, Which::Receipts, &ReportFilter::default()).await;
+        rows.iter().map(|row| (cell(row, "state"), cell(row, "begun"))).collect()
+    };
+    let text = |text: &str| Cell::Text(text.to_owned());
+    let second = (text("running"), text("2026-11-18T11:07:10Z"));
+    let third = (text("answered"), Cell::Empty);
+    let first = (text("running"), text("2026-11-18T11:07:00Z"));
+    assert_eq!(shown().await, [first, second, third.clone()]);
+    let latest = ledger.latest(None, None, 1).await.expect("reads").remove(0);
+    assert_eq!((latest.target.running(), latest.sequence), (Some(NOW + 20), 1));
+
+    // One answers, the other is lost.
+    record(ledger, 1, &answer(1, 1, package::Verdict::Failed("no room".into()))).await;
+    ledger.lose(id, &[key(2)], "it is gone", NOW + 90).await.expect("writes");
+    assert_eq!(begun().await, [(at(20).0, None), (at(30).0, None), (None, None)]);
+    let expected = Counts { lost: 1, failed: 1, passed: 1, ..Counts::default() };
+    assert_eq!(counts().await, expected);
+    let first = (text("answered"), text("2026-11-18T11:07:00Z"));
+    let second = (text("lost"), text("2026-11-18T11:07:10Z"));
+    assert_eq!(shown().await, [first, second, third]);
+    assert_eq!(ledger.may_begin(&office).await.expect("reads"), []);
+}
+
+pub(crate) async fn whoever_has_not_answered_one_begins_with_no_later_one(ledger: &dyn Ledger) {
+    let office = feed(1, "office");
+    let may = async || -> Vec<u64> {
+        let packages = ledger.may_begin(&office).await.expect("reads");
+        packages.iter().map(|package| package.sequence).collect()
+    };
+    let first = sent(ledger, &package(1), &[1, 2]).await;
+    sent(ledger, &package(2), &[1, 2]).await;
+    sent(ledger, &package(3), &[1, 3]).await;
+    sent(ledger, &package_of(2, 1, "tools"), &[4]).await;
+    ledger.draft(&package(4), &addressees(&[5])).await.expect("drafts");
+    // The third machine is free for the third; nobody was told of the fourth.
+    assert_eq!(may().await, [1, 3]);
+    record(ledger, 1, &answer(2, 1, package::Verdict::Passed)).await;
+    assert_eq!(may().await, [1, 2, 3]);
+    // Who runs one begins with no other, and nobody asks of it any more.
+    ledger.begin(first, &[(key(1), NOW)]).await.expect("writes");
+    assert_eq!(may().await, [2, 3]);
+    for (sequence, target) in [(2, 2), (3, 3)] {
+        record(ledger, sequence, &answer(target, sequence, package::Verdict::Passed)).await;
+    }
+    assert_eq!(may().await, [] as [u64; 0]);
+    // It will not get the first any more: the second is its next.
+    ledger.lose(first, &[key(1)], "it is gone", NOW).await.expect("writes");
+    assert_eq!(may().await, [2]);
+}

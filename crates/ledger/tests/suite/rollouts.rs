@@ -106,6 +106,11 @@ pub(crate) async fn waves_are_drafted_one_after_the_other(ledger: &dyn Ledger) {
     };
     let expected = [failed, PlannedState::Sent(NOW + 2), PlannedState::Waiting];
     assert_eq!(states(ledger, id).await, expected);
+    // Who began runs, and only who was addressed has begun.
+    let told = [(key(2), NOW + 9), (key(3), NOW + 9)];
+    assert_eq!(ledger.begin(id, &told).await.expect("writes"), 1);
+    let running = PlannedState::Running { sent: NOW + 2, begun: NOW + 9 };
+    assert_eq!(states(ledger, id).await[1..], [running, PlannedState::Waiting]);
 }
 
 pub(crate) async fn nobody_is_addressed_by_a_roll_out_that_does_not_run(ledger: &dyn Ledger) {

@@ -5,6 +5,8 @@
 //! once. A manager admits who may join and renews the roster; a target
 //! carries out what waits for it; a relay passes on what waits for others; a publisher finishes what it began to send, and collects receipts.
 
+mod pace;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,6 +17,7 @@ use hub_client::CommunityEvents;
 use node_api::status::{CommunityState, CommunityStatus, Waiting};
 use tokio::task::JoinHandle;
 
+use self::pace::Begun;
 use super::alarms::Alarms;
 use super::manager::JoinNews;
 use super::publisher::{SendError, SharedLedger};
@@ -188,6 +191,7 @@ async fn once(
     };
     let mut relay = None;
     let mut asked_all = None::<Instant>;
+    let mut begun = Begun::default();
     // A hub whose database is put back ends the stream before.
     let mut has_given_back = false;
     loop {
@@ -229,6 +233,10 @@ async fn once(
             for (target, why) in collected.unreadable {
                 tracing::warn!(community = %place.id(), %target, why, "a receipt cannot be read");
             }
+            begun.handle_news();
+            if begun.poll_ask(Instant::now()) {
+                place.note_begun(&*ledger).await?;
+            }
             for news in place.advance_rollouts(&*ledger).await? {
                 tracing::info!(community = %place.id(), "{news}");
                 note(status, news);
@@ -243,6 +251,12 @@ async fn once(
                 None => std::future::pending().await,
             }
         };
+        let ask_begun = async {
+            match begun.poll_timeout() {
+                Some(at) => tokio::time::sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
         let next = tokio::select! {
             event = events.next() => Some(event),
             due = due => {
@@ -250,6 +264,7 @@ async fn once(
                 None
             }
             () = Relaying::news(&mut relay) => None,
+            () = ask_begun => None,
             () = tokio::time::sleep(ASK_AGAIN) => None,
         };
         match next {

@@ -64,6 +64,8 @@ pub struct RolloutStatus {
     pub waves: usize,
     /// What it waits for; none when it is over, or acts now.
     pub waits: Option<Waits>,
+    /// Who told that they began, and since when they run.
+    pub running: Vec<(PeerName, u64)>,
     /// Whose wave has not come.
     pub waiting: Vec<PeerName>,
     /// Who will not get it: since when, and why.
@@ -396,6 +398,7 @@ pub async fn status(
         begun: position.begun,
         waves: position.waves,
         waits,
+        running: Vec::new(),
         waiting: Vec::new(),
         skipped: Vec::new(),
     };
@@ -408,6 +411,7 @@ pub async fn status(
             }
             PlannedState::Waiting => status.waiting.push(target.peer),
             PlannedState::Skipped(since, why) => status.skipped.push((target.peer, since, why)),
+            PlannedState::Running { begun, .. } => status.running.push((target.peer, begun)),
             PlannedState::Drafted | PlannedState::Sent(_) | PlannedState::Answered { .. } => {}
         }
     }
@@ -430,7 +434,9 @@ fn plan_of(
             PlannedState::Skipped(..) => TargetState::Skipped,
             // The hub may have it already.
             PlannedState::Drafted => TargetState::Addressed(now),
-            PlannedState::Sent(sent) => TargetState::Addressed(*sent),
+            PlannedState::Sent(sent) | PlannedState::Running { sent, .. } => {
+                TargetState::Addressed(*sent)
+            }
             PlannedState::Answered { sent, answered, verdict } => {
                 let answer = match verdict {
                     Verdict::Passed => Answer::Passed,

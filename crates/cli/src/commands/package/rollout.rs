@@ -71,8 +71,17 @@ pub(super) fn tell(output: Output, sequence: u64, status: &RolloutStatus) -> any
     if let Some(waits) = &status.waits {
         text += &format!("\n  {}", waiting(waits, sequence, now));
     }
+    if !status.running.is_empty() {
+        let running = status.running.iter().map(|(peer, since)| {
+            format!("{peer} for {}", duration(Duration::from_secs(now.saturating_sub(*since))))
+        });
+        text += &format!("\n  running: {}", few(running));
+    }
     if !status.waiting.is_empty() {
-        text += &format!("\n  their wave has not come: {}", names(&status.waiting));
+        text += &format!(
+            "\n  their wave has not come: {}",
+            few(status.waiting.iter().map(ToString::to_string))
+        );
     }
     for (peer, since, why) in &status.skipped {
         text += &format!("\n  {peer} skipped {}: {}", utc(*since), shown(why));
@@ -81,6 +90,11 @@ pub(super) fn tell(output: Output, sequence: u64, status: &RolloutStatus) -> any
         .skipped
         .iter()
         .map(|(peer, since, why)| json!({"peer": peer.as_str(), "since": since, "reason": why}))
+        .collect();
+    let running: Vec<_> = status
+        .running
+        .iter()
+        .map(|(peer, since)| json!({"peer": peer.as_str(), "since": since}))
         .collect();
     let peers: Vec<_> = status.waiting.iter().map(PeerName::as_str).collect();
     output.fact(
@@ -97,6 +111,7 @@ pub(super) fn tell(output: Output, sequence: u64, status: &RolloutStatus) -> any
             "waits_for": status.waits.map(|waits| word(waits.what)),
             "waits_since": status.waits.map(|waits| waits.since),
             "waits_until": status.waits.and_then(|waits| waits.until),
+            "running": running,
             "waiting": peers,
             "skipped": skipped,
         }),
@@ -130,12 +145,13 @@ fn waiting(waits: &Waits, sequence: u64, now: u64) -> String {
     format!("waits for {what} since {} ({waited}){until}", utc(waits.since))
 }
 
-/// The first few names, and how many more there are.
-fn names(peers: &[PeerName]) -> String {
+/// The first few, and how many more there are.
+fn few(all: impl ExactSizeIterator<Item = String>) -> String {
     const SHOWN: usize = 8;
-    let mut names: Vec<_> = peers.iter().take(SHOWN).map(ToString::to_string).collect();
-    if peers.len() > SHOWN {
-        names.push(format!("and {} more", peers.len() - SHOWN));
+    let more = all.len().saturating_sub(SHOWN);
+    let mut shown: Vec<_> = all.take(SHOWN).collect();
+    if more > 0 {
+        shown.push(format!("and {more} more"));
     }
-    names.join(", ")
+    shown.join(", ")
 }

@@ -84,7 +84,8 @@ pub(super) fn counts(output: Output, counts: &Counts) -> String {
         (counts.not_applicable, "not applicable", Paint::Faint),
         (counts.unreadable, "unreadable", Paint::Bad),
         (counts.lost, "lost", Paint::Bad),
-        (counts.pending, "pending", Paint::Warning),
+        (counts.running, "running", Paint::Warning),
+        (counts.pending - counts.running, "pending", Paint::Warning),
     ];
     let parts: Vec<_> = parts
         .into_iter()
@@ -115,7 +116,8 @@ pub(super) fn name(package: &PackageRecord) -> String {
 
 /// The fields of a package for programs.
 pub(super) fn package_fields(package: &PackageRecord) -> Value {
-    let Counts { pending, lost, passed, failed, not_applicable, unreadable } = package.counts;
+    let Counts { pending, running, lost, passed, failed, not_applicable, unreadable } =
+        package.counts;
     json!({
         "sequence": package.sequence,
         "name": package.name,
@@ -130,6 +132,7 @@ pub(super) fn package_fields(package: &PackageRecord) -> Value {
         "expires": package.expires,
         "targets": package.counts.targets(),
         "pending": pending,
+        "running": running,
         "passed": passed,
         "failed": failed,
         "not_applicable": not_applicable,
@@ -144,6 +147,7 @@ pub(super) fn target_fields(package: &PackageRecord, target: &TargetRecord) -> V
     let state = match (target.sent, answered, &target.lost) {
         (_, Some(_), _) => "answered",
         (_, None, Some(_)) => "lost",
+        (Some(_), None, None) if target.begun.is_some() => "running",
         (Some(_), None, None) => "pending",
         (None, None, None) => "drafted",
     };

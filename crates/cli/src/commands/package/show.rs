@@ -108,7 +108,8 @@ async fn show(
         for target in &page {
             let mut fields = target_fields(package, target);
             fields["event"] = "addressed".into();
-            let since = begun.get(&target.key).copied().filter(|_| is_waited_for(target));
+            let told = begun.get(&target.key).copied().filter(|_| is_waited_for(target));
+            let since = target.running().or(told);
             fields["begun"] = since.into();
             if since.is_some() {
                 fields["state"] = "running".into();
@@ -122,11 +123,11 @@ async fn show(
     }
 }
 
-/// Which targets told the hub that they began, and since when. Without an answer of the hub nobody is
-/// known to run it, which is said.
+/// Which targets told the hub that they began, and since when: the ledger knows what the node saw last.
+/// That the hub did not answer is said.
 async fn begun(session: &Session, package: &PackageRecord) -> BTreeMap<PublicKey, u64> {
     let none = BTreeMap::new();
-    if package.sent.is_none() || package.counts.pending == 0 {
+    if package.sent.is_none() || package.counts.pending == package.counts.running {
         return none;
     }
     let Some(place) = publishing(session, package) else { return none };
@@ -137,7 +138,7 @@ async fn begun(session: &Session, package: &PackageRecord) -> BTreeMap<PublicKey
     };
     let sequence = package.sequence;
     session.output.remark(format!(
-        "which targets run release {sequence} at the moment is not known: {}",
+        "which targets began with release {sequence} since the node last looked is not known: {}",
         shown(&why)
     ));
     none

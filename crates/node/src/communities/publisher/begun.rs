@@ -4,10 +4,16 @@ use std::collections::BTreeMap;
 
 use documents::{PublicKey, ReleaseName};
 use hub_api::QueuedTargetInfo;
+use ledger::{Ledger, LedgerError, PackageId, TargetFilter};
 
+use super::SendError;
 use crate::communities::manager::fail;
 use crate::communities::{CommunityError, Place};
 use crate::hubs::HubLink;
+use crate::publish::unix_now;
+
+/// Rows of one question to the ledger.
+const PAGE: u32 = 500;
 
 impl Place {
     /// The targets that told this place's hub that they began with a release of this publisher, and have
@@ -25,6 +31,30 @@ impl Place {
         Ok(running
             .filter_map(|it| it.begun.map(|since| (PublicKey::from_bytes(it.target.0), since)))
             .collect())
+    }
+
+    /// Notes in the ledger which targets began with what was sent from here; returns how many that is new
+    /// of. The hub is asked of those releases alone that somebody may begin with.
+    ///
+    /// # Errors
+    /// See [`SendError`]. What was noted stays so.
+    pub async fn note_begun(&self, ledger: &dyn Ledger) -> Result<u64, SendError> {
+        let now = unix_now();
+        let mut noted = 0;
+        for package in ledger.may_begin(&self.feed()).await? {
+            let begun = self.begun(&package.feed, package.sequence).await?;
+            if begun.is_empty() {
+                continue;
+            }
+            let waiting = not_begun(package.id, ledger).await?.into_iter();
+            // By the hub's clock, which may be ahead of this one.
+            let new = waiting.filter_map(|key| Some((key, now.min(*begun.get(&key)?))));
+            let new: Vec<_> = new.collect();
+            if !new.is_empty() {
+                noted += ledger.begin(package.id, &new).await?;
+            }
+        }
+        Ok(noted)
     }
 
     /// The targets that a hub knows a release to be addressed to; none when it knows no such release.
@@ -49,5 +79,16 @@ impl Place {
                 Some(_) | None => return Ok(there),
             }
         }
+    }
+}
+
+/// The targets of a package that have not answered and are not known to have begun.
+async fn not_begun(package: PackageId, ledger: &dyn Ledger) -> Result<Vec<PublicKey>, LedgerError> {
+    let (mut waiting, mut after) = (Vec::new(), None);
+    loop {
+        let page = ledger.targets(package, TargetFilter::Pending, after, PAGE).await?;
+        let Some(last) = page.last() else { return Ok(waiting) };
+        after = Some(last.id);
+        waiting.extend(page.iter().filter(|it| it.begun.is_none()).map(|it| it.key));
     }
 }

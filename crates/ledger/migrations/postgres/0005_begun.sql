@@ -1,0 +1,65 @@
+-- When targets told that they began with a release. docs/operations.md, "The publisher's database", describes the views.
+
+-- `begun`: by the hub's clock, for work of more than two seconds; it stays when the target has answered.
+ALTER TABLE targets ADD COLUMN begun bigint;
+
+-- Who may begin with what is asked whenever something is new: of what waits, however much was answered.
+CREATE INDEX targets_unanswered ON targets (package) WHERE answered IS NULL;
+
+-- As before, and with the state `running` and the time.
+CREATE OR REPLACE VIEW receipts_report AS
+SELECT
+    p.id AS package,
+    t.id AS target,
+    encode(p.community, 'hex')::uuid::text AS community,
+    p.feed,
+    p.sequence,
+    p.name,
+    p.version,
+    t.peer,
+    encode(t.key, 'hex') AS key,
+    t.labels,
+    CASE WHEN t.answered IS NOT NULL THEN 'answered' WHEN t.lost IS NOT NULL THEN 'lost'
+        WHEN t.begun IS NOT NULL THEN 'running' WHEN t.sent IS NOT NULL THEN 'pending' ELSE 'drafted' END AS state,
+    ledger_time(t.sent) || 'Z' AS sent,
+    ledger_time(t.answered) || 'Z' AS answered,
+    t.verdict,
+    coalesce(t.reason, CASE WHEN t.answered IS NULL THEN t.lost_reason END) AS reason,
+    (SELECT count(*) FROM steps s WHERE s.target = t.id) AS steps,
+    ledger_time(t.begun) || 'Z' AS begun
+FROM packages p JOIN targets t ON t.package = p.id;
+
+-- The columns of a view are those that there were when it was made.
+CREATE OR REPLACE VIEW latest_report AS
+SELECT r.* FROM receipts_report r
+WHERE NOT EXISTS (
+    SELECT 1 FROM targets t JOIN targets n ON n.key = t.key AND n.package > t.package
+    JOIN packages p ON p.id = n.package JOIN packages q ON q.id = t.package
+    WHERE t.id = r.target AND p.community = q.community);
+
+-- As before, and with the state `running`.
+CREATE OR REPLACE VIEW rollouts_report AS
+SELECT
+    p.id AS package,
+    encode(p.community, 'hex')::uuid::text AS community,
+    p.feed,
+    p.sequence,
+    p.name,
+    p.version,
+    o.state AS rollout,
+    r.peer,
+    encode(r.key, 'hex') AS key,
+    r.labels,
+    r.wave + 1 AS wave,
+    CASE WHEN t.verdict IS NOT NULL THEN t.verdict WHEN t.lost IS NOT NULL THEN 'lost'
+        WHEN t.begun IS NOT NULL THEN 'running' WHEN t.id IS NOT NULL THEN 'pending'
+        WHEN r.skipped IS NOT NULL OR o.state IN ('aborted', 'expired', 'finished') THEN 'skipped'
+        ELSE 'waiting' END AS state,
+    ledger_time(coalesce(t.answered, t.lost, t.begun, t.sent, r.skipped,
+        CASE WHEN t.id IS NULL AND o.state IN ('aborted', 'expired', 'finished') THEN
+        o.since ELSE o.began END)) || 'Z' AS since,
+    coalesce(t.reason, CASE WHEN t.answered IS NULL THEN t.lost_reason END, r.reason,
+        CASE WHEN t.id IS NULL AND o.state IN ('aborted', 'expired', 'finished')
+        THEN coalesce(o.reason, 'the roll-out was ' || o.state) END) AS reason
+FROM rollout_targets r JOIN rollouts o ON o.package = r.package JOIN packages p ON p.id = r.package
+LEFT JOIN targets t ON t.package = r.package AND t.key = r.key;
