@@ -397,9 +397,14 @@ impl Place {
         Ok(turn == 0)
     }
 
-    /// Speaks with the first one again; returns whether it was another.
-    fn take_first_way(&self) -> bool {
-        self.turn.swap(0, Ordering::Relaxed) != 0
+    /// Whether another one failed, and this was turned to.
+    fn has_turned(&self) -> bool {
+        self.turn.load(Ordering::Relaxed) != 0
+    }
+
+    /// Speaks with the first one again.
+    fn take_first_way(&self) {
+        self.turn.store(0, Ordering::Relaxed);
     }
 
     /// How the community stands by what was accepted before, without asking anybody; none before the

@@ -17,7 +17,7 @@ use hub_client::CommunityEvents;
 use node_api::status::{CommunityState, CommunityStatus, Waiting};
 use tokio::task::JoinHandle;
 
-use self::pace::Begun;
+use self::pace::{ASK_AGAIN, Begun, Due, Elsewhere};
 use super::alarms::Alarms;
 use super::manager::JoinNews;
 use super::publisher::{SendError, SharedLedger};
@@ -29,8 +29,6 @@ use crate::hubs::HubLink;
 use crate::publish::unix_now;
 use crate::state::Node;
 
-/// How often everything is asked for although the hub says nothing.
-const ASK_AGAIN: Duration = Duration::from_mins(15);
 /// The first pause after a failure, which doubles up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_mins(5);
@@ -190,7 +188,7 @@ async fn once(
         Err(source) => return Err(place.refused(&hub, "wait for news", source).await.into()),
     };
     let mut relay = None;
-    let mut asked_all = None::<Instant>;
+    let mut elsewhere = Elsewhere::default();
     let mut begun = Begun::default();
     // A hub whose database is put back ends the stream before.
     let mut has_given_back = false;
@@ -203,7 +201,7 @@ async fn once(
                 note_join(place, status, news);
             }
         }
-        let carried = carry_out(place, with, status, &mut asked_all).await;
+        let carried = carry_out(place, with, status, &mut elsewhere).await;
         // It may have become one, or have been given another hub, while this ran.
         relay = Relaying::of(place, relay)?;
         // What this machine cannot carry out keeps nobody else from it.
@@ -292,21 +290,31 @@ async fn carry_out(
     place: &Place,
     with: &With,
     status: &Arc<Mutex<CommunityStatus>>,
-    asked_all: &mut Option<Instant>,
+    elsewhere: &mut Elsewhere,
 ) -> Result<Way, FollowError> {
     for news in place.work_queue(&with.launch).await? {
         note_target(place, status, news);
     }
-    if asked_all.is_none_or(|when| when.elapsed() >= ASK_AGAIN) {
-        if asked_all.is_some() && place.take_first_way() {
-            return Ok(Way::First);
+    match turn(place, elsewhere, Instant::now()) {
+        Due::Nothing => {}
+        Due::First => return Ok(Way::First),
+        Due::Others => {
+            for news in place.work_other_queues(&with.launch).await? {
+                note_target(place, status, news);
+            }
+            elsewhere.handle_asked(Instant::now());
         }
-        for news in place.work_other_queues(&with.launch).await? {
-            note_target(place, status, news);
-        }
-        *asked_all = Some(Instant::now());
     }
     Ok(Way::Same)
+}
+
+/// What is due elsewhere; when that is the first way, it is taken from now on.
+fn turn(place: &Place, elsewhere: &Elsewhere, now: Instant) -> Due {
+    let due = elsewhere.poll(place.has_turned(), now);
+    if due == Due::First {
+        place.take_first_way();
+    }
+    due
 }
 
 /// Turns to the next way; false when all were tried.
@@ -570,3 +578,6 @@ fn note_target(place: &Place, status: &Arc<Mutex<CommunityStatus>>, news: Target
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
