@@ -21,8 +21,11 @@ pub(crate) use self::reach::{DirectSegments, Reach};
 const PROTOCOL: &[u8] = b"consign-delivery/1";
 /// What a recipient sends: its token, and the first segment it wants, little-endian.
 const REQUEST_BYTES: usize = 32 + 8;
-/// How long either side waits for a connection to be there, and for the handshake with the request.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a recipient waits for the sender at each of its addresses: so long nothing comes where packets to it are
+/// swallowed, once. One that was lost is sent again after a second.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(3);
+/// How long a sender waits for a handshake and the request.
+const REQUEST_PATIENCE: Duration = Duration::from_secs(5);
 /// How long either side waits for the other to send or take something.
 const STALL_PATIENCE: Duration = Duration::from_secs(30);
 

@@ -20,7 +20,7 @@ use tokio_rustls::rustls::{ServerConfig, crypto, version};
 use tokio_rustls::server::TlsStream;
 use wire::segments::encode_segment_head;
 
-use super::{CONNECT_PATIENCE, DirectError, PROTOCOL, REQUEST_BYTES, STALL_PATIENCE};
+use super::{DirectError, PROTOCOL, REQUEST_BYTES, REQUEST_PATIENCE, STALL_PATIENCE};
 use crate::source::Source;
 
 /// Connections at once, those included whose token is not known yet. A recipient needs one, and one more when it
@@ -182,7 +182,7 @@ async fn serve(stream: TcpStream, acceptor: TlsAcceptor, state: &Arc<State>) -> 
         stream.read_exact(&mut request).await?;
         io::Result::Ok((stream, request))
     };
-    let (mut stream, request) = timeout(CONNECT_PATIENCE, asked).await??;
+    let (mut stream, request) = timeout(REQUEST_PATIENCE, asked).await??;
     let (token, from) = request.split_at(32);
     // Hashes take the same time to compare wherever they differ.
     if blake3::hash(token) != blake3::hash(&state.serving.token) {
