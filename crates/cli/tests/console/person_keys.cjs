@@ -88,8 +88,11 @@ module.exports = ({ told, say, until, open, button, state, notice, room, PATIENC
       await press(page, "Sign in");
       await page.getByRole("heading", { name: "Approve this browser" }).waitFor(PATIENCE);
       await rests(page, "Approve this browser");
+      // What is in the first answer is no news.
+      const empty = page.waitForResponse((answer) => answer.url().includes("/v1/me/senders") && answer.ok(), PATIENCE);
       say("approve", await page.locator("#request").textContent());
       await page.getByRole("heading", { name: "Inbox", level: 1 }).waitFor(PATIENCE);
+      await empty;
       await rests(page, "Inbox");
 
       say("send");
