@@ -8,12 +8,12 @@ use proptest::prelude::*;
 
 use crate::report::Beside;
 use crate::scene::{
-    NOW, address, challenge, charter, exchange, key, manifest, membership, proposal, receipt,
-    renewal, report, request, roster, seed, tree,
+    NOW, address, beginning, challenge, charter, exchange, key, manifest, membership, proposal,
+    receipt, renewal, report, request, roster, seed, tree,
 };
 use crate::{
-    Charter, Envelope, JoinAnswer, JoinChallenge, JoinRequest, JoinSecret, Membership, MessageSeed,
-    RelayReport, Renewal, Role, Roster, Route, Seed, SignedReceipt,
+    Beginning, Charter, Envelope, JoinAnswer, JoinChallenge, JoinRequest, JoinSecret, Membership,
+    MessageSeed, RelayReport, Renewal, Role, Roster, Route, Seed, SignedReceipt,
 };
 
 fn golden(name: &str, bytes: &[u8]) {
@@ -62,6 +62,7 @@ fn every_released_document_has_its_golden_file() {
     let random = MessageSeed::from_random([1; 32]);
     let envelope = Envelope::seal(&tree(), 4, &address(&signed), &exchange(4), &target, random);
     golden("envelope-1", envelope.expect("seals").as_bytes());
+    golden("beginning-1", &beginning().sign(&key(5)));
     golden("receipt-1", &receipt().sign(&key(5)));
     golden("relay-report-1", &report().sign(&key(9)));
     golden("relay-report-of-silence-1", &silence().sign(&key(9)));
@@ -81,6 +82,7 @@ fn documents_read_as_they_were_written() {
     both(&request());
     both(&challenge(b"request"));
     both(&answer());
+    both(&beginning());
     both(&receipt());
     both(&report());
     both(&silence());
@@ -130,10 +132,12 @@ proptest! {
         refuse_or_repeat::<Renewal>(&bytes);
         refuse_or_repeat_membership(&bytes);
         refuse_or_repeat::<JoinChallenge>(&bytes);
+        refuse_or_repeat::<Beginning>(&bytes);
         refuse_or_repeat::<SignedReceipt>(&bytes);
         refuse_or_repeat::<RelayReport>(&bytes);
         altered(&request(), at, with);
         altered(&answer(), at, with);
+        altered(&beginning(), at, with);
         altered(&receipt(), at, with);
         altered(&report(), at, with);
         altered(&silence(), at, with);

@@ -15,6 +15,7 @@
 //! * [`joining`]: the messages between a machine that joins and a manager.
 //! * [`ExchangeKey`]: X25519, and what is sealed for it (of `documents`).
 //! * [`release`]: [`Envelope`], which addresses a release to one target, and [`accept_release`].
+//! * [`beginning`]: [`Beginning`], that a target works on a release.
 //! * [`receipt`]: [`SignedReceipt`], what a target answers.
 //! * [`report`]: [`RelayReport`], what a relay tells of itself.
 //!
@@ -24,6 +25,7 @@
 //!
 //! Start reading at [`charter`], then [`roster`], then [`accept_release`].
 
+pub mod beginning;
 pub mod charter;
 pub mod identity;
 pub mod joining;
@@ -36,6 +38,7 @@ pub mod roster;
 pub mod seed;
 pub mod tree;
 
+pub use beginning::{Beginning, BeginningError};
 pub use charter::{Charter, CharterError};
 pub use documents::{ExchangeKey, ExchangePublic, MessageSeed, OpenError, SealError};
 pub use identity::{CommunityId, ParseIdError, ParsePeerError, PeerName};

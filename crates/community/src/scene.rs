@@ -12,9 +12,9 @@ use crate::release::Address;
 use crate::report::Beside;
 use crate::roster::members_root;
 use crate::{
-    Charter, CommunityId, ExchangeKey, JoinChallenge, JoinRequest, JoinSecret, Membership, Passed,
-    PeerName, Proposal, RelayReport, Renewal, Role, Roster, RosterPublisher, Route, Seed,
-    SignedReceipt,
+    Beginning, Charter, CommunityId, ExchangeKey, JoinChallenge, JoinRequest, JoinSecret,
+    Membership, Passed, PeerName, Proposal, RelayReport, Renewal, Role, Roster, RosterPublisher,
+    Route, Seed, SignedReceipt,
 };
 use documents::MessageSeed;
 
@@ -173,6 +173,10 @@ pub(crate) const BODY: &[u8] = b"what became of it";
 pub(crate) fn receipt() -> SignedReceipt {
     let (publisher, random) = (exchange(4).public(), MessageSeed::from_random([3; 32]));
     SignedReceipt::new(address(b"manifest"), 7, NOW, BODY, &publisher, random).expect("seals")
+}
+
+pub(crate) fn beginning() -> Beginning {
+    Beginning { address: address(b"manifest"), sequence: 7, begun: NOW }
 }
 
 /// Of relay 9.

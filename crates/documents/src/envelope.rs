@@ -44,6 +44,8 @@ pub enum Context {
     JoinChallenge,
     /// The machine's answer.
     JoinAnswer,
+    /// That a target begins with a release.
+    Beginning,
     /// What became of a release on a target.
     Receipt,
     /// That a delivery arrived.
@@ -59,7 +61,7 @@ pub enum Context {
 }
 
 impl Context {
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::Release,
         Self::Head,
         Self::Delegation,
@@ -72,6 +74,7 @@ impl Context {
         Self::JoinRequest,
         Self::JoinChallenge,
         Self::JoinAnswer,
+        Self::Beginning,
         Self::Receipt,
         Self::DeliveryReceipt,
         Self::Devices,
@@ -96,6 +99,7 @@ impl Context {
             Self::JoinRequest => "consign/join-request/1",
             Self::JoinChallenge => "consign/join-challenge/1",
             Self::JoinAnswer => "consign/join-answer/1",
+            Self::Beginning => "consign/beginning/1",
             Self::Receipt => "consign/receipt/1",
             Self::DeliveryReceipt => "consign/delivery-receipt/1",
             Self::Devices => "consign/devices/1",

@@ -1,8 +1,8 @@
 //! Targets for the decoders of the `community` crate.
 
 use community::{
-    Address, Charter, CommunityId, Envelope, JoinAnswer, JoinChallenge, JoinRequest, JoinSecret,
-    Membership, PeerName, Proposal, RelayReport, Renewal, Roster, Seed, SignedReceipt,
+    Address, Beginning, Charter, CommunityId, Envelope, JoinAnswer, JoinChallenge, JoinRequest,
+    JoinSecret, Membership, PeerName, Proposal, RelayReport, Renewal, Roster, Seed, SignedReceipt,
 };
 use documents::envelope::Payload;
 use documents::{DocumentHash, NodeKey, jointly};
@@ -78,6 +78,19 @@ pub fn join_answer_payload(bytes: &[u8]) -> Verdict {
     payload::<JoinAnswer>(bytes)
 }
 
+/// A beginning inside a valid envelope.
+#[must_use]
+pub fn beginning_payload(bytes: &[u8]) -> Verdict {
+    payload::<Beginning>(bytes)
+}
+
+/// A beginning as a hub hands it over: nothing is accepted but what this target signed.
+#[must_use]
+pub fn beginning(bytes: &[u8]) -> Verdict {
+    let opened = Beginning::open(bytes, &address(), 7).ok();
+    same(opened.map(|beginning| beginning.sign(&key(5))), bytes)
+}
+
 /// A receipt inside a valid envelope.
 #[must_use]
 pub fn receipt_payload(bytes: &[u8]) -> Verdict {
@@ -87,14 +100,18 @@ pub fn receipt_payload(bytes: &[u8]) -> Verdict {
 /// A receipt as a hub hands it over: nothing is accepted but what this target signed.
 #[must_use]
 pub fn signed_receipt(bytes: &[u8]) -> Verdict {
-    let address = Address {
+    let opened = SignedReceipt::open(bytes, &address(), 7).ok();
+    same(opened.map(|receipt| receipt.sign(&key(5))), bytes)
+}
+
+/// What the golden files of a target's documents are bound to.
+fn address() -> Address {
+    Address {
         community: CommunityId::from_random([6; 16]),
         manifest: DocumentHash::of(b"manifest"),
         publisher: key(4).public(),
         target: key(5).public(),
-    };
-    let opened = SignedReceipt::open(bytes, &address, 7).ok();
-    same(opened.map(|receipt| receipt.sign(&key(5))), bytes)
+    }
 }
 
 /// What a relay tells of itself, inside a valid envelope.

@@ -29,10 +29,10 @@ mod store_targets;
 mod wire_targets;
 
 pub use community_targets::{
-    charter, charter_payload, community_word, join_answer_payload, join_challenge_payload,
-    join_request, join_request_payload, join_secret_text, membership, proposal_text,
-    receipt_payload, relay_report, relay_report_payload, renewal_payload, roster_payload,
-    seed_text, signed_receipt,
+    beginning, beginning_payload, charter, charter_payload, community_word, join_answer_payload,
+    join_challenge_payload, join_request, join_request_payload, join_secret_text, membership,
+    proposal_text, receipt_payload, relay_report, relay_report_payload, renewal_payload,
+    roster_payload, seed_text, signed_receipt,
 };
 pub use content_targets::{
     closure_head, closure_segment, frame, node, piece_list, sealed_chunk, sealed_message, tree_root,
@@ -129,6 +129,8 @@ targets![
     join_request_payload,
     join_challenge_payload,
     join_answer_payload,
+    beginning,
+    beginning_payload,
     receipt_payload,
     signed_receipt,
     relay_report,

@@ -123,6 +123,8 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
         "join_request_payload" => vec![payload("community/join-request-1")],
         "join_challenge_payload" => vec![payload("community/join-challenge-1")],
         "join_answer_payload" => vec![payload("community/join-answer-1")],
+        "beginning" => vec![golden("community/beginning-1")],
+        "beginning_payload" => vec![payload("community/beginning-1")],
         "receipt_payload" => vec![payload("community/receipt-1")],
         "signed_receipt" => vec![golden("community/receipt-1")],
         "relay_report" => vec![golden("community/relay-report-1")],
