@@ -78,6 +78,9 @@ pub const MEMBERS_MAX: usize = 100_000;
 /// Most charters of one answer: in base64, with a roster of that size beside them, they are inside
 /// [`RESPONSE_BYTES_MAX`].
 pub const CHARTERS_PAGE_MAX: u32 = 8;
+/// Most bytes of a signed beginning, as in `community`: [`PAGE_MAX`] of them in base64 are inside
+/// [`RESPONSE_BYTES_MAX`].
+pub const BEGINNING_BYTES_MAX: usize = 512;
 /// Most bytes of a signed receipt, as in `community`.
 pub const RECEIPT_BYTES_MAX: usize = (8 << 20) + (64 << 10);
 /// Most bytes of a signed receipt that comes with the list: a program that said little has under 1 KiB,

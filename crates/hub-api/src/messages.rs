@@ -25,12 +25,12 @@ pub use self::cluster::{
     ManagerStatus,
 };
 pub use self::communities::{
-    AddressedEnvelope, AdmissionSettings, CharterDocument, ChartersPage, CommunityEvent,
-    CommunityNews, Envelopes, JoinAccepted, JoinDocument, JoinEnd, JoinKnock, Joining,
-    JoiningsPage, ManifestDocument, MembersPage, MembershipProof, QueueEntryInfo, QueuePage,
-    Queued, QueuedTargetInfo, QueuedTargetsPage, ReceiptInfo, ReceiptsPage, RelayReportInfo,
-    RelayReports, RelayReportsTaken, RelayStates, RenewalDocument, RosterChange, Standing,
-    TakenReceipts, WaitingEntryInfo, WaitingPage,
+    AddressedEnvelope, AdmissionSettings, BeginningDocument, BeginningInfo, BeginningsPage,
+    CharterDocument, ChartersPage, CommunityEvent, CommunityNews, Envelopes, JoinAccepted,
+    JoinDocument, JoinEnd, JoinKnock, Joining, JoiningsPage, ManifestDocument, MembersPage,
+    MembershipProof, QueueEntryInfo, QueuePage, Queued, QueuedTargetInfo, QueuedTargetsPage,
+    ReceiptInfo, ReceiptsPage, RelayReportInfo, RelayReports, RelayReportsTaken, RelayStates,
+    RenewalDocument, RosterChange, Standing, TakenReceipts, WaitingEntryInfo, WaitingPage,
 };
 pub use self::deliveries::{
     DeliveryAnnouncement, DeliveryEnd, DeliveryEnding, DeliveryParty, DeliverySide, DeliveryStatus,

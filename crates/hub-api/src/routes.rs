@@ -124,13 +124,15 @@ pub const COMMUNITY_EVENTS: &str = "/v1/communities/{community}/events";
 pub const ENVELOPES: &str = "/v1/names/{team}/{name}/releases/{sequence}/envelopes";
 /// `GET ?after=&limit=`: [`QueuedTargetsPage`](crate::QueuedTargetsPage), for the publisher.
 pub const TARGETS: &str = "/v1/names/{team}/{name}/releases/{sequence}/targets";
-/// `PUT`: the target begins with it, by the target itself. `DELETE`: it waits no longer, by whoever
-/// mirrors the community.
+/// `PUT`: [`BeginningDocument`](crate::BeginningDocument), by the target or a relay. `DELETE`: it waits no
+/// longer, by whoever mirrors the community.
 pub const TARGET: &str = "/v1/names/{team}/{name}/releases/{sequence}/targets/{key}";
 /// `PUT`: [`ManifestDocument`](crate::ManifestDocument), by whoever mirrors the community.
 pub const MIRRORED: &str = "/v1/names/{team}/{name}/releases/{sequence}/mirrored";
 /// `PUT`: a signed receipt, by its target. `GET`: the same bytes, for the publisher.
 pub const RECEIPT: &str = "/v1/names/{team}/{name}/releases/{sequence}/receipts/{key}";
+/// `GET ?after=&limit=`: [`BeginningsPage`](crate::BeginningsPage), for the publisher.
+pub const BEGINNINGS: &str = "/v1/names/{team}/{name}/beginnings";
 /// `GET ?after=&limit=&signed=`: [`ReceiptsPage`](crate::ReceiptsPage), for the publisher.
 pub const RECEIPTS: &str = "/v1/names/{team}/{name}/receipts";
 /// `POST`: [`TakenReceipts`](crate::TakenReceipts), by the publisher.
@@ -361,6 +363,12 @@ pub fn receipt(name: impl Display, sequence: u64, key: impl Display) -> String {
     format!("{NAMES}/{name}/releases/{sequence}/receipts/{key}")
 }
 
+/// Path of the beginnings of a feed.
+#[must_use]
+pub fn beginnings(name: impl Display) -> String {
+    format!("{NAMES}/{name}/beginnings")
+}
+
 /// Path of the receipts of a feed.
 #[must_use]
 pub fn receipts(name: impl Display) -> String {
@@ -494,6 +502,7 @@ mod tests {
             TARGET,
             MIRRORED,
             RECEIPT,
+            BEGINNINGS,
             RECEIPTS,
             RECEIPTS_TAKEN,
             DELIVERIES,
@@ -562,6 +571,7 @@ mod tests {
             (MIRRORED, mirrored("team/tools", 7)),
             (TARGETS, targets("team/tools", 7)),
             (RECEIPT, receipt("team/tools", 7, &id)),
+            (BEGINNINGS, beginnings("team/tools")),
             (RECEIPTS, receipts("team/tools")),
             (RECEIPTS_TAKEN, receipts_taken("team/tools")),
             (DELIVERY, of_delivery(DELIVERY, "ab")),

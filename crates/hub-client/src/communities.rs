@@ -3,12 +3,12 @@
 use community::CommunityId;
 use documents::{PublicKey, ReleaseName};
 use hub_api::{
-    AddressedEnvelope, AdmissionSettings, Base64Bytes, CharterDocument, ChartersPage,
-    CommunityEvent, EVENT_COMMUNITY, Envelopes, Hex, JoinAccepted, JoinDocument, JoinEnd,
-    JoinKnock, Joining, JoiningsPage, ManifestDocument, MembersPage, QueuePage, Queued,
-    QueuedTargetInfo, QueuedTargetsPage, ReceiptInfo, ReceiptsPage, RelayReports,
-    RelayReportsTaken, RelayStates, RenewalDocument, RosterChange, Standing, TakenReceipts,
-    WaitingPage, limits, routes,
+    AddressedEnvelope, AdmissionSettings, Base64Bytes, BeginningDocument, BeginningInfo,
+    BeginningsPage, CharterDocument, ChartersPage, CommunityEvent, EVENT_COMMUNITY, Envelopes, Hex,
+    JoinAccepted, JoinDocument, JoinEnd, JoinKnock, Joining, JoiningsPage, ManifestDocument,
+    MembersPage, QueuePage, Queued, QueuedTargetInfo, QueuedTargetsPage, ReceiptInfo, ReceiptsPage,
+    RelayReports, RelayReportsTaken, RelayStates, RenewalDocument, RosterChange, Standing,
+    TakenReceipts, WaitingPage, limits, routes,
 };
 use hyper::Method;
 
@@ -411,7 +411,7 @@ impl HubClient {
         Ok((page.targets, page.next))
     }
 
-    /// Tells that this key, a target, begins with a release that waits for it.
+    /// Hands in what `target` signed when it began with a release that waits for it.
     ///
     /// # Errors
     /// See [`ClientError`]; a hub that is older knows no such call.
@@ -419,10 +419,29 @@ impl HubClient {
         &self,
         feed: &ReleaseName,
         sequence: u64,
-        own: &PublicKey,
+        target: &PublicKey,
+        signed: Vec<u8>,
     ) -> Result<(), ClientError> {
-        let path = routes::target(feed, sequence, own);
-        self.done(&Call::new(Method::PUT, path, "tell that a release was begun")).await
+        let path = routes::target(feed, sequence, target);
+        let call = Call::new(Method::PUT, path, "tell that a release was begun")
+            .json(&BeginningDocument { beginning: signed.into() });
+        self.done(&call).await
+    }
+
+    /// A page of what targets began with and have not answered. `after` is the `next` of the page before.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn beginnings(
+        &self,
+        feed: &ReleaseName,
+        after: Option<u64>,
+    ) -> Result<(Vec<BeginningInfo>, Option<u64>), ClientError> {
+        let from = after.as_ref().map(|after| ("after", after as &dyn std::fmt::Display));
+        let path = routes::page(&routes::beginnings(feed), from, limits::PAGE_MAX);
+        let call = Call::new(Method::GET, path, "ask what targets work on");
+        let page: BeginningsPage = self.json(&call, Need::Required).await?;
+        Ok((page.beginnings, page.next))
     }
 
     /// Hands in a signed receipt of `target`, which takes the release out of its queue.

@@ -85,8 +85,8 @@ pub use person::{
 };
 pub use postgres::{PostgresDb, must_have_authorities};
 pub use queue::{
-    Answerable, Answered, Backlog, NewEntry, QueueEntry, QueuedTarget, Queues, ReceiptRecord,
-    WaitingEntry,
+    Answerable, Answered, Backlog, BeginningRecord, NewEntry, QueueEntry, QueuedTarget, Queues,
+    ReceiptRecord, WaitingEntry,
 };
 pub use recovery::Recoveries;
 pub use release::{EventId, NewRelease, PublishError, Release, Releases, RenewError};

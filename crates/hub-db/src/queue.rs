@@ -54,6 +54,19 @@ pub struct Backlog {
     pub oldest: Option<u64>,
 }
 
+/// That a target works on a release that it has not answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BeginningRecord {
+    /// That of its entry.
+    pub id: i64,
+    /// Number of the release.
+    pub sequence: u64,
+    /// Key of the target.
+    pub target: AccountKey,
+    /// What the target signed.
+    pub signed: Vec<u8>,
+}
+
 /// What a target answered, without the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReceiptRecord {
@@ -76,7 +89,7 @@ pub struct QueuedTarget {
     pub target: AccountKey,
     /// Since when it waits, or waited.
     pub queued: u64,
-    /// When the target said that it begins with it; none when it did not.
+    /// Since when the target works on it, or worked; none when it did not say so.
     pub begun: Option<u64>,
     /// When the target answered; none while it has not.
     pub answered: Option<u64>,
@@ -160,14 +173,26 @@ pub trait Queues: Send + Sync {
         target: &AccountKey,
     ) -> Result<bool, DbError>;
 
-    /// Notes that a target begins with a release that waits for it; the first time stands. Returns
-    /// false when it is noted already, or nothing waits.
+    /// Notes that a target says, with its signature, that it begins with a release that waits for it. The
+    /// first one stands. Returns false when it is noted already, or nothing waits.
+    ///
+    /// `begun` is the target's word for the time; no earlier one is noted than that of queueing.
     async fn begin_entry(
         &self,
         entry: (NameId, u64),
         target: &AccountKey,
-        now: u64,
+        signed: &[u8],
+        begun: u64,
     ) -> Result<bool, DbError>;
+
+    /// Up to `limit` releases of a name that targets began with and have not answered, in order of their
+    /// entries, those after `after`.
+    async fn beginnings(
+        &self,
+        name: NameId,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<BeginningRecord>, DbError>;
 
     /// Looks for the release of a name that the account with this key wants to answer: what
     /// [`Accounts::account`](crate::Accounts::account), [`Names::name`](crate::Names::name) and

@@ -7,10 +7,10 @@ mod people;
 use content::ChunkId;
 
 use crate::{
-    Account, AccountId, AccountKey, Actor, Answerable, AuditEntry, Backlog, Caller, ChainedEntry,
-    Claim, DbError, EventId, Grant, InvitationRecord, NETWORK_WINDOW, NameId, NameRecord,
-    NameUsage, QueueEntry, QueuedTarget, ReceiptRecord, RegisterError, Release, Role, TokenId,
-    TokenRecord, TokenScope, WaitingEntry,
+    Account, AccountId, AccountKey, Actor, Answerable, AuditEntry, Backlog, BeginningRecord,
+    Caller, ChainedEntry, Claim, DbError, EventId, Grant, InvitationRecord, NETWORK_WINDOW, NameId,
+    NameRecord, NameUsage, QueueEntry, QueuedTarget, ReceiptRecord, RegisterError, Release, Role,
+    TokenId, TokenRecord, TokenScope, WaitingEntry,
 };
 
 pub(crate) use cluster::*;
@@ -354,6 +354,16 @@ pub(crate) fn receipt(
         bytes: unsigned(bytes)?,
         answered: unsigned(answered)?,
     })
+}
+
+/// id, sequence, target, beginning
+pub(crate) type BeginningRow = (i64, i64, Vec<u8>, Vec<u8>);
+
+pub(crate) fn beginning(
+    (id, sequence, target, signed): BeginningRow,
+) -> Result<BeginningRecord, DbError> {
+    let (sequence, target) = (unsigned(sequence)?, AccountKey(hash(target)?));
+    Ok(BeginningRecord { id, sequence, target, signed })
 }
 
 /// target, queued, begun, answered, taken

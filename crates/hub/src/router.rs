@@ -184,6 +184,7 @@ pub(crate) fn router(app: Arc<App>) -> Router {
                 get(routes::read_receipt::read_receipt).put(routes::put_receipt::put_receipt),
             ),
         )
+        .route(paths::BEGINNINGS, within(quick, get(routes::list_beginnings::list_beginnings)))
         .route(paths::RECEIPTS, within(quick, get(routes::list_receipts::list_receipts)))
         .route(paths::RECEIPTS_TAKEN, within(quick, post(routes::receipts_taken::receipts_taken)))
         .route(paths::DELIVERIES, within(quick, get(routes::list_deliveries::list_deliveries)))

@@ -34,6 +34,7 @@ pub(crate) mod hub;
 pub(crate) mod invite;
 pub(crate) mod knock;
 pub(crate) mod list_accounts;
+pub(crate) mod list_beginnings;
 pub(crate) mod list_changes;
 pub(crate) mod list_charters;
 pub(crate) mod list_deliveries;

@@ -186,10 +186,16 @@ fn a_machine_that_reaches_nothing_but_a_relay_joins_and_works_through_it() {
     let joined = world.tells("press-1", &join, &["joined"]);
     assert_eq!((&joined["peer"], &joined["again"]), (&"press-1".into(), &false.into()));
     // It speaks with the relay alone, and gets what it is sent.
-    let line = format!("echo ran >> {}", community.ran_file().display());
-    community.send(&community.package("1", &line), &[]);
+    let (ran, go) = (community.ran_file(), world.path("go"));
+    let wait = format!("while [ ! -e {} ]; do sleep 0.1; done", go.display());
+    community.send(&community.package("1", &format!("{wait}; echo ran >> {}", ran.display())), &[]);
     let (_press, _ci) = (serve(world, "press-1"), serve(world, "ci"));
+    // That it works on it comes up through both relays, before there is an answer.
+    until("the publisher sees it running", || counted(&community, 1, "running") == 1);
+    assert_eq!(counted(&community, 1, "pending"), 1, "it has not answered");
+    fs::write(&go, "").expect("written");
     until("the receipt came back", || counted(&community, 1, "passed") == 1);
+    assert_eq!(counted(&community, 1, "running"), 0);
     assert_eq!(community.ran(), 1);
     let of = |url: &str| found(&world.path("press-1"), &[Needle::new(url)]);
     assert_eq!(of(&world.url), [], "the first hub");

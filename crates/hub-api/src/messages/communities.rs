@@ -316,6 +316,40 @@ pub struct ManifestDocument {
     pub manifest: Base64Bytes,
 }
 
+/// That a target begins with a release, as it was signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct BeginningDocument {
+    /// The signed beginning.
+    pub beginning: Base64Bytes,
+}
+
+/// That a target works on a release that it has not answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BeginningInfo {
+    /// That of its queue entry.
+    pub id: u64,
+    /// Number of the release.
+    pub sequence: u64,
+    /// Key of the target.
+    pub target: Hex<32>,
+    /// The signed beginning.
+    pub beginning: Base64Bytes,
+}
+
+/// Beginnings of a feed that were not answered yet, in order of their ids.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct BeginningsPage {
+    /// The beginnings.
+    pub beginnings: Vec<BeginningInfo>,
+    /// What to send as `after` for the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<u64>,
+}
+
 /// A target's answer, for the publisher.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -364,7 +398,7 @@ pub struct QueuedTargetInfo {
     pub target: Hex<32>,
     /// Since when it waits, or waited.
     pub queued: u64,
-    /// When the target said that it begins with it, by the hub's clock; absent when it did not.
+    /// Since when the target works on it, or worked, by its word; absent when it did not say so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begun: Option<u64>,
     /// When the target answered.

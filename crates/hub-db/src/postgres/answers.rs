@@ -39,7 +39,7 @@ impl KeepsAnswers for PostgresDb {
                  JOIN queue q ON q.release = r.id AND q.target = given.target
                  WHERE q.answered IS NULL
                  FOR NO KEY UPDATE OF q SKIP LOCKED)
-             UPDATE queue q SET receipt = new.receipt, answered = new.answered
+             UPDATE queue q SET receipt = new.receipt, answered = new.answered, beginning = NULL
              FROM new WHERE q.id = new.id RETURNING new.place",
         )
         .bind(names)
@@ -65,7 +65,7 @@ impl KeepsAnswers for PostgresDb {
         // One statement is one commit and one round trip; whoever answers at the same time waits for
         // it at the row, and then finds it answered.
         let written = sqlx::query(
-            "UPDATE queue SET receipt = $4, answered = $5
+            "UPDATE queue SET receipt = $4, answered = $5, beginning = NULL
              WHERE release = (SELECT id FROM releases WHERE name = $1 AND sequence = $2)
                AND target = $3 AND answered IS NULL",
         )

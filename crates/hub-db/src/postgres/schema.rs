@@ -6,7 +6,7 @@ use crate::DbError;
 
 /// The schema, one step after another; the table `schema_version` counts the steps taken. A
 /// released step never changes.
-const STEPS: [&str; 14] = [
+const STEPS: [&str; 15] = [
     include_str!("../../migrations/postgres/0001_first.sql"),
     include_str!("../../migrations/postgres/0002_creators.sql"),
     include_str!("../../migrations/postgres/0003_delegations.sql"),
@@ -21,6 +21,7 @@ const STEPS: [&str; 14] = [
     include_str!("../../migrations/postgres/0012_delivery_receipts.sql"),
     include_str!("../../migrations/postgres/0013_clients.sql"),
     include_str!("../../migrations/postgres/0014_begun.sql"),
+    include_str!("../../migrations/postgres/0015_beginnings.sql"),
 ];
 
 /// Takes the steps that are missing, all or none. Other processes wait meanwhile.

@@ -44,7 +44,8 @@ impl SqliteDb {
         }
         sqlx::query(
             "UPDATE queue
-             SET receipt = substr(?2, new.value ->> 1, new.value ->> 2), answered = new.value ->> 3
+             SET receipt = substr(?2, new.value ->> 1, new.value ->> 2), answered = new.value ->> 3,
+                 beginning = NULL
              FROM json_each(?1) new WHERE queue.id = new.value ->> 0",
         )
         .bind(format!("[{}]", rows.join(",")))

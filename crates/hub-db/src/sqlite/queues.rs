@@ -5,11 +5,12 @@ use async_trait::async_trait;
 use super::{SqliteDb, json_list};
 use crate::answers::{Answer, answer};
 use crate::stored::{
-    self, AnswerableRow, BacklogRow, QueueRow, QueuedTargetRow, ReceiptRow, WaitingRow, signed,
+    self, AnswerableRow, BacklogRow, BeginningRow, QueueRow, QueuedTargetRow, ReceiptRow,
+    WaitingRow, signed,
 };
 use crate::{
-    AccountKey, Answerable, Answered, Backlog, CommunityKey, DbError, NameId, NewEntry, QueueEntry,
-    QueuedTarget, Queues, ReceiptRecord, WaitingEntry,
+    AccountKey, Answerable, Answered, Backlog, BeginningRecord, CommunityKey, DbError, NameId,
+    NewEntry, QueueEntry, QueuedTarget, Queues, ReceiptRecord, WaitingEntry,
 };
 
 #[async_trait]
@@ -137,19 +138,41 @@ impl Queues for SqliteDb {
         &self,
         (name, sequence): (NameId, u64),
         target: &AccountKey,
-        now: u64,
+        said: &[u8],
+        begun: u64,
     ) -> Result<bool, DbError> {
         let done = sqlx::query(
-            "UPDATE queue SET begun = ?4 WHERE target = ?3 AND answered IS NULL AND begun IS NULL
+            "UPDATE queue SET beginning = ?4, begun = max(?5, queued)
+             WHERE target = ?3 AND answered IS NULL AND beginning IS NULL
                AND release IN (SELECT id FROM releases WHERE name = ?1 AND sequence = ?2)",
         )
         .bind(name.0)
         .bind(signed(sequence))
         .bind(target.0.to_vec())
-        .bind(signed(now))
+        .bind(said.to_vec())
+        .bind(signed(begun))
         .execute(&self.writer)
         .await?;
         Ok(done.rows_affected() > 0)
+    }
+
+    async fn beginnings(
+        &self,
+        name: NameId,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<BeginningRecord>, DbError> {
+        let rows: Vec<BeginningRow> = sqlx::query_as(
+            "SELECT q.id, r.sequence, q.target, q.beginning
+             FROM queue q JOIN releases r ON r.id = q.release
+             WHERE r.name = ?1 AND q.beginning IS NOT NULL AND q.id > ?2 ORDER BY q.id LIMIT ?3",
+        )
+        .bind(name.0)
+        .bind(after)
+        .bind(i64::from(limit))
+        .fetch_all(&self.readers)
+        .await?;
+        rows.into_iter().map(stored::beginning).collect()
     }
 
     async fn answerable(

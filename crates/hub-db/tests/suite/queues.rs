@@ -266,10 +266,18 @@ pub(crate) async fn receipts_are_kept_until_they_are_taken(db: &dyn HubDb) {
 pub(crate) async fn a_beginning_is_noted_once_and_only_of_what_waits(db: &dyn HubDb) {
     let (ci, other) = (feed(db, 1, CI, 2).await, feed(db, 1, OTHER, 1).await);
     db.enqueue(ci, 1, &entries(&[50, 51]), NOW).await.expect("queues");
-    let begin =
-        async |entry, target, now| db.begin_entry(entry, &key(target), now).await.expect("notes");
+    let begin = async |entry, target, now| {
+        db.begin_entry(entry, &key(target), b"b", now).await.expect("notes")
+    };
+    let listed = async |name, after| db.beginnings(name, after, 9).await.expect("lists");
+    assert_eq!(listed(ci, 0).await, []);
     assert!(begin((ci, 1), 50, NOW + 2).await);
     assert!(!begin((ci, 1), 50, NOW + 3).await, "the first time stands");
+    let found = listed(ci, 0).await;
+    let told: Vec<_> = found.iter().map(|it| (it.sequence, it.target, &it.signed[..])).collect();
+    assert_eq!(told, [(1, key(50), &b"b"[..])]);
+    assert_eq!(listed(ci, found[0].id).await, []);
+    assert_eq!(listed(other, 0).await, []);
     for nothing in [(ci, 2), (ci, 9), (other, 1)] {
         assert!(!begin(nothing, 50, NOW + 3).await, "nothing waits");
     }
@@ -279,6 +287,21 @@ pub(crate) async fn a_beginning_is_noted_once_and_only_of_what_waits(db: &dyn Hu
     let stands = db.queued_targets((ci, 1), None, 9).await.expect("reads");
     let told: Vec<_> = stands.iter().map(|it| (it.target, it.begun, it.answered)).collect();
     assert_eq!(told, [(key(50), Some(NOW + 2), None), (key(51), None, Some(NOW + 4))]);
+    // What is answered is no longer worked on; since when it was stays known.
+    db.answer_entry((ci, 1), &key(50), b"r", NOW + 6).await.expect("answers");
+    assert_eq!(listed(ci, 0).await, []);
+    let stands = db.queued_targets((ci, 1), None, 9).await.expect("reads");
+    assert_eq!((stands[0].begun, stands[0].answered), (Some(NOW + 2), Some(NOW + 6)));
+    // Nothing is begun before it was sent, whatever a clock says; pages follow the order of queueing.
+    db.enqueue(ci, 2, &entries(&[51, 50]), NOW).await.expect("queues");
+    assert!(begin((ci, 2), 50, NOW - 9).await);
+    assert!(begin((ci, 2), 51, NOW + 9).await);
+    let stands = db.queued_targets((ci, 2), None, 9).await.expect("reads");
+    let told: Vec<_> = stands.iter().map(|it| (it.target, it.begun)).collect();
+    assert_eq!(told, [(key(50), Some(NOW)), (key(51), Some(NOW + 9))]);
+    let pages = (listed(ci, 0).await, db.beginnings(ci, 0, 1).await.expect("lists"));
+    assert_eq!(pages.0.iter().map(|it| it.target).collect::<Vec<_>>(), [key(51), key(50)]);
+    assert_eq!(pages.1, pages.0[..1]);
 }
 
 pub(crate) async fn a_release_is_kept_while_somebody_waits_for_it(db: &dyn HubDb) {

@@ -4,37 +4,33 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use community::CommunityId;
-use hub_db::Answerable;
+use community::Beginning;
+use hub_api::BeginningDocument;
 
+use super::put_receipt::Answering;
 use crate::app::App;
-use crate::caller::{Member, Segments, not_registered};
-use crate::communities::{forbidden, key_of};
+use crate::body::Json;
+use crate::caller::{Member, Segments};
+use crate::communities::refused;
 use crate::files::unix_now;
 use crate::refusal::Refusal;
 
-/// By the target alone, of itself: that it runs is its own word. The first time stands, and what does
-/// not wait for it is not begun.
+/// By the target or a relay: that it runs is the target's word, and the signature tells whose it is. The
+/// first one stands, and what does not wait for it is not begun.
 pub(crate) async fn begin_release(
     State(app): State<Arc<App>>,
     Member(account): Member,
     segments: Segments,
+    Json(document): Json<BeginningDocument>,
 ) -> Result<StatusCode, Refusal> {
-    let key = account.key;
-    let (sequence, target) = (segments.parse::<u64>("sequence")?, segments.key()?);
-    let feed = segments.name()?;
-    let (community, _) = CommunityId::of_feed(&feed).ok_or_else(Refusal::not_found)?;
-    let (name, owner) = match app.db.answerable(&key, feed.as_str(), sequence).await? {
-        Answerable::Release { name, owner, .. } => (name, owner),
-        Answerable::NotFound => return Err(Refusal::not_found()),
-        Answerable::NoAccount => return Err(not_registered()),
-    };
-    if key != target {
-        return Err(forbidden("the target itself only"));
-    }
-    if app.db.begin_entry((name, sequence), &target, unix_now()).await? {
-        // Its publisher asks for what came back, and sees it.
-        app.bus.answered(key_of(&community), owner);
+    let Answering { entry, community, address, target, owner } =
+        Answering::at(&app, &segments, account.key).await?;
+    let signed = document.beginning.0;
+    let beginning = Beginning::open(&signed, &address, entry.1).map_err(refused)?;
+    let begun = beginning.since(0, unix_now());
+    if app.db.begin_entry(entry, &target, &signed, begun).await? {
+        // Its publisher asks for what came back, and sees it; so does whoever passes that on.
+        app.bus.answered(community, owner);
     }
     Ok(StatusCode::NO_CONTENT)
 }

@@ -42,20 +42,24 @@ pub(crate) async fn put_receipt(
     }
 }
 
-/// What a receipt is to answer.
-struct Answering {
-    entry: (NameId, u64),
-    community: CommunityKey,
-    /// What the receipt must be bound to.
-    address: Address,
-    target: AccountKey,
-    owner: AccountKey,
+/// What a target says something of: a release that may wait for it.
+pub(super) struct Answering {
+    pub(super) entry: (NameId, u64),
+    pub(super) community: CommunityKey,
+    /// What its document must be bound to.
+    pub(super) address: Address,
+    pub(super) target: AccountKey,
+    pub(super) owner: AccountKey,
 }
 
 impl Answering {
-    /// What the path names, if the account with this key may bring a receipt there. Asked of the
+    /// What the path names, if the account with this key may bring the target's word there. Asked of the
     /// database every time and at once: a thousand targets may answer together.
-    async fn at(app: &App, segments: &Segments, key: AccountKey) -> Result<Self, Refusal> {
+    pub(super) async fn at(
+        app: &App,
+        segments: &Segments,
+        key: AccountKey,
+    ) -> Result<Self, Refusal> {
         let (sequence, target) = (segments.parse("sequence")?, segments.key()?);
         let name = segments.name()?;
         let feed = CommunityId::of_feed(&name);

@@ -142,31 +142,52 @@ async fn a_target_tells_that_it_begins_and_nobody_tells_it_for_another() {
     plant.release(CI).await;
     plant.send(CI, &[BERLIN]).await.expect("sends");
     let own = berlin.key.public();
+    let signed = plant.beginning(CI, BERLIN, BERLIN).await;
     let begun = async || {
         let (targets, _) = publisher.client.release_targets(&feed, 1, None).await.expect("reads");
         assert_eq!(targets.len(), 1);
-        targets[0].begun
+        let (told, next) = publisher.client.beginnings(&feed, None).await.expect("lists");
+        assert_eq!(next, None);
+        let told: Vec<_> =
+            told.into_iter().map(|it| (it.sequence, it.target, it.beginning.0)).collect();
+        (targets[0].begun, told)
     };
-    assert_eq!(begun().await, None);
-    // Neither its publisher nor another target says what a target does.
+    assert_eq!(begun().await, (None, vec![]));
+    // Neither its publisher nor another target brings what a target does, even what it signed.
     for other in [&publisher, &paris] {
-        let said = other.client.begin_release(&feed, 1, &own).await;
+        let said = other.client.begin_release(&feed, 1, &own, signed.clone()).await;
         assert_eq!(code(said), ProblemCode::Forbidden);
     }
-    let said = berlin.client.begin_release(&feed, 9, &own).await;
+    let said = berlin.client.begin_release(&feed, 9, &own, signed.clone()).await;
     assert_eq!(code(said), ProblemCode::NotFound);
-    assert_eq!(begun().await, None);
+    // Nobody's word but its own is taken, and of nothing else.
+    let forged = plant.beginning(CI, BERLIN, PARIS).await;
+    let others = plant.beginning(CI, PARIS, PARIS).await;
+    let receipt = plant.receipt(CI, BERLIN, BERLIN).await;
+    for wrong in [forged, others, receipt, b"none".to_vec(), vec![]] {
+        let said = berlin.client.begin_release(&feed, 1, &own, wrong).await;
+        assert_eq!(code(said), ProblemCode::DocumentRefused);
+    }
+    assert_eq!(begun().await, (None, vec![]));
 
     let mut news = publisher.client.community_events(&plant.id()).await.expect("listens");
-    berlin.client.begin_release(&feed, 1, &own).await.expect("tells");
+    berlin.client.begin_release(&feed, 1, &own, signed.clone()).await.expect("tells");
     hears(&mut news, CommunityNews::Receipts).await;
     let first = begun().await;
-    assert!(first.is_some());
-    berlin.client.begin_release(&feed, 1, &own).await.expect("tells again");
+    assert!(first.0.is_some());
+    assert_eq!(first.1, [(1, Hex(*own.as_bytes()), signed.clone())]);
+    berlin.client.begin_release(&feed, 1, &own, signed).await.expect("tells again");
     assert_eq!(begun().await, first, "the first time stands");
-    // It waits as before: a beginning answers nothing.
+    // No other peer learns of it.
+    for other in [&berlin, &paris] {
+        assert_eq!(code(other.client.beginnings(&feed, None).await), ProblemCode::Forbidden);
+    }
+    // It waits as before: a beginning answers nothing, and is over with the receipt.
     let waiting = berlin.client.queue(&plant.id(), None).await.expect("reads").entries;
     assert_eq!(waiting.len(), 1);
+    let receipt = plant.receipt(CI, BERLIN, BERLIN).await;
+    berlin.client.put_receipt(&feed, 1, &own, receipt).await.expect("answers");
+    assert_eq!(begun().await, (first.0, vec![]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

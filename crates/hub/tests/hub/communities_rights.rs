@@ -140,7 +140,7 @@ async fn each_may_what_its_role_needs_and_a_stranger_finds_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_target_sees_its_own_queue_and_a_relay_brings_its_receipt() {
+async fn a_target_sees_its_own_queue_and_a_relay_brings_what_it_says() {
     let mut plant = Plant::with_peers().await;
     plant.set(&[plant.member("relay", RELAY, &[Role::Relay])], &[]).await;
     let (id, feed) = (plant.id(), plant.feed(CI));
@@ -151,8 +151,15 @@ async fn a_target_sees_its_own_queue_and_a_relay_brings_its_receipt() {
     assert_eq!(paris.client.queue(&id, None).await.expect("reads").entries, []);
     let (_, missing) = fetch(&relay.client, &tree.ids()).await;
     assert_eq!(missing, [], "a relay reads the feed, which is sealed");
-    let receipt = plant.receipt(CI, BERLIN, BERLIN).await;
     let target = berlin.key.public();
+    let beginning = plant.beginning(CI, BERLIN, BERLIN).await;
+    relay.client.begin_release(&feed, 1, &target, beginning).await.expect("brings it");
+    let made_up = plant.beginning(CI, BERLIN, RELAY).await;
+    let wrong = relay.client.begin_release(&feed, 1, &target, made_up).await;
+    assert_eq!(code(wrong), ProblemCode::DocumentRefused, "a relay says nothing of its own");
+    let (told, _) = plant.peer(CI).client.beginnings(&feed, None).await.expect("lists");
+    assert_eq!(told.len(), 1);
+    let receipt = plant.receipt(CI, BERLIN, BERLIN).await;
     let wrong = paris.client.put_receipt(&feed, 1, &target, receipt.clone()).await;
     assert_eq!(code(wrong), ProblemCode::Forbidden);
     relay.client.put_receipt(&feed, 1, &target, receipt).await.expect("brings it");

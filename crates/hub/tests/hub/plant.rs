@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use community::roster::members_root;
 use community::{
-    Address, Charter, CommunityId, ExchangeKey, JoinRequest, Membership, MessageSeed, PeerName,
-    Role, Roster, RosterPublisher, SignedReceipt,
+    Address, Beginning, Charter, CommunityId, ExchangeKey, JoinRequest, Membership, MessageSeed,
+    PeerName, Role, Roster, RosterPublisher, SignedReceipt,
 };
 use documents::{DocumentHash, NodeKey, Quorum, ReleaseName, jointly};
 use hub::{Role as HubRole, Tls};
@@ -189,15 +189,25 @@ impl Plant {
         self.signed_receipt(publisher, target, target, body).await
     }
 
-    async fn signed_receipt(&self, publisher: u8, target: u8, signer: u8, body: &[u8]) -> Vec<u8> {
-        let feed = self.feed(publisher);
-        let head = self.peer(publisher).client.head(&feed).await.expect("reads");
-        let address = Address {
+    /// That a target begins with release 1 of a feed, as `signer` signs it.
+    pub(crate) async fn beginning(&self, publisher: u8, target: u8, signer: u8) -> Vec<u8> {
+        let address = self.address(publisher, target).await;
+        Beginning { address, sequence: 1, begun: now() }.sign(&key(signer))
+    }
+
+    /// The newest release of a feed, for a target.
+    async fn address(&self, publisher: u8, target: u8) -> Address {
+        let head = self.peer(publisher).client.head(&self.feed(publisher)).await.expect("reads");
+        Address {
             community: self.id(),
             manifest: DocumentHash::of(&head.manifest),
             publisher: key(publisher).public(),
             target: key(target).public(),
-        };
+        }
+    }
+
+    async fn signed_receipt(&self, publisher: u8, target: u8, signer: u8, body: &[u8]) -> Vec<u8> {
+        let address = self.address(publisher, target).await;
         let (exchange, random) =
             (ExchangeKey::derive(&key(publisher)).public(), MessageSeed::from_random([3; 32]));
         let receipt = SignedReceipt::new(address, 1, now(), body, &exchange, random);

@@ -7,7 +7,7 @@
 //! * charters, roster and renewals, so that the hub beside it knows who belongs;
 //! * releases that wait for targets whose routes lead through here, chunks before envelopes, so that
 //!   what a target is told of is there;
-//! * receipts, back to where the releases came from;
+//! * receipts, and before them what targets began with, back to where the releases came from;
 //! * how it is, and what relays under it told of themselves, to the hub above;
 //! * who asks to join at the hub beside it, and what a manager and the machine say to each other: see
 //!   `joins`.
@@ -20,6 +20,7 @@
 //! relay.json       the hub beside this node
 //! ```
 
+mod beginnings;
 mod chunks;
 mod counts;
 mod joins;
@@ -38,6 +39,7 @@ use hub_api::{ProblemCode, ReceiptInfo, RosterChange, WaitingEntryInfo};
 use hub_client::{ClientError, CommunityEvents};
 use serde::{Deserialize, Serialize};
 
+use self::beginnings::Begun;
 use self::chunks::{CopyError, copy_chunks};
 pub(super) use self::counts::Counts;
 pub use self::telling::{RelayTold, RelaysTold};
@@ -128,6 +130,8 @@ pub struct Passing {
     seen: Option<(u64, Instant)>,
     /// Releases that are there.
     there: BTreeSet<(String, u64)>,
+    /// What targets began with, as far as it is known above.
+    begun: BTreeSet<Begun>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -207,6 +211,7 @@ impl Place {
         if receipts > 0 {
             news.push(RelayNews::Receipts(receipts));
         }
+        self.return_beginnings(beside, &standing, &mut passing.begun).await?;
         self.pass_down(beside, passing, &standing, &members, &mut news).await?;
         passing.members = Some((standing.roster().seen(), members));
         Ok(news)

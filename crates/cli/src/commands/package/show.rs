@@ -131,7 +131,7 @@ async fn begun(session: &Session, package: &PackageRecord) -> BTreeMap<PublicKey
         return none;
     }
     let Some(place) = publishing(session, package) else { return none };
-    let why = match timeout(HUB_PATIENCE, place.begun(&package.feed, package.sequence)).await {
+    let why = match timeout(HUB_PATIENCE, place.begun(package)).await {
         Ok(Ok(begun)) => return begun,
         Ok(Err(error)) => format!("{:#}", anyhow::Error::from(error)),
         Err(_) => format!("the hub did not answer within {} s", HUB_PATIENCE.as_secs()),

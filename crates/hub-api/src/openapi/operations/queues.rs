@@ -65,8 +65,10 @@ pub(super) static OPERATIONS: &[Operation] = &[
         ..get(routes::TARGETS, "listTargets", "How a release stands with targets", Who::Account)
     },
     Operation {
+        request: Content::Json("BeginningDocument"),
         answers: DONE,
-        note: "By the target itself. The first time stands; nothing changes where nothing waits.",
+        problems: &[P::DocumentRefused],
+        note: "By the target, or by a relay. The first one stands; nothing changes where nothing waits.",
         ..put(routes::TARGET, "beginRelease", "A target begins with a release", Who::Account)
     },
     Operation {
@@ -94,6 +96,14 @@ pub(super) static OPERATIONS: &[Operation] = &[
         note: "By the target, or by a relay. Nothing is found when the release does not wait for \
                it.",
         ..put(routes::RECEIPT, "putReceipt", "A target is done with a release", Who::Account)
+    },
+    Operation {
+        query: AFTER_NUMBER,
+        answers: &[(200, Content::Json("BeginningsPage"), "A page, in the order of queueing.")],
+        problems: &[P::TooManyRequests],
+        note: "For the publisher, and for whoever mirrors the community.",
+        is_conditional: true,
+        ..get(routes::BEGINNINGS, "listBeginnings", "What targets work on", Who::Account)
     },
     Operation {
         query: RECEIPTS_AFTER,

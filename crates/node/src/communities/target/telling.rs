@@ -3,9 +3,12 @@
 use std::future::Future;
 use std::time::Duration;
 
+use community::{Address, Beginning};
+
 use super::Which;
 use crate::causes::chain;
 use crate::communities::Place;
+use crate::publish::unix_now;
 
 /// How long work goes on before it is told. What ends sooner is told by its receipt, and a fleet that
 /// answers at once asks nothing more of its hub than that.
@@ -36,10 +39,16 @@ impl Place {
                 return;
             }
         };
-        let (feed, own) = (self.id().feed(&which.publisher), self.node().key().public());
+        let key = self.node().key();
+        let Which { publisher, sequence, manifest } = *which;
+        let address = Address { community: self.id(), manifest, publisher, target: key.public() };
+        let signed = Beginning { address, sequence, begun: unix_now() }.sign(key);
+        let (feed, own) = (self.id().feed(&publisher), key.public());
         for link in links {
             // Older ones do not know the call, and others not the release.
-            if let Err(error) = link.client.begin_release(&feed, which.sequence, &own).await {
+            if let Err(error) =
+                link.client.begin_release(&feed, sequence, &own, signed.clone()).await
+            {
                 let error = chain(&error);
                 tracing::debug!(community = %self.id(), url = link.url, error, "not told");
             }
