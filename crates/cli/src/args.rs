@@ -327,7 +327,7 @@ pub(crate) enum DemoCommand {
         after_help = "Example:\n  consign demo community\n  consign demo community --console"
     )]
     Community {
-        /// Show it in a browser afterwards, until interrupted
+        /// Show it in a browser afterwards, until interrupted; at a terminal it does so in any case
         #[arg(long)]
         console: bool,
     },

@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
@@ -36,10 +37,12 @@ pub(super) async fn run(session: &Session, args: DemoArgs) -> anyhow::Result<End
     let (shelf, output) = (processes::Shelf::default(), session.output);
     let (kept, place) = (Arc::clone(&shelf), base.clone());
     let mut stop = StopSignal::listen()?;
-    let job = tokio::task::spawn_blocking(move || match what {
+    let shown = Arc::new(AtomicBool::new(false));
+    let everything = Arc::clone(&shown);
+    let mut job = tokio::task::spawn_blocking(move || match what {
         Some(DemoCommand::Community { console }) => community::Show::new(output, place, kept)
             .and_then(|mut show| {
-                let result = show.show(console);
+                let result = show.show(console, &everything);
                 show.stage.end(result.is_ok());
                 result
             }),
@@ -57,9 +60,13 @@ pub(super) async fn run(session: &Session, args: DemoArgs) -> anyhow::Result<End
         }),
     });
     tokio::select! {
-        result = job => result.context("the demonstration stopped")?,
+        result = &mut job => result.context("the demonstration stopped")?,
         () = stop.asked() => {
             processes::end(&shelf);
+            // Whoever closes the console at the end has seen everything.
+            if shown.load(Ordering::Relaxed) {
+                return job.await.context("the demonstration stopped")?;
+            }
             output.remark(format!("stopped; what was made so far is in {}", base.display()));
             Err(crate::exit::Interrupted.into())
         }

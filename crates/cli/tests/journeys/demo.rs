@@ -1,6 +1,7 @@
 //! `consign demo`: what it shows, and what it leaves.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::mpsc;
@@ -41,7 +42,26 @@ fn demonstrated(job: &str) -> Value {
 
 #[test]
 fn the_demonstration_of_a_community_ends_with_every_receipt() {
-    let done = demonstrated("community");
+    let directory = tempfile::tempdir().expect("temporary directory");
+    let mut command = consign();
+    command.args(["--json", "demo", "community", "--console"]).env("TMPDIR", directory.path());
+    let mut child = command.stdout(Stdio::piped()).spawn().expect("consign runs");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    let mut told = |event: &str| -> Value {
+        loop {
+            let line = lines.next().unwrap_or_else(|| panic!("ends without {event}"));
+            let line: Value = serde_json::from_str(&line.expect("UTF-8")).expect("JSON");
+            if line["event"] == event {
+                return line;
+            }
+        }
+    };
+    let (done, link) = (told("done"), told("console"));
+    assert!(link["link"].as_str().is_some_and(|link| link.starts_with("http://")), "{link}");
+    // Whoever closes the console has seen everything: nothing is left, and nothing went wrong.
+    kill_process(Pid::from_child(&child), Signal::INT).expect("it runs");
+    assert!(child.wait().expect("ends").success());
+    assert_eq!(fs::read_dir(directory.path()).expect("readable").count(), 0, "nothing is left");
     let releases = done["releases"].as_array().expect("three");
     assert_eq!(releases.len(), 3, "{done}");
     for release in releases {

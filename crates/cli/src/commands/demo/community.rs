@@ -6,7 +6,9 @@
 //! one a script fails and what was placed goes back. Each machine stands in a folder of its own.
 
 use std::fs;
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -45,8 +47,9 @@ impl Show {
         NodeProcess::start(&self.stage.base, node, self.stage.shelf.clone())
     }
 
-    /// The whole demonstration.
-    pub(super) fn show(&mut self, console: bool) -> anyhow::Result<Ended> {
+    /// The whole demonstration. At a terminal it ends in the console, as where that is asked for; from then on
+    /// everything was `shown`.
+    pub(super) fn show(&mut self, console: bool, shown: &AtomicBool) -> anyhow::Result<Ended> {
         let began = Instant::now();
         self.stage.say("", format!("everything happens in {}", self.stage.base.display()));
         self.stage.say("hub", format!("{} (its own process)", self.stage.hub.url));
@@ -127,7 +130,7 @@ impl Show {
                 "wall_s": wall,
             }),
         )?;
-        if console {
+        if console || !self.stage.output.is_json() && std::io::stdout().is_terminal() {
             self.stage.say(
                 "console",
                 "of ci, with its receipts, while everything runs (Ctrl-C ends it):",
@@ -136,7 +139,10 @@ impl Show {
             Program::of_node(&self.stage.base.join("ci"))?.passed_on(
                 &args,
                 &self.stage.shelf,
-                |line| output.fact(word(line, "link"), line),
+                |line| {
+                    shown.store(true, Ordering::Relaxed);
+                    output.fact(word(line, "link"), line)
+                },
             )?;
         } else {
             self.stage.say("", "all of it in a browser: consign demo community --console");
