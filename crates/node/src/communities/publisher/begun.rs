@@ -71,21 +71,19 @@ impl Place {
         feed: &ReleaseName,
         wanted: impl Fn(u64) -> bool,
     ) -> Result<Vec<BeginningInfo>, CommunityError> {
-        let (mut there, mut after) = (Vec::new(), None);
+        let (mut there, mut listed, mut after) = (Vec::new(), 0, None);
         loop {
             let (page, next) = match hub.client.beginnings(feed, after).await {
                 Ok(page) => page,
                 Err(error) if error.is_not_found() => return Ok(there),
                 Err(source) => return Err(fail(hub, "ask what targets work on", source)),
             };
+            let is_empty = page.is_empty();
+            listed += page.len();
             there.extend(page.into_iter().filter(|it| wanted(it.sequence)));
             match next {
-                // A hub that never ends must not keep us, nor fill the memory.
-                Some(next)
-                    if after.is_none_or(|after| after < next) && there.len() < MEMBERS_MAX =>
-                {
-                    after = Some(next);
-                }
+                // A target works on one release of a feed at a time. A hub that never ends must not keep us.
+                Some(next) if !is_empty && listed < MEMBERS_MAX => after = Some(next),
                 Some(_) | None => return Ok(there),
             }
         }
